@@ -1,0 +1,57 @@
+"""The figures, one file each: `fig_name.py` defines `compute`, `draw`, `caption` and `alt`.
+
+- ``compute(profile, **parameters) -> xarray.Dataset``: run or load what the figure shows;
+- ``draw(data) -> matplotlib.figure.Figure``: picture of that data, nothing else;
+- ``caption(data) -> str``: MyST text; its first sentence states the message;
+- ``alt(data) -> str``: what a reader who cannot see the figure needs to know.
+
+A new figure is a new file; nothing else has to be told.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+
+from nld.figures.record import Shown, record
+
+__all__ = ["Shown", "load", "names", "show"]
+
+
+def names() -> list[str]:
+    """Names of all figures, such as "fig-1"."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.replace("_", "-") for module in modules if module.startswith("fig_"))
+
+
+def load(name: str) -> ModuleType:
+    """The module that defines a figure.
+
+    Raises:
+        ValueError: there is no such figure, or its module lacks a part.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"expected the name of a figure, got {name!r}{hint} There are: {', '.join(names())}")
+    module = importlib.import_module(f"nld.figures.{name.replace('-', '_')}")
+    missing = [part for part in ("compute", "draw", "caption", "alt") if not callable(getattr(module, part, None))]
+    if missing:
+        raise ValueError(f"expected {module.__name__} to define compute, draw, caption and alt; it lacks {missing}")
+    return module
+
+
+def show(name: str, profile: str = "quick", **parameters) -> Shown:
+    """Compute, draw and record a figure, and return it for display.
+
+    What was computed for the same source and parameters is taken from the store.
+
+    Args:
+        name: one of ``names()``.
+        profile: "quick" (seconds on a laptop) or "paper" (the paper's scale).
+        parameters: keyword parameters of the figure's ``compute``.
+
+    Raises:
+        ValueError: unknown figure, profile or parameter, or an empty alt text.
+    """
+    return record(name, load(name), profile, parameters)

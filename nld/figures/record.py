@@ -1,0 +1,87 @@
+"""Record a figure: its vector and pixel files, its data, and where it comes from."""
+
+import inspect
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import xarray as xr
+
+from nld import store
+from nld.figures.style import save
+from nld.provenance import provenance
+from nld.reach import reached_modules, source_hashes
+
+MIME = "application/vnd.nld.figure+json"
+PROFILES = ("quick", "paper")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A recorded figure. A notebook displays its picture; the book makes a numbered figure of it.
+
+    Args:
+        name: such as "fig-1".
+        folder: where its files lie, below the root of the store.
+    """
+
+    name: str
+    folder: Path
+
+    @property
+    def data(self) -> xr.Dataset:
+        """The data that the picture shows."""
+        return xr.load_dataset(self.folder / "data.nc", engine="h5netcdf")
+
+    @property
+    def provenance(self) -> dict:
+        """Spec, code version, source hash, packages, device and wall time."""
+        return json.loads((self.folder / "provenance.json").read_text("utf-8"))
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        text = self.provenance
+        described = {"name": self.name, "folder": self.folder.relative_to(store.root()).as_posix()}
+        return {
+            MIME: {**described, "caption": text["caption"], "alt": text["alt"]},
+            "image/svg+xml": (self.folder / "figure.svg").read_text("utf-8"),
+            "text/plain": text["alt"],
+        }
+
+
+def record(name: str, module: ModuleType, profile: str, parameters: dict) -> Shown:
+    """Compute, draw and write a figure into the store, unless it is there already."""
+    parameters = _check(name, module, profile, parameters)
+    modules = reached_modules(f"import {module.__name__}\n")
+    sources = store.content_key(source_hashes(modules))
+    spec = {"figure": name, "profile": profile, "parameters": parameters}
+    folder = store.root() / "figures" / name / store.content_key({**spec, "sources": sources})
+    if (folder / "provenance.json").exists() and not os.environ.get("NLD_FORCE"):
+        return Shown(name, folder)
+    started = time.perf_counter()
+    data = module.compute(profile, **parameters)
+    seconds = time.perf_counter() - started
+    texts = {"caption": module.caption(data), "alt": module.alt(data)}
+    for part, text in texts.items():
+        if not text.strip():
+            raise ValueError(f"{module.__name__}.{part}: expected a description of the figure, got an empty text")
+    with store.new_entry(folder) as temporary:
+        data.to_netcdf(temporary / "data.nc", engine="h5netcdf")
+        save(module.draw, data, temporary)
+        origin = {**spec, **texts, "source_hash": sources, "wall_seconds": round(seconds, 3), **provenance()}
+        (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
+    return Shown(name, folder)
+
+
+def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dict:
+    """All parameters of ``compute`` with the given values filled in."""
+    if profile not in PROFILES:
+        raise ValueError(f"expected a profile in {PROFILES}, got {profile!r}")
+    signature = list(inspect.signature(module.compute).parameters.values())[1:]
+    defaults = {parameter.name: parameter.default for parameter in signature}
+    unknown = sorted(parameters.keys() - defaults.keys())
+    if unknown:
+        raise ValueError(f"expected parameters of {name} among {sorted(defaults)}, got {unknown}")
+    return {**defaults, **parameters}

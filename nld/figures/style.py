@@ -1,0 +1,68 @@
+"""How figures look: one grammar of lines and colours, drawn once for light and once for dark pages.
+
+Measured is a coloured solid line or dots, predicted is dashed in the text's colour, a
+baseline without symmetry breaking is dotted grey.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import xarray as xr
+from matplotlib.figure import Figure
+
+STYLE = Path(__file__).with_name("nld.mplstyle")
+LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
+
+# One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
+COLOR = {
+    "unconstrained": "#0072B2",
+    "constrained": "#D55E00",
+    "gradient_descent": "#0072B2",
+    "heavy_ball": "#009E73",
+    "nesterov": "#56B4E9",
+    "adam": "#CC79A7",
+    "adamw": "#E69F00",
+    "rmsprop": "#D55E00",
+}
+BASELINE = {"color": "#888888", "linestyle": ":", "linewidth": 1.4}
+
+
+def predicted(**changes) -> dict:
+    """Line properties of a prediction: dashed, in the colour of the text."""
+    return {"color": mpl.rcParams["text.color"], "linestyle": "--", "linewidth": 1.2, **changes}
+
+
+def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.2), **options):
+    """A figure and its axes, outside pyplot, so that nothing has to be closed."""
+    figure = Figure(figsize=size)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def band(axes, x, samples, color: str, label: str = "", **line) -> None:
+    """Median over the first axis of ``samples`` with the range from minimum to maximum as a band."""
+    axes.fill_between(x, samples.min(0), samples.max(0), color=color, alpha=0.25, linewidth=0)
+    axes.plot(x, _median(samples), color=color, label=label, **line)
+
+
+def _median(samples):
+    import numpy as np
+
+    return np.median(samples, axis=0)
+
+
+def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -> None:
+    """Draw and write figure.svg, figure-dark.svg, figure.pdf and figure.png into ``folder``.
+
+    The files hold no date and no random identifier: equal data give equal bytes.
+    """
+    style = mpl.rc_params_from_file(STYLE, use_default_template=False)
+    dark = {key: f"#{DARK_TEXT}" for key, value in style.items() if str(value).lstrip("#") == LIGHT_TEXT}
+    with mpl.rc_context():
+        mpl.rcParams.update(style)
+        figure = draw(data)
+        figure.savefig(folder / "figure.svg", metadata={"Date": None})
+        figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
+        mpl.rcParams.update(dark)
+        draw(data).savefig(folder / "figure-dark.svg", metadata={"Date": None})

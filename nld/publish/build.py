@@ -1,0 +1,189 @@
+"""Build the book: execute what changed, then let Jupyter Book render all pages."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nld import store
+from nld.publish import executed
+from nld.publish.chapters import Chapter, UsageError, find_chapter, read_chapters
+from nld.publish.executed import Plan
+from nld.publish.parameters import ParameterError
+from nld.publish.pool import Job, run_jobs
+from nld.publish.progress import Progress
+
+# Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `nld book build` was asked for; each field is the option of the same name."""
+
+    profile: str = "quick"
+    chapters: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    jobs: int | None = None
+    force: bool = False
+    why: bool = False
+    timeout: float | None = None
+    html: bool = True
+
+
+def build(root: Path, options: Options, out=sys.stdout) -> int:
+    """Execute and render the book whose `_toc.yml` lies in ``root``.
+
+    Returns:
+        0 when the pages are built, 1 when a chapter or a page failed.
+
+    Raises:
+        UsageError: unknown chapter or parameter, bad value, malformed `_toc.yml`.
+        OSError: the store cannot be written.
+    """
+    started = time.monotonic()
+    plans = make_plans(read_chapters(root), options)  # usage errors come before anything is touched
+    folder = root / ".nld"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / "build.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("Another build runs in this checkout; waiting until it ends.", file=out, flush=True)
+        lock.acquire()
+    with lock:
+        failed = execute_plans(root, folder, plans, options, out)
+        if options.html:
+            good = render(root, folder, strict=not (options.chapters or failed), out=out)
+            failed += not good
+    page = root / "_build" / "html" / "index.html"
+    if failed:
+        print(f"Failed; logs are in {folder / 'logs'}.", file=out)
+        return 1
+    if options.html:
+        print(f"The book is in {page} ({time.monotonic() - started:.0f} s).", file=out)
+    return 0
+
+
+def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
+    """The chapters to execute with their parameters, checked.
+
+    Raises:
+        UsageError: a chapter, parameter or value does not exist.
+    """
+    chosen = [find_chapter(chapters, name) for name in options.chapters] or chapters
+    try:
+        plans = [Plan(chapter) for chapter in dict.fromkeys(chosen) if chapter.cells]
+        known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
+        for name, text in options.parameters:
+            if name not in known:
+                raise UsageError(f"unknown parameter {name!r}.{_listing(plans)}")
+            known[name].parse(text)
+        wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
+        return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]
+    except ParameterError as error:
+        raise UsageError(str(error)) from None
+
+
+def _changed(chapter: Chapter, wanted: list[tuple[str, str]]) -> dict:
+    declared = chapter.parameters
+    values = {name: declared[name].parse(text) for name, text in wanted if name in declared}
+    return {name: value for name, value in values.items() if value != declared[name].default}
+
+
+def _listing(plans: list[Plan]) -> str:
+    lines = []
+    for plan in plans:
+        lines.append(f"\n{plan.chapter.label}" + ("" if plan.chapter.parameters else " has no parameters"))
+        for name, parameter in plan.chapter.parameters.items():
+            lines.append(f"  {name} = {parameter.default!r}   {parameter.range}: {parameter.meaning}")
+    return "\n".join(lines)
+
+
+def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options, out) -> int:
+    """Execute the plans that need it; returns how many failed."""
+    reasons = {plan: ["--force"] if options.force else executed.why(folder, plan) for plan in plans}
+    todo = [plan for plan in plans if reasons[plan]]
+    if options.why:
+        for plan in plans:
+            print(f"{plan.chapter.label}: " + ("; ".join(reasons[plan]) or "nothing changed"), file=out)
+    fresh = [plan for plan in plans if not reasons[plan]]
+    for plan in fresh:
+        executed.make_current(folder, plan)
+    workers = options.jobs or (1 if options.profile == "paper" else min(os.cpu_count() or 1, max(len(todo), 1)))
+    timeout = options.timeout or TIMEOUT[options.profile]
+    jobs = {_job(root, folder, plan, workers, options.force): plan for plan in todo}
+    progress = Progress(out, total=len(todo), fresh=len(fresh))
+    failed, retried, queue = 0, set(), list(jobs)
+    while queue:
+        again = []
+        for job, verdict in run_jobs(queue, workers, timeout, progress.update):
+            plan = jobs[job]
+            if verdict["status"] == "done":
+                os.replace(job.output, executed.notebook_path(folder, plan.key))
+                executed.make_current(folder, plan)
+                progress.done(job.name, verdict["seconds"])
+            elif "before replying to kernel_info" in verdict["error"] and job not in retried:
+                retried.add(job)  # a kernel can fail to start on a busy machine
+                again.append(job)
+            else:
+                failed += 1
+                progress.failed(job.name, verdict, job)
+        queue = again
+    progress.end()
+    return failed
+
+
+def _job(root: Path, folder: Path, plan: Plan, workers: int, force: bool) -> Job:
+    cores = os.cpu_count() or 1
+    environment = {
+        "NLD_STORE": str(folder),
+        "NLD_FORCE": "1" if force else "",
+        # No progress bars in cells: as widgets they would load scripts from the network.
+        "NLD_QUIET": "1",
+        "OMP_NUM_THREADS": str(max(1, cores // workers)),
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    name = plan.chapter.name
+    return Job(
+        name=name,
+        source=plan.chapter.text,
+        parameters=plan.changed,
+        output=folder / "executed" / f"{plan.key}.part.ipynb",
+        folder=plan.chapter.path.parent,
+        environment=environment,
+        log=folder / "logs" / f"{name}.log",
+    )
+
+
+def render(root: Path, folder: Path, strict: bool, out) -> bool:
+    """Run Jupyter Book over all pages.
+
+    A page without an executed copy is a warning. When the whole book was asked for, a
+    warning is an error; when one chapter was, the others may wait.
+    """
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--all", "-n"]
+    command += ["-W", "--keep-going"] if strict else []
+    log = folder / "logs" / "jupyter-book.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print("Rendering the pages.", file=out, flush=True)
+    with log.open("w") as file:
+        result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
+    if result.returncode:
+        lines = log.read_text("utf-8", "replace").splitlines()
+        shown = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        print(*shown[:40], sep="\n", file=out)
+        print(f"Jupyter Book failed; everything it said is in {log}", file=out)
+    return result.returncode == 0
+
+
+def store_error(error: OSError) -> str:
+    """A failed write to the store in words: what failed, and what to do."""
+    place = error.filename or store.root()
+    return f"cannot write {place}: {error.strerror}; free space there or make it writable, then run the command again"

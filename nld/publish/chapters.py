@@ -1,0 +1,121 @@
+"""The chapters of the book: what `_toc.yml` lists, and the cells and parameters of each."""
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from nld.publish.parameters import Parameter, read_parameters
+
+
+class UsageError(Exception):
+    """What the caller typed cannot be carried out; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One page of the book: a MyST text notebook, or plain MyST text when it has no code cell.
+
+    Args:
+        document: path below the root without the suffix, as in `_toc.yml` ("book/notation").
+        number: position in the table of contents, the front page being 0.
+        root: folder that holds `_toc.yml`.
+    """
+
+    document: str
+    number: int
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return Path(self.document).name
+
+    @property
+    def label(self) -> str:
+        return f"{self.number:02d} {self.name}"
+
+    @property
+    def path(self) -> Path:
+        return self.root / f"{self.document}.md"
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text("utf-8")
+
+    @cached_property
+    def cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Source and tags of each code cell, in order."""
+        notebook = read_notebook(self.text)
+        return tuple(
+            (cell.source, tuple(cell.metadata.get("tags", ()))) for cell in notebook.cells if cell.cell_type == "code"
+        )
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that the cell tagged `parameters` declares, by name."""
+        return read_parameters(
+            "\n".join(source for source, tags in self.cells if "parameters" in tags), str(self.path.name)
+        )
+
+
+def read_notebook(text: str):
+    """A MyST text notebook as a notebook node, the way jupytext reads it."""
+    import jupytext
+
+    return jupytext.reads(text, fmt="md:myst")
+
+
+def read_chapters(root: Path) -> list[Chapter]:
+    """Every chapter of `_toc.yml`, in reading order.
+
+    Raises:
+        UsageError: `_toc.yml` is missing, is not YAML, has no `root`, or names a file that does not exist.
+    """
+    path = root / "_toc.yml"
+    try:
+        toc = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"expected {path}, found none; run this in the root of the book") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(toc, dict) or not isinstance(toc.get("root"), str):
+        raise UsageError(f"{path}: expected a mapping with 'root: <front page>', got {str(toc)[:60]!r}")
+    documents = [toc["root"]]
+
+    def walk(entry, where):
+        if not isinstance(entry, dict):
+            raise UsageError(f"{path}: expected a mapping in {where}, got {entry!r}; write '- file: book/name'")
+        if "file" in entry:
+            documents.append(entry["file"])
+        for key in ("parts", "chapters", "sections"):
+            children = entry.get(key) or []
+            if not isinstance(children, list):
+                raise UsageError(f"{path}: expected a list under {key!r}, got {children!r}")
+            for number, child in enumerate(children, 1):
+                walk(child, f"{key}[{number}]")
+
+    walk({key: value for key, value in toc.items() if key != "file"}, "the top")
+    chapters = [Chapter(str(document).removesuffix(".md"), i, root) for i, document in enumerate(documents)]
+    for chapter in chapters:
+        if not chapter.path.is_file():
+            raise UsageError(f"{path} names {chapter.document!r}, but {chapter.path} does not exist")
+    return chapters
+
+
+def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
+    """The chapter with this name, path or number ("01").
+
+    Raises:
+        UsageError: there is none; the message suggests the nearest.
+    """
+    wanted = name.removesuffix(".md").strip("/")
+    for chapter in chapters:
+        if wanted in (chapter.name, chapter.document) or (wanted.isdigit() and int(wanted) == chapter.number):
+            return chapter
+    names = {chapter.name: chapter for chapter in chapters}
+    near = difflib.get_close_matches(wanted.split("/")[-1], names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    listing = ", ".join(chapter.label for chapter in chapters)
+    raise UsageError(f"unknown chapter {name!r}; {hint}The chapters are: {listing}")

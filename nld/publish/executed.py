@@ -1,0 +1,96 @@
+"""The executed copies of the chapters: which are current, what went into each, why one must run again."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from nld import store
+from nld.publish.chapters import Chapter
+from nld.reach import reached_modules, source_hashes
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A chapter with the parameters it is to run with.
+
+    Args:
+        chapter: the chapter.
+        changed: parameters that differ from the chapter's defaults.
+    """
+
+    chapter: Chapter
+    changed: dict = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict:
+        defaults = {name: parameter.default for name, parameter in self.chapter.parameters.items()}
+        return {**defaults, **self.changed}
+
+    @cached_property
+    def ingredients(self) -> dict[str, str]:
+        """Everything the outputs depend on, by a name that a person understands."""
+        found = {f"cell {n}": _hash(source) for n, (source, _) in enumerate(self.chapter.cells, 1)}
+        found |= {f"parameter {name}": repr(value) for name, value in self.parameters.items()}
+        modules = reached_modules("\n".join(_without_magics(source) for source, _ in self.chapter.cells))
+        found |= {f"module {name}": digest for name, digest in source_hashes(modules).items()}
+        constraints = self.chapter.root / "constraints.txt"
+        found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
+        found["python"] = ".".join(platform.python_version_tuple()[:2])
+        return found
+
+    @cached_property
+    def key(self) -> str:
+        return store.content_key({"chapter": self.chapter.document, **self.ingredients})
+
+
+def notebook_path(root: Path, key: str) -> Path:
+    return root / "executed" / f"{key}.ipynb"
+
+
+def current(root: Path, chapter: Chapter) -> dict:
+    """What the pages show for this chapter now: key, changed parameters, ingredients; empty if nothing."""
+    try:
+        return json.loads((root / "current" / f"{chapter.name}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def make_current(root: Path, plan: Plan) -> None:
+    """Let the pages show this plan's executed copy."""
+    record = {"key": plan.key, "changed": plan.changed, "ingredients": plan.ingredients}
+    if record != current(root, plan.chapter):
+        text = json.dumps(record, indent=1, ensure_ascii=False)
+        store.write_atomically(root / "current" / f"{plan.chapter.name}.json", text)
+
+
+def is_done(root: Path, plan: Plan) -> bool:
+    """Whether an executed copy exists, together with every figure that it shows."""
+    path = notebook_path(root, plan.key)
+    if not path.exists():
+        return False
+    figures = json.loads(path.read_text("utf-8"))["metadata"].get("nld", {}).get("figures", [])
+    return all((root / figure / "provenance.json").exists() for figure in figures)
+
+
+def why(root: Path, plan: Plan) -> list[str]:
+    """Why the chapter has to run, in words; empty when its executed copy is there."""
+    if is_done(root, plan):
+        return []
+    before, now = current(root, plan.chapter).get("ingredients", {}), plan.ingredients
+    if not before:
+        return ["it has never run"]
+    changed = [f"{name} changed" for name in now if name in before and before[name] != now[name]]
+    changed += [f"{name} is new" for name in now if name not in before]
+    changed += [f"{name} is gone" for name in before if name not in now]
+    return changed or ["its executed copy or a figure of it is gone"]
+
+
+def _without_magics(source: str) -> str:
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

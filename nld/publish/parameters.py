@@ -1,0 +1,105 @@
+"""The parameters of a chapter, read from the text of its `parameters` cell.
+
+A line declares a parameter, its default, its range and its meaning:
+
+    seed = 0             # from 0 to 9999: first random seed
+    profile = "quick"    # one of quick, paper: size of the experiments
+    learning_rate = 0.1  # from 0.001 to 1, w²/l: step size
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+
+_RANGE = re.compile(r"from\s+(?P<low>\S+)\s+to\s+(?P<high>[^\s,:]+)(?:,\s*(?P<unit>[^:]+))?\s*:\s*(?P<meaning>.+)")
+_CHOICE = re.compile(r"one of\s+(?P<choices>[^:]+):\s*(?P<meaning>.+)")
+
+
+class ParameterError(ValueError):
+    """A parameter that does not exist, or a value outside its type or range."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: default, admissible values, unit and meaning."""
+
+    name: str
+    default: bool | int | float | str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    meaning: str = ""
+
+    @property
+    def range(self) -> str:
+        """The admissible values in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kind = type(self.default).__name__
+        if self.low is None:
+            return kind
+        return f"{kind} from {self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+
+    def parse(self, text: str) -> bool | int | float | str:
+        """The value that ``text`` denotes.
+
+        Raises:
+            ParameterError: wrong type, or outside the range.
+        """
+        kind = type(self.default)
+        try:
+            if kind is bool:
+                value = {"true": True, "false": False}[text.strip().lower()]
+            else:
+                value = kind(text)
+        except (ValueError, KeyError):
+            raise ParameterError(f"parameter {self.name!r}: expected {self.range}, got {text!r}") from None
+        outside = isinstance(value, int | float) and self.low is not None and not self.low <= value <= self.high  # type: ignore[operator]
+        if outside or (self.choices and value not in self.choices):
+            raise ParameterError(f"parameter {self.name!r}: expected {self.range}, got {text!r}")
+        return value
+
+
+def read_parameters(source: str, where: str) -> dict[str, Parameter]:
+    """The parameters that a cell declares, by name.
+
+    Raises:
+        ParameterError: a line that is not ``name = literal``.
+    """
+    parameters = {}
+    for number, line in enumerate(source.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        code, _, comment = line.partition("#")
+        try:
+            (statement,) = ast.parse(code.strip()).body
+            assert isinstance(statement, ast.Assign)
+            (target,) = statement.targets
+            assert isinstance(target, ast.Name)
+            default = ast.literal_eval(statement.value)
+            assert isinstance(default, bool | int | float | str)
+        except (SyntaxError, ValueError, AssertionError):
+            raise ParameterError(
+                f"{where}, parameters cell, line {number}: expected 'name = number, text or bool', got {line.strip()!r}"
+            ) from None
+        parameters[target.id] = _describe(target.id, default, comment.strip(), f"{where}, parameters cell")
+    return parameters
+
+
+def _describe(name: str, default, comment: str, where: str) -> Parameter:
+    if found := _CHOICE.fullmatch(comment):
+        choices = tuple(choice.strip() for choice in found["choices"].split(","))
+        parameter = Parameter(name, default, choices=choices, meaning=found["meaning"])
+    elif found := _RANGE.fullmatch(comment):
+        unit = (found["unit"] or "").strip()
+        parameter = Parameter(
+            name, default, float(found["low"]), float(found["high"]), unit=unit, meaning=found["meaning"]
+        )
+    else:
+        raise ParameterError(
+            f"{where}: expected a comment '# from LOW to HIGH, UNIT: meaning' or '# one of A, B: meaning' "
+            f"after {name!r}, got {comment!r}"
+        )
+    parameter.parse(str(default))
+    return parameter

@@ -1,0 +1,139 @@
+"""The Sphinx extension of the book: chapters get the outputs of their executed copies.
+
+- `source-read` replaces the text of a chapter by a notebook with outputs, which `read`
+  hands to myst-nb: pages keep their `.md` sources, nothing executes during the build;
+- a figure that `nld.figures.show` returned becomes a numbered, labelled figure with its
+  files (`FigureRenderer`), copied to stable addresses `figures/NAME/`.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from myst_nb.core.read import read_myst_markdown_notebook
+from myst_nb.core.render import MimeRenderPlugin
+from myst_parser.config.main import MdParserConfig
+from sphinx.util import logging
+
+from nld.publish import executed
+from nld.publish.chapters import Chapter
+from nld.publish.execute import FIGURE_MIME
+
+logger = logging.getLogger(__name__)
+FILES = ("figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "data.nc", "provenance.json")
+BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
+
+
+def setup(app) -> dict:
+    """Register with Sphinx."""
+    app.connect("source-read", inject_outputs)
+    app.connect("html-page-context", announce_changes)
+    app.connect("build-finished", copy_figures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
+
+
+def read(text: str):
+    """The notebook that `inject_outputs` wrote, or plain MyST text as a notebook without code."""
+    if text.startswith("{"):
+        return nbformat.reads(text, as_version=4)
+    return read_myst_markdown_notebook(text, config=BLOCKS, add_source_map=True)
+
+
+def inject_outputs(app, document: str, source: list[str]) -> None:
+    """Replace a chapter's text by a notebook that holds the outputs of its executed copy."""
+    notebook = read_myst_markdown_notebook(source[0], config=BLOCKS, add_source_map=True)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code:
+        return
+    root = Path(app.srcdir)
+    chapter = Chapter(document, 0, root)
+    shown = executed.current(root / ".nld", chapter)
+    path = executed.notebook_path(root / ".nld", shown.get("key", "none"))
+    if not path.exists():
+        logger.warning("the chapter was not executed; run: nld book build", location=document)
+    else:
+        app.env.note_dependency(str(path))
+        app.env.metadata[document]["nld_changed"] = shown["changed"]
+        _copy_outputs(document, code, nbformat.read(path, as_version=4), notebook)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = hashlib.sha256(f"{number} {cell.source}".encode()).hexdigest()[:12]
+    notebook.nbformat_minor = 5
+    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    source[0] = nbformat.writes(notebook)
+
+
+def _copy_outputs(document: str, code: list, copy, notebook) -> None:
+    """Give each code cell the outputs of the executed cell with the same source."""
+    skip = {"injected-parameters", "papermill-error-cell-tag"}
+    ran = [cell for cell in copy.cells if cell.cell_type == "code" and not skip & set(cell.metadata.get("tags", ()))]
+    ran = [cell for cell in ran if cell.source.strip()]
+    wanted = [cell for cell in code if cell.source.strip()]
+    if [cell.source.strip() for cell in ran] != [cell.source.strip() for cell in wanted]:
+        logger.warning("the chapter changed since it was executed; run: nld book build", location=document)
+        return
+    for cell, done in zip(wanted, ran, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    notebook.metadata["language_info"] = copy.metadata["language_info"]
+
+
+def announce_changes(app, page: str, template: str, context: dict, doctree) -> None:
+    """A page that was rerun with other parameters says so at its top, and how to go back."""
+    changed = app.env.metadata.get(page, {}).get("nld_changed")
+    if changed and "body" in context:
+        values = ", ".join(f"<code>{name} = {value!r}</code>" for name, value in changed.items())
+        context["body"] = (
+            '<div class="admonition warning nld-changed"><p class="admonition-title">Changed parameters</p>'
+            f"<p>This page was rerun with {values}. It is not the page to cite; "
+            f"<code>nld book build</code> brings that back.</p></div>{context['body']}"
+        )
+
+
+class FigureRenderer(MimeRenderPlugin):
+    """Turns the record of a figure into a numbered figure with its anchor, caption and files."""
+
+    mime_priority_overrides = (("*", FIGURE_MIME, 0),)
+
+    @staticmethod
+    def handle_mime(renderer, data, inline):
+        """Docutils nodes of a figure; None for any other output."""
+        if inline or data.mime_type != FIGURE_MIME:
+            return None
+        described = json.loads(data.content) if isinstance(data.content, str) else data.content
+        name, folder = described["name"], described["folder"]
+        myst = renderer.renderer
+        env = myst.sphinx_env
+        env.metadata[env.docname].setdefault("nld_figures", {})[name] = folder
+        figure = nodes.figure("", classes=["nld-figure"], names=[name], ids=[name])
+        for file, shade in (("figure.svg", "only-light"), ("figure-dark.svg", "only-dark")):
+            uri = f"/.nld/{folder}/{file}"
+            figure += nodes.image("", uri=uri, alt=described["alt"], classes=[shade, "dark-light"], loading="lazy")
+        caption = nodes.caption()
+        with myst.current_node_context(caption):
+            myst.nested_render_text(described["caption"], data.line or 0, inline=True)
+        figure += caption
+        figure += nodes.legend("", nodes.raw("", _links(env.docname, name), format="html"))
+        myst.document.note_explicit_target(figure, figure)
+        return [figure]
+
+
+def _links(document: str, name: str) -> str:
+    base = "../" * document.count("/") + f"figures/{name}/"
+    labels = {"SVG": "figure.svg", "PDF": "figure.pdf", "PNG": "figure.png", "data": "data.nc"}
+    links = [f'<a href="{base}{file}" download>{label}</a>' for label, file in labels.items()]
+    links.append(f'<a href="{base}provenance.json">provenance</a>')
+    return f'<p class="nld-figure-files">{" · ".join(links)}</p>'
+
+
+def copy_figures(app, error) -> None:
+    """Copy the files of every shown figure to `figures/NAME/`, the address that people cite."""
+    if error or app.builder.format != "html":
+        return
+    for metadata in app.env.metadata.values():
+        for name, folder in metadata.get("nld_figures", {}).items():
+            target = Path(app.outdir) / "figures" / name
+            target.mkdir(parents=True, exist_ok=True)
+            for file in FILES:
+                shutil.copyfile(Path(app.srcdir) / ".nld" / folder / file, target / file)

@@ -1,0 +1,96 @@
+"""Which parts of `nld` a piece of code reaches, found by reading, never by running.
+
+The cache key of a chapter covers the source of every module that it reaches, so that a
+change in a module reruns only the chapters that depend on it.
+"""
+
+import ast
+import hashlib
+import importlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def reached_modules(source: str) -> frozenset[str]:
+    """Names of the modules of `nld` that running ``source`` can load.
+
+    Follows imports (also those inside functions), attributes of `nld` (``nld.figures.show``),
+    and figure names given as text ("fig-1" loads the module of that figure).
+    """
+    reached: set[str] = set()
+    frontier = _direct(source, "")
+    while frontier:
+        name = frontier.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        parent = name.rpartition(".")[0]
+        frontier |= _imports(name) | ({parent} if parent else set())
+    return frozenset(reached)
+
+
+def source_hashes(modules: frozenset[str]) -> dict[str, str]:
+    """Hash of each module's source, and of the data files beside it (styles, tables)."""
+    hashes = {}
+    for name in sorted(modules):
+        path = _path(name)
+        assert path is not None
+        hashes[name] = _hash(path)
+        if path.name == "__init__.py":
+            for data in sorted(path.parent.iterdir()):
+                if data.is_file() and data.suffix not in (".py", ".pyc"):
+                    hashes[f"{name}/{data.name}"] = _hash(data)
+    return hashes
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _path(name: str) -> Path | None:
+    base = PACKAGE.joinpath(*name.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file() and name.split(".")[0] == "nld":
+            return candidate
+    return None
+
+
+@cache
+def _imports(name: str) -> frozenset[str]:
+    path = _path(name)
+    assert path is not None
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return frozenset(_direct(path.read_text("utf-8"), package))
+
+
+def _direct(source: str, package: str) -> set[str]:
+    """Modules named by the source itself, one hop."""
+    found: set[str] = set()
+    public = importlib.import_module("nld")._PUBLIC if package != "nld" else {}
+
+    def add(dotted: str):
+        parts = dotted.split(".")
+        if parts[0] == "nld" and len(parts) > 1 and parts[1] in public:
+            found.add(public[parts[1]])
+        while parts and _path(".".join(parts)) is None:
+            parts.pop()
+        if parts:
+            found.add(".".join(parts))
+
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], base]).strip(".")
+            for alias in node.names:
+                add(f"{base}.{alias.name}")
+        elif isinstance(node, ast.Attribute):
+            add(ast.unparse(node))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("fig-"):
+            add("nld.figures." + node.value.replace("-", "_"))
+    return found
