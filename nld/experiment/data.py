@@ -1,0 +1,115 @@
+"""Data sets as arrays on the device: bytes as they were stored, normalized where they are used.
+
+The order of the images is a pure function of (seed, step) drawn on the CPU: every device, the sequential loop, an
+ensemble and a resumed run see the same batches.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+_SUBSET_SEED = 20210514  # which training images and labels `train_size` and `label_noise` choose; one for all runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Images (uint8, n × channels × height × width) and labels (int64, n), with per-channel mean and scale in bytes."""
+
+    name: str
+    classes: int
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    checksum: str
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+    def normalized(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """``(images − mean) / scale`` per channel, on the device of the images."""
+        return (images.to(dtype) - self.mean.to(dtype)) / self.scale.to(dtype)
+
+    def to(self, device: str) -> "Data":
+        """The same data with all tensors on `device`."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **tensors)
+
+
+@functools.cache
+def digits() -> Data:
+    """The 1797 handwritten digits of scikit-learn, 8×8 with 17 grey levels: 1437 to train, 360 to test."""
+    import hashlib
+
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    images = torch.from_numpy(images[order].astype(np.uint8).reshape(-1, 1, 8, 8))
+    labels = torch.from_numpy(labels[order].astype(np.int64))
+    train, test = slice(0, 1437), slice(1437, None)
+    return Data(
+        name="digits",
+        classes=10,
+        train_images=images[train],
+        train_labels=labels[train],
+        test_images=images[test],
+        test_labels=labels[test],
+        mean=images[train].double().mean((0, 2, 3), keepdim=True)[0],
+        scale=images[train].double().std((0, 2, 3), keepdim=True)[0],
+        checksum=hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest(),
+    )
+
+
+DATASETS: dict[str, Callable[[], Data]] = {"digits": digits}
+
+
+def load(name: str, *, train_size: int | None = None, label_noise: float = 0.0) -> Data:
+    """Data set `name`, with the fixed subset of training images and the fixed wrong labels that are asked for.
+
+    Raises:
+        ValueError: no such data set, or more training images asked for than there are.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
+    data = DATASETS[name]()
+    total = len(data.train_labels)
+    if train_size is not None and not 2 <= train_size <= total:
+        raise ValueError(f"train_size must be between 2 and the {total} images of {name}, got {train_size}")
+    generator = torch.Generator().manual_seed(_SUBSET_SEED)
+    if train_size is not None:
+        chosen = torch.randperm(total, generator=generator)[:train_size]
+        data = replace(data, train_images=data.train_images[chosen], train_labels=data.train_labels[chosen])
+    if label_noise:
+        labels = data.train_labels.clone()
+        wrong = torch.randperm(len(labels), generator=generator)[: round(label_noise * len(labels))]
+        labels[wrong] += torch.randint(1, data.classes, (len(wrong),), generator=generator)
+        data = replace(data, train_labels=labels % data.classes)
+    return data
+
+
+class BatchOrder:
+    """Training images of each step: a fresh permutation every epoch, an incomplete batch dropped."""
+
+    def __init__(self, size: int, batch_size: int, seed: int):
+        if batch_size > size:
+            raise ValueError(f"batch_size {batch_size} is larger than the {size} training images; lower batch_size")
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.per_epoch = size // batch_size
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def __call__(self, step: int) -> torch.Tensor:
+        """Indices of the batch at `step` (int64, batch_size), on the CPU."""
+        epoch, index = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._epoch, self._order = epoch, torch.randperm(self.size, generator=generator)
+        return self._order[index * self.batch_size : (index + 1) * self.batch_size]

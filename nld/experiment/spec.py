@@ -1,0 +1,154 @@
+"""What an experiment is: frozen plain fields that hash, print, compare and become a table.
+
+Nothing here computes. A run is a pure function of an `Experiment`, so the digest of its fields names the run wherever
+it is stored; a `Sweep` is a base experiment and what varies.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SCHEDULES = ("constant", "step")
+PRECISIONS = ("float32", "float64", "bfloat16")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training run by stochastic gradient descent, stated completely.
+
+    The update is PyTorch's: ``buf ← β buf + (g + k q)``, ``q ← q − η buf``. A *filter* is the row of weights, without
+    bias, whose output a batch normalization divides by its own deviation: the loss does not depend on its norm.
+
+    Raises:
+        ValueError: a field has a value that no run could honour; the message says which and what is expected.
+
+    >>> Experiment(learning_rate=0.1) == Experiment(learning_rate=0.1)
+    True
+    """
+
+    network: str = "digits_cnn"  # a name in networks.NETWORKS
+    dataset: str = "digits"  # a name in data.DATASETS
+    width: float = 1.0  # multiplies the network's channels
+    epsilon: float = 1e-8  # added to the variance in normalization; breaks scale symmetry by O(epsilon / variance)
+
+    learning_rate: float = 0.1  # η
+    momentum: float = 0.9  # β
+    weight_decay: float = 5e-4  # k
+    schedule: str = "constant"  # or "step": η is multiplied by `decay` at each milestone
+    milestones: tuple[float, ...] = (0.5, 0.75)  # fractions of `steps`; used by "step" only
+    decay: float = 0.1
+    constrained: bool = False  # after each step every filter is scaled back to its initial norm
+    filter_scale: float = 1.0  # multiplies every filter at initialization
+
+    batch_size: int = 64
+    steps: int = 300
+    seed: int = 0  # initialization, order of the images and augmentation
+    train_size: int | None = None  # the first so many training images of a fixed permutation; None is all
+    label_noise: float = 0.0  # fraction of training labels replaced by another class, the same for all seeds
+    augment: bool = False  # random horizontal flip and padded crop
+
+    evaluate_every: int = 50  # steps between evaluations; the first is at step 0, before any update
+    evaluation_size: int = 2048  # training images in the fixed batch on which `train_loss` is evaluated
+    divergence_bound: float = 1e4  # a loss above it, or not finite, ends the run as "diverged"
+
+    device: str = "cpu"
+    precision: str = "float32"  # "bfloat16" is mixed precision: weights and update stay float32
+    channels_last: bool = False
+    compile: bool = False
+
+    def __post_init__(self):
+        # TOML has no tuples and writes 1 for 1.0: equal experiments must have equal digests.
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is float and isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, field.name, float(value))
+        object.__setattr__(self, "milestones", tuple(float(m) for m in self.milestones))
+        checks = {
+            "learning_rate": (self.learning_rate >= 0, "at least 0"),
+            "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
+            "weight_decay": (self.weight_decay >= 0, "at least 0"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {SCHEDULES}"),
+            "milestones": (all(0 < m < 1 for m in self.milestones), "fractions in (0, 1)"),
+            "filter_scale": (self.filter_scale > 0, "positive"),
+            "width": (self.width > 0, "positive"),
+            "epsilon": (self.epsilon >= 0, "at least 0"),
+            "batch_size": (self.batch_size >= 2, "at least 2, for batch statistics"),
+            "steps": (self.steps >= 0, "at least 0"),
+            "evaluate_every": (self.evaluate_every >= 1, "at least 1"),
+            "evaluation_size": (self.evaluation_size >= 2, "at least 2"),
+            "label_noise": (0 <= self.label_noise < 1, "in [0, 1)"),
+            "precision": (self.precision in PRECISIONS, f"one of {PRECISIONS}"),
+            "device": (self.device in DEVICES, f"one of {DEVICES}"),
+        }
+        for name, (holds, expected) in checks.items():
+            if not holds:
+                raise ValueError(f"Experiment.{name} must be {expected}, got {getattr(self, name)!r}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of the update that follows evaluation at `step`, in w²/l."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * self.decay ** sum(step >= milestone * self.steps for milestone in self.milestones)
+
+    @property
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """Numbers of updates done at each evaluation: 0, every `evaluate_every`, and the end."""
+        return (*range(0, self.steps, self.evaluate_every), self.steps)
+
+    def replace(self, **changes: Any) -> "Experiment":
+        """The same experiment with some fields changed."""
+        return from_fields({**dataclasses.asdict(self), **changes})
+
+    @property
+    def key(self) -> str:
+        """Name of the run: 20 hexadecimal digits of the SHA-256 of the fields."""
+        return hashlib.sha256(to_json(self).encode()).hexdigest()[:20]
+
+
+def to_json(experiment: Experiment) -> str:
+    """Canonical JSON of an experiment: every field, sorted; what is hashed and what is stored."""
+    return json.dumps(dataclasses.asdict(experiment), sort_keys=True, indent=1)
+
+
+def from_fields(fields: Mapping[str, Any]) -> Experiment:
+    """Experiment from a mapping of its fields (JSON, TOML); the inverse of `to_json`.
+
+    Raises:
+        ValueError: a name that is no field; the message lists those that are.
+    """
+    known = [field.name for field in dataclasses.fields(Experiment)]
+    if unknown := sorted(set(fields) - set(known)):
+        raise ValueError(f"an experiment has no field {', '.join(unknown)}; it has {', '.join(known)}")
+    return Experiment(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A base experiment and what varies: the product of all values of all varied fields.
+
+    >>> len(Sweep(base=Experiment(), vary={"learning_rate": (0.1, 0.3), "constrained": (False, True)}).experiments)
+    4
+    """
+
+    name: str = "sweep"
+    base: Experiment = Experiment()
+    vary: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "vary", {name: tuple(values) for name, values in self.vary.items()})
+        if empty := [name for name, values in self.vary.items() if not values]:
+            raise ValueError(f"Sweep.vary needs at least one value for each field, got none for {', '.join(empty)}")
+
+    def __iter__(self) -> Iterator[Experiment]:
+        for values in itertools.product(*self.vary.values()):
+            yield self.base.replace(**dict(zip(self.vary, values, strict=True)))
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """All runs, each once, in the order of the product."""
+        return tuple(dict.fromkeys(self))

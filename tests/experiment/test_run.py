@@ -1,0 +1,94 @@
+"""The training loop: what symmetry says of it, what it promises of repetition, and the update written out by hand."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nld.experiment import Experiment, data, networks, run
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fig1b_scaled_filters_same_loss_then_other_dynamics(seed):
+    base = Experiment(steps=60, evaluate_every=20, seed=seed)
+    one, ten = run(base), run(base.replace(filter_scale=10.0))
+    assert float(ten.train_loss[0]) == pytest.approx(float(one.train_loss[0]), rel=1e-5)
+    assert float(ten.batch_loss[0]) == pytest.approx(float(one.batch_loss[0]), rel=1e-5)
+    np.testing.assert_allclose(ten.squared_norm[0], 100 * one.squared_norm[0], rtol=1e-5)
+    # a hundredth of the effective learning rate: slower by far
+    assert float(ten.train_loss[1]) > 1.5 * float(one.train_loss[1])
+
+
+def test_same_experiment_same_record():
+    experiment = Experiment(steps=30, evaluate_every=10)
+    assert run(experiment).identical(run(experiment))
+
+
+def test_other_seed_other_record():
+    experiment = Experiment(steps=1)
+    assert float(run(experiment).train_loss[0]) != float(run(experiment.replace(seed=1)).train_loss[0])
+
+
+def test_constrained_keeps_every_filter_norm():
+    record = run(Experiment(steps=40, evaluate_every=10, learning_rate=0.3, constrained=True))
+    np.testing.assert_allclose(
+        record.squared_norm, np.broadcast_to(record.squared_norm[0], record.squared_norm.shape), 1e-5
+    )
+    free = run(Experiment(steps=40, evaluate_every=10, learning_rate=0.3))
+    assert float(abs(free.squared_norm[-1] / free.squared_norm[0] - 1).max()) > 0.1
+
+
+def test_divergence_is_recorded_not_raised():
+    record = run(Experiment(steps=80, evaluate_every=20, learning_rate=1.0, divergence_bound=2.5))
+    assert bool(record.diverged)
+    end = int(record.last_step)
+    assert 0 <= end < 80
+    assert np.isfinite(record.batch_loss[:end]).all()
+    assert np.isnan(record.batch_loss[end:]).all()
+    assert np.isnan(record.train_loss[record.evaluation_step > end]).all()
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_update_equals_the_equations_written_out(constrained):
+    """Oracle: buf ← β buf + (g + k q), q ← q − η buf, in float64, without an optimizer, normalization spelled out."""
+    e = Experiment(
+        steps=5, evaluate_every=5, precision="float64", schedule="step", milestones=(0.4,), constrained=constrained
+    )
+    digits = data.load("digits")
+    network = networks.build("digits_cnn", digits.image, 10, width=1.0, epsilon=e.epsilon, seed=e.seed).double()
+    q = [p.detach().clone() for p in network.parameters()]
+    buffers = [torch.zeros_like(p) for p in q]
+    norms = [q[i].flatten(1).norm(dim=1) for i in (0, 3, 6)]
+    mean = digits.train_images.double().mean()
+    scale = digits.train_images.double().std()
+
+    def loss_of(parameters, images, labels):
+        x = (images.double() - mean) / scale
+        for layer, stride in enumerate((1, 2, 2)):
+            weight, gain, bias = parameters[3 * layer : 3 * layer + 3]
+            x = F.conv2d(x, weight, stride=stride, padding=1)
+            centred = x - x.mean((0, 2, 3), keepdim=True)
+            x = centred / (centred.square().mean((0, 2, 3), keepdim=True) + e.epsilon).sqrt()
+            x = (gain[:, None, None] * x + bias[:, None, None]).clamp(min=0)
+        logits = x.flatten(1) @ parameters[9].T + parameters[10]
+        return -logits.log_softmax(1)[torch.arange(len(labels)), labels].mean()
+
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(digits.train_labels), generator=generator)
+    losses = []
+    for step in range(e.steps):
+        chosen = order[step * 64 : (step + 1) * 64]
+        leaves = [p.requires_grad_() for p in q]
+        loss = loss_of(leaves, digits.train_images[chosen], digits.train_labels[chosen])
+        gradients = torch.autograd.grad(loss, leaves)
+        losses.append(loss.item())
+        eta = 0.1 if step < 2 else 0.01
+        buffers = [0.9 * b + g + 5e-4 * p.detach() for b, g, p in zip(buffers, gradients, q, strict=True)]
+        q = [p.detach() - eta * b for p, b in zip(q, buffers, strict=True)]
+        if constrained:
+            for i, norm in zip((0, 3, 6), norms, strict=True):
+                q[i] *= (norm / q[i].flatten(1).norm(dim=1))[:, None, None, None]
+    record = run(e)
+    np.testing.assert_allclose(record.batch_loss, losses, rtol=1e-10)
+    final = torch.cat([q[i].flatten(1).square().sum(1) for i in (0, 3, 6)])
+    np.testing.assert_allclose(record.squared_norm[-1], final, rtol=1e-10)
