@@ -1,0 +1,139 @@
+"""One-parameter symmetries Q(q, s) and their generators A(q) = dQ/ds at s = 0.
+
+A point q is a sequence of *parts*; a part is anything that adds and multiplies: a sympy
+expression, a number, a numpy array, a torch tensor (a filter, a row of a matrix). Only
+plain arithmetic is used, so one value serves derivations, simulations and networks.
+Every family is exact at finite s: rotations and matrices use rational parametrizations,
+which have the same generator as the exponential and need no exp, cos or inverse.
+
+Paper: Section 2; Noether's theorem needs Q(q, 0) = q and dQ/ds at s = 0 only.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Parts = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A one-parameter family of transformations of the parameters.
+
+    Args:
+        name: what the field calls it ("scale").
+        transform: Q(q, s), a tuple of parts; Q(q, 0) = q.
+        generator: A(q) = dQ/ds at s = 0, a tuple of parts, affine in q.
+    """
+
+    name: str
+    transform: Callable[[Parts, Any], tuple]
+    generator: Callable[[Parts], tuple]
+
+    def linear_part(self, v: Parts) -> tuple:
+        """DA v = A(v) - A(0): how the generator carries a displacement or velocity v along."""
+        zero = [0 * part for part in v]
+        return tuple(a - b for a, b in zip(self.generator(v), self.generator(zero), strict=True))
+
+
+def translation(direction: Parts) -> Symmetry:
+    """Q = q + s n: shift every part along a constant direction n, one number a part.
+
+    A(q) = n. Softmax logits and parameters before a mean subtraction have it.
+    """
+
+    def generator(q: Parts) -> tuple:
+        _check_parts(q, len(direction), "translation")
+        return tuple(n + 0 * part for part, n in zip(q, direction, strict=True))
+
+    def transform(q: Parts, s) -> tuple:
+        return tuple(part + s * n for part, n in zip(q, generator(q), strict=True))
+
+    return Symmetry("translation", transform, generator)
+
+
+def scale() -> Symmetry:
+    """Q = (1 + s) q: multiply every part; A(q) = q. Weights before a normalization layer have it."""
+    return Symmetry(
+        "scale",
+        lambda q, s: tuple((1 + s) * part for part in q),
+        lambda q: tuple(1 * part for part in q),
+    )
+
+
+def rescale(exponents: Sequence[int] = (1, -1)) -> Symmetry:
+    """Q_i = (1 + s)^{c_i} q_i with integer c_i: +1 incoming, -1 outgoing weights; A_i(q) = c_i q_i.
+
+    Units with a homogeneous activation (linear, ReLU, leaky ReLU) have it.
+    """
+    exponents = tuple(exponents)
+
+    def transform(q: Parts, s) -> tuple:
+        _check_parts(q, len(exponents), "rescale")
+        return tuple((1 + s) ** c * part for part, c in zip(q, exponents, strict=True))
+
+    def generator(q: Parts) -> tuple:
+        _check_parts(q, len(exponents), "rescale")
+        return tuple(c * part for part, c in zip(q, exponents, strict=True))
+
+    return Symmetry("rescale", transform, generator)
+
+
+def rotation(first: int = 0, second: int = 1) -> Symmetry:
+    """Rotate the parts ``first`` and ``second`` into each other; A(q) = (-q_second, q_first) there.
+
+    Cayley's form: cos = (1 - u^2)/(1 + u^2), sin = 2u/(1 + u^2) with u = s/2.
+    """
+
+    def transform(q: Parts, s) -> tuple:
+        u = s / 2
+        cos, sin = (1 - u**2) / (1 + u**2), 2 * u / (1 + u**2)
+        parts = list(q)
+        parts[first] = cos * q[first] - sin * q[second]
+        parts[second] = sin * q[first] + cos * q[second]
+        return tuple(parts)
+
+    def generator(q: Parts) -> tuple:
+        parts = [0 * part for part in q]
+        parts[first], parts[second] = -1 * q[second], 1 * q[first]
+        return tuple(parts)
+
+    return Symmetry("rotation", transform, generator)
+
+
+def general_linear(size: int, row: int, column: int) -> Symmetry:
+    """W -> (1 + s E) W, U -> U (1 + s E)^{-1} with E the elementary matrix E[row, column].
+
+    The parts are the ``size`` rows of W followed by the ``size`` columns of U, so that U W is
+    invariant. The elementary matrices span gl(size); as E E = delta E the inverse is
+    1 - s/(1 + delta s) E. Linear pairs, queries and keys, values and outputs have it.
+
+    A(q): row ``row`` of W receives row ``column``; column ``column`` of U loses column ``row``.
+    """
+    if not (0 <= row < size and 0 <= column < size):
+        raise ValueError(f"expected row and column below size {size}, got ({row}, {column}); count from 0")
+    delta = int(row == column)
+
+    def transform(q: Parts, s) -> tuple:
+        _check_parts(q, 2 * size, "general_linear")
+        parts = list(q)
+        parts[row] = q[row] + s * q[column]
+        parts[size + column] = q[size + column] - s / (1 + delta * s) * q[size + row]
+        return tuple(parts)
+
+    def generator(q: Parts) -> tuple:
+        _check_parts(q, 2 * size, "general_linear")
+        parts = [0 * part for part in q]
+        parts[row] = 1 * q[column]
+        parts[size + column] = -1 * q[size + row]
+        return tuple(parts)
+
+    return Symmetry("general_linear", transform, generator)
+
+
+def _check_parts(q: Parts, expected: int, name: str) -> None:
+    if len(q) != expected:
+        raise ValueError(
+            f"expected a point of {expected} parts for this {name}, got {len(q)}; "
+            "pass one part for each coefficient the symmetry was made with"
+        )

@@ -1,0 +1,70 @@
+"""The tables that the law tests run over: every symmetry, every learning rule, once."""
+
+import numpy as np
+
+from nld import learning_rule as rules
+from nld import symmetry
+
+# name -> (symmetry, number of parts, a loss of numpy parts that has it)
+SYMMETRIES = {
+    "translation": (
+        symmetry.translation((1, -2, 0.5)),
+        3,
+        lambda q: np.sin(2 * q[0] + q[1]).sum() + ((q[1] + 4 * q[2]) ** 2).sum(),
+    ),
+    "scale": (symmetry.scale(), 3, lambda q: sum(np.sum(w) * c for w, c in zip(q, (1, 2, -1), strict=True)) / _norm(q)),
+    "rescale": (symmetry.rescale((1, 1, -1)), 3, lambda q: np.sin(q[0] * q[2]).sum() + ((q[1] * q[2]) ** 2).sum()),
+    "rotation": (symmetry.rotation(0, 2), 3, lambda q: np.cos(q[0] ** 2 + q[2] ** 2).sum() + (q[1] ** 3).sum()),
+    "shear": (symmetry.general_linear(2, 0, 1), 4, lambda q: np.sin(np.outer(q[2], q[0]) + np.outer(q[3], q[1])).sum()),
+    "stretch": (
+        symmetry.general_linear(2, 1, 1),
+        4,
+        lambda q: np.sin(np.outer(q[2], q[0]) + np.outer(q[3], q[1])).sum(),
+    ),
+}
+
+# Isometries of the Euclidean metric: their kinetic energy is not broken.
+ISOMETRIES = {"translation", "rotation"}
+
+METRIC = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+# name -> learning rate -> rule, for every rule with a second-order model
+MODELLED_RULES = {
+    "gradient descent": lambda lr: rules.gradient_descent(lr),
+    "gradient descent, weight decay": lambda lr: rules.gradient_descent(lr, weight_decay=0.3),
+    "heavy ball 0.5": lambda lr: rules.heavy_ball(lr, 0.5),
+    "heavy ball 0.8, weight decay": lambda lr: rules.heavy_ball(lr, 0.8, 0.2),
+    "Nesterov 0.7": lambda lr: rules.nesterov(lr, 0.7),
+    "mirror, entropy": lambda lr: rules.mirror(lr, rules.entropy),
+    "mirror, entropy, momentum": lambda lr: rules.mirror(lr, rules.entropy, momentum=0.5),
+    "mirror, 1.5-norm": lambda lr: rules.mirror(lr, rules.p_norm(1.5)),
+    "mirror, 3-norm, weight decay": lambda lr: rules.mirror(lr, rules.p_norm(3), weight_decay=0.2),
+    "mirror, quadratic form": lambda lr: rules.mirror(lr, rules.quadratic_form(METRIC), momentum=0.3),
+}
+
+POTENTIALS = {
+    "euclidean": rules.euclidean,
+    "entropy": rules.entropy,
+    "1.5-norm": rules.p_norm(1.5),
+    "3-norm": rules.p_norm(3),
+    "quadratic form": rules.quadratic_form(METRIC),
+}
+
+
+def numeric_gradient(loss, q, step=1e-6):
+    """Central differences of a loss of a tuple of arrays: the naive oracle."""
+    gradient = [np.zeros_like(part) for part in q]
+    for part, slope in zip(q, gradient, strict=True):
+        for index in np.ndindex(part.shape):
+            kept = part[index]
+            part[index] = kept + step
+            above = loss(q)
+            part[index] = kept - step
+            below = loss(q)
+            part[index] = kept
+            slope[index] = (above - below) / (2 * step)
+    return gradient
+
+
+def _norm(q):
+    return np.sqrt(sum(np.sum(part**2) for part in q))
