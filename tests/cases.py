@@ -1,6 +1,7 @@
 """The tables that the law tests run over: every symmetry, every learning rule, once."""
 
 import numpy as np
+import sympy as sp
 
 from nld import learning_rule as rules
 from nld import symmetry
@@ -49,6 +50,14 @@ POTENTIALS = {
     "3-norm": rules.p_norm(3),
     "quadratic form": rules.quadratic_form(METRIC),
 }
+
+
+def polynomial_potential(x):
+    """Every polynomial of degree 4 in two variables: undetermined coefficients, exact derivatives at any order.
+
+    Enough for limits that see derivatives of h up to the fourth, where sympy cannot expand an undetermined h.
+    """
+    return sum(sp.Symbol(f"c{i}{j}") * x[0] ** i * x[1] ** j for i in range(5) for j in range(5 - i))
 
 
 def numeric_gradient(loss, q, step=1e-6):
