@@ -23,7 +23,9 @@ def add_parser(subparsers) -> None:
     )
     build.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
     build.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
-    build.add_argument("--chapter", action="append", default=[], metavar="NAME", help="only this chapter: name or number")
+    build.add_argument(
+        "--chapter", action="append", default=[], metavar="NAME", help="only this chapter: name or number"
+    )
     build.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter"
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -16,6 +17,8 @@ LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
 
 # One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
 COLOR = {
+    "original": "#0072B2",
+    "transformed": "#CC79A7",
     "unconstrained": "#0072B2",
     "constrained": "#D55E00",
     "gradient_descent": "#0072B2",
@@ -39,16 +42,10 @@ def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4
     return figure, figure.subplots(rows, columns, **options)
 
 
-def band(axes, x, samples, color: str, label: str = "", **line) -> None:
+def band(axes, x, samples: np.ndarray, color: str, **line) -> None:
     """Median over the first axis of ``samples`` with the range from minimum to maximum as a band."""
     axes.fill_between(x, samples.min(0), samples.max(0), color=color, alpha=0.25, linewidth=0)
-    axes.plot(x, _median(samples), color=color, label=label, **line)
-
-
-def _median(samples):
-    import numpy as np
-
-    return np.median(samples, axis=0)
+    axes.plot(x, np.median(samples, axis=0), color=color, **line)
 
 
 def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -> None:
@@ -56,8 +53,8 @@ def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -
 
     The files hold no date and no random identifier: equal data give equal bytes.
     """
-    style = mpl.rc_params_from_file(STYLE, use_default_template=False)
-    dark = {key: f"#{DARK_TEXT}" for key, value in style.items() if str(value).lstrip("#") == LIGHT_TEXT}
+    style: dict = mpl.rc_params_from_file(STYLE, use_default_template=False)
+    dark: dict = {key: f"#{DARK_TEXT}" for key, value in style.items() if str(value).lstrip("#") == LIGHT_TEXT}
     with mpl.rc_context():
         mpl.rcParams.update(style)
         figure = draw(data)

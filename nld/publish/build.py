@@ -117,7 +117,7 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
         executed.make_current(folder, plan)
     workers = options.jobs or (1 if options.profile == "paper" else min(os.cpu_count() or 1, max(len(todo), 1)))
     timeout = options.timeout or TIMEOUT[options.profile]
-    jobs = {_job(root, folder, plan, workers, options.force): plan for plan in todo}
+    jobs = {_job(root, folder, plan, workers, options.profile, options.force): plan for plan in todo}
     progress = Progress(out, total=len(todo), fresh=len(fresh))
     failed, retried, queue = 0, set(), list(jobs)
     while queue:
@@ -139,14 +139,15 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
     return failed
 
 
-def _job(root: Path, folder: Path, plan: Plan, workers: int, force: bool) -> Job:
-    cores = os.cpu_count() or 1
+def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:
     environment = {
         "NLD_STORE": str(folder),
         "NLD_FORCE": "1" if force else "",
         # No progress bars in cells: as widgets they would load scripts from the network.
         "NLD_QUIET": "1",
-        "OMP_NUM_THREADS": str(max(1, cores // workers)),
+        # One thread: sums then have one order, so outputs do not depend on --jobs; and for networks of
+        # the quick size, two threads on a busy machine were measured to be twenty times slower.
+        "OMP_NUM_THREADS": "1" if profile == "quick" else str(max(1, (os.cpu_count() or 1) // workers)),
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }

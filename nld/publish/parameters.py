@@ -49,10 +49,7 @@ class Parameter:
         """
         kind = type(self.default)
         try:
-            if kind is bool:
-                value = {"true": True, "false": False}[text.strip().lower()]
-            else:
-                value = kind(text)
+            value = {"true": True, "false": False}[text.strip().lower()] if kind is bool else kind(text)
         except (ValueError, KeyError):
             raise ParameterError(f"parameter {self.name!r}: expected {self.range}, got {text!r}") from None
         outside = isinstance(value, int | float) and self.low is not None and not self.low <= value <= self.high  # type: ignore[operator]

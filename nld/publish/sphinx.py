@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from docutils import nodes
@@ -101,13 +102,13 @@ class FigureRenderer(MimeRenderPlugin):
         """Docutils nodes of a figure; None for any other output."""
         if inline or data.mime_type != FIGURE_MIME:
             return None
-        described = json.loads(data.content) if isinstance(data.content, str) else data.content
+        described: Any = json.loads(data.content) if isinstance(data.content, str) else data.content
         name, folder = described["name"], described["folder"]
         myst = renderer.renderer
-        env = myst.sphinx_env
+        env: Any = myst.sphinx_env
         env.metadata[env.docname].setdefault("nld_figures", {})[name] = folder
         figure = nodes.figure("", classes=["nld-figure"], names=[name], ids=[name])
-        for file, shade in (("figure.svg", "only-light"), ("figure-dark.svg", "only-dark")):
+        for file, shade in (("figure.svg", "nld-light"), ("figure-dark.svg", "nld-dark")):
             uri = f"/.nld/{folder}/{file}"
             figure += nodes.image("", uri=uri, alt=described["alt"], classes=[shade, "dark-light"], loading="lazy")
         caption = nodes.caption()

@@ -1,0 +1,160 @@
+"""Symmetry of the loss is not symmetry of learning. Paper: Figure 1.
+
+(a) A particle in a rotation-symmetric potential and the same particle with a rotated start.
+(b) A batch-normalized network, and the same network with every filter multiplied by ten.
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import Experiment, run
+from nld.figures.style import COLOR, band, new_figure
+from nld.learning_rule import heavy_ball
+from nld.theory.continuum import euler_lagrange_flow
+
+ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
+FACTOR = 10.0  # multiplies every filter in (b), as in the paper
+SEEDS = {"quick": 5, "paper": 3}
+
+
+def potential(q):
+    """f(q) = (|q|² - 1)²/4, a valley around a circle; shape (..., 2) to (...)."""
+    return ((q**2).sum(-1) - 1) ** 2 / 4
+
+
+def gradient(q):
+    """Gradient of ``potential``: (|q|² - 1) q."""
+    return ((q**2).sum(-1, keepdims=True) - 1) * q
+
+
+def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Dataset:
+    """Both trajectories of (a) with their energies; the training losses of (b), one per seed and start."""
+    return xr.merge([particle(), networks(profile, seed, learning_rate)], combine_attrs="no_conflicts")
+
+
+def particle() -> xr.Dataset:
+    """(a) m q'' + μ q' = -∇f for m = 0.38, μ = 0.1 from a start and from its rotation."""
+    rule = heavy_ball(0.4, momentum=0.9)
+    time = np.linspace(0, 40, 801)
+    rotation = np.array([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]])
+    start, velocity = np.array([1.6, 0.0]), np.array([0.0, 0.7])
+    flows = [euler_lagrange_flow(rule, gradient, r @ start, r @ velocity, time) for r in (np.eye(2), rotation)]
+    path = np.stack([flow.position for flow in flows])
+    speed = np.stack([np.asarray(flow.velocity) for flow in flows])
+    energy = rule.mass / 2 * (speed**2).sum(-1) + potential(path)
+    return xr.Dataset(
+        {
+            "path": (("start", "time", "axis"), path, {"units": "w", "long_name": "position"}),
+            "energy": (("start", "time"), energy, {"units": "l", "long_name": "kinetic plus potential energy"}),
+            "path_error": ((), np.abs(path[0] @ rotation.T - path[1]).max(), {"units": "w"}),
+            "energy_error": ((), np.abs(energy[0] - energy[1]).max(), {"units": "l"}),
+        },
+        coords={"start": ["original", "rotated"], "time": ("time", time, {"units": "w²/l"})},
+    )
+
+
+def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
+    """(b) Training loss with filters as initialized and multiplied by ten, for several seeds."""
+    base = {
+        "quick": Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5),
+        "paper": Experiment(
+            network="vgg11_bn",
+            dataset="tiny_imagenet",
+            learning_rate=learning_rate,
+            weight_decay=0.0,
+            steps=5000,
+            evaluate_every=100,
+            device="cuda",
+            precision="bfloat16",
+        ),
+    }[profile]
+    seeds = np.arange(seed, seed + SEEDS[profile])
+    scales = np.array([1.0, FACTOR])
+    runs = [[run(base.replace(seed=int(s), filter_scale=scale)) for s in seeds] for scale in scales]
+    loss = np.stack([[record["train_loss"].values for record in row] for row in runs])
+    return xr.Dataset(
+        {"loss": (("filter_scale", "seed", "step"), loss, {"units": "l", "long_name": "training loss"})},
+        coords={"filter_scale": scales, "seed": seeds, "step": runs[0][0]["evaluation_step"].values},
+        attrs={"learning_rate": learning_rate, "momentum": base.momentum, "network": base.network},
+    )
+
+
+def initial_difference(data: xr.Dataset) -> float:
+    """Largest relative difference of the two losses before the first step."""
+    first = data["loss"].isel(step=0).values
+    return float(np.abs(first[1] / first[0] - 1).max())
+
+
+def draw(data: xr.Dataset):
+    """Panels: paths and energies of (a) above, losses of (b) below."""
+    figure, _ = new_figure(size=(6.4, 5.6))
+    figure.clear()
+    axes = figure.subplot_mosaic([["path", "energy"], ["loss", "loss"]], height_ratios=[1.15, 1])
+    _draw_particle(data, axes["path"], axes["energy"])
+    _draw_networks(data, axes["loss"])
+    return figure
+
+
+def _draw_particle(data, plane, energies) -> None:
+    grid = np.linspace(-1.9, 1.9, 161)
+    values = potential(np.stack(np.meshgrid(grid, grid), -1))
+    plane.contour(grid, grid, values, levels=[0.02, 0.15, 0.5, 1.2], colors="#999999", linewidths=0.6, alpha=0.7)
+    colors = (COLOR["original"], COLOR["transformed"])
+    for path, color, name, at in zip(
+        data["path"].values, colors, ("start", "rotated start"), ((6, -12), (8, 4)), strict=True
+    ):
+        plane.plot(*path.T, color=color, linewidth=1.1)
+        plane.plot(*path[0], "o", color=color)
+        plane.annotate(name, path[0], xytext=at, textcoords="offset points", color=color, fontsize=8, ha="center")
+    plane.set(
+        aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9)
+    )
+    plane.set_title("(a) rotation: the path rotates along …")
+    time = data["time"].values
+    energies.plot(time, data["energy"].values[0], color=colors[0], linewidth=3.2, label="start")
+    energies.plot(time, data["energy"].values[1], color=colors[1], linewidth=1.2, linestyle="--", label="rotated start")
+    energies.set(xlabel="time $t$ [w²/l]", ylabel="energy [l]", yscale="log")
+    energies.legend()
+    energies.set_title("… and the energies coincide")
+
+
+def _draw_networks(data, axes) -> None:
+    step = data["step"].values
+    colors = (COLOR["original"], COLOR["transformed"])
+    labels = ("filters as initialized", f"filters multiplied by {FACTOR:g}")
+    at = len(step) * 5 // 8
+    for loss, color, label, side in zip(data["loss"].values, colors, labels, (-1, 1), strict=True):
+        band(axes, step, loss, color)
+        edge = (loss[:, at].max if side > 0 else loss[:, at].min)()
+        axes.annotate(label, (step[at], edge), (0, 12 * side - 4), textcoords="offset points", color=color, ha="center")
+    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", yscale="log", xlim=(0, step[-1]))
+    axes.set_title("(b) scale: equal at step 0, the losses part at once")
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    return (
+        "A symmetry of the loss need not be a symmetry of learning. **(a)** A damped particle in a "
+        "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
+        f"{_power(data['path_error'])} w, and the energies coincide, to {_power(data['energy_error'])} l. "
+        f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
+        f"filter multiplied by {FACTOR:g}: the losses at step 0 agree to {_power(initial_difference(data))} "
+        f"(relative), the training runs do not. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
+        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    last = np.median(data["loss"].isel(step=-1).values, axis=1)
+    first = float(np.median(data["loss"].isel(step=0)))
+    return (
+        "Three panels. Two spirals into a ring-shaped valley, one the rotation of the other; their energy curves lie "
+        f"on each other. Below, two training losses that both start at {first:.2f}; after "
+        f"{int(data['step'][-1])} steps it is {last[0]:.2g} with the filters as initialized and {last[1]:.2g} with filters ten times longer."
+    )
+
+
+def _power(value) -> str:
+    mantissa, exponent = f"{float(value):.0e}".split("e")
+    return f"${mantissa} \\times 10^{{{int(exponent)}}}$"
