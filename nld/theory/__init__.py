@@ -1,0 +1,33 @@
+"""Predictions in symbols and closed forms; never sees a run.
+
+``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
+``solutions`` predicts from measured gradients, ``discrete`` is exact, ``equilibrium`` is where they end.
+"""
+
+import importlib
+
+_SUBMODULES = {"adaptive", "bregman", "continuum", "discrete", "equilibrium", "lagrangian", "noether", "solutions"}
+
+# Public name -> module that defines it; imported on first use, for sympy takes half a second.
+_PUBLIC = {
+    "predict_linear_charge": "solutions",
+    "predict_quadratic_charge": "solutions",
+    "predict_quadratic_charge_from_steps": "discrete",
+    "predict_root_mean_square": "solutions",
+    "predict_squared_norm": "solutions",
+    "predict_squared_norm_from_steps": "discrete",
+}
+
+__all__ = sorted(_PUBLIC.keys() | _SUBMODULES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"nld.theory.{name}")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"nld.theory.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'nld.theory' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return __all__

@@ -80,15 +80,16 @@ def rule_scaling(rule: LearningRule, time) -> Scaling:
 
 def gradient(h: DistanceGenerator, x: Sequence) -> tuple:
     """grad h at x, taken at independent variables first so that x may be any expressions."""
-    dummies = [sp.Dummy(f"x_{i}", positive=True) for i, _ in enumerate(x)]
-    value, at = h(dummies), dict(zip(dummies, x, strict=True))
-    return tuple(sp.diff(value, dummy).subs(at, simultaneous=True) for dummy in dummies)
+    dummies = _dummies(x)
+    value = h(dummies)
+    return tuple(_at(sp.diff(value, dummy), dummies, x) for dummy in dummies)
 
 
 def hessian(h: DistanceGenerator, x: Sequence) -> sp.Matrix:
     """The metric F = Hessian of h at x."""
-    dummies = [sp.Dummy(f"x_{i}", positive=True) for i, _ in enumerate(x)]
-    return sp.hessian(h(dummies), dummies).subs(list(zip(dummies, x, strict=True)), simultaneous=True)
+    dummies = _dummies(x)
+    value = h(dummies)
+    return sp.Matrix([[_at(sp.diff(value, a, b), dummies, x) for b in dummies] for a in dummies])
 
 
 def divergence(h: DistanceGenerator, y: Sequence, x: Sequence):
@@ -116,3 +117,11 @@ def dual_displacement(h: DistanceGenerator, q: Sequence, scaling: Scaling, time:
     """Delta_h = grad h(q + e^{-alpha_t} q') - grad h(q), e^{-gamma_t} dL/dq'. Paper: Eq 11."""
     far, near = gradient(h, ahead(q, scaling, time)), gradient(h, q)
     return tuple(b - a for a, b in zip(near, far, strict=True))
+
+
+def _dummies(x: Sequence) -> list:
+    return [sp.Dummy(f"x_{i}", positive=True) for i, _ in enumerate(x)]
+
+
+def _at(expression, variables: Sequence, point: Sequence):
+    return expression.subs(list(zip(variables, point, strict=True)), simultaneous=True)

@@ -1,0 +1,85 @@
+"""The exact discrete form of Noether's learning dynamics: no small-step limit and no noise model.
+
+Let an optimizer keep pi_{n+1} = beta pi_n + c (g_n + k q_n) and move by any q_{n+1} - q_n, and let the loss of
+every mini-batch have a symmetry with affine generator A. Then <g_n, A(q_n)> = 0 gives
+
+    charge_{n+1} = <pi_{n+1}, A(q_n)> = beta (charge_n + <pi_n, DA (q_n - q_{n-1})>) + c k <q_n, A(q_n)>
+
+dissipation, kinetic symmetry breaking and weight decay, to rounding. Beyond the paper: its Eq 10 in discrete time.
+"""
+
+import numpy as np
+
+from nld.learning_rule import LearningRule
+from nld.series import Prediction
+from nld.symmetry import Parts, Symmetry
+
+
+def noether_charge(symmetry: Symmetry, buffer: Parts, q: Parts):
+    """<pi_{n+1}, A(q_n)>: the buffer after a step and the point before it."""
+    return _inner(buffer, symmetry.generator(q))
+
+
+def kinetic_symmetry_breaking(symmetry: Symmetry, buffer: Parts, step: Parts):
+    """<pi_n, DA (q_n - q_{n-1})>: the buffer and the step that was taken with it."""
+    return _inner(buffer, symmetry.linear_part(step))
+
+
+def potential_breaking(rule: LearningRule, symmetry: Symmetry, q: Parts):
+    """c k <q_n, A(q_n)>: what coupled weight decay adds; decoupled decay is part of the step instead."""
+    return rule.gradient_weight * (0 if rule.decoupled else rule.weight_decay) * _inner(q, symmetry.generator(q))
+
+
+def next_charge(rule: LearningRule, charge, breaking, decay):
+    """beta (charge_n + kinetic symmetry breaking) + weight decay term."""
+    return rule.momentum * (charge + breaking) + decay
+
+
+def predict_squared_norm_from_steps(rule: LearningRule, squared_step, initial) -> Prediction:
+    """|q_n|^2 of a scale-invariant unit under heavy ball, exact, from the lengths of its steps.
+
+    With p_n = q_n - q_{n-1}, R = |q|^2 and C = <p_{n+1}, q_n>, per step
+    C <- beta (C + |p_n|^2) - eta k R, R <- R + 2 C + |p_{n+1}|^2, from an empty buffer.
+
+    Args:
+        rule: heavy ball or gradient descent.
+        squared_step: |q_{n+1} - q_n|^2, in w^2, shape (steps,) or (steps, units).
+        initial: |q_0|^2, one number or shape (units,).
+
+    Returns:
+        Prediction with value (steps + 1,) or (steps + 1, units).
+    """
+    steps = np.asarray(squared_step, float)
+    if steps.ndim == 0 or not np.isfinite(steps.sum()) or steps.min(initial=0) < 0:
+        raise ValueError(
+            f"expected finite squared steps >= 0 of shape (steps,) or (steps, units), got shape {steps.shape}; "
+            "pass |q_(n+1) - q_n|^2"
+        )
+    value = predict_quadratic_charge_from_steps(rule, steps, initial)
+    return Prediction("squared_norm", value.time, value.value, value.source, "w^2", ("squared_step",))
+
+
+def predict_quadratic_charge_from_steps(rule: LearningRule, squared_step, initial) -> Prediction:
+    """<q_n, A q_n> for a constant symmetric A (scale, rescale), exact, from <p, A p> of every step p.
+
+    C_{n+1} - C_n = beta (C_n - C_{n-1}) - 2 eta k C_n + <p_{n+1}, A p_{n+1}> + beta <p_n, A p_n>, from an empty
+    buffer. Arguments as in ``predict_squared_norm_from_steps``, of any sign.
+    """
+    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
+        raise ValueError(
+            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
+        )
+    source = np.asarray(squared_step, float)
+    value = np.empty((len(source) + 1, *source.shape[1:]))
+    value[0] = initial
+    before, half = np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
+    for n, now in enumerate(source):
+        half = rule.momentum * (half + before) - rule.learning_rate * rule.weight_decay * value[n]
+        value[n + 1] = value[n] + 2 * half + now
+        before = now
+    time = np.arange(len(value)) * rule.learning_rate
+    return Prediction("quadratic_charge", time, value, "exact discrete law", "w^2", ("squared_step",))
+
+
+def _inner(a: Parts, b: Parts):
+    return sum((x * y).sum() if hasattr(x * y, "sum") else x * y for x, y in zip(a, b, strict=True))
