@@ -1,8 +1,4 @@
-"""Data sets as arrays on the device: bytes as they were stored, normalized where they are used.
-
-The order of the images is a pure function of (seed, step) drawn on the CPU: every device, the sequential loop, an
-ensemble and a resumed run see the same batches.
-"""
+"""Data sets as arrays on the device: bytes as they were stored, normalized where they are used."""
 
 import functools
 from collections.abc import Callable
@@ -94,22 +90,3 @@ def load(name: str, *, train_size: int | None = None, label_noise: float = 0.0) 
         labels[wrong] += torch.randint(1, data.classes, (len(wrong),), generator=generator)
         data = replace(data, train_labels=labels % data.classes)
     return data
-
-
-class BatchOrder:
-    """Training images of each step: a fresh permutation every epoch, an incomplete batch dropped."""
-
-    def __init__(self, size: int, batch_size: int, seed: int):
-        if batch_size > size:
-            raise ValueError(f"batch_size {batch_size} is larger than the {size} training images; lower batch_size")
-        self.size, self.batch_size, self.seed = size, batch_size, seed
-        self.per_epoch = size // batch_size
-        self._epoch, self._order = -1, torch.empty(0)
-
-    def __call__(self, step: int) -> torch.Tensor:
-        """Indices of the batch at `step` (int64, batch_size), on the CPU."""
-        epoch, index = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(self.size, generator=generator)
-        return self._order[index * self.batch_size : (index + 1) * self.batch_size]

@@ -6,15 +6,19 @@ the parameters, and a scale-invariant loss is one at step 0 too, where running a
 Initialization is PyTorch's own: a filter with n inputs has squared norm 1/3 in the mean.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Shape = tuple[int, int, int]  # channels, height, width of an image
 
 
-def _normalized(layer: nn.Module, channels: int, epsilon: float, norm=nn.BatchNorm2d) -> list[nn.Module]:
+def _normalized(
+    layer: nn.Module, channels: int, epsilon: float, norm: type[_BatchNorm] = nn.BatchNorm2d
+) -> list[nn.Module]:
     return [layer, norm(channels, eps=epsilon, momentum=1.0), nn.ReLU()]
 
 
@@ -31,7 +35,104 @@ def digits_cnn(image: Shape, classes: int, width: float = 1.0, epsilon: float = 
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * pixels, classes))
 
 
-NETWORKS: dict[str, Callable[..., nn.Sequential]] = {"digits_cnn": digits_cnn}
+def vgg11(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8) -> nn.Sequential:
+    """VGG-11 with batch normalization: eight 3×3 convolutions, five poolings, one linear layer.
+
+    Configuration A of Simonyan and Zisserman (2015) without their two hidden linear layers, which hold nine tenths of
+    the parameters and no filter; the paper does not say what it uses. Height and width are multiples of 32.
+    """
+    channels, height, breadth = image
+    if height % 32 or breadth % 32:
+        raise ValueError(f"vgg11 halves its images five times: it needs multiples of 32 pixels, got {height}×{breadth}")
+    layers: list[nn.Module] = []
+    for out in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
+        if out == "pool":
+            layers.append(nn.MaxPool2d(2))
+            continue
+        out = max(1, round(width * int(out)))
+        layers += _normalized(nn.Conv2d(channels, out, 3, padding=1, bias=False), out, epsilon)
+        channels = out
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * (height // 32) * (breadth // 32), classes))
+
+
+def mlp(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8) -> nn.Sequential:
+    """Two hidden layers of 128 units with batch normalization; a filter is a unit's row of incoming weights."""
+    inputs, hidden = math.prod(image), max(1, round(width * 128))
+    layers: list[nn.Module] = [nn.Flatten()]
+    for _ in range(2):
+        layers += _normalized(nn.Linear(inputs, hidden, bias=False), hidden, epsilon, nn.BatchNorm1d)
+        inputs = hidden
+    return nn.Sequential(*layers, nn.Linear(hidden, classes))
+
+
+class Patches(nn.Module):
+    """Image to tokens: square patches, flattened, mapped linearly, with a learned position added."""
+
+    def __init__(self, image: Shape, patch: int, dimension: int):
+        super().__init__()
+        channels, height, breadth = image
+        if height % patch or breadth % patch:
+            raise ValueError(f"patches of {patch} pixels do not tile {height}×{breadth}")
+        self.patch = patch
+        self.embed = nn.Linear(channels * patch**2, dimension)
+        self.position = nn.Parameter(0.02 * torch.randn(height * breadth // patch**2, dimension))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        patches = nn.functional.unfold(images, self.patch, stride=self.patch).transpose(1, 2)
+        return self.embed(patches) + self.position
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a two-layer perceptron, each with layer normalization before it and a residual connection.
+
+    Queries and keys enter only as ``queryᵀ key``: each head has a GL(d) symmetry.
+    """
+
+    def __init__(self, dimension: int, heads: int, epsilon: float):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(dimension, eps=epsilon)
+        self.query, self.key, self.value, self.out = (nn.Linear(dimension, dimension, bias=False) for _ in range(4))
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(dimension, eps=epsilon),
+            nn.Linear(dimension, 2 * dimension),
+            nn.ReLU(),
+            nn.Linear(2 * dimension, dimension),
+        )
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        normalized = self.attention_norm(tokens)
+        query, key, value = (
+            layer(normalized).unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+            for layer in (self.query, self.key, self.value)
+        )
+        weights = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(-1)
+        tokens = tokens + self.out((weights @ value).transpose(-2, -3).flatten(-2))
+        return tokens + self.perceptron(tokens)
+
+
+class MeanToken(nn.Module):
+    """Mean over the tokens."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.mean(-2)
+
+
+def transformer(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8) -> nn.Sequential:
+    """Two transformer blocks of dimension 32, four heads, on patches of an eighth of the width (2 pixels at least)."""
+    heads = 4
+    dimension = heads * max(1, round(8 * width))
+    blocks = [TransformerBlock(dimension, heads, epsilon) for _ in range(2)]
+    patches = Patches(image, max(2, image[2] // 8), dimension)
+    return nn.Sequential(patches, *blocks, MeanToken(), nn.Linear(dimension, classes))
+
+
+NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
+    "digits_cnn": digits_cnn,
+    "mlp": mlp,
+    "transformer": transformer,
+    "vgg11": vgg11,
+}
 
 
 def build(name: str, image: Shape, classes: int, *, width: float, epsilon: float, seed: int) -> nn.Sequential:
@@ -51,7 +152,7 @@ def filter_names(network: nn.Module) -> list[str]:
     """Names of the weights whose rows are filters: those that a batch normalization follows directly."""
     names, previous = [], ""
     for name, module in network.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and previous:
+        if isinstance(module, _BatchNorm) and previous:
             names.append(f"{previous}.weight")
         is_linear = isinstance(module, nn.Conv2d | nn.Linear) and module.bias is None
         previous = name if is_linear else ""

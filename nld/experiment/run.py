@@ -1,72 +1,103 @@
 """The training loop: one `Experiment` in, one `xarray.Dataset` out."""
 
 import contextlib
-import dataclasses
 import math
+import os
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
 from torch import nn
 
-from nld.experiment import data as datasets
-from nld.experiment import networks
+from nld.experiment import batches, data, networks
+from nld.experiment import record as records
 from nld.experiment.spec import Experiment
 
-_CHECK_EVERY = 50  # steps between looks at the losses for divergence: a look waits for the device
+_CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 
 
-def run(experiment: Experiment) -> xr.Dataset:
+def run(
+    experiment: Experiment,
+    *,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    progress: Callable[[int], None] | None = None,
+) -> xr.Dataset:
     """Train as `experiment` says and return its record.
 
     Divergence is an outcome: a loss that is not finite or above the bound ends the run early, the record is NaN from
-    there on, ``diverged`` is true and ``last_step`` is the last step with a loss below the bound.
+    there on, ``diverged`` is true and ``last_step`` counts the updates before it.
+
+    Args:
+        checkpoint: file to resume from if it exists and to write every `checkpoint_every` steps. A resumed run gives
+            the record of an uninterrupted one to the last bit; with another experiment's checkpoint it refuses.
+        progress: called with the number of updates done, every `_CHECK_EVERY` steps.
 
     Returns:
         Dataset with ``batch_loss`` and ``learning_rate`` (step), the loss of the batch before the update of that step;
         ``train_loss`` (evaluation_step), the loss of a fixed batch of training images with its own batch statistics;
         ``test_loss``, ``test_accuracy`` (evaluation_step); ``squared_norm`` (evaluation_step, filter).
-        The first evaluation is at step 0, before any update; the last at step ``steps``.
+        The first evaluation is at step 0, before any update; the last after all updates.
+
+    Raises:
+        ValueError: a field that this network or data set cannot honour.
+        RuntimeError: ``device="cuda"`` without a usable GPU.
     """
-    data = datasets.load(experiment.dataset, train_size=experiment.train_size, label_noise=experiment.label_noise)
-    data = data.to(experiment.device)
-    dtype = torch.float64 if experiment.precision == "float64" else torch.float32
-    network = initial_network(experiment, data).to(experiment.device, dtype)
-    filters = [network.get_parameter(name) for name in networks.filter_names(network)]
-    initial_norms = [networks.squared_norms(weight.detach()).sqrt() for weight in filters]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=experiment.learning_rate,
-        momentum=experiment.momentum,
-        weight_decay=experiment.weight_decay,
-    )
-    order = datasets.BatchOrder(len(data.train_labels), experiment.batch_size, experiment.seed)
-    record = empty_record(experiment, network)
-    losses = torch.full((experiment.steps,), math.nan, dtype=dtype, device=experiment.device)
+    with reproducible(experiment):
+        source = load_data(experiment)
+        network = initial_network(experiment, source).to(experiment.device, dtype_of(experiment))
+        if experiment.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        loss_of = torch.compile(batch_loss) if experiment.compile else batch_loss
+        filters = [network.get_parameter(name) for name in networks.filter_names(network)]
+        norms = [networks.squared_norms(weight.detach()).sqrt() for weight in filters]
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=experiment.learning_rate,
+            momentum=experiment.momentum,
+            weight_decay=experiment.weight_decay,
+        )
+        order = batches.BatchOrder(source, experiment.batch_size, experiment.seed, experiment.augment)
+        record = records.empty(experiment, network)
+        losses = torch.full((experiment.steps,), math.nan, dtype=dtype_of(experiment), device=experiment.device)
+        first = restore(checkpoint, experiment, network, optimizer, losses, record)
 
-    for step in range(experiment.steps + 1):
-        if step in experiment.evaluation_steps:
-            evaluate(network, data, experiment, record.sel(evaluation_step=step), dtype)
-        if step == experiment.steps or (step % _CHECK_EVERY == 0 and diverged(losses[:step], experiment)):
-            break
-        chosen = order(step).to(experiment.device)
-        images = data.normalized(data.train_images[chosen], dtype)
-        network.train()
-        with autocast(experiment):
-            loss = F.cross_entropy(network(images), data.train_labels[chosen])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.param_groups[0]["lr"] = experiment.learning_rate_at(step)
-        optimizer.step()
-        if experiment.constrained:
-            constrain(filters, initial_norms)
-        losses[step] = loss.detach()
-    record["batch_loss"][:] = losses.cpu().numpy()
-    return close_record(record, experiment)
+        for step in range(first, experiment.steps + 1):
+            if checkpoint and step > first and step % checkpoint_every == 0:
+                save(checkpoint, step, experiment, network, optimizer, losses, record)
+            if step in experiment.evaluation_steps:
+                evaluate(network, source, experiment, record.sel(evaluation_step=step))
+            if step % _CHECK_EVERY == 0:
+                if progress:
+                    progress(step)
+                if diverged(losses[:step], experiment):
+                    break
+            if step == experiment.steps:
+                break
+            network.train()
+            loss = loss_of(network, *training_batch(source, order(step), experiment), experiment)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.param_groups[0]["lr"] = experiment.learning_rate_at(step)
+            optimizer.step()
+            if experiment.constrained:
+                constrain(filters, norms)
+            losses[step] = loss.detach()
+        record["batch_loss"][:] = losses.cpu().numpy()
+    return records.closed(record, experiment)
 
 
-def initial_network(experiment: Experiment, data: datasets.Data) -> nn.Sequential:
+def load_data(experiment: Experiment) -> data.Data:
+    """The experiment's data on its device."""
+    if experiment.device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device='cuda' needs a GPU that this torch can use; there is none: choose device='cpu'")
+    source = data.load(experiment.dataset, train_size=experiment.train_size, label_noise=experiment.label_noise)
+    return source.to(experiment.device)
+
+
+def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
     """The network before the first step, on the CPU, its filters multiplied by ``filter_scale``.
 
     Raises:
@@ -74,8 +105,8 @@ def initial_network(experiment: Experiment, data: datasets.Data) -> nn.Sequentia
     """
     network = networks.build(
         experiment.network,
-        data.image,
-        data.classes,
+        source.image,
+        source.classes,
         width=experiment.width,
         epsilon=experiment.epsilon,
         seed=experiment.seed,
@@ -92,12 +123,57 @@ def initial_network(experiment: Experiment, data: datasets.Data) -> nn.Sequentia
     return network
 
 
+def training_batch(source: data.Data, choice: torch.Tensor, experiment: Experiment):
+    """Images and labels of one step, in the memory format of the network."""
+    images, labels = batches.batch(source, choice, dtype_of(experiment))
+    return (images.contiguous(memory_format=torch.channels_last) if experiment.channels_last else images), labels
+
+
+def batch_loss(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, experiment: Experiment) -> torch.Tensor:
+    """Mean cross-entropy of a batch."""
+    with autocast(experiment):
+        return F.cross_entropy(network(images), labels)
+
+
 @torch.no_grad()
 def constrain(filters: list[nn.Parameter], norms: list[torch.Tensor]) -> None:
     """Scale each filter back to its norm: ``q ← q ‖q(0)‖ / ‖q‖``, in place."""
     for weight, norm in zip(filters, norms, strict=True):
         factor = norm / networks.squared_norms(weight).sqrt()
         weight.mul_(factor.reshape(-1, *[1] * (weight.dim() - 1)))
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, source: data.Data, experiment: Experiment, record: xr.Dataset) -> None:
+    """Fill one evaluation of the record: fixed-batch loss, then test loss and accuracy with that batch's statistics."""
+    dtype = dtype_of(experiment)
+    size = min(experiment.evaluation_size, len(source.train_labels))
+    network.train()
+    images = source.normalized(source.train_images[:size], dtype)
+    record["train_loss"][...] = batch_loss(network, images, source.train_labels[:size], experiment).item()
+    network.eval()
+    loss = torch.zeros((), dtype=dtype, device=experiment.device)
+    correct = torch.zeros((), dtype=torch.int64, device=experiment.device)
+    for images, labels in zip(source.test_images.split(size), source.test_labels.split(size), strict=True):
+        with autocast(experiment):
+            logits = network(source.normalized(images, dtype)).to(dtype)
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    record["test_loss"][...] = loss.item() / len(source.test_labels)
+    record["test_accuracy"][...] = correct.item() / len(source.test_labels)
+    squared = [networks.squared_norms(network.get_parameter(name)) for name in networks.filter_names(network)]
+    if squared:
+        record["squared_norm"][...] = torch.cat(squared).cpu().numpy()
+
+
+def diverged(losses: torch.Tensor, experiment: Experiment) -> bool:
+    """Whether any loss is not finite or above the bound."""
+    return bool((~(losses <= experiment.divergence_bound)).any())
+
+
+def dtype_of(experiment: Experiment) -> torch.dtype:
+    """Type of the parameters and of the update; mixed precision keeps them in float32."""
+    return torch.float64 if experiment.precision == "float64" else torch.float32
 
 
 def autocast(experiment: Experiment):
@@ -107,81 +183,42 @@ def autocast(experiment: Experiment):
     return contextlib.nullcontext()
 
 
-def diverged(losses: torch.Tensor, experiment: Experiment) -> bool:
-    """Whether any loss is not finite or above the bound."""
-    return bool((~(losses <= experiment.divergence_bound)).any())
+def reproducible(experiment: Experiment):
+    """Context in which a GPU gives the same numbers twice; a CPU does already."""
+    if experiment.device == "cuda":
+        return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False)
+    return contextlib.nullcontext()
 
 
-@torch.no_grad()
-def evaluate(network, data, experiment, record, dtype) -> None:
-    """Fill one evaluation of the record: fixed-batch loss, then test loss and accuracy with that batch's statistics."""
-    size = min(experiment.evaluation_size, len(data.train_labels))
-    network.train()
-    with autocast(experiment):
-        logits = network(data.normalized(data.train_images[:size], dtype))
-        record["train_loss"][...] = F.cross_entropy(logits, data.train_labels[:size]).item()
-    network.eval()
-    loss, correct = 0.0, 0
-    for images, labels in zip(data.test_images.split(2048), data.test_labels.split(2048), strict=True):
-        with autocast(experiment):
-            logits = network(data.normalized(images, dtype)).float()
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        correct += int((logits.argmax(1) == labels).sum())
-    record["test_loss"][...] = loss / len(data.test_labels)
-    record["test_accuracy"][...] = correct / len(data.test_labels)
-    norms = [networks.squared_norms(network.get_parameter(name)) for name in networks.filter_names(network)]
-    if norms:
-        record["squared_norm"][...] = torch.cat(norms).cpu().numpy()
+def save(path, step, experiment, network, optimizer, losses, record) -> None:
+    """Write a checkpoint and put it in place in one move, so that none is ever half-written."""
+    state = {
+        "key": experiment.key,
+        "step": step,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "losses": losses,
+        "record": {name: torch.from_numpy(record[name].values) for name in (*records.EVALUATED, "squared_norm")},
+    }
+    partial = Path(f"{path}.{os.getpid()}.part")
+    torch.save(state, partial)
+    partial.replace(path)
 
 
-def empty_record(experiment: Experiment, network: nn.Module) -> xr.Dataset:
-    """Record of a run before it starts: all names, dimensions, units; every value NaN."""
-    names = networks.filter_names(network)
-    layers = [name for name in names for _ in range(len(network.get_parameter(name)))]
-    evaluations = experiment.evaluation_steps
+def restore(path, experiment, network, optimizer, losses, record) -> int:
+    """Load a checkpoint if there is one; the number of updates done.
 
-    def empty(*dimensions: str, units: str, long_name: str):
-        sizes = {"step": experiment.steps, "evaluation_step": len(evaluations), "filter": len(layers)}
-        values = np.full([sizes[d] for d in dimensions], np.nan)
-        return dimensions, values, {"units": units, "long_name": long_name}
-
-    return xr.Dataset(
-        {
-            "batch_loss": empty("step", units="l", long_name="loss of the batch before the update"),
-            "learning_rate": (
-                "step",
-                [experiment.learning_rate_at(step) for step in range(experiment.steps)],
-                {"units": "w²/l", "long_name": "learning rate"},
-            ),
-            "train_loss": empty("evaluation_step", units="l", long_name="loss of the fixed training batch"),
-            "test_loss": empty("evaluation_step", units="l", long_name="test loss"),
-            "test_accuracy": empty("evaluation_step", units="1", long_name="test accuracy"),
-            "squared_norm": empty("evaluation_step", "filter", units="w²", long_name="squared norm of each filter"),
-        },
-        coords={
-            "step": np.arange(experiment.steps),
-            "evaluation_step": np.array(evaluations),
-            "layer": ("filter", np.array(layers, dtype=object)),
-        },
-        attrs={name: _plain(value) for name, value in dataclasses.asdict(experiment).items()},
-    )
-
-
-def close_record(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
-    """Mark the outcome; in a diverged run everything from the first bad loss on is NaN."""
-    losses = record["batch_loss"].values
-    bad = np.flatnonzero(~(losses <= experiment.divergence_bound))
-    end = int(bad[0]) if len(bad) else experiment.steps
-    record["batch_loss"][end:] = np.nan
-    for name in ("train_loss", "test_loss", "test_accuracy", "squared_norm"):
-        record[name][record["evaluation_step"].values > end] = np.nan
-    record["diverged"] = ((), bool(len(bad)), {"long_name": "whether the loss left the bound"})
-    record["last_step"] = ((), end, {"long_name": "updates done before the loss left the bound"})
-    return record
-
-
-def _plain(value):
-    # netCDF attributes know neither None, nor booleans, nor empty tuples.
-    if isinstance(value, tuple):
-        return str(list(value))
-    return str(value) if value is None or isinstance(value, bool) else value
+    Raises:
+        ValueError: the checkpoint belongs to another experiment.
+    """
+    if path is None or not Path(path).exists():
+        return 0
+    state = torch.load(path, map_location=experiment.device, weights_only=True)
+    if state["key"] != experiment.key:
+        raise ValueError(f"{path} is a checkpoint of experiment {state['key']}, not of {experiment.key}: delete it")
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    losses.copy_(state["losses"])
+    for name, values in state["record"].items():
+        record[name][...] = values.cpu().numpy()
+    return state["step"]
