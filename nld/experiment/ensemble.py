@@ -17,7 +17,7 @@ from nld.experiment.spec import Experiment
 # What may differ between the members of one ensemble; all else is one value.
 MEMBER_FIELDS = (
     "learning_rate", "momentum", "weight_decay", "schedule", "milestones", "decay", "constrained", "filter_scale",
-    "seed", "divergence_bound",
+    "filter_rate", "seed", "divergence_bound",
 )  # fmt: skip
 
 
@@ -98,6 +98,8 @@ class Update:
         self.momentum = self._per_member([e.momentum for e in experiments])
         self.weight_decay = self._per_member([e.weight_decay for e in experiments])
         self.filters = [parameters[name] for name in networks.filter_names(network)]
+        self.filter_indices = [list(parameters).index(name) for name in networks.filter_names(network)]
+        self.filter_rates = self._per_member([e.filter_rate for e in experiments])
         chosen = [index for index, e in enumerate(experiments) if e.constrained]
         self.constrained = torch.tensor(chosen, device=self.parameters[0].device, dtype=torch.int64)
         self.norms = [self._norms(weight) for weight in self.filters]
@@ -116,6 +118,8 @@ class Update:
         rates = tuple(e.learning_rate_at(step) for e in self.experiments)
         if rates != self._rates:
             self._rates, self._minus_rates = rates, self._per_member([-rate for rate in rates])
+            for index in self.filter_indices:
+                self._minus_rates[index] = self._minus_rates[index] * self.filter_rates[index]
         torch._foreach_mul_(self.buffers, self.momentum)
         torch._foreach_add_(self.buffers, list(gradients))
         torch._foreach_addcmul_(self.buffers, self.weight_decay, self.parameters)

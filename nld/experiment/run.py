@@ -53,8 +53,9 @@ def run(
         loss_of = torch.compile(batch_loss) if experiment.compile else batch_loss
         filters = [network.get_parameter(name) for name in networks.filter_names(network)]
         norms = [networks.squared_norms(weight.detach()).sqrt() for weight in filters]
+        others = [weight for weight in network.parameters() if all(weight is not each for each in filters)]
         optimizer = torch.optim.SGD(
-            network.parameters(),
+            [{"params": filters}, {"params": others}],
             lr=experiment.learning_rate,
             momentum=experiment.momentum,
             weight_decay=experiment.weight_decay,
@@ -80,7 +81,8 @@ def run(
             loss = loss_of(network, *training_batch(source, order(step), experiment), experiment)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimizer.param_groups[0]["lr"] = experiment.learning_rate_at(step)
+            for group, factor in zip(optimizer.param_groups, (experiment.filter_rate, 1.0), strict=True):
+                group["lr"] = experiment.learning_rate_at(step) * factor
             optimizer.step()
             if experiment.constrained:
                 constrain(filters, norms)

@@ -44,6 +44,7 @@ class Experiment:
     decay: float = 0.1
     constrained: bool = False  # after each step every filter is scaled back to its initial norm
     filter_scale: float = 1.0  # multiplies every filter at initialization
+    filter_rate: float = 1.0  # multiplies the learning rate of the filters
 
     batch_size: int = 64
     steps: int = 300
@@ -75,6 +76,7 @@ class Experiment:
             "schedule": (self.schedule in SCHEDULES, f"one of {SCHEDULES}"),
             "milestones": (all(0 < m < 1 for m in self.milestones), "fractions in (0, 1)"),
             "filter_scale": (self.filter_scale > 0, "positive"),
+            "filter_rate": (self.filter_rate >= 0, "at least 0"),
             "width": (self.width > 0, "positive"),
             "epsilon": (self.epsilon >= 0, "at least 0"),
             "batch_size": (self.batch_size >= 2, "at least 2, for batch statistics"),

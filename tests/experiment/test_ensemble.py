@@ -26,6 +26,7 @@ def test_law_ensemble_equals_loop_with_everything_varied():
         base.replace(weight_decay=1e-2, seed=1),
         base.replace(schedule="step", milestones=(0.25, 0.5), momentum=0.0),
         base.replace(filter_scale=10.0, constrained=True, seed=2),
+        base.replace(filter_rate=0.01, seed=4),
         base.replace(learning_rate=0.0),
     ]
     for experiment, record in zip(members, run_ensemble(members), strict=True):

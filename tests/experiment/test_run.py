@@ -19,6 +19,19 @@ def test_fig1b_scaled_filters_same_loss_then_other_dynamics(seed):
     assert float(ten.train_loss[1]) > 1.5 * float(one.train_loss[1])
 
 
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.9, 1e-3)])
+def test_law_scaled_filters_are_a_smaller_learning_rate_and_a_larger_decay(momentum, weight_decay):
+    # c q - eta grad f(c q) = c (q - (eta / c^2) grad f(q)): exact for every step, so rounding is all that differs
+    # (c a power of two: the initial weights are float32, where a factor of ten would round).
+    base = Experiment(precision="float64", steps=40, evaluate_every=10, epsilon=1e-30, momentum=momentum)
+    scaled = run(base.replace(filter_scale=8.0, weight_decay=weight_decay))
+    slower = run(base.replace(filter_rate=1 / 64, weight_decay=weight_decay))
+    if weight_decay:  # the decay would have to grow 64-fold: without that the equivalence must fail
+        assert abs(slower["train_loss"] / scaled["train_loss"] - 1).max() > 1e-5
+    else:
+        np.testing.assert_allclose(slower["train_loss"], scaled["train_loss"], rtol=1e-10)
+
+
 def test_same_experiment_same_record():
     experiment = Experiment(steps=30, evaluate_every=10)
     assert run(experiment).identical(run(experiment))

@@ -1,0 +1,108 @@
+"""Longer filters are slower filters: what a symmetry of the loss does to learning, in one picture.
+
+The prediction is exact: c q - η ∇f(c q) = c (q - (η/c²) ∇f(q)), so filters multiplied by c learn
+as the original filters would at a learning rate divided by c².
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import Experiment
+from nld.experiment.ensemble import run_ensemble
+from nld.figures.style import COLOR, band, new_figure, predicted
+
+FACTOR = 10.0
+SEEDS = 5
+
+
+def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Dataset:
+    """Training losses of three networks per seed, and the norms of their first filters.
+
+    The front page asks one question of one small network: both profiles run the same experiment.
+    """
+    base = Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=150, evaluate_every=5, precision="float64")
+    starts = [{}, {"filter_scale": FACTOR}, {"filter_rate": FACTOR**-2}]
+    seeds = np.arange(seed, seed + SEEDS)
+    members = [base.replace(seed=int(s), **start) for start in starts for s in seeds]
+    records = run_ensemble(members)
+
+    def gather(name):
+        return np.stack([record[name].values for record in records]).reshape(len(starts), SEEDS, *records[0][name].shape)
+
+    squared_norm = gather("squared_norm")[..., :8].mean(-1)  # the first layer has eight filters
+    return xr.Dataset(
+        {
+            "loss": (("start", "seed", "step"), gather("train_loss"), {"units": "l", "long_name": "training loss"}),
+            "effective_learning_rate": (
+                ("start", "seed", "step"),
+                learning_rate / squared_norm,
+                {"units": "1/l", "long_name": "learning rate over the mean squared norm of the first layer's filters"},
+            ),
+        },
+        coords={
+            "start": ["as initialized", "filters × 10", "learning rate of the filters ÷ 100"],
+            "seed": seeds,
+            "step": records[0]["evaluation_step"].values,
+        },
+        attrs={"learning_rate": learning_rate, "momentum": base.momentum, "network": base.network},
+    )
+
+
+def worst_error(data: xr.Dataset) -> float:
+    """Largest relative difference between predicted and measured loss, over all seeds and steps."""
+    measured, slower = data["loss"].values[1:]
+    return float(np.abs(slower / measured - 1).max())
+
+
+def draw(data: xr.Dataset):
+    """Losses on the left, effective learning rates of the first layer on the right."""
+    figure, (losses, rates) = new_figure(1, 2, size=(6.4, 3.0), width_ratios=[1.35, 1])
+    step = data["step"].values
+    for index, color in ((0, COLOR["original"]), (1, COLOR["transformed"])):
+        band(losses, step, data["loss"].values[index], color)
+        band(rates, step, data["effective_learning_rate"].values[index], color)
+    losses.plot(step, np.median(data["loss"].values[2], 0), **predicted())
+    labels = [("as initialized", 0, 0.80, (0, -26)), ("filters × 10", 1, 0.80, (0, 17))]
+    for label, index, share, shift in labels:
+        at = int(share * len(step))
+        color = (COLOR["original"], COLOR["transformed"])[index]
+        place = (step[at], np.median(data["loss"].values[index, :, at]))
+        losses.annotate(label, place, shift, textcoords="offset points", color=color, ha="center")
+    at = int(0.24 * len(step))
+    losses.annotate(
+        "predicted:\nlearning rate ÷ 100",
+        (step[at], np.median(data["loss"].values[2, :, at])),
+        (14, 24),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]},
+    )
+    losses.set(xlabel="step $n$", ylabel="training loss $f$ [l]", yscale="log", xlim=(0, step[-1]))
+    rates.set(
+        xlabel="step $n$", ylabel="effective learning rate $\\eta/\\|q\\|^2$ [1/l]", yscale="log", xlim=(0, step[-1])
+    )
+    return figure
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    rate = np.median(data["effective_learning_rate"].values, axis=1)
+    return (
+        "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten does "
+        "not change the loss at step 0, but training slows down (coloured: medians and ranges over "
+        f"{data.sizes['seed']} seeds). The dashed line is predicted: the original filters, trained with their learning "
+        f"rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
+        f"{worst_error(data):.0e} of its value. **Right:** the effective learning rate of the first layer's filters; "
+        f"at step 0 it is {rate[0, 0]:.2g} and {rate[1, 0]:.2g} 1/l, at the end {rate[0, -1]:.2g} and {rate[1, -1]:.2g} 1/l. "
+        f"Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, no weight decay."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    last = np.median(data["loss"].values[:, :, -1], axis=1)
+    return (
+        "Left: two training losses that start together and part; after "
+        f"{int(data['step'][-1])} steps the original network is at {last[0]:.2g}, the one with longer filters at {last[1]:.2g}, "
+        "and a dashed predicted curve covers the latter. Right: the effective learning rates, at first a factor of one "
+        "hundred apart, come closer as the original filters grow."
+    )
