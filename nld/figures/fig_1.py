@@ -9,6 +9,7 @@ import xarray as xr
 
 from nld.experiment import Experiment, run
 from nld.figures.style import COLOR, band, new_figure
+from nld.figures.text import power
 from nld.learning_rule import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
 
@@ -136,9 +137,9 @@ def caption(data: xr.Dataset) -> str:
     return (
         "A symmetry of the loss need not be a symmetry of learning. **(a)** A damped particle in a "
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
-        f"{_power(data['path_error'])} w, and the energies coincide, to {_power(data['energy_error'])} l. "
+        f"{power(data['path_error'])} w, and the energies coincide, to {power(data['energy_error'])} l. "
         f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
-        f"filter multiplied by {FACTOR:g}: the losses at step 0 agree to {_power(initial_difference(data))} "
+        f"filter multiplied by {FACTOR:g}: the losses at step 0 agree to {power(initial_difference(data))} "
         f"(relative), the training runs do not. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
         f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )
@@ -151,10 +152,6 @@ def alt(data: xr.Dataset) -> str:
     return (
         "Three panels. Two spirals into a ring-shaped valley, one the rotation of the other; their energy curves lie "
         f"on each other. Below, two training losses that both start at {first:.2f}; after "
-        f"{int(data['step'][-1])} steps it is {last[0]:.2g} with the filters as initialized and {last[1]:.2g} with filters ten times longer."
+        f"{int(data['step'][-1])} steps it is {last[0]:.2g} with the filters as initialized and "
+        f"{last[1]:.2g} with filters ten times longer."
     )
-
-
-def _power(value) -> str:
-    mantissa, exponent = f"{float(value):.0e}".split("e")
-    return f"${mantissa} \\times 10^{{{int(exponent)}}}$"

@@ -10,6 +10,7 @@ import xarray as xr
 from nld.experiment import Experiment
 from nld.experiment.ensemble import run_ensemble
 from nld.figures.style import COLOR, band, new_figure, predicted
+from nld.figures.text import power
 
 FACTOR = 10.0
 SEEDS = 5
@@ -27,7 +28,9 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
     records = run_ensemble(members)
 
     def gather(name):
-        return np.stack([record[name].values for record in records]).reshape(len(starts), SEEDS, *records[0][name].shape)
+        return np.stack([record[name].values for record in records]).reshape(
+            len(starts), SEEDS, *records[0][name].shape
+        )
 
     squared_norm = gather("squared_norm")[..., :8].mean(-1)  # the first layer has eight filters
     return xr.Dataset(
@@ -85,15 +88,16 @@ def draw(data: xr.Dataset):
 
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
-    rate = np.median(data["effective_learning_rate"].values, axis=1)
+    first, last = np.median(data["effective_learning_rate"].values[:2, :, [0, -1]], axis=1).T
     return (
-        "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten does "
-        "not change the loss at step 0, but training slows down (coloured: medians and ranges over "
+        "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten "
+        "does not change the loss at step 0, but training slows down (coloured: medians and ranges over "
         f"{data.sizes['seed']} seeds). The dashed line is predicted: the original filters, trained with their learning "
-        f"rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
-        f"{worst_error(data):.0e} of its value. **Right:** the effective learning rate of the first layer's filters; "
-        f"at step 0 it is {rate[0, 0]:.2g} and {rate[1, 0]:.2g} 1/l, at the end {rate[0, -1]:.2g} and {rate[1, -1]:.2g} 1/l. "
-        f"Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, no weight decay."
+        "rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
+        f"{power(worst_error(data))} of its value. **Right:** the effective learning rate of the first layer's "
+        f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/l, at the end {last[0]:.2g} and {last[1]:.2g} "
+        f"1/l. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, no "
+        "weight decay."
     )
 
 
@@ -102,7 +106,7 @@ def alt(data: xr.Dataset) -> str:
     last = np.median(data["loss"].values[:, :, -1], axis=1)
     return (
         "Left: two training losses that start together and part; after "
-        f"{int(data['step'][-1])} steps the original network is at {last[0]:.2g}, the one with longer filters at {last[1]:.2g}, "
-        "and a dashed predicted curve covers the latter. Right: the effective learning rates, at first a factor of one "
+        f"{int(data['step'][-1])} steps the original network is at {last[0]:.2g}, the one with longer "
+        f"filters at {last[1]:.2g}, and a dashed predicted curve covers the latter. Right: the effective learning rates, at first a factor of one "
         "hundred apart, come closer as the original filters grow."
     )

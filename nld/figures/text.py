@@ -1,0 +1,13 @@
+"""Numbers in captions, alt texts and prose."""
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power(value: float, digits: int = 0) -> str:
+    """A number in powers of ten as plain text.
+
+    >>> power(1.9e-7)
+    '2 × 10⁻⁷'
+    """
+    mantissa, exponent = f"{float(value):.{digits}e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
