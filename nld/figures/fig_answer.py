@@ -106,7 +106,7 @@ def alt(data: xr.Dataset) -> str:
     last = np.median(data["loss"].values[:, :, -1], axis=1)
     return (
         "Left: two training losses that start together and part; after "
-        f"{int(data['step'][-1])} steps the original network is at {last[0]:.2g}, the one with longer "
-        f"filters at {last[1]:.2g}, and a dashed predicted curve covers the latter. Right: the effective learning rates, at first a factor of one "
-        "hundred apart, come closer as the original filters grow."
+        f"{int(data['step'][-1])} steps the original network is at {last[0]:.2g}, the one with longer filters at "
+        f"{last[1]:.2g}, and a dashed predicted curve covers the latter. Right: the effective learning rates, at first "
+        "a factor of one hundred apart, come closer as the original filters grow."
     )
