@@ -59,11 +59,38 @@ def inject_outputs(app, document: str, source: list[str]) -> None:
         app.env.note_dependency(str(path))
         app.env.metadata[document]["nld_changed"] = shown["changed"]
         _copy_outputs(document, code, nbformat.read(path, as_version=4), notebook)
+    if chapter.parameters:
+        notebook.cells.append(nbformat.v4.new_markdown_cell(rerun_box(chapter)))
+        notebook.metadata["source_map"].append(len(source[0].splitlines()))
     for number, cell in enumerate(notebook.cells):
         cell.id = hashlib.sha256(f"{number} {cell.source}".encode()).hexdigest()[:12]
     notebook.nbformat_minor = 5
     notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     source[0] = nbformat.writes(notebook)
+
+
+def rerun_box(chapter: Chapter) -> str:
+    """MyST text: the chapter's parameters, their ranges, and the command that changes them."""
+    rows = [
+        f"| `{name}` | `{parameter.default!r}` | {parameter.range} | {parameter.meaning} |"
+        for name, parameter in chapter.parameters.items()
+    ]
+    numeric = [parameter for parameter in chapter.parameters.values() if parameter.high is not None]
+    example = "".join(f" -p {each.name} {min(2 * each.default or 7, each.high):g}" for each in numeric[:2])
+    return "\n".join(
+        [
+            ":::{dropdown} Rerun this chapter",
+            ":name: rerun-" + chapter.name,
+            "| parameter | default | admissible | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "```bash",
+            f".venv/bin/nld book build --chapter {chapter.name}{example}",
+            "```",
+            ":::",
+        ]
+    )
 
 
 def _copy_outputs(document: str, code: list, copy, notebook) -> None:
