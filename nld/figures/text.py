@@ -1,9 +1,11 @@
 """Numbers in captions, alt texts and prose."""
 
+from typing import SupportsFloat
+
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def power(value: float, digits: int = 0) -> str:
+def power(value: SupportsFloat, digits: int = 0) -> str:
     """A number in powers of ten as plain text.
 
     >>> power(1.9e-7)

@@ -75,8 +75,8 @@ def rerun_box(chapter: Chapter) -> str:
         f"| `{name}` | `{parameter.default!r}` | {parameter.range} | {parameter.meaning} |"
         for name, parameter in chapter.parameters.items()
     ]
-    numeric = [parameter for parameter in chapter.parameters.values() if parameter.high is not None]
-    example = "".join(f" -p {each.name} {min(2 * each.default or 7, each.high):g}" for each in numeric[:2])
+    numeric = [each for each in chapter.parameters.values() if not isinstance(each.default, str)][:2]
+    example = "".join(f" -p {each.name} {min(2 * each.default or 7, each.high or 7):g}" for each in numeric)
     return "\n".join(
         [
             ":::{dropdown} Rerun this chapter",
