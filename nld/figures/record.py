@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import xarray as xr
+from filelock import FileLock
 
 from nld import store
 from nld.figures.style import save
@@ -58,10 +59,16 @@ def record(name: str, module: ModuleType, profile: str, parameters: dict) -> Sho
     sources = store.content_key(source_hashes(modules))
     spec = {"figure": name, "profile": profile, "parameters": parameters}
     folder = store.root() / "figures" / name / store.content_key({**spec, "sources": sources})
-    if (folder / "provenance.json").exists() and not os.environ.get("NLD_FORCE"):
-        return Shown(name, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # two chapters that show one figure compute it once
+        if not (folder / "provenance.json").exists() or os.environ.get("NLD_FORCE"):
+            _compute_and_write(folder, module, {**spec, "source_hash": sources})
+    return Shown(name, folder)
+
+
+def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
     started = time.perf_counter()
-    data = module.compute(profile, **parameters)
+    data = module.compute(spec["profile"], **spec["parameters"])
     seconds = time.perf_counter() - started
     texts = {"caption": module.caption(data), "alt": module.alt(data)}
     for part, text in texts.items():
@@ -70,9 +77,8 @@ def record(name: str, module: ModuleType, profile: str, parameters: dict) -> Sho
     with store.new_entry(folder) as temporary:
         data.to_netcdf(temporary / "data.nc", engine="h5netcdf")
         save(module.draw, data, temporary)
-        origin = {**spec, **texts, "source_hash": sources, "wall_seconds": round(seconds, 3), **provenance()}
+        origin = {**spec, **texts, "wall_seconds": round(seconds, 3), **provenance()}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
-    return Shown(name, folder)
 
 
 def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dict:

@@ -1,0 +1,25 @@
+"""`nld claims`: the verdict on every claim of the paper, computed from the figures' data."""
+
+import textwrap
+
+
+def add_parser(subparsers) -> None:
+    """Add `nld claims`."""
+    parser = subparsers.add_parser(
+        "claims", help="rule on every claim of the paper", epilog="example: nld claims --profile quick"
+    )
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+    parser.set_defaults(run=run)
+
+
+def run(args) -> int:
+    """Print the ledger, measuring what the store does not hold; returns the exit status."""
+    from nld.claims import ledger
+
+    for ruling in ledger(args.profile):
+        print(f"{ruling.claim.name}: {ruling.verdict.label}")
+        for text in (ruling.claim.statement, ruling.verdict.numbers):
+            print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
+        if ruling.figure:
+            print(f"    figure {ruling.figure}, profile {ruling.profile}")
+    return 0

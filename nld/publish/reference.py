@@ -1,0 +1,90 @@
+"""The reference pages of the book, printed from `nld.paper` and the ledger."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from nld import paper
+from nld.claims import ledger
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
+
+REPOSITORY = "https://github.com/nld-book/nld/blob/main"
+BADGES = {
+    paper.PROVED: "success",
+    paper.CHECKED: "info",
+    REPRODUCED: "success",
+    CORRECTED: "warning",
+    REFUTED: "danger",
+    UNTESTED: "secondary",
+}
+
+
+@dataclass(frozen=True)
+class Myst:
+    """MyST text as the output of a cell."""
+
+    text: str
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return {"text/markdown": self.text, "text/plain": self.text}
+
+
+def badge(label: str) -> str:
+    """A coloured badge; the text says the same as the colour."""
+    return f"{{bdg-{BADGES[label]}}}`{label}`"
+
+
+def notation() -> Myst:
+    """Table of symbols."""
+    rows = [
+        f"| ${_in_table(symbol.latex)}$ | {symbol.meaning} | {symbol.unit or '1'} | `{symbol.code}` |"
+        for symbol in paper.SYMBOLS
+    ]
+    return Myst("\n".join(["| symbol | meaning | unit | name in code |", "|---|---|---|---|", *rows]))
+
+
+def equations(tests: Path) -> Myst:
+    """Every equation with its badge, its test, its code and where it is derived."""
+    places = _tests(tests)
+    parts = []
+    for equation in paper.EQUATIONS:
+        module = "/".join(equation.code.split(".")[:-1]) + ".py"
+        links = [
+            f"{{eq}}`{equation.label}` in {{doc}}`/{equation.chapter}`",
+            f"code [`{equation.code}`]({REPOSITORY}/{module})",
+            f"test [`{equation.test}`]({REPOSITORY}/{places[equation.test]})",
+        ]
+        parts += [
+            f"**{equation.number}. {equation.title}** {badge(equation.badge)}",
+            f"$$\\begin{{aligned}} {equation.latex} \\end{{aligned}}$$",
+            " · ".join(links + [equation.remark] * bool(equation.remark)),
+        ]
+    return Myst("\n\n".join(parts))
+
+
+def claims(profile: str) -> Myst:
+    """The ledger as a list of claims, verdicts and numbers."""
+    parts = []
+    for ruling in ledger(profile):
+        where = f" {{numref}}`{ruling.figure}`, profile {ruling.profile}." if ruling.figure else ""
+        numbers = ", ".join(str(number) for number in ruling.claim.equations)
+        parts.append(
+            f"**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
+            f"{ruling.verdict.numbers}{where} Rests on the paper's Eq {numbers}; see {{doc}}`/{ruling.claim.chapter}`."
+        )
+    return Myst("\n\n".join(parts))
+
+
+def _in_table(latex: str) -> str:
+    # A table cell ends at a bar, also inside a formula.
+    return latex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
+
+
+def _tests(folder: Path) -> dict[str, str]:
+    """File of each test, by name."""
+    return {
+        node.name: f"{folder.name}/{path.relative_to(folder).as_posix()}"
+        for path in sorted(folder.rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
