@@ -12,6 +12,7 @@ from nld.figures.style import COLOR, band, new_figure
 from nld.figures.text import power
 from nld.learning_rule import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
+from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
@@ -84,6 +85,18 @@ def initial_difference(data: xr.Dataset) -> float:
     """Largest relative difference of the two losses before the first step."""
     first = data["loss"].isel(step=0).values
     return float(np.abs(first[1] / first[0] - 1).max())
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if the losses agree at step 0 and the ranges over seeds are disjoint at the end."""
+    start, last = initial_difference(data), data["loss"].isel(step=-1).values
+    holds = start < 1e-5 and last[0].max() < last[1].min()
+    numbers = (
+        f"At step 0 the losses differ by at most {power(start)} of their value; after {int(data['step'][-1])} steps they "
+        f"are {last[0].min():.2g} to {last[0].max():.2g} l with the filters as initialized and {last[1].min():.2g} to "
+        f"{last[1].max():.2g} l with filters multiplied by {FACTOR:g} ({data.sizes['seed']} seeds)."
+    )
+    return [Verdict("loss-symmetry-is-not-learning-symmetry", REPRODUCED if holds else REFUTED, numbers)]
 
 
 def draw(data: xr.Dataset):
