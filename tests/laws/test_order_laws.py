@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 
 from nld import learning_rule as rules
 from nld.theory import continuum
-from tests.cases import MODELLED_RULES
+from tests.cases import MODELLED_RULES, POTENTIALS
 
 START, STEPS, TIME = (1.7, 0.9), (160, 320), 1.2
 
@@ -39,6 +39,16 @@ def test_law_iterates_approach_mechanics_at_order_2_and_gradient_flow_at_order_1
     assert order(coarse[0], fine[0]) == pytest.approx(2, abs=0.2)
     assert order(coarse[1], fine[1]) == pytest.approx(1, abs=0.1)
     assert fine[0] < fine[1] / 100
+
+
+@pytest.mark.parametrize("name", ["entropy", "1.5-norm", "quadratic form"])
+def test_law_natural_gradient_approaches_natural_gradient_flow_at_order_1(name):
+    def error(steps):
+        rule = rules.natural_gradient(TIME / steps, POTENTIALS[name], weight_decay=0.1)
+        last = rules.iterate(rule, gradient, START, steps).position[-1]
+        return np.linalg.norm(last - continuum.gradient_flow(rule, gradient, START, [0, TIME]).position[-1])
+
+    assert order(error(160), error(320)) == pytest.approx(1, abs=0.1)
 
 
 def test_law_a_cold_start_loses_the_second_order():

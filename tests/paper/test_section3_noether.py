@@ -199,6 +199,20 @@ def test_eq13_is_the_massless_limit_of_the_charge():
     assert limit != 0
 
 
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+def test_eq13_the_charge_belongs_to_the_metric(p):
+    """Mirror flow of the p-norm conserves |q_in|^p - |q_out|^p of a rescale symmetry and no other power."""
+
+    def gradient(q):
+        return np.array([q[1], q[0]]) * (q[0] * q[1] - 3)
+
+    rule = rules.mirror(0.1, rules.p_norm(p))
+    path = continuum.gradient_flow(rule, gradient, [0.5, 1.5], [0, 0.5, 1]).position
+    drift = {power: np.ptp(path[:, 0] ** power - path[:, 1] ** power) for power in (1.5, 2, 3)}
+    assert drift.pop(p) < 1e-9
+    assert min(drift.values()) > 1e-2
+
+
 def test_eq13_linear_networks_conserve_the_balance_matrix():
     """W1 W1^T - W2^T W2 along gradient flow, from pairs of elementary generators; momentum breaks it."""
     rng = np.random.default_rng(0)
