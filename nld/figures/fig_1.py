@@ -91,10 +91,11 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Reproduced if the losses agree at step 0 and the ranges over seeds are disjoint at the end."""
     start, last = initial_difference(data), data["loss"].isel(step=-1).values
     holds = start < 1e-5 and last[0].max() < last[1].min()
+    early, late = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
     numbers = (
         f"At step 0 the losses differ by at most {power(start)} of their value; after {int(data['step'][-1])} steps "
-        f"they are {last[0].min():.2g} to {last[0].max():.2g} l with the filters as initialized and {last[1].min():.2g} to "
-        f"{last[1].max():.2g} l with filters multiplied by {FACTOR:g} ({data.sizes['seed']} seeds)."
+        f"they are {early} with the filters as initialized and {late} with filters multiplied by {FACTOR:g} "
+        f"({data.sizes['seed']} seeds)."
     )
     return [Verdict("loss-symmetry-is-not-learning-symmetry", REPRODUCED if holds else REFUTED, numbers)]
 

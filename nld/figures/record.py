@@ -1,6 +1,9 @@
 """Record a figure: its vector and pixel files, its data, and where it comes from."""
 
+import csv
 import inspect
+import io
+import itertools
 import json
 import os
 import time
@@ -76,9 +79,29 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
             raise ValueError(f"{module.__name__}.{part}: expected a description of the figure, got an empty text")
     with store.new_entry(folder) as temporary:
         data.to_netcdf(temporary / "data.nc", engine="h5netcdf")
+        (temporary / "data.csv").write_text(long_table(data), "utf-8")
         save(module.draw, data, temporary)
         origin = {**spec, **texts, "wall_seconds": round(seconds, 3), **provenance()}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
+
+
+def long_table(data: xr.Dataset) -> str:
+    """The data as CSV in long form: the variable, its unit, where along each dimension, and the value."""
+    dimensions = [str(dimension) for dimension in data.dims]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["variable", "unit", *dimensions, "value"])
+    for name, variable in data.data_vars.items():
+        labels = [[_plain(label) for label in variable[dimension].values] for dimension in variable.dims]
+        for place, value in zip(itertools.product(*labels), variable.values.ravel(), strict=True):
+            at = dict(zip(variable.dims, place, strict=True))
+            row = [at.get(dimension, "") for dimension in dimensions]
+            writer.writerow([name, variable.attrs.get("units", ""), *row, _plain(value)])
+    return table.getvalue()
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
 
 
 def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dict:

@@ -20,11 +20,12 @@ from myst_parser.config.main import MdParserConfig
 from sphinx.util import logging
 
 from nld.publish import executed
+from nld.publish.card import card, write_script
 from nld.publish.chapters import Chapter
+from nld.publish.citation import citation
 from nld.publish.execute import FIGURE_MIME
 
 logger = logging.getLogger(__name__)
-FILES = ("figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "data.nc", "provenance.json")
 BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 
@@ -142,17 +143,13 @@ class FigureRenderer(MimeRenderPlugin):
         with myst.current_node_context(caption):
             myst.nested_render_text(described["caption"], data.line or 0, inline=True)
         figure += caption
-        figure += nodes.legend("", nodes.raw("", _links(env.docname, name), format="html"))
+        folder = Path(env.srcdir) / ".nld" / folder
+        origin = json.loads((folder / "provenance.json").read_text("utf-8"))
+        base = "../" * env.docname.count("/") + f"figures/{name}/"
+        text = card(origin, citation(Path(env.srcdir), folder, env.docname), base, _repository(env.config))
+        figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]
-
-
-def _links(document: str, name: str) -> str:
-    base = "../" * document.count("/") + f"figures/{name}/"
-    labels = {"SVG": "figure.svg", "PDF": "figure.pdf", "PNG": "figure.png", "data": "data.nc"}
-    links = [f'<a href="{base}{file}" download>{label}</a>' for label, file in labels.items()]
-    links.append(f'<a href="{base}provenance.json">provenance</a>')
-    return f'<p class="nld-figure-files">{" · ".join(links)}</p>'
 
 
 def copy_figures(app, error) -> None:
@@ -162,6 +159,10 @@ def copy_figures(app, error) -> None:
     for metadata in app.env.metadata.values():
         for name, folder in metadata.get("nld_figures", {}).items():
             target = Path(app.outdir) / "figures" / name
-            target.mkdir(parents=True, exist_ok=True)
-            for file in FILES:
-                shutil.copyfile(Path(app.srcdir) / ".nld" / folder / file, target / file)
+            shutil.copytree(Path(app.srcdir) / ".nld" / folder, target, dirs_exist_ok=True)
+            write_script(target)
+
+
+def _repository(config) -> str:
+    options = config.html_theme_options
+    return f"{options['repository_url']}/blob/{options['repository_branch']}"

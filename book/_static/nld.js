@@ -1,0 +1,15 @@
+/* Fill a figure's card with what its run was measured to be, when the card is opened. */
+document.addEventListener("toggle", function (event) {
+  var card = event.target;
+  if (!card.matches || !card.matches("details.nld-card") || !card.open || card.dataset.filled) return;
+  card.dataset.filled = "yes";
+  var script = document.createElement("script");
+  script.src = card.dataset.nldProvenance;
+  script.onload = function () {
+    var known = window.nldProvenance[card.dataset.nldFigure];
+    card.querySelectorAll("[data-nld-field]").forEach(function (place) {
+      place.textContent = known[place.dataset.nldField];
+    });
+  };
+  document.head.appendChild(script);
+}, true);

@@ -1,0 +1,77 @@
+"""The card below a figure: files, origin, the command that reruns it, and how to cite it."""
+
+import html
+import json
+from pathlib import Path
+
+from nld.publish.citation import Citation
+
+FILES = {
+    "SVG": "figure.svg",
+    "PDF": "figure.pdf",
+    "PNG": "figure.png",
+    "CSV": "data.csv",
+    "netCDF": "data.nc",
+    "provenance": "provenance.json",
+}
+# What differs between two equal runs: shown from provenance.js, so that equal books are equal bytes.
+RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
+
+
+def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
+    """HTML of the card of one figure.
+
+    Args:
+        origin: the figure's provenance.
+        citation: how to cite it.
+        base: relative address of the folder with the figure's files, with a slash at its end.
+        repository: address under which sources are found, with the branch.
+    """
+    name = origin["figure"]
+    links = " · ".join(f'<a href="{base}{file}" download>{label}</a>' for label, file in FILES.items())
+    module = f"nld/figures/{name.replace('-', '_')}.py"
+    parameters = ", ".join(f"{key} = {value!r}" for key, value in origin["parameters"].items()) or "none"
+    rows = {
+        "Profile": f'<span class="nld-badge">{origin["profile"]}</span>',
+        "Parameters": f"<code>{html.escape(parameters)}</code>",
+        "Code": f'<a href="{repository}/{module}">{module}</a>, nld {html.escape(citation.version)}, '
+        f"sources {origin['source_hash']}",
+        **{
+            label: f'<span data-nld-field="{field}">in <a href="{base}provenance.json">provenance.json</a></span>'
+            for field, label in RUNNING.items()
+        },
+        "Rerun": f"<code>{html.escape(rerun_command(origin))}</code>",
+    }
+    listing = "".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in rows.items())
+    forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
+    cite = "".join(
+        f'<p class="nld-cite-form">{label}</p><div class="highlight-text notranslate"><div class="highlight">'
+        f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
+        for label, text in forms.items()
+    )
+    return (
+        f'<div class="nld-figure-files">{links}</div>'
+        f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
+        f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
+        f'<p class="nld-cite-title">Cite this figure</p>{cite}</details>'
+    )
+
+
+def rerun_command(origin: dict) -> str:
+    """The command that computes and draws this figure again."""
+    parameters = "".join(f" -p {key} {value}" for key, value in origin["parameters"].items())
+    return f"nld figure show {origin['figure']} --profile {origin['profile']}{parameters}"
+
+
+def write_script(folder: Path) -> None:
+    """Write provenance.js beside provenance.json: pages opened from a disk may load scripts, but not JSON."""
+    origin = json.loads((folder / "provenance.json").read_text("utf-8"))
+    shown = {
+        "device": origin["device"],
+        "wall_seconds": f"{origin['wall_seconds']:.1f} s",
+        "python": origin["python"],
+        "packages": ", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
+    }
+    text = json.dumps(shown, ensure_ascii=False)
+    script = f'(window.nldProvenance = window.nldProvenance || {{}})["{origin["figure"]}"] = {text};\n'
+    (folder / "provenance.js").write_text(script, "utf-8")
