@@ -45,7 +45,7 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
     listing = "".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in rows.items())
     forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
     cite = "".join(
-        f'<p class="nld-cite-form">{label}</p><div class="highlight-text notranslate"><div class="highlight">'
+        f'<div class="nld-cite-form">{label}</div><div class="highlight-text notranslate"><div class="highlight">'
         f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
         for label, text in forms.items()
     )
@@ -53,7 +53,7 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
         f'<div class="nld-figure-files">{links}</div>'
         f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
         f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
-        f'<p class="nld-cite-title">Cite this figure</p>{cite}</details>'
+        f'<div class="nld-cite-title">Cite this figure</div>{cite}</details>'
     )
 
 
