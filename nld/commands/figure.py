@@ -1,14 +1,25 @@
-"""`nld figure`: list the figures, or compute and draw one into the store."""
+"""`nld figure`: list, draw, export, cite and verify the figures."""
 
 import argparse
 import ast
+import shutil
 import sys
+from pathlib import Path
 
 EXAMPLE = """examples:
   nld figure list
   nld figure show fig-1
   nld figure show fig-1 -p learning_rate 0.2
 """
+EXPORT = """example:
+  nld figure export fig-1 --to paper/figures      svg, pdf, png, csv, netCDF and provenance
+"""
+VERIFY = """examples:
+  nld figure verify --all                         exit status 1 when a number moved
+  nld figure verify fig-1 --accept                make today's data the reference; say why in the commit
+"""
+
+_RAW = argparse.RawDescriptionHelpFormatter
 
 
 def add_parser(subparsers) -> None:
@@ -21,13 +32,30 @@ def add_parser(subparsers) -> None:
         "show",
         help="compute and draw, and say where the files are",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_RAW,
     )
     show.add_argument("name", nargs="*", help="such as fig-1")
     show.add_argument("--all", action="store_true", help="every figure")
     show.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
     show.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     show.set_defaults(run=run_show)
+    export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
+    export.add_argument("name")
+    export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
+    export.set_defaults(run=run_export)
+    cite = actions.add_parser("cite", help="print how to cite a figure")
+    cite.add_argument("name")
+    cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex")
+    cite.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
+    cite.set_defaults(run=run_cite)
+    verify = actions.add_parser(
+        "verify", help="compare a figure's data with the stored reference", epilog=VERIFY, formatter_class=_RAW
+    )
+    verify.add_argument("name", nargs="*", help="such as fig-1")
+    verify.add_argument("--all", action="store_true", help="every figure")
+    verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
+    verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
+    verify.set_defaults(run=run_verify)
 
 
 def run_list(args) -> int:
@@ -41,22 +69,93 @@ def run_list(args) -> int:
 
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
-    from nld import figures
+    return _for_each(args, "show", lambda name: print(f"{name}: {_shown(name, args).folder}", flush=True) or 0)
 
-    names = figures.names() if args.all else args.name
-    if not names:
-        print("nld figure show: name a figure or give --all; there are: " + ", ".join(figures.names()), file=sys.stderr)
-        return 2
+
+def run_export(args) -> int:
+    """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
+
+    def export(name: str) -> int:
+        args.to.mkdir(parents=True, exist_ok=True)
+        for file in sorted(_shown(name).folder.iterdir()):
+            target = args.to / file.name.replace("figure", name).replace("data", name).replace("prov", f"{name}.prov")
+            shutil.copyfile(file, target)
+            print(target)
+        return 0
+
+    return _for_each(args, "export", export)
+
+
+def run_cite(args) -> int:
+    """Print the citation of one figure."""
+
+    def cite(name: str) -> int:
+        from nld.publish.chapters import read_chapters
+        from nld.publish.citation import citation
+
+        pages = [c.document for c in read_chapters(args.root) if any(f'"{name}"' in source for source, _ in c.cells)]
+        found = citation(args.root, _shown(name).folder, pages[0] if pages else "book/index")
+        print({"bibtex": found.bibtex, "csl": found.csl, "text": found.text}[args.format])
+        return 0
+
+    return _for_each(args, "cite", cite)
+
+
+def run_verify(args) -> int:
+    """Compare the data of figures with their references; print a table of what moved."""
+
+    def verify(name: str) -> int:
+        import xarray as xr
+
+        from nld import figures
+        from nld.figures.verify import compare_with_reference, reference_path
+
+        data, path = _shown(name).data, reference_path(args.root, name)
+        if args.accept:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data.to_netcdf(path, engine="h5netcdf", encoding=_compressed(data))
+            print(f"{name}: reference stored in {path}")
+            return 0
+        if not path.exists():
+            print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
+            return 1
+        rows = compare_with_reference(figures.load(name), data, xr.load_dataset(path, engine="h5netcdf"))
+        moved = [row for row in rows if not row.holds]
+        print(f"{name}: {'moved' if moved else 'agrees'} ({len(rows)} variables)", flush=True)
+        for row in moved:
+            print(f"    {row.variable:32s} differs by {row.difference:.2g} of its range, allowed {row.tolerance:.2g}")
+        return int(bool(moved))
+
+    return _for_each(args, "verify", verify)
+
+
+def _for_each(args, action: str, do) -> int:
+    """Apply ``do`` to each named figure; names are checked before anything is computed."""
+    from nld import figures
+    from nld.publish.chapters import UsageError
+
+    chosen = [args.name] if isinstance(args.name, str) else args.name
+    names = figures.names() if getattr(args, "all", False) else chosen
     try:
+        if not names:
+            raise UsageError("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
-        for name in names:
-            shown = figures.show(name, args.profile, **{key: _value(text) for key, text in args.parameter})
-            print(f"{name}: {shown.folder}", flush=True)
-    except ValueError as error:
-        print(f"nld figure show: {error}", file=sys.stderr)
+        return max([do(name) for name in names])
+    except (UsageError, ValueError) as error:
+        print(f"nld figure {action}: {error}", file=sys.stderr)
         return 2
-    return 0
+
+
+def _shown(name: str, args=None):
+    from nld import figures
+
+    parameters = {key: _value(text) for key, text in getattr(args, "parameter", [])}
+    return figures.show(name, getattr(args, "profile", "quick"), **parameters)
+
+
+def _compressed(data) -> dict:
+    return {name: {"zlib": True} for name, variable in data.data_vars.items() if variable.ndim}
 
 
 def _value(text: str):
