@@ -13,7 +13,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from nld.figures.record import Shown, record
+from nld.figures.record import Shown, record_figure
 
 __all__ = ["Shown", "load", "names", "show"]
 
@@ -54,4 +54,4 @@ def show(name: str, profile: str = "quick", **parameters) -> Shown:
     Raises:
         ValueError: unknown figure, profile or parameter, or an empty alt text.
     """
-    return record(name, load(name), profile, parameters)
+    return record_figure(name, load(name), profile, parameters)

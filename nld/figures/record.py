@@ -55,7 +55,7 @@ class Shown:
         }
 
 
-def record(name: str, module: ModuleType, profile: str, parameters: dict) -> Shown:
+def record_figure(name: str, module: ModuleType, profile: str, parameters: dict) -> Shown:
     """Compute, draw and write a figure into the store, unless it is there already."""
     parameters = _check(name, module, profile, parameters)
     modules = reached_modules(f"import {module.__name__}\n")
