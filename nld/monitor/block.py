@@ -39,6 +39,14 @@ class Member:
         """Number of units."""
         return math.prod(self.shape[axis] for axis in self.unit_axes)
 
+    @property
+    def entries(self) -> str:
+        """The part of the parameter that takes part, as one would index it: ``qkv.weight[8:16]``."""
+        if not self.narrow:
+            return self.parameter
+        ranges = {axis: f"{start}:{start + length}" for axis, start, length in self.narrow}
+        return f"{self.parameter}[{', '.join(ranges.get(axis, ':') for axis in range(max(ranges) + 1))}]"
+
     def rows(self, tensor: torch.Tensor) -> torch.Tensor:
         """The part of ``tensor`` that takes part, shape (units, features) or (units, d, features)."""
         for axis, start, length in self.narrow:
@@ -91,6 +99,26 @@ class Block:
         axis = self.members[0].matrix_axis
         return 1 if axis is None else self.members[0].shape[axis]
 
+    def describe(self) -> str:
+        """The symmetry in words: what moves, how many units, and why the loss cannot notice."""
+        moved, undone = ([m for m in self.members if m.coefficient * sign > 0] for sign in (1, -1))
+        up, down = (_names(members, self.kind == "translation") for members in (moved, undone))
+        if self.kind == "translation":
+            does = f"one constant added to a unit's entries in {up}" + (f" and subtracted in {down}" if undone else "")
+        elif self.kind in ("scale", "rescale"):
+            does = f"a unit's entries in {up} times a positive factor" + (
+                f" and in {down} divided by it" if undone else ""
+            )
+        else:
+            matrix = "an orthogonal" if self.kind == "rotation" else "an invertible"
+            does = f"{matrix} {self.size} x {self.size} matrix applied to {up}"
+            if undone:
+                does += f" and {'it also' if self.kind == 'rotation' else 'its inverse transpose'} to {down}"
+        count = "one unit" if self.units == 1 else f"{self.units} units, each on its own"
+        return f"{self.kind.replace('_', ' ')}, {count}: {does} leaves the loss as it is" + (
+            f"; {self.reason}." if self.reason else "."
+        )
+
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"expected a kind in {KINDS}, got {self.kind!r}; use one of these")
@@ -99,3 +127,14 @@ class Block:
         units = {member.parameter: member.units for member in self.members}
         if len(set(units.values())) != 1:
             raise ValueError(f"expected every member of {self.name!r} to have the same number of units, got {units}")
+
+
+def _names(members: list[Member], additive: bool) -> str:
+    """Parts of parameters in words, with the power of the factor (or the multiple of the shift) where it is not one."""
+    texts = []
+    for member in members:
+        amount = abs(member.coefficient)
+        texts.append(
+            member.entries if amount == 1 else f"{member.entries} ({amount:g} {'times' if additive else 'power'})"
+        )
+    return ", ".join(dict.fromkeys(texts))

@@ -1,0 +1,81 @@
+"""`nld symmetries MODULE:FACTORY`: the continuous symmetries of a model, as a table."""
+
+import argparse
+import importlib
+import os
+import sys
+
+EXAMPLE = """example:
+  nld symmetries torchvision.models:resnet18 --input 8,3,64,64
+  nld symmetries mymodels:gpt --input 4,16 --tokens 50257 --loss cross_entropy --describe
+"""
+
+
+def add_parser(subparsers) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "symmetries",
+        help="the continuous symmetries of a model's loss in its parameters",
+        description="Build the model, run it once, and list the symmetries of its loss, each confirmed by measurement.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODULE:FACTORY", help="importable function or class that returns the model")
+    parser.add_argument(
+        "--input",
+        required=True,
+        action="append",
+        type=_shape,
+        metavar="SIZES",
+        help="sizes of a random input with its batch, such as 8,3,32,32; repeat for several arguments",
+    )
+    parser.add_argument("--tokens", type=int, metavar="N", help="inputs are integers below N instead of real numbers")
+    parser.add_argument(
+        "--loss", choices=("none", "cross_entropy", "mse"), default="none", help="loss of the output (default: any)"
+    )
+    parser.add_argument("--eval", action="store_true", help="in evaluation mode instead of training mode")
+    parser.add_argument("--describe", action="store_true", help="also a sentence about each block")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table. Returns 0 when done, 1 when the model failed, 2 when it was not named properly."""
+    module_name, _, factory_name = args.model.partition(":")
+    if not module_name or not factory_name:
+        print(f"expected MODULE:FACTORY, got {args.model!r}; for example mymodels:resnet", file=sys.stderr)
+        return 2
+    sys.path.insert(0, os.getcwd())
+    try:
+        factory = getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError) as error:
+        print(f"cannot find {args.model}: {error}; is it importable from this folder?", file=sys.stderr)
+        return 2
+    finally:
+        sys.path.remove(os.getcwd())
+
+    import torch
+
+    from nld.monitor.find import find_symmetries
+    from nld.monitor.table import table
+
+    losses = {"none": None, "cross_entropy": torch.nn.functional.cross_entropy, "mse": torch.nn.functional.mse_loss}
+    try:
+        model = factory().train(not args.eval)
+        inputs = tuple(torch.randint(args.tokens, s) if args.tokens else torch.randn(s) for s in args.input)
+        symmetries = find_symmetries(model, inputs, loss=losses[args.loss])
+    except Exception as error:
+        print(f"{args.model} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(table(symmetries))
+    if args.describe:
+        print()
+        for block in symmetries:
+            print(block.describe())
+    return 0
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected sizes such as 8,3,32,32, got {text!r}") from None

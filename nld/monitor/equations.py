@@ -1,0 +1,80 @@
+"""Exact sparse linear equations: what the operations of a network demand of the coefficients of a symmetry.
+
+Every unknown is an integer; unknown 0 is the number zero. An equation is a linear form (unknown -> coefficient) that
+must vanish. Coefficients are integers or fractions, so that a symmetry is found or not found, never "almost".
+"""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import torch
+
+ZERO = 0
+Form = dict[int, Fraction | int]
+
+
+class Equations:
+    """Homogeneous linear equations, solved as they come (each solved unknown is kept as a form of the others)."""
+
+    def __init__(self):
+        self.count = 1
+        self.solved: dict[int, Form] = {ZERO: {}}
+        self.touched: set[int] = set()  # unknowns that some operation of the network has used
+        self.eliminate_first: set[int] = set()  # unknowns that a basis should not be written in
+
+    def new(self, shape: tuple[int, ...] = (), eliminate_first: bool = False) -> torch.Tensor:
+        """Fresh unknowns, as an integer tensor of this shape."""
+        size = int(torch.Size(shape).numel())
+        unknowns = torch.arange(self.count, self.count + size).reshape(shape)
+        if eliminate_first:
+            self.eliminate_first.update(range(self.count, self.count + size))
+        self.count += size
+        return unknowns
+
+    def reduce(self, form: Form) -> Form:
+        """The form in terms of the unknowns that are still free."""
+        result: Form = {}
+        for unknown, coefficient in form.items():
+            if not coefficient:
+                continue
+            solution = self.solved.get(unknown)
+            if solution is None:
+                solution = {unknown: 1}
+            elif any(other in self.solved for other in solution):
+                solution = self.solved[unknown] = self.reduce(solution)
+            for other, factor in solution.items():
+                total = result.get(other, 0) + coefficient * factor
+                if total:
+                    result[other] = total
+                else:
+                    del result[other]
+        return result
+
+    def vanish(self, form: Form) -> None:
+        """Demand that the form is zero."""
+        self.touched.update(form)
+        form = self.reduce(form)
+        if not form:
+            return
+        # Solve for an unknown of a parameter if there is one, else for the newest.
+        pivot = max(form, key=lambda unknown: (unknown in self.eliminate_first, unknown))
+        scale = form.pop(pivot)
+        self.solved[pivot] = {
+            unknown: -coefficient // scale if coefficient % scale == 0 else Fraction(-coefficient) / scale
+            for unknown, coefficient in form.items()
+        }
+
+    def vanish_all(self, unknowns: Iterable[int]) -> None:
+        """Demand that each of these unknowns is zero."""
+        for unknown in unknowns:
+            self.vanish({unknown: 1})
+
+    def tie(self, unknowns: Iterable[int]) -> None:
+        """Demand that all these unknowns are equal."""
+        first = None
+        for unknown in unknowns:
+            if first is None:
+                first = unknown
+                self.touched.add(unknown)
+            else:
+                self.vanish({first: 1, unknown: -1})

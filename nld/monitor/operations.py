@@ -1,0 +1,42 @@
+"""What is known of PyTorch's operations by name: the families that the searches treat alike."""
+
+# Operations whose outputs are entries of their inputs, moved.
+MOVES = {
+    "_reshape_alias", "_unsafe_view", "channel_shuffle", "chunk", "constant_pad_nd_none", "diagonal", "expand",
+    "expand_copy", "flip", "movedim", "narrow", "permute", "permute_copy", "pixel_shuffle", "pixel_unshuffle",
+    "reflection_pad1d", "reflection_pad2d", "repeat", "replication_pad1d", "replication_pad2d", "reshape", "roll",
+    "rot90", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose", "transpose_copy", "unbind",
+    "unfold", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "view", "view_copy", "cat", "stack",
+    "native_channel_shuffle",
+}  # fmt: skip
+# Operations that return their input.
+COPIES = {"_to_copy", "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "positive", "to"}
+# Operations that read only the shape of their input.
+CREATIONS = {"empty_like", "full_like", "new_empty", "new_full", "new_ones", "ones_like", "rand_like", "randn_like"}
+ZEROS = {"new_zeros", "zeros", "zeros_like"}
+
+# How an activation that scales is passed on.
+HOMOGENEOUS = {"_prelu_kernel", "abs", "leaky_relu", "neg", "relu", "rrelu", "tril", "triu"}
+SMOOTH = {
+    "_log_softmax", "_safe_softmax", "_softmax", "acos", "asin", "atan", "celu", "cos", "cosh", "elu", "erf", "exp",
+    "expm1", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "log", "log10", "log1p", "log2", 
+    "log_sigmoid_forward", "logsumexp", "mish", "mse_loss", "nll_loss2d_forward", "nll_loss_forward", "relu6", "selu", "sigmoid", "silu",
+    "sin", "sinh", "softplus", "tan", "tanh", "binary_cross_entropy_with_logits", "binary_cross_entropy", "smooth_l1_loss",
+    "huber_loss", "gt", "lt", "ge", "le", "eq", "ne", "argmax", "argmin", "sign", "isnan",
+    "mkldnn_rnn_layer", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell", "clamp", "floor", "round", "cumprod", "prod",
+}  # fmt: skip
+POOLS = {
+    "_adaptive_avg_pool2d": 2, "_adaptive_avg_pool3d": 3, "adaptive_avg_pool1d": 1, "adaptive_max_pool2d": 2,
+    "adaptive_max_pool3d": 3, "avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3, "max_pool2d_with_indices": 2,
+    "max_pool3d_with_indices": 3, "upsample_bilinear2d": 2, "upsample_nearest2d": 2, "upsample_bicubic2d": 2,
+    "_upsample_bilinear2d_aa": 2, "upsample_linear1d": 1, "upsample_nearest1d": 1, "constant_pad_nd": 0, "im2col": 2,
+}  # fmt: skip
+REDUCTIONS = {"amax", "amin", "cumsum", "linalg_vector_norm", "max", "mean", "min", "norm", "sort", "std", "sum",
+              "topk", "var", "var_mean"}  # fmt: skip
+NORMS = {"_batch_norm_with_update", "_native_batch_norm_legit", "cudnn_batch_norm", "native_batch_norm",
+         "native_group_norm", "native_layer_norm"}  # fmt: skip
+
+CONTRACTIONS = {"mm", "addmm", "bmm", "baddbmm"}
+SOFTMAX = {"_log_softmax", "_safe_softmax", "_softmax"}
+MEANS = {"mean", "sum", "amax", "amin"}
+SPREADS = {"std", "var"}
