@@ -80,7 +80,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     Args:
         start: COLUMNS measured when the step's gradient was there, (T, columns, rows).
         finish: the same one step later.
-        numbers: DECAY, COEFFICIENT, COUPLED, BARE of each row at each step, (T, 4, rows).
+        numbers: DECAY, COEFFICIENT, COUPLED, BARE of each row at each step, (T or 1, 4, rows).
         joined: whether the step before is the previous one in the list, (T,). The last charge of
             a row whose π is the bare gradient is known only then.
 
@@ -148,8 +148,7 @@ class MatrixBooks:
         self.rows, self.device, self.dtype = rows, device, dtype
         counts = [use.member.units for use in rows.uses]
         units = [
-            torch.arange(unit, unit + count, device=device)
-            for unit, count in zip(rows.first_unit, counts, strict=True)
+            torch.arange(unit, unit + count, device=device) for unit, count in zip(rows.first_unit, counts, strict=True)
         ]
         self._unit = torch.cat(units)
         self._rotation = torch.zeros(rows.units, 1, 1, dtype=torch.bool, device=device)

@@ -63,8 +63,7 @@ class Passes:
 
     def __init__(self, ledger: Ledger):
         widths = [
-            len(COLUMNS) * a.rows.count if a.size == 1 else len(MATRIX_COLUMNS) * a.rows.units
-            for a in ledger.accounts
+            len(COLUMNS) * a.rows.count if a.size == 1 else len(MATRIX_COLUMNS) * a.rows.units for a in ledger.accounts
         ]
         per_pass = max(8 * sum(widths), 1)
         self.length = int(np.clip(_BUDGET // per_pass, 2, 256))
@@ -93,13 +92,13 @@ class Passes:
         passes = self._passes or (self._carry[0] if self._carry else [])
         return passes[-1].step if passes else -1
 
-    def take(self, ledger: Ledger, step: int, fresh: bool, keep: bool, final: bool) -> None:
-        """Measure: end the step before ``step`` and, unless ``final``, begin ``step``."""
+    def take(self, ledger: Ledger, rules: tuple, step: int, fresh: bool, keep: bool, final: bool = False) -> None:
+        """Measure: end the step before ``step`` and, unless ``final``, begin ``step`` with the given rules."""
         skipped = None if final else getattr(ledger.optimizer, "found_inf", None)
         scale = None if final else getattr(ledger.optimizer, "grad_scale", None)
         slot, numbers = len(self._passes), []
         for index, sheet in enumerate(ledger.sheets):
-            gradients, momenta, parameters, mine = ledger.state(index)
+            gradients, momenta, parameters, mine = ledger.state(index, rules)
             if final:
                 gradients = [None] * len(gradients)
             sheet.measure(gradients, momenta, parameters, scale, skipped, remember=keep)
@@ -114,10 +113,8 @@ class Passes:
                     still = torch.from_numpy(_skip(weights.cpu().numpy(), np.array([True]))).to(weights)
                     weights = torch.where((skipped > 0).to(weights.device), still, weights)
                 squares = sheet.squares[account.size].flatten(1)
-                account.books.measure(
-                    sheet.matrices[account.size], squares, weights, out.view(len(MATRIX_COLUMNS), -1)
-                )
-        self._passes.append(_Pass(step, fresh, numbers, ledger.hyperparameters()))
+                account.books.measure(sheet.matrices[account.size], squares, weights, out.view(len(MATRIX_COLUMNS), -1))
+        self._passes.append(_Pass(step, fresh, numbers, ledger.hyperparameters(rules)))
         self._skips.append(None if skipped is None else skipped.detach().clone())
 
     def _weights(self, i: int, account, numbers: np.ndarray, sheet) -> torch.Tensor:
@@ -133,7 +130,7 @@ class Passes:
         books = [account.books for account in ledger.accounts if account.books is not None]
         states = [b.state for b in books]
         mine = self._carry, self._handed_out, self._history
-        self.take(ledger, self.last_step + 1, fresh=False, keep=False, final=True)
+        self.take(ledger, ledger.rules(), self.last_step + 1, fresh=False, keep=False, final=True)
         chunk = self.finished(ledger, due)
         for b, state in zip(books, states, strict=True):
             b.state = state
@@ -159,20 +156,24 @@ class Passes:
         pairs = np.flatnonzero((np.diff(steps) == 1) & ~fresh[1:])
         if not pairs.size:
             return None
+        starts, ends = _slice(pairs), _slice(pairs + 1)
         terms = {name: np.zeros((len(pairs), ledger.units)) for name in TERMS}
         for account, values in zip(ledger.accounts, measured, strict=True):
-            numbers = np.stack([passes[i].numbers[account.sheet] for i in pairs])
-            numbers = account.rows.spread(_skip(numbers, skips[pairs, None]))
+            mine = [passes[i].numbers[account.sheet] for i in pairs]
+            if all(numbers is mine[0] for numbers in mine) and not skips[pairs].any():
+                numbers = account.rows.spread(mine[0][None])  # the same at every step
+            else:
+                numbers = account.rows.spread(_skip(np.stack(mine), skips[pairs, None]))
             if account.size == 1:
                 values = values.reshape(len(passes), len(COLUMNS), -1)
                 joined = np.concatenate([[False], np.diff(pairs) == 1])
-                mine = scalar_terms(account.rows, values[pairs], values[pairs + 1], numbers, joined)
+                mine = scalar_terms(account.rows, values[starts], values[ends], numbers, joined)
             else:
                 values = values.reshape(len(passes), len(MATRIX_COLUMNS), -1)
-                mine = matrix_terms(account.rows, values[pairs], values[pairs + 1], numbers)
+                mine = matrix_terms(account.rows, values[starts], values[ends], numbers)
             for name in TERMS:
                 terms[name][:, account.columns] = mine[name]
-        groups = np.array([[[float(x) for x in row] for row in passes[i].hyperparameters] for i in pairs])
+        groups = _floats([passes[i].hyperparameters for i in pairs])
         groups = np.concatenate([groups, np.full_like(groups[:, :1], np.nan)], axis=1)  # not in the optimizer
         chosen = [ledger.group[i] if ledger.group[i] is not None else -1 for i in ledger.first_parameter]
         new = np.array([step > self._handed_out and due(int(step)) for step in steps[pairs]], dtype=bool)
@@ -184,6 +185,21 @@ class Passes:
         single = all(sheet.dtype == torch.float32 for sheet in ledger.sheets)
         kind = np.float32 if single else np.float64
         return Chunk(steps[pairs][new], {name: value.astype(kind) for name, value in values.items()})
+
+
+def _slice(index: np.ndarray) -> np.ndarray | slice:
+    """The same selection without a copy, if the indices follow one another."""
+    return slice(index[0], index[-1] + 1) if index[-1] - index[0] == len(index) - 1 else index
+
+
+def _floats(hyperparameters: Sequence[list[tuple]]) -> np.ndarray:
+    """Hyperparameters of each step as numbers, (steps, groups, 4); equal ones are read once."""
+    known, rows = (None, None), []
+    for groups in hyperparameters:
+        if any(isinstance(value, torch.Tensor) for group in groups for value in group) or groups != known[0]:
+            known = groups, [[float(value) for value in group] for group in groups]
+        rows.append(known[1])
+    return np.array(rows)
 
 
 def _skip(numbers, skipped):

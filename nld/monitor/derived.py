@@ -18,12 +18,11 @@ def angle(squared_norm: np.ndarray, radial_step: np.ndarray, squared_step: np.nd
     return np.where(squared_norm > 0, angles, np.nan)
 
 
-def windowed_mean(steps: np.ndarray, values: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Mean over the steps n - width < m <= n that are there, (steps, columns); widths the same shape."""
+def windowed_sum(steps: np.ndarray, values: np.ndarray, widths: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Sum over the steps n - width < m <= n that are there, (steps, units); widths (steps, blocks)."""
     sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
     left = np.searchsorted(steps, steps[:, None] - widths, side="right")
-    right = np.arange(1, len(steps) + 1)[:, None]
-    return (np.take_along_axis(sums, right + 0 * left, 0) - np.take_along_axis(sums, left, 0)) / (right - left)
+    return sums[1:] - np.take_along_axis(sums, np.repeat(left, counts, axis=1), 0)
 
 
 def derived(steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence[Block], history) -> tuple[dict, tuple]:
@@ -47,14 +46,14 @@ def derived(steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence
         white = terms["squared_momentum"] * (1 - unit_decay**2) / unit_coefficient**2
         white = np.where(unit_decay > 0, white, terms["squared_gradient"])
         effective = np.where(norm > 0, unit_rate / norm, np.nan)
-        widths = np.nan_to_num(np.round(WINDOW / (1 - unit_decay)), nan=WINDOW, posinf=1e9)
+        widths = np.nan_to_num(np.round(WINDOW / (1 - decay)), nan=WINDOW, posinf=1e9)
     past = (steps[:0], white[:0], white[:0]) if history is None else history
     all_steps = np.concatenate([past[0], steps])
     all_white = np.concatenate([past[1], white])
     all_gradient = np.concatenate([past[2], terms["squared_gradient"]])
     all_widths = np.concatenate([np.ones((len(past[0]), widths.shape[1])), widths])
-    above = windowed_mean(all_steps, all_white, all_widths)[len(past[0]) :]
-    below = windowed_mean(all_steps, all_gradient, all_widths)[len(past[0]) :]
+    above = windowed_sum(all_steps, all_white, all_widths, counts)[len(past[0]) :]
+    below = windowed_sum(all_steps, all_gradient, all_widths, counts)[len(past[0]) :]
     autocorrelation = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
     if len(steps):
         kept = all_steps > all_steps[-1] - min(widths.max(initial=1.0), 10_000)
@@ -65,9 +64,7 @@ def derived(steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence
         for name in ("charge", "dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual", "violation")
     }
     values |= {name: terms[name] for name in ("squared_norm", "squared_step", "squared_gradient")}
-    values["relative_residual"] = np.divide(
-        np.abs(terms["residual"]), bound, out=np.zeros_like(bound), where=bound > 0
-    )
+    values["relative_residual"] = np.divide(np.abs(terms["residual"]), bound, out=np.zeros_like(bound), where=bound > 0)
     values["angular_step"] = angle(norm, terms["radial_step"], terms["squared_step"])
     values["effective_learning_rate"] = effective
     values["gradient_autocorrelation"] = autocorrelation

@@ -95,8 +95,8 @@ class Arranged:
     """A member's share of a piece.
 
     Args:
-        source: the piece as the member sees it, (*unit sizes, VECTORS, [d,] *features).
-        rows: the same as (units, VECTORS, d, features); shares memory with source, or with a
+        source: the piece as the member sees it, (*unit sizes, vectors, [d,] *features).
+        rows: the same as (units, vectors, d, features); shares memory with source, or with a
             spare buffer that source must be copied to first because its features do not merge.
         copied: the spare buffer, shaped like source, or None.
         place: maps a result of shape (all units, a, b) to the part that this piece fills.
@@ -116,7 +116,7 @@ class Arranged:
 
 
 def arranged(stack: torch.Tensor, piece: Piece, length: int, member: Member, spare: torch.Tensor) -> Arranged | None:
-    """Arrange a piece, given as (VECTORS, *piece.shape), the way a member sees it; None if it has no part in it."""
+    """Arrange a piece, given as (vectors, *piece.shape), the way a member sees it; None if it has no part in it."""
     start, stop, _ = _range(member, length)
     low, high = max(piece.start, start), min(piece.stop, stop)
     if low >= high:
@@ -126,12 +126,13 @@ def arranged(stack: torch.Tensor, piece: Piece, length: int, member: Member, spa
         if axis != 0:
             stack = stack.narrow(axis + 1, begin, number)
     first, count = ((edge * member.shape[0]) // (stop - start) for edge in (low - start, high - low))
-    stack = stack.reshape(VECTORS, count, *member.shape[1:])
+    vectors = stack.shape[0]
+    stack = stack.reshape(vectors, count, *member.shape[1:])
     matrix = () if member.matrix_axis is None else (member.matrix_axis,)
     rest = [axis for axis in range(len(member.shape)) if axis not in (*member.unit_axes, *matrix)]
     units, features = [a + 1 for a in member.unit_axes], [a + 1 for a in (*matrix, *rest)]
     source = stack.permute(*units, 0, *features)
-    shape = (math.prod(source.shape[: len(units)]), VECTORS, source.shape[len(units) + 1] if matrix else 1, -1)
+    shape = (math.prod(source.shape[: len(units)]), vectors, source.shape[len(units) + 1] if matrix else 1, -1)
     try:
         rows, copied = source.view(shape), None
     except RuntimeError:

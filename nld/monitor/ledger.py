@@ -92,7 +92,7 @@ class Ledger:
                 self.accounts.append(Account(len(self.sheets), size, rows, np.concatenate(columns[size]), books))
             self.sheets.append(sheet)
             self.sheet_parameters.append(followed)
-        self._key, self._numbers = None, []
+        self._numbers: list[tuple] = [(None, None)] * len(self.sheets)
         rules = self.rules()
         self.notes = [self._note(members, rules) for members in self._members]
         self.equilibrium = [self._equilibrium(members, rules) for members in self._members]
@@ -101,16 +101,16 @@ class Ledger:
         """The optimizer's numbers for each of its parameter groups, as they are now."""
         return tuple(rule_of(self.adapter, group) for group in self.optimizer.param_groups)
 
-    @property
-    def needs_gradient(self) -> bool:
-        """Whether some π is the bare gradient, so that it exists only while the gradient does."""
-        return any(rule.buffer is None for rule in self.rules())
-
     def _note(self, members: list[int], rules: tuple[Rule, ...]) -> str:
         still = [i for i in members if self.group[i] is None or not self.parameters[i].requires_grad]
         if still and len(still) < len(members):
             return "some of its parameters are not trained by this optimizer: the charge is not balanced"
-        mine = {(r.buffer, r.decay, r.coefficient) for i in members if self.group[i] is not None for r in [rules[self.group[i]]]}
+        mine = {
+            (r.buffer, r.decay, r.coefficient)
+            for i in members
+            if self.group[i] is not None
+            for r in [rules[self.group[i]]]
+        }
         if len(mine) > 1:
             return "its parameters lie in groups with different momentum: the law holds for none, the residual shows it"
         return "not trained by this optimizer" if still else ""
@@ -119,14 +119,14 @@ class Ledger:
         mine = {rules[self.group[i]].equilibrium for i in members if self.group[i] is not None}
         return mine.pop() if len(mine) == 1 else None
 
-    def state(self, sheet: int):
+    def state(self, sheet: int, rules: tuple[Rule, ...]):
         """Gradients, momenta, parameters and numbers of a sheet's parameters, as they are now.
 
         Returns:
             Three lists of tensors, None where there is none, and an array of books' DECAY,
             COEFFICIENT, COUPLED and BARE, (4, parameters).
         """
-        rules, states = self.rules(), self.optimizer.state
+        states = self.optimizer.state
         gradients, momenta, activity = [], [], []
         followed = self.sheet_parameters[sheet]
         for index in followed:
@@ -139,8 +139,6 @@ class Ledger:
             momenta.append(momentum)
             activity.append((gradient is not None, momentum is not None))
         key = (rules, tuple(activity))
-        while len(self._numbers) < len(self.sheets):
-            self._numbers.append((None, None))
         if self._numbers[sheet][0] != key:
             numbers = [
                 _numbers(None if self.group[i] is None else rules[self.group[i]], *active)
@@ -149,11 +147,11 @@ class Ledger:
             self._numbers[sheet] = (key, np.array(numbers).T)
         return gradients, momenta, [self.parameters[i] for i in followed], self._numbers[sheet][1]
 
-    def hyperparameters(self) -> list[tuple]:
+    def hyperparameters(self, rules: tuple[Rule, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each parameter group; tensors stay where they are."""
         return [
             (_kept(group["lr"]), rule.decay, rule.coefficient, rule.weight_decay)
-            for group, rule in zip(self.optimizer.param_groups, self.rules(), strict=True)
+            for group, rule in zip(self.optimizer.param_groups, rules, strict=True)
         ]
 
     def remember(self) -> None:

@@ -165,7 +165,7 @@ class Monitor:
 
     def _end_step(self) -> None:
         if self._pending():
-            self._take(final=True)
+            self._take(self._ledger.rules(), keep=False, final=True)
         self._fresh = True
 
     @torch.compiler.disable
@@ -174,10 +174,13 @@ class Monitor:
         before = self._step > 0 and self._due(self._step - 1)
         if self._passes.last_step == self._step and not self._fresh:
             self._fresh = True  # the step was begun before and did not come to its end
-        if now or before or (after and self._ledger.needs_gradient):
+        rules = self._ledger.rules()
+        # A momentum that is the bare gradient is gone after its step, so its charge is taken down one step early.
+        bare = after and any(rule.buffer is None for rule in rules)
+        if now or before or bare:
             if self._fresh:
                 self._ledger.remember()
-            self._take(fresh=self._fresh, keep=now or after)
+            self._take(rules, fresh=self._fresh, keep=now or after)
             self._fresh = not (now or after)
         elif after:
             self._ledger.remember()
@@ -185,10 +188,10 @@ class Monitor:
         else:
             self._fresh = True
 
-    def _take(self, fresh: bool = False, keep: bool = True, final: bool = False) -> None:
+    def _take(self, rules, keep: bool, fresh: bool = False, final: bool = False) -> None:
         if self._passes.full:
             self._flush()
-        self._passes.take(self._ledger, self._step, fresh, keep, final)
+        self._passes.take(self._ledger, rules, self._step, fresh, keep, final)
 
     def _flush(self) -> None:
         """Turn what the device has measured into finished steps, and move them to memory or disk."""

@@ -116,7 +116,9 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"expected a monitor's record at {path}, got nothing there; write one with nld.monitor.save")
+        raise FileNotFoundError(
+            f"expected a monitor's record at {path}, got nothing there; write one with nld.monitor.save"
+        )
     try:
         record = xr.open_dataset(path, engine="h5netcdf")
         if record.attrs.get("format") != FORMAT:

@@ -8,6 +8,7 @@ displacement are all at hand, and everything the exact law asks of them is an in
 
 from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import accumulate
 
 import torch
 
@@ -62,6 +63,11 @@ def _full_precision():
         torch.set_float32_matmul_precision(precision)
 
 
+def _vectors(use: Use) -> int:
+    """How many vectors a member's Gram matrix has: only translations need the ones."""
+    return VECTORS if use.kind == "translation" else ONES
+
+
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
@@ -91,9 +97,11 @@ class Sheet:
         self.positions = torch.zeros(sum(p.numel() for p in parameters), device=device, dtype=dtype)
         scalars = [use for use in uses if use.size == 1]
         self.rows = sum(use.member.units for use in scalars)
-        # One more cell, always zero, for the products that a translation does not have.
-        self.products = torch.zeros(self.rows * VECTORS**2 + 1, device=device, dtype=dtype)
-        gram = self.products[:-1].view(self.rows, VECTORS, VECTORS)
+        # Gram matrices of all rows, and one more cell, always zero, for what a translation does not have.
+        sizes = [use.member.units * _vectors(use) ** 2 for use in scalars]
+        self.products = torch.zeros(sum(sizes) + 1, device=device, dtype=dtype)
+        ends = list(accumulate(sizes))
+        self._regions = {use: slice(end - size, end) for use, size, end in zip(scalars, sizes, ends, strict=True)}
         self.columns = self._columns(scalars).to(device)
         self.matrix_rows = {
             size: sum(use.member.units for use in uses if use.size == size) for size in {u.size for u in uses} - {1}
@@ -107,20 +115,20 @@ class Sheet:
             for size, rows in self.matrix_rows.items()
         }
         self._adds = bool(self.matrices)
-        self._plans = [self._plan(page, uses, shapes, spare, gram) for page in self.pages]
-        self._old = None
+        self._plans = [self._plan(page, uses, shapes, spare) for page in self.pages]
 
     def _columns(self, uses: Sequence[Use]) -> torch.Tensor:
         """Where each of COLUMNS lies in the flat products, (len(COLUMNS) * rows)."""
-        index = torch.full((len(COLUMNS), self.rows), self.rows * VECTORS**2)
+        index = torch.full((len(COLUMNS), self.rows), self.products.numel() - 1)
         for use in uses:
-            rows = torch.arange(use.row, use.row + use.member.units)
+            vectors, count = _vectors(use), use.member.units
+            first = self._regions[use].start + torch.arange(count) * vectors**2
             for column, pair in enumerate(_PAIRS["constant" if use.kind == "translation" else "linear"]):
                 if pair is not None:
-                    index[column, rows] = rows * VECTORS**2 + pair[0] * VECTORS + pair[1]
+                    index[column, use.row : use.row + count] = first + pair[0] * vectors + pair[1]
         return index.flatten()
 
-    def _plan(self, page, uses, shapes, spare, gram):
+    def _plan(self, page, uses, shapes, spare):
         """Everything about a page that does not change from step to step: its views."""
         base, count = page[0].offset, sum(piece.numel for piece in page)
         stack = self.stack[:, :count]
@@ -131,35 +139,38 @@ class Sheet:
             for use in uses:
                 if use.parameter != piece.parameter:
                     continue
-                part = arranged(local, piece, length, use.member, spare)
+                part = arranged(local[: _vectors(use)], piece, length, use.member, spare)
                 if part is not None:
-                    steps.append(self._matrix_step(use, part) if use.size > 1 else self._row_step(use, part, gram))
+                    steps.append(self._matrix_step(use, part) if use.size > 1 else self._row_step(use, part))
         targets = [
             [stack[row, p.offset - base : p.offset - base + p.numel].view(p.shape) for p in page]
             for row in (GRADIENT, MOMENTUM, DISPLACEMENT)
         ]
-        return stack, self.positions[base : base + count], targets, steps
+        whole = (
+            [p.parameter for p in page]
+            if all(len(shapes[p.parameter]) and p.shape == shapes[p.parameter] for p in page)
+            else None
+        )
+        return stack, self.positions[base : base + count], targets, steps, whole
 
-    def _row_step(self, use: Use, part, gram):
+    def _row_step(self, use: Use, part):
         """Gram matrix of one member's rows on one page."""
         rows = part.rows.squeeze(2)
-        columns = rows.transpose(1, 2)
-        target = part.target(gram[use.row : use.row + use.member.units])
-        shape = (rows.shape[0], VECTORS, VECTORS)
-        simple = not part.partial and part.place[1] == 0
+        columns, vectors = rows.transpose(1, 2), _vectors(use)
+        target = part.target(self.products[self._regions[use]].view(-1, vectors, vectors))
+        out = target.view(rows.shape[0], vectors, vectors) if target.is_contiguous() else None
         if part.partial:
             self._adds = True
-        out = target.reshape(shape) if simple else target
 
         def step():
             if part.copied is not None:
                 part.copied.copy_(part.source)
-            if simple:
+            if part.partial:
+                target.add_(torch.bmm(rows, columns).view(target.shape))
+            elif out is not None:
                 torch.bmm(rows, columns, out=out)
-            elif part.partial:
-                out.add_(torch.bmm(rows, columns).view(out.shape))
             else:
-                out.copy_(torch.bmm(rows, columns).view(out.shape))
+                target.copy_(torch.bmm(rows, columns).view(target.shape))
 
         return step
 
@@ -182,6 +193,18 @@ class Sheet:
                 target.add_((rows[:, left] * rows[:, right]).sum((1, 2)).view(target.shape))
 
         return step
+
+    def _gather(self, page, targets, vectors) -> None:
+        """Copy the page's pieces of gradients, momenta and parameters to their places."""
+        into, sources = [], []
+        for target, tensors in zip(targets, vectors, strict=True):
+            for view, piece in zip(target, self._pieces(page, tensors), strict=True):
+                if piece is None:
+                    view.zero_()
+                else:
+                    into.append(view)
+                    sources.append(piece)
+        torch._foreach_copy_(into, sources)
 
     @staticmethod
     def _pieces(page, tensors):
@@ -229,16 +252,14 @@ class Sheet:
             for size, matrix in self.matrices.items():
                 matrix.zero_()
                 self.squares[size].zero_()
-        for page, (stack, positions, targets, steps) in zip(self.pages, self._plans, strict=True):
-            into, sources = [], []
-            for target, tensors in zip(targets, (gradients, momenta, parameters), strict=True):
-                for view, piece in zip(target, self._pieces(page, tensors), strict=True):
-                    if piece is None:
-                        view.zero_()
-                    else:
-                        into.append(view)
-                        sources.append(piece)
-            torch._foreach_copy_(into, sources)
+        vectors = (gradients, momenta, parameters)
+        complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
+        for page, (stack, positions, targets, steps, whole) in zip(self.pages, self._plans, strict=True):
+            if whole is not None and complete:
+                sources = [tensors[i] for tensors in vectors for i in whole]
+                torch._foreach_copy_([*targets[0], *targets[1], *targets[2]], sources)
+            else:
+                self._gather(page, targets, vectors)
             if scale is not None:
                 stack[GRADIENT].div_(scale)
             if skipped is not None:
