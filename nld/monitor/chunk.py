@@ -137,6 +137,7 @@ class Passes:
         self._carry, self._handed_out, self._history = mine
         return [chunk] if chunk is not None else []
 
+    @np.errstate(invalid="ignore", over="ignore")  # a diverged run has no finite books
     def finished(self, ledger: Ledger, due: Callable[[int], bool]) -> Chunk | None:
         """Empty the rings: the steps among them that are whole and due, or None if there are none."""
         count = len(self._passes)
