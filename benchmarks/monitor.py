@@ -5,6 +5,7 @@ stretches are compared, so that whatever else the machine does meets both alike.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 
@@ -40,7 +41,7 @@ def blocks_of(model: nn.Sequential) -> list[Block]:
     """Scale, rescale and translation symmetries of the two networks, written down by hand."""
     weights = [(name, module) for name, module in model.named_children() if isinstance(module, nn.Conv2d | nn.Linear)]
     blocks = []
-    for (name, module), (after, following) in zip(weights[:-1], weights[1:], strict=True):
+    for (name, module), (after, following) in itertools.pairwise(weights):
         norm = str(int(name) + 1)
         shape, incoming = tuple(module.weight.shape), following.weight.shape
         blocks.append(Block("scale", f"{name} -> {norm}", (Member(f"{name}.weight", shape),)))

@@ -37,13 +37,13 @@ class Adapter:
             "decoupled", or None where none is known.
     """
 
-    momentum_buffer: str | None | Callable[[Group], str | None]
+    momentum_buffer: str | Callable[[Group], str | None] | None
     decay: Number = 0.0
     coefficient: Number = 1.0
     weight_decay: Number = 0.0
     decoupled: bool | Callable[[Group], bool] = False
     first_coefficient: Number | None = None
-    equilibrium: str | None | Callable[[Group], str | None] = None
+    equilibrium: str | Callable[[Group], str | None] | None = None
 
 
 @dataclass(frozen=True)

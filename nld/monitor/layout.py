@@ -5,6 +5,7 @@ batched product measures many units at once. Large parameters are cut along thei
 axis, at places where no unit of any block is divided.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def pages(shapes: list[tuple[int, ...]], uses: list[Use], capacity: int) -> list
     for index, shape in enumerate(shapes):
         shape = shape or (1,)
         cuts = _cuts(shape, [use.member for use in uses if use.parameter == index], capacity)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in itertools.pairwise(cuts):
             piece = Piece(index, start, stop, offset, (stop - start, *shape[1:]))
             if packed[-1] and filled + piece.numel > capacity:
                 packed.append([])

@@ -55,8 +55,8 @@ class Ledger:
             missing = [name for name in block.parameters if name not in named]
             if missing:
                 raise ValueError(
-                    f"expected the parameters of block {block.name!r} in the model, got none named {', '.join(missing)}; "
-                    "give the model that the blocks were found in"
+                    f"expected the parameters of block {block.name!r} in the model, got none named "
+                    f"{', '.join(missing)}; give the model that the blocks were found in"
                 )
         self.blocks, self.optimizer, self.adapter = list(blocks), optimizer, adapter
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
@@ -105,18 +105,15 @@ class Ledger:
         still = [i for i in members if self.group[i] is None or not self.parameters[i].requires_grad]
         if still and len(still) < len(members):
             return "some of its parameters are not trained by this optimizer: the charge is not balanced"
-        mine = {
-            (r.buffer, r.decay, r.coefficient)
-            for i in members
-            if self.group[i] is not None
-            for r in [rules[self.group[i]]]
-        }
-        if len(mine) > 1:
-            return "its parameters lie in groups with different momentum: the law holds for none, the residual shows it"
+        mine = [rules[group] for i in members if (group := self.group[i]) is not None]
+        if len({rule.coefficient for rule in mine}) > 1:
+            return "its parameters take up the gradient with different coefficients c: the charge is not balanced"
+        if len({rule.decay for rule in mine}) > 1:
+            return "its parameters have different momentum: each term is a sum over members, each with its own beta"
         return "not trained by this optimizer" if still else ""
 
     def _equilibrium(self, members: list[int], rules: tuple[Rule, ...]) -> str | None:
-        mine = {rules[self.group[i]].equilibrium for i in members if self.group[i] is not None}
+        mine = {rules[group].equilibrium for i in members if (group := self.group[i]) is not None}
         return mine.pop() if len(mine) == 1 else None
 
     def state(self, sheet: int, rules: tuple[Rule, ...]):
@@ -148,7 +145,7 @@ class Ledger:
         return gradients, momenta, [self.parameters[i] for i in followed], self._numbers[sheet][1]
 
     def hyperparameters(self, rules: tuple[Rule, ...]) -> list[tuple]:
-        """Learning rate, momentum, coefficient and weight decay of each parameter group; tensors stay where they are."""
+        """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""
         return [
             (_kept(group["lr"]), rule.decay, rule.coefficient, rule.weight_decay)
             for group, rule in zip(self.optimizer.param_groups, rules, strict=True)

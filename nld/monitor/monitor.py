@@ -216,7 +216,7 @@ def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger
     bare = getattr(bare, "module", bare)
     return {
         "nld_version": __version__,
-        "torch_version": torch.__version__,
+        "torch_version": str(torch.__version__),
         "model": type(bare).__qualname__,
         "optimizer": type(optimizer).__name__,
         "hyperparameters": json.dumps(groups, default=_plain),

@@ -38,8 +38,11 @@ _SQUARES = (
     (POSITION, DISPLACEMENT),
 )
 _PAIRS = {
-    "linear": (*_SQUARES, (GRADIENT, POSITION), (GRADIENT, DISPLACEMENT), (MOMENTUM, POSITION))
-    + ((MOMENTUM, DISPLACEMENT), (POSITION, POSITION)),
+    "linear": (
+        *_SQUARES,
+        *((GRADIENT, POSITION), (GRADIENT, DISPLACEMENT), (MOMENTUM, POSITION), (MOMENTUM, DISPLACEMENT)),
+        (POSITION, POSITION),
+    ),
     "constant": (*_SQUARES, (GRADIENT, ONES), None, (MOMENTUM, ONES), None, (POSITION, ONES)),
 }
 # The matrices of a general_linear or rotation block: Σ left right^T over a head's features.
@@ -146,11 +149,8 @@ class Sheet:
             [stack[row, p.offset - base : p.offset - base + p.numel].view(p.shape) for p in page]
             for row in (GRADIENT, MOMENTUM, DISPLACEMENT)
         ]
-        whole = (
-            [p.parameter for p in page]
-            if all(len(shapes[p.parameter]) and p.shape == shapes[p.parameter] for p in page)
-            else None
-        )
+        uncut = all(piece.shape == shapes[piece.parameter] for piece in page)
+        whole = [piece.parameter for piece in page] if uncut else None
         return stack, self.positions[base : base + count], targets, steps, whole
 
     def _row_step(self, use: Use, part):

@@ -104,9 +104,10 @@ def naive(name, steps):
                     mask[member.parameter].view(-1)[places] = 1
                 squares = [inner({m: now[v][m] ** 2 for m in mask}, mask) for v in ("q", "moved", "g")]
                 q1 = {m: now["q"][m] + now["moved"][m] for m in mask}
-                cos = inner({m: now["q"][m] * q1[m] for m in mask}, mask) / (
-                    squares[0] * inner({m: q1[m] ** 2 for m in mask}, mask)
-                ) ** 0.5
+                cos = (
+                    inner({m: now["q"][m] * q1[m] for m in mask}, mask)
+                    / (squares[0] * inner({m: q1[m] ** 2 for m in mask}, mask)) ** 0.5
+                )
                 out[block.name, unit, n] = (*combined, *squares, np.arccos(np.clip(cos, -1, 1)))
     return out
 
@@ -120,11 +121,18 @@ def test_books_equal_their_definition(name):
         row = record.sel(block=block, unit=unit, step=step)
         for variable, value in zip(names, values, strict=True):
             loose = 1e-6 if variable == "angular_step" else 1e-11
-            assert float(row[variable]) == pytest.approx(value, rel=loose, abs=loose * 1e-1), (block, unit, step, variable)
+            assert float(row[variable]) == pytest.approx(value, rel=loose, abs=loose * 1e-1), (
+                block,
+                unit,
+                step,
+                variable,
+            )
 
 
 def test_law_rotation_charge_stays_zero_only_in_a_euclidean_metric():
-    charge = {name: float(watched(name).charge.sel(block="head norms").max()) for name in ("momentum", "nesterov", "adam")}
+    charge = {
+        name: float(watched(name).charge.sel(block="head norms").max()) for name in ("momentum", "nesterov", "adam")
+    }
     assert charge["momentum"] < 1e-13
     assert charge["nesterov"] > 1e-8
     assert charge["adam"] > 1e-8
