@@ -1,7 +1,27 @@
 """Symmetries of a model's loss, and the books of their charges in any training loop."""
 
-from nld.monitor.block import Block, Member
-from nld.monitor.check import Violation, check_symmetries
-from nld.monitor.find import Symmetries, find_symmetries
+import importlib
 
-__all__ = ["Block", "Member", "Symmetries", "Violation", "check_symmetries", "find_symmetries"]
+# Public name -> module that defines it, imported on first use.
+_PUBLIC = {
+    "Adapter": "adapters",
+    "Block": "block",
+    "Finding": "verdict",
+    "Member": "block",
+    "Monitor": "monitor",
+    "Symmetries": "find",
+    "Violation": "check",
+    "check_symmetries": "check",
+    "find_symmetries": "find",
+    "findings": "verdict",
+    "load": "record",
+    "save": "record",
+}
+
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,162 @@
+"""How each optimizer keeps its momentum: one row of a table per optimizer.
+
+The exact law needs four numbers and a buffer from an optimizer, whatever else it does:
+
+    π_{n+1} = β π_n + c (± g_n + k q_n)
+
+A new optimizer is a new row. What the row does not mention (preconditioners, Nesterov's
+look-ahead, decoupled decay) enters through the displacement that is measured.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+Group = Mapping  # a parameter group of the optimizer: names to hyperparameters
+Number = float | Callable[[Group], float]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Where an optimizer keeps π in π_{n+1} = β π_n + c (± g_n + k q_n).
+
+    Each number is either a value or a function of the parameter group, read at every step,
+    so that schedules are followed.
+
+    Args:
+        momentum_buffer: key of π in ``optimizer.state[parameter]``; None if the optimizer keeps
+            none, in which case β = 0 and π_{n+1} = c (± g_n + k q_n) itself. Also a function of
+            the group, for optimizers that only sometimes keep one.
+        decay: β.
+        coefficient: c.
+        weight_decay: k.
+        decoupled: True if the decay moves the weights directly (AdamW) and is no part of π.
+        first_coefficient: c of the step that creates the buffer, where it differs.
+        equilibrium: which closed form the stationary angular step has: "heavy_ball", "nesterov",
+            "decoupled", or None where none is known.
+    """
+
+    momentum_buffer: str | Callable[[Group], str | None] | None
+    decay: Number = 0.0
+    coefficient: Number = 1.0
+    weight_decay: Number = 0.0
+    decoupled: bool | Callable[[Group], bool] = False
+    first_coefficient: Number | None = None
+    equilibrium: str | Callable[[Group], str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The numbers of one parameter group at one step; see Adapter."""
+
+    buffer: str | None
+    decay: float
+    coefficient: float
+    first_coefficient: float
+    coupled_decay: float
+    weight_decay: float
+    sign: float
+    equilibrium: str | None
+
+
+def _value(field, group):
+    return field(group) if callable(field) else field
+
+
+def rule_of(adapter: Adapter, group: Group) -> Rule:
+    """The adapter's numbers for one parameter group, as plain floats."""
+    buffer = _value(adapter.momentum_buffer, group)
+    coefficient = float(_value(adapter.coefficient, group))
+    first = adapter.first_coefficient
+    decay = float(_value(adapter.weight_decay, group))
+    return Rule(
+        buffer=buffer,
+        decay=float(_value(adapter.decay, group)) if buffer is not None else 0.0,
+        coefficient=coefficient,
+        first_coefficient=coefficient if first is None else float(_value(first, group)),
+        coupled_decay=0.0 if _value(adapter.decoupled, group) else decay,
+        weight_decay=decay,
+        sign=-1.0 if group.get("maximize") else 1.0,
+        equilibrium=_value(adapter.equilibrium, group),
+    )
+
+
+def _weight_decay(group: Group) -> float:
+    return group["weight_decay"]
+
+
+def _sgd_equilibrium(group: Group) -> str:
+    return "nesterov" if group["nesterov"] else "heavy_ball"
+
+
+def _averaging(decoupled: bool | Callable[[Group], bool]) -> Adapter:
+    """Adam and its relatives: π is the running mean of the gradient."""
+    return Adapter(
+        momentum_buffer="exp_avg",
+        decay=lambda group: group["betas"][0],
+        coefficient=lambda group: 1 - group["betas"][0],
+        weight_decay=_weight_decay,
+        decoupled=decoupled,
+        equilibrium=lambda group: "decoupled" if _value(decoupled, group) else None,
+    )
+
+
+def _flag(group: Group) -> bool:
+    return bool(group.get("decoupled_weight_decay", False))
+
+
+_GRADIENT = Adapter(momentum_buffer=None, weight_decay=_weight_decay)
+
+ADAPTERS: dict[str, Adapter] = {
+    "SGD": Adapter(
+        momentum_buffer=lambda group: "momentum_buffer" if group["momentum"] else None,
+        decay=lambda group: group["momentum"],
+        coefficient=lambda group: 1 - group["dampening"] if group["momentum"] else 1.0,
+        first_coefficient=1.0,  # the first buffer is the gradient, undamped
+        weight_decay=_weight_decay,
+        equilibrium=_sgd_equilibrium,
+    ),
+    "Adam": _averaging(_flag),
+    "AdamW": _averaging(True),
+    "NAdam": _averaging(_flag),
+    "RAdam": _averaging(_flag),
+    "Adamax": _averaging(False),
+    # These precondition the gradient before any averaging, so π is the bare gradient.
+    "RMSprop": _GRADIENT,
+    "Adagrad": _GRADIENT,
+    "Adadelta": _GRADIENT,
+    "ASGD": _GRADIENT,
+    "Rprop": Adapter(momentum_buffer=None),
+    "Adafactor": Adapter(momentum_buffer=None, weight_decay=_weight_decay, decoupled=True),
+    "Muon": Adapter(
+        momentum_buffer="momentum_buffer",
+        decay=lambda group: group["momentum"],
+        coefficient=lambda group: 1 - group["momentum"],
+        weight_decay=_weight_decay,
+        decoupled=True,
+    ),
+}
+
+
+def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
+    """The adapter of an optimizer, from ADAPTERS.
+
+    A subclass shares its parent's adapter unless it has a ``step`` of its own.
+
+    Raises:
+        TypeError: the optimizer is not in the table.
+    """
+    for kind in type(optimizer).__mro__:
+        known = getattr(torch.optim, kind.__name__, None)
+        if known is kind and kind.__name__ in ADAPTERS:
+            return ADAPTERS[kind.__name__]
+        if "step" in vars(kind):
+            break
+    raise TypeError(
+        f"expected one of torch.optim's {', '.join(ADAPTERS)}, got {type(optimizer).__name__}: "
+        "the exact law needs to know where the optimizer keeps its momentum. If it has the form "
+        "π ← β π + c (g + k q), pass adapter=nld.monitor.Adapter(momentum_buffer=..., decay=..., coefficient=..., "
+        "weight_decay=..., decoupled=...); if one step evaluates the loss several times (LBFGS) or updates π in "
+        "parts (SparseAdam), the law does not apply."
+    )

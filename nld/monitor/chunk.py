@@ -1,0 +1,218 @@
+"""From measurements on the device to finished steps on the host, a chunk at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .block import Block
+from .books import BARE, DECAY, MATRIX_COLUMNS, TERMS, matrix_terms, scalar_terms
+from .derived import PER_BLOCK, derived
+from .ledger import Ledger
+from .sheet import COLUMNS
+
+_BUDGET = 2**24  # bytes of measurements to keep on the device before they are moved
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Finished steps: their numbers, and for each of record.VARIABLES (steps, units) or (steps, blocks)."""
+
+    steps: np.ndarray
+    values: dict[str, np.ndarray]
+
+    @staticmethod
+    def join(chunks: Sequence["Chunk"]) -> "Chunk":
+        names = chunks[0].values
+        return Chunk(
+            np.concatenate([c.steps for c in chunks]),
+            {name: np.concatenate([c.values[name] for c in chunks]) for name in names},
+        )
+
+    def means(self, blocks: Sequence[Block]) -> "Chunk":
+        """One value a block: the mean over its units; of relative_residual and violation the maximum."""
+        edges = np.cumsum([0, *(block.units for block in blocks)])[:-1]
+        counts = np.array([block.units for block in blocks])
+        values = {}
+        for name, value in self.values.items():
+            if name in PER_BLOCK:
+                values[name] = value
+            elif name in ("relative_residual", "violation"):
+                values[name] = np.maximum.reduceat(value, edges, axis=1)
+            else:
+                values[name] = (np.add.reduceat(value, edges, axis=1) / counts).astype(value.dtype)
+        return Chunk(self.steps, values)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What the host knows of one measurement."""
+
+    step: int  # the step that begins
+    fresh: bool  # whether no step ends
+    numbers: list[np.ndarray]  # per sheet
+    hyperparameters: list[tuple]  # per parameter group
+
+
+class Passes:
+    """A ring of measurements for each account, turned into steps when it is full.
+
+    No step waits for the device: measurements stay there until ``finished`` moves them.
+    """
+
+    def __init__(self, ledger: Ledger):
+        widths = [
+            len(COLUMNS) * a.rows.count if a.size == 1 else len(MATRIX_COLUMNS) * a.rows.units for a in ledger.accounts
+        ]
+        per_pass = max(8 * sum(widths), 1)
+        self.length = int(np.clip(_BUDGET // per_pass, 2, 256))
+        self._rings, self._slots = [], []
+        for account, width in zip(ledger.accounts, widths, strict=True):
+            sheet = ledger.sheets[account.sheet]
+            ring = torch.zeros(self.length, width, device=sheet.device, dtype=sheet.dtype)
+            self._rings.append(ring)
+            self._slots.append(list(ring.unbind(0)))
+        self._passes: list[_Pass] = []
+        self._skips: list[torch.Tensor | None] = []
+        self._uploaded: dict[int, tuple] = {}
+        # Kept from one chunk to the next: the last two measurements, the last step handed out,
+        # and what the windows of chi reach back to.
+        self._carry: tuple[list[_Pass], list[np.ndarray], np.ndarray] | None = None
+        self._handed_out = -1
+        self._history: tuple | None = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._passes) == self.length
+
+    @property
+    def last_step(self) -> int:
+        """The step that the last measurement began, -1 before the first."""
+        passes = self._passes or (self._carry[0] if self._carry else [])
+        return passes[-1].step if passes else -1
+
+    def take(self, ledger: Ledger, rules: tuple, step: int, fresh: bool, keep: bool, final: bool = False) -> None:
+        """Measure: end the step before ``step`` and, unless ``final``, begin ``step`` with the given rules."""
+        skipped = None if final else getattr(ledger.optimizer, "found_inf", None)
+        scale = None if final else getattr(ledger.optimizer, "grad_scale", None)
+        slot, numbers = len(self._passes), []
+        for index, sheet in enumerate(ledger.sheets):
+            gradients, momenta, parameters, mine = ledger.state(index, rules)
+            if final:
+                gradients = [None] * len(gradients)
+            sheet.measure(gradients, momenta, parameters, scale, skipped, remember=keep)
+            numbers.append(mine)
+        for i, account in enumerate(ledger.accounts):
+            sheet, out = ledger.sheets[account.sheet], self._slots[i][slot]
+            if account.books is None:
+                torch.index_select(sheet.products, 0, sheet.columns, out=out)
+            else:
+                weights = self._weights(i, account, numbers[account.sheet], sheet)
+                if skipped is not None:
+                    still = torch.from_numpy(_skip(weights.cpu().numpy(), np.array([True]))).to(weights)
+                    weights = torch.where((skipped > 0).to(weights.device), still, weights)
+                squares = sheet.squares[account.size].flatten(1)
+                account.books.measure(sheet.matrices[account.size], squares, weights, out.view(len(MATRIX_COLUMNS), -1))
+        self._passes.append(_Pass(step, fresh, numbers, ledger.hyperparameters(rules)))
+        self._skips.append(None if skipped is None else skipped.detach().clone())
+
+    def _weights(self, i: int, account, numbers: np.ndarray, sheet) -> torch.Tensor:
+        """The numbers of a matrix account's rows on the device, uploaded when they change."""
+        known = self._uploaded.get(i)
+        if known is None or known[0] is not numbers:
+            rows = torch.from_numpy(account.rows.spread(numbers)).to(sheet.device, sheet.dtype)
+            known = self._uploaded[i] = (numbers, rows)
+        return known[1]
+
+    def provisional(self, ledger: Ledger, due: Callable[[int], bool]) -> list[Chunk]:
+        """The last step as far as it is known now; the books are as before when this returns."""
+        books = [account.books for account in ledger.accounts if account.books is not None]
+        states = [b.state for b in books]
+        mine = self._carry, self._handed_out, self._history
+        self.take(ledger, ledger.rules(), self.last_step + 1, fresh=False, keep=False, final=True)
+        chunk = self.finished(ledger, due)
+        for b, state in zip(books, states, strict=True):
+            b.state = state
+        self._carry, self._handed_out, self._history = mine
+        return [chunk] if chunk is not None else []
+
+    @np.errstate(invalid="ignore", over="ignore")  # a diverged run has no finite books
+    def finished(self, ledger: Ledger, due: Callable[[int], bool]) -> Chunk | None:
+        """Empty the rings: the steps among them that are whole and due, or None if there are none."""
+        count = len(self._passes)
+        if count == 0:
+            return None
+        measured = [ring[:count].to("cpu", torch.float64, copy=True).numpy() for ring in self._rings]
+        skips = np.array([False if s is None else float(s) > 0 for s in self._skips])
+        passes = self._passes
+        if self._carry is not None:
+            passes = [*self._carry[0], *passes]
+            measured = [np.concatenate(both) for both in zip(self._carry[1], measured, strict=True)]
+            skips = np.concatenate([self._carry[2], skips])
+        self._carry = passes[-2:], [m[-2:] for m in measured], skips[-2:]
+        self._passes, self._skips = [], []
+        steps = np.array([p.step for p in passes])
+        fresh = np.array([p.fresh for p in passes])
+        pairs = np.flatnonzero((np.diff(steps) == 1) & ~fresh[1:])
+        if not pairs.size:
+            return None
+        starts, ends = _slice(pairs), _slice(pairs + 1)
+        terms = {name: np.zeros((len(pairs), ledger.units)) for name in TERMS}
+        for account, values in zip(ledger.accounts, measured, strict=True):
+            mine = [passes[i].numbers[account.sheet] for i in pairs]
+            if all(numbers is mine[0] for numbers in mine) and not skips[pairs].any():
+                numbers = account.rows.spread(mine[0][None])  # the same at every step
+            else:
+                numbers = account.rows.spread(_skip(np.stack(mine), skips[pairs, None]))
+            if account.size == 1:
+                values = values.reshape(len(passes), len(COLUMNS), -1)
+                joined = np.concatenate([[False], np.diff(pairs) == 1])
+                mine = scalar_terms(account.rows, values[starts], values[ends], numbers, joined)
+            else:
+                values = values.reshape(len(passes), len(MATRIX_COLUMNS), -1)
+                mine = matrix_terms(account.rows, values[starts], values[ends], numbers)
+            for name in TERMS:
+                terms[name][:, account.columns] = mine[name]
+        groups = _floats([passes[i].hyperparameters for i in pairs])
+        groups = np.concatenate([groups, np.full_like(groups[:, :1], np.nan)], axis=1)  # not in the optimizer
+        chosen = [ledger.group[i] if ledger.group[i] is not None else -1 for i in ledger.first_parameter]
+        new = np.array([step > self._handed_out and due(int(step)) for step in steps[pairs]], dtype=bool)
+        if not new.any():
+            return None
+        self._handed_out = int(steps[pairs][new][-1])
+        terms = {name: value[new] for name, value in terms.items()}
+        values, self._history = derived(steps[pairs][new], terms, groups[new][:, chosen], ledger.blocks, self._history)
+        single = all(sheet.dtype == torch.float32 for sheet in ledger.sheets)
+        kind = np.float32 if single else np.float64
+        return Chunk(steps[pairs][new], {name: value.astype(kind) for name, value in values.items()})
+
+
+def _slice(index: np.ndarray) -> np.ndarray | slice:
+    """The same selection without a copy, if the indices follow one another."""
+    return slice(index[0], index[-1] + 1) if index[-1] - index[0] == len(index) - 1 else index
+
+
+def _floats(hyperparameters: Sequence[list[tuple]]) -> np.ndarray:
+    """Hyperparameters of each step as numbers, (steps, groups, 4); equal ones are read once."""
+    known, rows = (None, None), []
+    for groups in hyperparameters:
+        if any(isinstance(value, torch.Tensor) for group in groups for value in group) or groups != known[0]:
+            known = groups, [[float(value) for value in group] for group in groups]
+        rows.append(known[1])
+    return np.array(rows)
+
+
+def _skip(numbers, skipped):
+    """The numbers of a step that is not taken: nothing decays, nothing is added. (..., 4, rows)."""
+    still = np.zeros_like(numbers)
+    still[..., DECAY, :] = 1 - numbers[..., BARE, :]
+    still[..., BARE, :] = numbers[..., BARE, :]
+    return np.where(skipped[..., None], still, numbers)
+
+
+def empty(ledger: Ledger) -> Chunk:
+    """No steps."""
+    terms = {name: np.zeros((0, ledger.units)) for name in TERMS}
+    values, _ = derived(np.zeros(0, int), terms, np.zeros((0, len(ledger.blocks), 4)), ledger.blocks, None)
+    return Chunk(np.zeros(0, int), values)

@@ -1,0 +1,231 @@
+"""The monitor: exact Noether bookkeeping around a training loop that does not know of it."""
+
+import datetime
+import json
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+
+from . import record as records
+from .adapters import Adapter, adapter_for
+from .block import Block
+from .chunk import Chunk, Passes, empty
+from .ledger import Ledger
+from .schedule import schedule
+
+
+class Monitor:
+    """Keeps the books of every symmetry's Noether charge, from construction until ``close`` or the end of ``with``.
+
+        charge_{n+1} - charge_n = dissipation + kinetic symmetry breaking + weight decay + residual
+
+    holds exactly at every step n, for any step size and mini-batch, with
+    charge_{n+1} = ⟨π_{n+1}, A(q_n)⟩; see nld.monitor.books. Nothing in the loop or in the training
+    changes: the monitor listens to the optimizer's own step hooks, draws no random numbers and
+    writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
+    scaler skips inside a fused optimizer counts and moves nothing.
+
+    Memory: one copy of the tracked parameters, and buffers of a fixed size.
+
+    Args:
+        model: the model; wrapped in DistributedDataParallel or compiled is fine.
+        optimizer: one of nld.monitor.adapters.ADAPTERS, or any with ``adapter``.
+        blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs``.
+        every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
+        units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
+        stream: a file that the record is appended to, so that memory stays bounded on long runs.
+        adapter: where the optimizer keeps its momentum, if it is not one of those known.
+
+    Raises:
+        TypeError: the optimizer is not known and there is no adapter.
+        ValueError: a block names a parameter that the model lacks, or a file to stream to exists.
+
+    Example:
+        with nld.Monitor(model, optimizer, blocks) as monitor:
+            train()
+        record = monitor.record()
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        blocks: Sequence[Block] | None = None,
+        *,
+        every: int | str | Iterable[int] = 1,
+        units: str = "all",
+        stream: str | os.PathLike | None = None,
+        adapter: Adapter | None = None,
+        example_inputs=None,
+    ):
+        if units not in ("all", "mean"):
+            raise ValueError(f"expected units to be 'all' or 'mean', got {units!r}")
+        if stream is not None and os.path.exists(stream):
+            raise ValueError(f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away")
+        adapter = adapter or adapter_for(optimizer)
+        if blocks is None:
+            from . import find_symmetries
+
+            bare = getattr(model, "_orig_mod", model)
+            blocks = find_symmetries(getattr(bare, "module", bare), example_inputs)
+        self.blocks = list(blocks)
+        self._due = schedule(every)
+        self._means = units == "mean"
+        self._stream = stream
+        self._ledger = Ledger(model, optimizer, self.blocks, adapter)
+        self._passes = Passes(self._ledger)
+        self._optimizer = optimizer
+        self._attributes = _provenance(model, optimizer, self._ledger)
+        self._chunks: list[Chunk] = []
+        self._step = 0
+        self._fresh = True  # the positions of the last step are not known
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_load_state_dict_pre_hook(self._before_load),
+        ]
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish the last step's books and detach from the optimizer; the training may go on."""
+        if not self._handles:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._end_step()
+        self._flush()
+
+    def record(self) -> xr.Dataset:
+        """Everything written down so far, as an xarray.Dataset with dimensions step, block and unit.
+
+        The variables are nld.monitor.record.VARIABLES. Blocks with fewer units than the largest are
+        filled up with NaN. The charge of a general_linear or rotation block is a d x d matrix for
+        each unit; the record has the Frobenius norms of its terms and of the residual matrix.
+        Streaming monitors return it lazily, from their file.
+        """
+        self._flush()
+        chunks = list(self._chunks)
+        if self._handles and self._pending():
+            chunks += [self._reduced(c) for c in self._passes.provisional(self._ledger, self._due)]
+        if self._stream is not None and os.path.exists(self._stream):
+            return records.load(self._stream, lazy=True)
+        return self._dataset(Chunk.join(chunks) if chunks else self._reduced(empty(self._ledger)))
+
+    def _reduced(self, chunk: Chunk) -> Chunk:
+        return chunk.means(self.blocks) if self._means else chunk
+
+    def _dataset(self, chunk: Chunk) -> xr.Dataset:
+        return records.dataset(
+            chunk.steps, chunk.values, self.blocks, self._ledger.notes, self._attributes, unit_means=self._means
+        )
+
+    def _before_step(self, _, args, kwargs):
+        """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self._measure()
+            return None
+        calls = 0
+
+        def counted():
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise RuntimeError(
+                    "expected the optimizer to call its closure once a step, got a second call: with several "
+                    "gradients in one step the exact law does not apply; close the monitor or use another optimizer"
+                )
+            loss = closure()
+            self._measure()
+            return loss
+
+        if len(args) > 1:
+            return (args[0], counted, *args[2:]), kwargs
+        return args, {**kwargs, "closure": counted}
+
+    def _after_step(self, *_):
+        self._step += 1
+
+    def _before_load(self, *_):
+        """New momenta are about to come: end the last step with those that made it."""
+        self._end_step()
+
+    def _pending(self) -> bool:
+        """Whether the last step was written down but for its end."""
+        return not self._fresh and self._passes.last_step == self._step - 1 and self._due(self._step - 1)
+
+    def _end_step(self) -> None:
+        if self._pending():
+            self._take(self._ledger.rules(), keep=False, final=True)
+        self._fresh = True
+
+    @torch.compiler.disable
+    def _measure(self) -> None:
+        now, after = self._due(self._step), self._due(self._step + 1)
+        before = self._step > 0 and self._due(self._step - 1)
+        if self._passes.last_step == self._step and not self._fresh:
+            self._fresh = True  # the step was begun before and did not come to its end
+        rules = self._ledger.rules()
+        # A momentum that is the bare gradient is gone after its step, so its charge is taken down one step early.
+        bare = after and any(rule.buffer is None for rule in rules)
+        if now or before or bare:
+            if self._fresh:
+                self._ledger.remember()
+            self._take(rules, fresh=self._fresh, keep=now or after)
+            self._fresh = not (now or after)
+        elif after:
+            self._ledger.remember()
+            self._fresh = False
+        else:
+            self._fresh = True
+
+    def _take(self, rules, keep: bool, fresh: bool = False, final: bool = False) -> None:
+        if self._passes.full:
+            self._flush()
+        self._passes.take(self._ledger, rules, self._step, fresh, keep, final)
+
+    def _flush(self) -> None:
+        """Turn what the device has measured into finished steps, and move them to memory or disk."""
+        chunk = self._passes.finished(self._ledger, self._due)
+        if chunk is None:
+            return
+        if self._stream is None:
+            self._chunks.append(self._reduced(chunk))
+        else:
+            records.append(self._dataset(self._reduced(chunk)), self._stream)
+
+
+def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger: Ledger) -> dict[str, str]:
+    """Where a record comes from, as plain strings."""
+    from nld import __version__
+
+    groups = [
+        {key: value for key, value in group.items() if key != "params"} | {"parameters": len(group["params"])}
+        for group in optimizer.param_groups
+    ]
+    bare = getattr(model, "_orig_mod", model)
+    bare = getattr(bare, "module", bare)
+    return {
+        "nld_version": __version__,
+        "torch_version": str(torch.__version__),
+        "model": type(bare).__qualname__,
+        "optimizer": type(optimizer).__name__,
+        "hyperparameters": json.dumps(groups, default=_plain),
+        "equilibrium": json.dumps(ledger.equilibrium),
+        "device": ", ".join(sorted({str(sheet.device) for sheet in ledger.sheets})),
+        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in ledger.parameters})),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else str(value)

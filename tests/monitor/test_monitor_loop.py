@@ -1,0 +1,421 @@
+"""What real training loops do, and that the monitor neither disturbs nor is disturbed."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nld
+from nld.monitor import Adapter, Block, Member
+from tests.monitor.zoo import BLOCKS, OPTIMIZERS, Zoo, batch, loss_of, train, zoo
+
+BOUND = 1e-12
+
+
+def worst(monitor) -> float:
+    return float(monitor.record().relative_residual.max())
+
+
+class Noisy(nn.Module):
+    """Batch normalization and dropout, so that buffers and random streams would show a disturbance."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 4)
+        )
+
+    def forward(self, x):
+        return self.net(x[:, 0].float())
+
+
+NOISY = [
+    Block("scale", "0", (Member("net.0.weight", (8, 4)),)),
+    Block(
+        "rescale",
+        "1",
+        (Member("net.1.weight", (8,)), Member("net.1.bias", (8,)), Member("net.4.weight", (4, 8), (1,), -1.0)),
+    ),
+    Block("rotation", "4", (Member("net.4.weight", (1, 4, 8), matrix_axis=1),)),
+]
+
+
+@pytest.mark.parametrize("options", [{}, {"every": 3}, {"every": "log", "units": "mean"}, None], ids=str)
+@pytest.mark.parametrize("name", ["momentum", "adamw", "rmsprop"])
+def test_training_is_bitwise_the_same(name, options):
+    def final(monitored):
+        torch.manual_seed(3)
+        model = Noisy()
+        kind, settings = OPTIMIZERS[name]
+        optimizer = getattr(torch.optim, kind)(model.parameters(), **settings)
+        monitor = nld.Monitor(model, optimizer, NOISY, **(options or {})) if monitored else None
+        for step in range(12):
+            x, y = batch(step)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if monitor is not None and options is None:
+                monitor.record()
+        return [*model.state_dict().values(), torch.get_rng_state()]
+
+    assert all(torch.equal(a, b) for a, b in zip(final(False), final(True), strict=True))
+
+
+def test_nothing_is_left_behind():
+    network, optimizer = zoo()
+    before = len(optimizer._optimizer_step_pre_hooks), len(optimizer._optimizer_step_post_hooks)
+    with nld.Monitor(network, optimizer, BLOCKS):
+        train(network, optimizer, 2)
+    assert before == (len(optimizer._optimizer_step_pre_hooks), len(optimizer._optimizer_step_post_hooks))
+    assert not optimizer._optimizer_load_state_dict_pre_hooks
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "adamw"])
+def test_schedules_of_rate_and_momentum(name):
+    network, optimizer = zoo(name)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.05, total_steps=30)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 20, after=lambda step: scheduler.step())
+    record = monitor.record()
+    assert len(set(record.momentum.values[:, 0])) > 10
+    assert len(set(record.learning_rate.values[:, 0])) > 10
+    assert worst(monitor) < BOUND
+
+
+def test_accumulated_and_clipped_gradients():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(15):
+            optimizer.zero_grad()
+            for part in range(3):
+                loss_of(network, 3 * step + part).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 0.1)
+            optimizer.step()
+    assert worst(monitor) < BOUND
+
+
+def test_clipping_single_tensors_breaks_what_couples_them():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(10):
+            optimizer.zero_grad()
+            loss_of(network, step).backward()
+            for parameter in network.parameters():
+                nn.utils.clip_grad_norm_(parameter, 0.05)
+            optimizer.step()
+    residual = monitor.record().relative_residual.max(["step", "unit"])
+    broken = {"relu", "value-output"}  # query and key lie in one tensor, whose clipping scales both alike
+    for name in residual.block.values:
+        assert (float(residual.sel(block=name)) > 1e-4) == (name in broken), name
+
+
+def test_epsilon_of_a_normalization_is_measured():
+    residual = {}
+    for epsilon in (0.0, 1e-6, 1e-4):
+        network, optimizer = zoo(epsilon=epsilon)
+        with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+            train(network, optimizer, 10)
+        residual[epsilon] = float(monitor.record().relative_residual.sel(block="rows").max())
+    assert residual[0.0] < BOUND < residual[1e-6]
+    assert 50 < residual[1e-4] / residual[1e-6] < 200  # linear in epsilon
+
+
+def test_half_precision_parameters_are_measured():
+    network, optimizer = zoo("momentum", torch.bfloat16)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 10)
+    assert 1e-5 < worst(monitor) < 0.2
+
+
+def test_groups_with_different_rates_and_decays():
+    network, _ = zoo()
+    groups = [
+        {"params": [p], "lr": 0.01 * (i + 1), "weight_decay": 0.01 * i} for i, p in enumerate(network.parameters())
+    ]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 15)
+    record = monitor.record()
+    assert worst(monitor) < BOUND
+    assert set(record.note.values) == {""}
+    assert float(record.weight_decay.sel(block="rows", step=0)) == 0.0
+    assert float(record.learning_rate.sel(block="relu", step=0)) == pytest.approx(0.02)
+
+
+def test_groups_with_different_momentum_are_named():
+    network, _ = zoo()
+    slow = [network.incoming]
+    rest = [p for p in network.parameters() if p is not network.incoming]
+    optimizer = torch.optim.SGD([{"params": slow, "momentum": 0.5}, {"params": rest}], lr=0.01, momentum=0.9)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 10)
+    record = monitor.record()
+    residual = record.relative_residual.max(["step", "unit"])
+    assert "different momentum" in str(record.note.sel(block="relu").values)
+    assert float(residual.sel(block="relu")) < BOUND, "with one c, members with their own beta still balance"
+
+
+def test_groups_with_different_coefficients_do_not_balance():
+    network, _ = zoo()
+    groups = [{"params": [p], "dampening": 0.5 * (i == 1)} for i, p in enumerate(network.parameters())]
+    optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 10)
+    record = monitor.record()
+    assert "different coefficients" in str(record.note.sel(block="relu").values)
+    assert float(record.relative_residual.sel(block="relu").max()) > 1e-3
+    assert float(record.relative_residual.drop_sel(block="relu").max()) < BOUND
+
+
+def test_frozen_parameters():
+    network, optimizer = zoo("adamw")
+    network.incoming.requires_grad_(False)
+    network.query_key.requires_grad_(False)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 8)
+        network.query_key.requires_grad_(True)
+        train(network, optimizer, 8, first=8)
+    record = monitor.record()
+    assert "not balanced" in str(record.note.sel(block="relu").values)
+    assert float(record.relative_residual.sel(block="relu").max()) > 1e-3
+    assert float(record.relative_residual.drop_sel(block="relu").max()) < BOUND
+    assert float(record.squared_step.sel(block="query-key", step=slice(0, 7)).max()) == 0.0
+
+
+def test_a_parameter_without_gradient_now_and_then():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(12):
+            optimizer.zero_grad()
+            loss_of(network, step).backward()
+            if step % 3 == 1:
+                network.scaled.grad = network.rotated.grad = None
+            optimizer.step()
+    assert worst(monitor) < BOUND
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adagrad"])
+def test_sparse_gradients(kind):
+    torch.manual_seed(0)
+    table = nn.Embedding(6, 4, sparse=True).double()
+    optimizer = getattr(torch.optim, kind)(table.parameters(), lr=0.1)
+    block = Block("scale", "rows", (Member("weight", (6, 4)),))
+    with nld.Monitor(table, optimizer, [block]) as monitor:
+        for step in range(8):
+            optimizer.zero_grad()
+            rows = table(torch.tensor([step % 6, (step + 2) % 6]))
+            (nn.functional.normalize(rows, dim=1).prod(1)).sum().backward()
+            optimizer.step()
+    assert float(monitor.record().squared_gradient.max()) > 0
+    assert worst(monitor) < BOUND
+
+
+@pytest.mark.parametrize("name", ["momentum", "fused", "fused adamw"])
+def test_gradient_scaler_with_skipped_steps(name):
+    network, optimizer = zoo(name, torch.float32)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    weights = []
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(12):
+            optimizer.zero_grad()
+            scaler.scale(loss_of(network, step)).backward()
+            if step in (0, 5):
+                network.scaled.grad[0, 0] = float("inf")
+            scaler.step(optimizer)
+            scaler.update()
+            weights.append(network.scaled.detach().clone())
+    record = monitor.record()
+    assert torch.equal(weights[4], weights[5])
+    fused = name != "momentum"
+    assert record.sizes["step"] == (12 if fused else 10)
+    assert float(record.relative_residual.max()) < 1e-5
+    assert float(record.squared_gradient.max()) < 1e4, "gradients are recorded without the scale"
+    if fused:
+        assert float(record.squared_step.sel(step=5).max()) == 0.0
+
+
+def test_autocast_in_bfloat16():
+    torch.manual_seed(0)
+    model = Noisy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    norms = []
+    with nld.Monitor(model, optimizer, NOISY[:2]) as monitor, torch.autocast("cpu", dtype=torch.bfloat16):
+        for step in range(10):
+            x, y = batch(step)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            norms.append(model.net[0].weight.detach().square().sum(1).numpy())
+            optimizer.step()  # inside the region on purpose: the books must not be autocast
+    record = monitor.record()
+    assert 1e-5 < float(record.relative_residual.median()) < 3e-2
+    assert record.squared_norm.sel(block="0").values == pytest.approx(np.stack(norms), rel=1e-6)
+
+
+def test_low_matmul_precision_does_not_reach_the_books():
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        network, optimizer = zoo("momentum", torch.float32)
+        with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+            train(network, optimizer, 3)
+        assert torch.get_float32_matmul_precision() == "medium"
+        row = monitor.record().squared_norm.sel(block="rows").isel(step=0, unit=slice(0, 5))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    network, _ = zoo("momentum", torch.float32)
+    assert row.values == pytest.approx(network.scaled.detach().square().sum(1).numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd decay", "momentum", "adam"])
+def test_closures(name):
+    records = []
+    for closes in (False, True):
+        network, optimizer = zoo(name)
+        with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+            for step in range(6):
+
+                def closure(step=step, network=network, optimizer=optimizer):
+                    optimizer.zero_grad()
+                    loss = loss_of(network, step)
+                    loss.backward()
+                    return loss
+
+                if closes:
+                    optimizer.step(closure)
+                else:
+                    closure()
+                    optimizer.step()
+        records.append(monitor.record())
+    assert records[0].equals(records[1])
+
+
+def test_unknown_optimizers_say_what_is_known():
+    network, _ = zoo()
+    with pytest.raises(TypeError, match=r"AdamW.*LBFGS"):
+        nld.Monitor(network, torch.optim.LBFGS(network.parameters()), BLOCKS)
+    with pytest.raises(TypeError, match="SparseAdam"):
+        nld.Monitor(network, torch.optim.SparseAdam(network.parameters()), BLOCKS)
+
+
+class Twice(torch.optim.SGD):
+    """Evaluates its closure twice a step."""
+
+    def step(self, closure=None):
+        closure()
+        return super().step(closure)
+
+
+class Heavy(torch.optim.Optimizer):
+    """A heavy ball of its own, with decoupled decay: q <- (1 - lr k) q - lr π, π <- b π + 2 g."""
+
+    def __init__(self, parameters, lr, b, k):
+        super().__init__(parameters, {"lr": lr, "b": b, "k": k})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                pi = self.state[p].setdefault("pi", torch.zeros_like(p))
+                pi.mul_(group["b"]).add_(p.grad, alpha=2.0)
+                p.mul_(1 - group["lr"] * group["k"]).sub_(group["lr"] * pi)
+
+
+def test_an_optimizer_with_an_adapter():
+    network, _ = zoo()
+    optimizer = Heavy(network.parameters(), lr=0.01, b=0.8, k=0.1)
+    with pytest.raises(TypeError, match="Adapter"):
+        nld.Monitor(network, optimizer, BLOCKS)
+    adapter = Adapter("pi", lambda group: group["b"], 2.0, lambda group: group["k"], decoupled=True)
+    with nld.Monitor(network, optimizer, BLOCKS, adapter=adapter) as monitor:
+        train(network, optimizer, 10)
+    record = monitor.record()
+    assert worst(monitor) < BOUND
+    assert float(record.momentum[0, 0]) == 0.8
+    assert float(abs(record.kinetic_symmetry_breaking.sel(block="rows")).max()) > 0
+    wrong = Adapter("pi", 0.5, 2.0)
+    with nld.Monitor(network, optimizer, BLOCKS, adapter=wrong) as monitor:
+        train(network, optimizer, 5)
+    assert worst(monitor) > 1e-3, "a wrong adapter must show"
+
+
+def test_a_second_gradient_in_one_step_is_refused():
+    network, _ = zoo()
+    optimizer = Twice(network.parameters(), lr=0.01)
+    monitor = nld.Monitor(network, optimizer, BLOCKS, adapter=Adapter(None))
+    with pytest.raises(RuntimeError, match="once a step"):
+        optimizer.step(lambda: loss_of(network, 0).backward())
+    monitor.close()
+
+
+def test_weights_moved_by_others_stay_in_the_books():
+    network, optimizer = zoo()
+    size = network.scaled.detach().norm(dim=1, keepdim=True)
+
+    def project(_):
+        scaled = network.scaled.data
+        scaled.mul_(size / scaled.norm(dim=1, keepdim=True))
+
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 15, after=project)
+    assert worst(monitor) < BOUND
+    assert float(monitor.record().squared_norm.sel(block="rows").std("step").max()) < 1e-12
+
+
+def test_loading_a_checkpoint_in_between():
+    network, optimizer = zoo("adamw")
+    train(network, optimizer, 3)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 4)
+        state = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
+        train(network, optimizer, 4, first=4)
+        optimizer.load_state_dict(state[1])
+        network.load_state_dict(state[0])
+        train(network, optimizer, 4, first=4)
+    record = monitor.record()
+    assert worst(monitor) < BOUND
+    assert record.step.values.tolist() == list(range(12))
+    again = record.isel(step=slice(8, 12)).assign_coords(step=record.step[4:8])
+    assert float(abs(again.charge - record.charge.isel(step=slice(4, 8))).max()) < 1e-12
+
+
+def test_a_compiled_model():
+    network, optimizer = zoo()
+    compiled = torch.compile(network, backend="eager")
+    with nld.Monitor(compiled, optimizer, BLOCKS) as monitor:
+        train(compiled, optimizer, 3)
+    assert worst(monitor) < BOUND
+    assert monitor.record().attrs["model"] == Zoo.__name__
+
+
+def test_a_block_of_another_model_is_refused():
+    network, optimizer = zoo()
+    with pytest.raises(ValueError, match="elsewhere"):
+        nld.Monitor(network, optimizer, [Block("scale", "x", (Member("elsewhere", (2, 2)),))])
+
+
+def _replica(rank: int, path: str) -> None:
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{path}/meet", rank=rank, world_size=2)
+    network, optimizer = zoo()
+    replica = nn.parallel.DistributedDataParallel(network)
+    with nld.Monitor(replica, optimizer, BLOCKS) as monitor:
+        for step in range(5):
+            x, y = batch(step)
+            half = slice(6 * rank, 6 * rank + 6)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(replica(x[half]), y[half]).backward()
+            optimizer.step()
+    nld.monitor.save(monitor.record(), f"{path}/{rank}.nc")
+    dist.destroy_process_group()
+
+
+def test_two_replicas_keep_the_same_books(tmp_path):
+    torch.multiprocessing.spawn(_replica, (str(tmp_path),), nprocs=2)
+    first, second = (nld.monitor.load(tmp_path / f"{rank}.nc") for rank in (0, 1))
+    assert first.equals(second)
+    assert first.sizes["step"] == 5
+    assert float(first.relative_residual.max()) < BOUND
