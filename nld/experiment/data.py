@@ -65,7 +65,36 @@ def digits() -> Data:
     )
 
 
-DATASETS: dict[str, Callable[[], Data]] = {"digits": digits}
+@functools.cache
+def _cached(name: str) -> Data:
+    from nld.experiment import cache
+    from nld.experiment.fetch import SOURCES
+
+    meta, arrays = cache.read(SOURCES[name])
+    return Data(
+        name=name,
+        classes=SOURCES[name].classes,
+        train_images=torch.from_numpy(arrays["train-images"]),
+        train_labels=torch.from_numpy(arrays["train-labels"].astype(np.int64)),
+        test_images=torch.from_numpy(arrays["test-images"]),
+        test_labels=torch.from_numpy(arrays["test-labels"].astype(np.int64)),
+        mean=torch.tensor(meta["mean"], dtype=torch.float64).reshape(3, 1, 1),
+        scale=torch.tensor(meta["scale"], dtype=torch.float64).reshape(3, 1, 1),
+        checksum=meta["checksum"],
+    )
+
+
+def tiny_imagenet() -> Data:
+    """Tiny ImageNet: 200 classes, 100,000 training and 10,000 validation images of 64×64 pixels; the latter test."""
+    return _cached("tiny-imagenet")
+
+
+def cifar_10() -> Data:
+    """CIFAR-10: 10 classes, 50,000 training and 10,000 test images of 32×32 pixels."""
+    return _cached("cifar-10")
+
+
+DATASETS: dict[str, Callable[[], Data]] = {"digits": digits, "tiny-imagenet": tiny_imagenet, "cifar-10": cifar_10}
 
 
 def load(name: str, *, train_size: int | None = None, label_noise: float = 0.0) -> Data:

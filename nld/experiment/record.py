@@ -24,7 +24,11 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
     rates = [experiment.learning_rate_at(step) for step in range(steps)]
     variables = {
         "batch_loss": ("step", np.full(steps, np.nan), _attributes("l", "loss of the batch before the update")),
-        "learning_rate": ("step", np.array(rates, dtype=float), _attributes("w²/l", "learning rate of the update")),
+        "learning_rate_at_step": (
+            "step",
+            np.array(rates, dtype=float),
+            _attributes("w²/l", "learning rate of the update"),
+        ),
         "squared_norm": (
             ("evaluation_step", "filter"),
             np.full((len(evaluations), len(layers)), np.nan),

@@ -36,7 +36,7 @@ def run(
         progress: called with the number of updates done, every `_CHECK_EVERY` steps.
 
     Returns:
-        Dataset with ``batch_loss`` and ``learning_rate`` (step), the loss of the batch before the update of that step;
+        Dataset with ``batch_loss`` and ``learning_rate_at_step`` (step), the batch's loss before the step's update;
         ``train_loss`` (evaluation_step), the loss of a fixed batch of training images with its own batch statistics;
         ``test_loss``, ``test_accuracy`` (evaluation_step); ``squared_norm`` (evaluation_step, filter).
         The first evaluation is at step 0, before any update; the last after all updates.

@@ -8,8 +8,10 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 SCHEDULES = ("constant", "step")
@@ -129,6 +131,28 @@ def from_fields(fields: Mapping[str, Any]) -> Experiment:
     return Experiment(**fields)
 
 
+def load(path: str | Path) -> "Experiment | Sweep":
+    """Experiment or sweep from a TOML file.
+
+    An experiment is a table of its fields. A sweep has ``name``, a table ``[base]`` of fields and a table ``[vary]`` of
+    lists.
+
+    Raises:
+        ValueError: not TOML, an unknown field, or a value out of range; the message names the file.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text())
+        if "vary" not in content:
+            return from_fields(content)
+        if unknown := sorted(set(content) - {"name", "base", "vary"}):
+            raise ValueError(f"a sweep has name, base and vary, not {', '.join(unknown)}")
+        name = content.get("name", path.stem)
+        return Sweep(name=name, base=from_fields(content.get("base", {})), vary=content["vary"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A base experiment and what varies: the product of all values of all varied fields.
@@ -145,6 +169,8 @@ class Sweep:
         object.__setattr__(self, "vary", {name: tuple(values) for name, values in self.vary.items()})
         if empty := [name for name, values in self.vary.items() if not values]:
             raise ValueError(f"Sweep.vary needs at least one value for each field, got none for {', '.join(empty)}")
+        for _ in self:  # an unknown field or a value out of range shows at once, not in the middle of a sweep
+            pass
 
     def __iter__(self) -> Iterator[Experiment]:
         for values in itertools.product(*self.vary.values()):

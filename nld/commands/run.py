@@ -1,0 +1,65 @@
+"""`nld run`: one experiment from a TOML file, computed if the store has not got it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLE = """examples:
+  nld run digits.toml                          fields of an Experiment, such as: learning_rate = 0.1
+  nld run digits.toml --set constrained=true --set steps=500
+"""
+
+
+def add_parser(subparsers) -> None:
+    """Add `nld run`."""
+    parser = subparsers.add_parser(
+        "run",
+        help="train one experiment and store its record",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="TOML file with the fields of the experiment")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field; the value is TOML"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the record to this netCDF file")
+    parser.set_defaults(run=run_one)
+
+
+def run_one(args) -> int:
+    """Carry out `nld run`; returns the exit status."""
+    import tomllib
+
+    from nld.commands.sweep import compute
+    from nld.experiment.spec import Sweep, load
+    from nld.experiment.store import RunStore
+
+    try:
+        experiment = load(args.spec)
+        if isinstance(experiment, Sweep):
+            raise ValueError(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
+        for assignment in args.set:
+            name, equals, value = assignment.partition("=")
+            if not equals:
+                raise ValueError(f"--set expects FIELD=VALUE, got {assignment!r}")
+            try:
+                changes = tomllib.loads(f"value = {value}")
+            except tomllib.TOMLDecodeError:
+                changes = {"value": value}  # a bare word is text
+            experiment = experiment.replace(**{name.strip(): changes["value"]})
+    except (OSError, ValueError, TypeError) as error:
+        print(f"nld run: {error}", file=sys.stderr)
+        return 2
+    store = RunStore.default()
+    record = compute("nld run", [experiment], store, "ensemble", {})
+    if record is None:
+        return 1
+    run = record.isel(run=0)
+    if bool(run.diverged):
+        print(f"diverged after {int(run.last_step)} steps")
+    else:
+        print(f"test accuracy {float(run.test_accuracy[-1]):.4f}, test loss {float(run.test_loss[-1]):.4f}")
+    print(store.path(experiment) / "record.nc")
+    if args.output:
+        store.load(experiment).to_netcdf(args.output, engine="h5netcdf")
+    return 0

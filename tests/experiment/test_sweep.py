@@ -1,0 +1,149 @@
+"""Sweeps: every executor gives the same records, whatever is interrupted on the way."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from nld.experiment import Experiment, RunStore, Sweep, executors, gather, run, run_sweep, status
+from nld.experiment import sweep as sweeps
+
+BASE = Experiment(steps=30, evaluate_every=15)
+SWEEP = Sweep(base=BASE, vary={"learning_rate": (0.01, 0.1), "constrained": (False, True)})
+
+
+def test_resumed_run_equals_the_uninterrupted_to_the_bit(tmp_path):
+    experiment = BASE.replace(steps=120, evaluate_every=40, augment=True, schedule="step", momentum=0.95)
+
+    class Stop(Exception):
+        pass
+
+    def stop_at(step):
+        def progress(done):
+            if done == step:
+                raise Stop
+
+        return progress
+
+    for step in (50, 100):  # interrupted twice; the checkpoints are at multiples of 30
+        with pytest.raises(Stop):
+            run(experiment, checkpoint=tmp_path / "checkpoint", checkpoint_every=30, progress=stop_at(step))
+    seen = []
+    resumed = run(experiment, checkpoint=tmp_path / "checkpoint", checkpoint_every=30, progress=seen.append)
+    assert seen == [100]  # it went on from step 90
+    assert resumed.identical(run(experiment))
+    with pytest.raises(ValueError, match="delete it"):
+        run(experiment.replace(seed=1), checkpoint=tmp_path / "checkpoint")
+
+
+def test_gathered_runs_keep_their_order_and_name_what_varies(tmp_path):
+    store = RunStore(tmp_path)
+    gathered = run_sweep(SWEEP, store=store)
+    assert gathered.sizes["run"] == 4
+    np.testing.assert_array_equal(gathered.learning_rate, [0.01, 0.01, 0.1, 0.1])
+    np.testing.assert_array_equal(gathered.constrained, [False, True, False, True])
+    assert "constrained" not in gathered.attrs
+    assert gathered.attrs["momentum"] == 0.9
+    assert gathered.attrs["stale_runs"] == 0
+    for index, experiment in enumerate(SWEEP.experiments):
+        np.testing.assert_allclose(gathered.batch_loss[index], run(experiment).batch_loss, rtol=1e-3)
+    assert status(SWEEP, store).finished
+    gathered.to_netcdf(tmp_path / "all.nc", engine="h5netcdf")
+    assert xr.load_dataset(tmp_path / "all.nc", engine="h5netcdf").equals(gathered)
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    store = RunStore(tmp_path)
+    run_sweep(SWEEP, store=store)
+    before = {e: store.meta(e) for e in SWEEP}
+    more = Sweep(base=BASE, vary={**SWEEP.vary, "learning_rate": (0.01, 0.03, 0.1)})
+    assert status(more, store).states == {"done": 4, "waiting": 2}
+    run_sweep(more, store=store)
+    assert {e: store.meta(e) for e in SWEEP} == before
+
+
+def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path):
+    store = RunStore(tmp_path)
+    experiments = [BASE, BASE.replace(batch_size=5000)]
+    with pytest.raises(sweeps.SweepError, match=r"1 of 2 runs failed.*lower batch_size"):
+        run_sweep(experiments, store=store)
+    assert status(experiments, store).states == {"done": 1, "failed": 1}
+    with pytest.raises(ValueError, match="there are ensemble, pool, slurm"):
+        run_sweep(experiments, store=store, executor="cloud")
+    with pytest.raises(FileNotFoundError):
+        gather(experiments, store)
+
+
+def test_watch_tells_the_time_left_and_ends(tmp_path):
+    store, shown = RunStore(tmp_path), []
+    worker = threading.Thread(target=run_sweep, args=([BASE.replace(steps=400)],), kwargs={"store": store})
+    worker.start()
+    state = sweeps.watch([BASE.replace(steps=400)], store, show=shown.append, seconds=0.05)
+    worker.join()
+    assert state.finished
+    assert shown[-1] == "1 done; 400 of 400 steps"
+    assert any(" left" in line for line in shown[:-1]) or len(shown) <= 2
+
+
+def kill_one_worker(tmp_path, experiments, delay):
+    """Run a pool, kill -9 its first worker after `delay` seconds; which runs were stored at that moment, and when."""
+    store, done_before = RunStore(tmp_path), {}
+
+    def on_start(pid):
+        if not threads:
+
+            def kill():
+                time.sleep(delay)
+                done_before.update({e: store.meta(e) for e in experiments if store.is_done(e)})
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+            threads.append(threading.Thread(target=kill))
+            threads[0].start()
+
+    threads: list[threading.Thread] = []
+    executors.pool(experiments, store, workers=2, members=1, checkpoint_every=20, on_start=on_start)
+    threads[0].join()
+    return store, done_before
+
+
+def assert_whole(store, experiments, reference, done_before):
+    assert sorted(store, key=lambda e: e.key) == sorted(experiments, key=lambda e: e.key)
+    for experiment in experiments:
+        assert store.load(experiment).equals(reference[experiment]), experiment
+        assert not store.work_path(experiment).exists()
+    for experiment, meta in done_before.items():  # what was stored before the kill was not computed again
+        assert store.meta(experiment) == meta
+
+
+def killed_sweep(steps):
+    experiments = Sweep(base=BASE.replace(steps=steps, evaluate_every=50), vary={"seed": tuple(range(6))}).experiments
+    return experiments, {e: run(e) for e in experiments}
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """Two workers get one thread each, as the reference has: the last bits depend on the number of threads."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing_twenty_times(tmp_path, two_cores):
+    experiments, reference = killed_sweep(400)
+    generator = random.Random(0)
+    for attempt in range(20):
+        folder = tmp_path / str(attempt)
+        store, done_before = kill_one_worker(folder, experiments, delay=generator.uniform(2.0, 8.0))
+        assert_whole(store, experiments, reference, done_before)
+
+
+def test_a_killed_worker_loses_nothing(tmp_path, two_cores):
+    experiments, reference = killed_sweep(100)
+    store, done_before = kill_one_worker(tmp_path, experiments, delay=3.0)
+    assert_whole(store, experiments, reference, done_before)
