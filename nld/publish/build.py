@@ -1,5 +1,6 @@
 """Build the book: execute what changed, then let Jupyter Book render all pages."""
 
+import difflib
 import os
 import subprocess
 import sys
@@ -82,7 +83,9 @@ def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
         known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
         for name, text in options.parameters:
             if name not in known:
-                raise UsageError(f"unknown parameter {name!r}.{_listing(plans)}")
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                raise UsageError(f"unknown parameter {name!r}{hint}{_listing(plans)}")
             known[name].parse(text)
         wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
         return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]

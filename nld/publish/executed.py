@@ -68,10 +68,11 @@ def make_current(root: Path, plan: Plan) -> None:
 
 def is_done(root: Path, plan: Plan) -> bool:
     """Whether an executed copy exists, together with every figure that it shows."""
-    path = notebook_path(root, plan.key)
-    if not path.exists():
+    try:
+        notebook = json.loads(notebook_path(root, plan.key).read_text("utf-8"))
+    except (OSError, ValueError):  # absent, or cut off when the machine went down
         return False
-    figures = json.loads(path.read_text("utf-8"))["metadata"].get("nld", {}).get("figures", [])
+    figures = notebook["metadata"].get("nld", {}).get("figures", [])
     return all((root / figure / "provenance.json").exists() for figure in figures)
 
 
