@@ -1,5 +1,6 @@
 """Build the book: execute what changed, then let Jupyter Book render all pages."""
 
+import contextlib
 import difflib
 import os
 import subprocess
@@ -125,21 +126,32 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
     failed, retried, queue = 0, set(), list(jobs)
     while queue:
         again = []
-        for job, verdict in run_jobs(queue, workers, timeout, progress.update):
-            plan = jobs[job]
-            if verdict["status"] == "done":
-                os.replace(job.output, executed.notebook_path(folder, plan.key))
-                executed.make_current(folder, plan)
-                progress.done(job.name, verdict["seconds"])
-            elif "before replying to kernel_info" in verdict["error"] and job not in retried:
-                retried.add(job)  # a kernel can fail to start on a busy machine
-                again.append(job)
-            else:
-                failed += 1
-                progress.failed(job.name, verdict, job)
+        with contextlib.closing(run_jobs(queue, workers, timeout, progress.update)) as verdicts:
+            for job, verdict in verdicts:
+                plan = jobs[job]
+                verdict = _check_reach(verdict, plan)
+                if verdict["status"] == "done":
+                    os.replace(job.output, executed.notebook_path(folder, plan.key))
+                    executed.make_current(folder, plan)
+                    progress.done(job.name, verdict["seconds"])
+                elif "before replying to kernel_info" in verdict["error"] and job not in retried:
+                    retried.add(job)  # a kernel can fail to start on a busy machine
+                    again.append(job)
+                else:
+                    failed += 1
+                    progress.failed(job.name, verdict, job)
         queue = again
     progress.end()
     return failed
+
+
+def _check_reach(verdict: dict, plan: Plan) -> dict:
+    """Fails a chapter whose cells load what reading them does not show: a change there would not rerun it."""
+    unseen = sorted(set(verdict.get("loaded", ())) - plan.modules)
+    if not unseen:
+        return verdict
+    error = f"HiddenImport: the cells load {', '.join(unseen)}, which reading them does not show; import it by name"
+    return {"status": "failed", "cell": None, "source": "", "error": error, "traceback": []}
 
 
 def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:

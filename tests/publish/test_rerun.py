@@ -8,6 +8,7 @@ import pytest
 
 from tests.publish.scratch import PARAMETERS, printed
 
+slow = pytest.mark.slow
 FIGURE = ("_build", "html", "figures", "fig-toy")
 
 
@@ -44,10 +45,10 @@ def test_prose_alone_runs_nothing(book):
     ("file", "old", "new", "chapter", "reason"),
     [
         ("book/plain.md", "'seed', seed", "'SEED', seed", "plain", "cell 3 changed"),
-        ("book/plain.md", "seed = 0 ", "seed = 5 ", "plain", "parameter seed changed"),
+        pytest.param("book/plain.md", "seed = 0 ", "seed = 5 ", "plain", "parameter seed changed", marks=slow),
         ("nld/toy_a.py", "3", "4", "reaching", "module nld.toy_a changed"),
         ("nld/figures/fig_toy.py", "A toy.", "Another toy.", "picture", "module nld.figures.fig_toy changed"),
-        ("nld/figures/nld.mplstyle", "\n", "\n# a comment\n", "picture", "nld.mplstyle changed"),
+        pytest.param("nld/figures/nld.mplstyle", "\n", "\n# a\n", "picture", "nld.mplstyle changed", marks=slow),
     ],
 )
 def test_a_change_reruns_only_the_chapter_that_reaches_it(book, file, old, new, chapter, reason):
@@ -66,6 +67,7 @@ def test_force_runs_what_was_asked_for(book):
     assert "plain: --force" in result.stdout
 
 
+@pytest.mark.slow
 def test_constraints_and_a_lost_figure_are_reasons(book):
     (book.root / "constraints.txt").write_text("numpy==2.0.0\n")
     result = book.build("--no-html", "--chapter", "plain", "--why")
@@ -78,7 +80,9 @@ def test_constraints_and_a_lost_figure_are_reasons(book):
     assert "its executed copy or a figure of it is gone" in result.stdout
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"cells": [', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage", [b'{"cells": [', pytest.param(b"", marks=slow), pytest.param(b"\xff\xfe", marks=slow)]
+)
 def test_a_damaged_copy_is_made_again(book, damage):
     path = book.store / "executed" / f"{book.current('plain')['key']}.ipynb"
     path.write_bytes(damage)
