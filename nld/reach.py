@@ -69,32 +69,39 @@ def _imports(name: str) -> frozenset[str]:
 def _direct(source: str, package: str) -> set[str]:
     """Modules named by the source itself, one hop."""
     found: set[str] = set()
+    known = {"nld": "nld"}  # name in the source -> what of nld it stands for
     public = importlib.import_module("nld")._PUBLIC if package != "nld" else {}
 
     def add(dotted: str):
         parts = dotted.split(".")
         if parts[0] == "nld" and len(parts) > 1 and parts[1] in public:
             found.add(public[parts[1]])
+        if dotted == "nld.figures.names":  # whoever lists the figures depends on each
+            found.update(f"nld.figures.{path.stem}" for path in (PACKAGE / "figures").glob("fig_*.py"))
         while parts and _path(".".join(parts)) is None:
             parts.pop()
         if parts:
             found.add(".".join(parts))
 
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 add(alias.name)
+                if alias.asname:
+                    known[alias.asname] = alias.name
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], base]).strip(".")
             for alias in node.names:
                 add(f"{base}.{alias.name}")
-        elif isinstance(node, ast.Attribute):
-            dotted = ast.unparse(node)
-            add(dotted)
-            if dotted.endswith("figures.names"):  # whoever lists the figures depends on each
-                found |= {f"nld.figures.{path.stem}" for path in (PACKAGE / "figures").glob("fig_*.py")}
+                known[alias.asname or alias.name] = f"{base}.{alias.name}"
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            if first in known:
+                add(f"{known[first]}.{rest}")
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("fig-"):
             add("nld.figures." + node.value.replace("-", "_"))
     return found

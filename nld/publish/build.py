@@ -1,5 +1,7 @@
 """Build the book: execute what changed, then let Jupyter Book render all pages."""
 
+import contextlib
+import difflib
 import os
 import subprocess
 import sys
@@ -82,7 +84,9 @@ def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
         known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
         for name, text in options.parameters:
             if name not in known:
-                raise UsageError(f"unknown parameter {name!r}.{_listing(plans)}")
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                raise UsageError(f"unknown parameter {name!r}{hint}{_listing(plans)}")
             known[name].parse(text)
         wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
         return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]
@@ -122,21 +126,32 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
     failed, retried, queue = 0, set(), list(jobs)
     while queue:
         again = []
-        for job, verdict in run_jobs(queue, workers, timeout, progress.update):
-            plan = jobs[job]
-            if verdict["status"] == "done":
-                os.replace(job.output, executed.notebook_path(folder, plan.key))
-                executed.make_current(folder, plan)
-                progress.done(job.name, verdict["seconds"])
-            elif "before replying to kernel_info" in verdict["error"] and job not in retried:
-                retried.add(job)  # a kernel can fail to start on a busy machine
-                again.append(job)
-            else:
-                failed += 1
-                progress.failed(job.name, verdict, job)
+        with contextlib.closing(run_jobs(queue, workers, timeout, progress.update)) as verdicts:
+            for job, verdict in verdicts:
+                plan = jobs[job]
+                verdict = _check_reach(verdict, plan)
+                if verdict["status"] == "done":
+                    os.replace(job.output, executed.notebook_path(folder, plan.key))
+                    executed.make_current(folder, plan)
+                    progress.done(job.name, verdict["seconds"])
+                elif "before replying to kernel_info" in verdict["error"] and job not in retried:
+                    retried.add(job)  # a kernel can fail to start on a busy machine
+                    again.append(job)
+                else:
+                    failed += 1
+                    progress.failed(job.name, verdict, job)
         queue = again
     progress.end()
     return failed
+
+
+def _check_reach(verdict: dict, plan: Plan) -> dict:
+    """Fails a chapter whose cells load what reading them does not show: a change there would not rerun it."""
+    unseen = sorted(set(verdict.get("loaded", ())) - plan.modules)
+    if not unseen:
+        return verdict
+    error = f"HiddenImport: the cells load {', '.join(unseen)}, which reading them does not show; import it by name"
+    return {"status": "failed", "cell": None, "source": "", "error": error, "traceback": []}
 
 
 def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:

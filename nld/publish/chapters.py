@@ -9,6 +9,10 @@ import yaml
 
 from nld.publish.parameters import Parameter, read_parameters
 
+# What an entry of `_toc.yml` may hold (sphinx-external-toc).
+KEYS = {"format", "root", "defaults", "file", "url", "glob", "title", "caption", "numbered", "maxdepth", "hidden"}
+KEYS |= {"titlesonly", "reversed", "options", "entries", "subtrees", "parts", "chapters", "sections"}
+
 
 class UsageError(Exception):
     """What the caller typed cannot be carried out; the message says what can."""
@@ -42,12 +46,18 @@ class Chapter:
 
     @cached_property
     def text(self) -> str:
-        return self.path.read_text("utf-8")
+        try:
+            return self.path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.path} is not valid UTF-8: {error}") from None
 
     @cached_property
     def cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Source and tags of each code cell, in order."""
-        notebook = read_notebook(self.text)
+        try:
+            notebook = read_notebook(self.text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"{self.path}: its header is not valid YAML: {' '.join(str(error).split())}") from None
         return tuple(
             (cell.source, tuple(cell.metadata.get("tags", ()))) for cell in notebook.cells if cell.cell_type == "code"
         )
@@ -71,13 +81,16 @@ def read_chapters(root: Path) -> list[Chapter]:
     """Every chapter of `_toc.yml`, in reading order.
 
     Raises:
-        UsageError: `_toc.yml` is missing, is not YAML, has no `root`, or names a file that does not exist.
+        UsageError: `_toc.yml` is missing, is not YAML, has no `root` or a key that means nothing, or names a
+            file that does not exist or a chapter twice.
     """
     path = root / "_toc.yml"
     try:
         toc = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UsageError(f"expected {path}, found none; run this in the root of the book") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not valid UTF-8: {error}") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(toc, dict) or not isinstance(toc.get("root"), str):
@@ -87,7 +100,13 @@ def read_chapters(root: Path) -> list[Chapter]:
     def walk(entry, where):
         if not isinstance(entry, dict):
             raise UsageError(f"{path}: expected a mapping in {where}, got {entry!r}; write '- file: book/name'")
+        for key in entry.keys() - KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{path}: unknown key {key!r} in {where}{hint}")
         if "file" in entry:
+            if not entry["file"] or not isinstance(entry["file"], str):
+                raise UsageError(f"{path}: expected the name of a file in {where}, got {entry['file']!r}")
             documents.append(entry["file"])
         for key in ("parts", "chapters", "sections"):
             children = entry.get(key) or []
@@ -98,9 +117,13 @@ def read_chapters(root: Path) -> list[Chapter]:
 
     walk({key: value for key, value in toc.items() if key != "file"}, "the top")
     chapters = [Chapter(str(document).removesuffix(".md"), i, root) for i, document in enumerate(documents)]
+    names = set()
     for chapter in chapters:
         if not chapter.path.is_file():
             raise UsageError(f"{path} names {chapter.document!r}, but {chapter.path} does not exist")
+        if chapter.name in names:  # results and pages of the one would replace those of the other
+            raise UsageError(f"{path} names {chapter.name!r} twice; each chapter needs a name of its own")
+        names.add(chapter.name)
     return chapters
 
 

@@ -30,12 +30,16 @@ class Plan:
         return {**defaults, **self.changed}
 
     @cached_property
+    def modules(self) -> frozenset[str]:
+        """The modules of `nld` that the chapter reaches, as reading its cells tells."""
+        return frozenset().union(*(_reached(source) for source, _ in self.chapter.cells))
+
+    @cached_property
     def ingredients(self) -> dict[str, str]:
         """Everything the outputs depend on, by a name that a person understands."""
         found = {f"cell {n}": _hash(source) for n, (source, _) in enumerate(self.chapter.cells, 1)}
         found |= {f"parameter {name}": repr(value) for name, value in self.parameters.items()}
-        modules = reached_modules("\n".join(_without_magics(source) for source, _ in self.chapter.cells))
-        found |= {f"module {name}": digest for name, digest in source_hashes(modules).items()}
+        found |= {f"module {name}": digest for name, digest in source_hashes(self.modules).items()}
         constraints = self.chapter.root / "constraints.txt"
         found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
         found["python"] = ".".join(platform.python_version_tuple()[:2])
@@ -68,10 +72,11 @@ def make_current(root: Path, plan: Plan) -> None:
 
 def is_done(root: Path, plan: Plan) -> bool:
     """Whether an executed copy exists, together with every figure that it shows."""
-    path = notebook_path(root, plan.key)
-    if not path.exists():
+    try:
+        notebook = json.loads(notebook_path(root, plan.key).read_text("utf-8"))
+    except (OSError, ValueError):  # absent, or cut off when the machine went down
         return False
-    figures = json.loads(path.read_text("utf-8"))["metadata"].get("nld", {}).get("figures", [])
+    figures = notebook["metadata"].get("nld", {}).get("figures", [])
     return all((root / figure / "provenance.json").exists() for figure in figures)
 
 
@@ -88,8 +93,13 @@ def why(root: Path, plan: Plan) -> list[str]:
     return changed or ["its executed copy or a figure of it is gone"]
 
 
-def _without_magics(source: str) -> str:
-    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+def _reached(source: str) -> frozenset[str]:
+    """Modules of `nld` that a cell reaches; none for a cell that Python cannot read, which will fail before it runs."""
+    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    try:
+        return reached_modules("\n".join(lines))
+    except SyntaxError:
+        return frozenset()
 
 
 def _hash(text: str) -> str:

@@ -5,6 +5,7 @@ A line declares a parameter, its default, its range and its meaning:
     seed = 0             # from 0 to 9999: first random seed
     profile = "quick"    # one of quick, paper: size of the experiments
     learning_rate = 0.1  # from 0.001 to 1, w²/l: step size
+    constrained = False  # true or false: whether filters keep their length
 """
 
 import ast
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 _RANGE = re.compile(r"from\s+(?P<low>\S+)\s+to\s+(?P<high>[^\s,:]+)(?:,\s*(?P<unit>[^:]+))?\s*:\s*(?P<meaning>.+)")
 _CHOICE = re.compile(r"one of\s+(?P<choices>[^:]+):\s*(?P<meaning>.+)")
+_BOOL = re.compile(r"true or false\s*:\s*(?P<meaning>.+)")
 
 
 class ParameterError(ValueError):
@@ -27,7 +29,7 @@ class Parameter:
     default: bool | int | float | str
     low: float | None = None
     high: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[int | float | str, ...] = ()
     unit: str = ""
     meaning: str = ""
 
@@ -35,10 +37,10 @@ class Parameter:
     def range(self) -> str:
         """The admissible values in words."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         kind = type(self.default).__name__
         if self.low is None:
-            return kind
+            return "true or false" if kind == "bool" else kind
         return f"{kind} from {self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
 
     def parse(self, text: str) -> bool | int | float | str:
@@ -85,18 +87,24 @@ def read_parameters(source: str, where: str) -> dict[str, Parameter]:
 
 
 def _describe(name: str, default, comment: str, where: str) -> Parameter:
-    if found := _CHOICE.fullmatch(comment):
-        choices = tuple(choice.strip() for choice in found["choices"].split(","))
-        parameter = Parameter(name, default, choices=choices, meaning=found["meaning"])
-    elif found := _RANGE.fullmatch(comment):
-        unit = (found["unit"] or "").strip()
-        parameter = Parameter(
-            name, default, float(found["low"]), float(found["high"]), unit=unit, meaning=found["meaning"]
-        )
-    else:
-        raise ParameterError(
-            f"{where}: expected a comment '# from LOW to HIGH, UNIT: meaning' or '# one of A, B: meaning' "
-            f"after {name!r}, got {comment!r}"
-        )
-    parameter.parse(str(default))
+    kind = type(default)
+    try:
+        if kind is bool and (found := _BOOL.fullmatch(comment)):
+            parameter = Parameter(name, default, meaning=found["meaning"])
+        elif kind is not bool and (found := _CHOICE.fullmatch(comment)):
+            choices = tuple(kind(choice.strip()) for choice in found["choices"].split(","))
+            parameter = Parameter(name, default, choices=choices, meaning=found["meaning"])
+        elif kind in (int, float) and (found := _RANGE.fullmatch(comment)):
+            low, high, unit = float(found["low"]), float(found["high"]), (found["unit"] or "").strip()
+            parameter = Parameter(name, default, low, high, unit=unit, meaning=found["meaning"])
+        else:
+            raise ParameterError(
+                f"{where}: expected a comment '# from LOW to HIGH, UNIT: meaning', '# one of A, B: meaning' or "
+                f"'# true or false: meaning' that fits {name} = {default!r}, got {comment!r}"
+            )
+        parameter.parse(str(default))
+    except ParameterError as error:
+        raise error if where in str(error) else ParameterError(f"{where}: {error}") from None
+    except ValueError:
+        raise ParameterError(f"{where}: expected numbers after {name!r}, got {comment!r}") from None
     return parameter

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,49 +26,45 @@ class Job:
     def start(self) -> subprocess.Popen:
         for path in (self.output, self.log):
             path.parent.mkdir(parents=True, exist_ok=True)
+        self.output.unlink(missing_ok=True)
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "nld.publish.execute"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.PIPE,  # stays open while this process lives; see execute.py
+                start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
+                env={**os.environ, **self.environment},
+            )
         description = {
             "source": self.source,
             "parameters": self.parameters,
             "output": str(self.output),
             "folder": str(self.folder),
-            "environment": self.environment,
-            "result": str(self.result),
         }
-        self.result.unlink(missing_ok=True)
-        file = self.output.with_suffix(".job.json")
-        file.write_text(json.dumps(description), "utf-8")
-        with self.log.open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "nld.publish.execute", str(file)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
-                env={**os.environ, **self.environment},
-            )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died at once, which `verdict` reports
+            process.stdin.write(json.dumps(description).encode() + b"\n")
+            process.stdin.flush()
+        return process
 
-    @property
-    def result(self) -> Path:
-        return self.output.with_suffix(".result.json")
-
-    def verdict(self, code: int) -> dict:
-        """What the process reported, or why it could not report."""
-        self.output.with_suffix(".job.json").unlink(missing_ok=True)
+    def verdict(self, process: subprocess.Popen) -> dict:
+        """What the ended process reported, or why it could not report."""
+        code = process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            answer, _ = process.communicate()
         try:
-            found = json.loads(self.result.read_text("utf-8"))
-        except (OSError, ValueError):
+            return json.loads(answer)
+        except ValueError:
             reason = f"ended by signal {-code}" if code < 0 else f"exit status {code}"
             lines = self.log.read_text("utf-8", "replace").splitlines()[-8:] if self.log.exists() else []
             error = f"ProcessDied: the chapter's process ended without a result ({reason})"
             return {"status": "failed", "cell": None, "source": "", "error": error, "traceback": lines}
-        finally:
-            self.result.unlink(missing_ok=True)
-        return found
 
 
 def run_jobs(
     jobs: list[Job], workers: int, timeout: float, progress: Callable[[dict[str, float], int], None]
-) -> Iterator[tuple[Job, dict]]:
+) -> Generator[tuple[Job, dict], None, None]:
     """Run every job, at most ``workers`` at once; yield each with its verdict as it ends.
 
     ``progress`` is called several times a second with the running names and their ages in
@@ -83,17 +79,15 @@ def run_jobs(
                 job = waiting.pop()
                 running[job] = (job.start(), time.monotonic())
             for job, (process, started) in list(running.items()):
-                code = process.poll()
                 age = time.monotonic() - started
-                if code is None and age > timeout:
+                if process.poll() is not None:
+                    del running[job]
+                    yield job, {**job.verdict(process), "seconds": age}
+                elif age > timeout:
                     _end(process)
                     del running[job]
-                    job.verdict(0)
                     error = f"Timeout: the chapter ran for {age:.0f} s, longer than --timeout {timeout:g}"
-                    yield job, {"status": "failed", "cell": None, "source": "", "error": error, "traceback": []}
-                elif code is not None:
-                    del running[job]
-                    yield job, {**job.verdict(code), "seconds": age}
+                    yield job, {**job.verdict(process), "status": "failed", "error": error, "traceback": []}
             progress({job.name: time.monotonic() - start for job, (_, start) in running.items()}, len(waiting))
             time.sleep(0.05)
     finally:

@@ -37,9 +37,10 @@ class Progress:
         self.finished += 1
         where = f", cell {verdict['cell']}" if verdict.get("cell") else ""
         lines = [f"[{self.finished}/{self.total}] {name}{where}: {verdict['error']}"]
-        lines += ["    " + line for line in verdict["source"].splitlines()[:12]]
+        lines += ["    " + line for line in verdict["source"].splitlines()]
         lines += ["    | " + line for line in verdict["traceback"]]
-        lines += [f"    partial notebook: {job.output}", f"    log: {job.log}"]
+        lines += [f"    partial notebook: {job.output}"] if job.output.exists() else []
+        lines += [f"    log: {job.log}"]
         self._print("\n".join(lines))
 
     def end(self) -> None:

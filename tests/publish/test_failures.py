@@ -1,0 +1,182 @@
+"""Chapters that fail: each is named with its cell and its error, its remains are kept, the others finish."""
+
+import contextlib
+import json
+import re
+import resource
+import shutil
+import subprocess
+
+import psutil
+import pytest
+
+from tests.publish.scratch import GATE, Scratch, printed
+
+PARAMETER = "seed = 0  # from 0 to 9: seed"
+BEFORE = "print('before')"
+# name -> the cell after two good ones, the error that is shown
+BROKEN = {
+    "raises": ("def deep():\n    raise ValueError('no such luck')\n\ndeep()", "ValueError: no such luck"),
+    "syntax": ("x = = 3", "SyntaxError: invalid syntax"),
+    "dies": ("import os, signal\n\nos.kill(os.getpid(), signal.SIGKILL)", "KernelDied"),
+    "leaves": ("import os\n\nos._exit(0)", "KernelDied"),
+    "exits": ("import sys\n\nsys.exit(0)", "SystemExit"),
+}
+
+
+@pytest.fixture(scope="session")
+def failed(once):
+    """A book with one good chapter and one for each way to fail; with what the build said."""
+
+    def make(root):
+        chapters = {name: [PARAMETER, BEFORE, cell, "print('after')"] for name, (cell, _) in BROKEN.items()}
+        chapters["last"] = [PARAMETER, BEFORE, "import sys\n\nsys.exit(0)"]
+        chapters["good"] = [PARAMETER, "print('fine')"]
+        result = Scratch(root).make(chapters).build("--jobs", "2")
+        assert result.returncode == 1, result.stdout
+        return result.stdout
+
+    root, said = once("failed", make)
+    return Scratch(root), said
+
+
+def paragraph(said: str, name: str) -> str:
+    """What the build said of one chapter."""
+    (found,) = re.findall(rf"^\[\d/7\] {name}.*\n(?: .*\n)*", said, re.MULTILINE)
+    return found
+
+
+def partial(said: str, name: str) -> dict:
+    """The partial notebook that the report names."""
+    (path,) = re.findall(r"partial notebook: (.*)", paragraph(said, name))
+    with open(path) as file:
+        return json.load(file)
+
+
+@pytest.mark.parametrize("name", [*BROKEN, "last"])
+def test_a_failure_names_chapter_cell_and_error_and_keeps_the_remains(failed, name):
+    _, said = failed
+    cell, error = BROKEN.get(name, ("import sys\n\nsys.exit(0)", "SystemExit"))
+    report = paragraph(said, name)
+    # cells 1 to 3 are the parameters, the trace and `before`
+    assert report.splitlines()[0].split("] ")[1].startswith(f"{name}, cell 4: {error}")
+    assert cell.splitlines()[0] in report
+    text = printed(partial(said, name))
+    assert text.startswith("before\n")
+    assert "after" not in text
+    (log,) = re.findall(r"log: (.*)", report)
+    assert log.endswith(f"{name}.log")
+
+
+def test_a_failure_shows_the_last_lines_of_the_traceback(failed):
+    report = paragraph(failed[1], "raises")
+    assert "    | ValueError: no such luck" in report
+    assert "deep()" in report
+    assert "\x1b" not in report
+
+
+def test_the_other_chapters_finish_and_their_pages_are_built(failed):
+    scratch, said = failed
+    assert printed(scratch.executed("good")) == "fine\n"
+    assert "fine" in scratch.page("good")
+    assert "Failed; logs are in" in said
+    for name in [*BROKEN, "last"]:
+        assert not (scratch.store / "current" / f"{name}.json").exists()
+
+
+def test_no_kernel_is_left(failed):
+    scratch, _ = failed
+    assert len(scratch.kernels()) == 7
+    assert not any(psutil.pid_exists(kernel) for kernel in scratch.kernels())
+
+
+def test_a_mended_chapter_runs_alone(failed, tmp_path):
+    scratch = failed[0].copy(tmp_path / "book")
+    scratch.write("raises", PARAMETER, BEFORE, "print('mended')")
+    scratch.contents("raises", "good")
+    result = scratch.build("--no-html")
+    assert result.returncode == 0, result.stdout
+    assert scratch.ran() == ["raises"]
+    assert printed(scratch.executed("raises")) == "before\nmended\n"
+
+
+def test_a_chapter_that_hangs_is_ended_with_its_kernel(tmp_path):
+    scratch = Scratch(tmp_path / "book").make({"hangs": [PARAMETER, GATE]})
+    result = scratch.build("--no-html", "--timeout", "3")
+    assert result.returncode == 1
+    assert re.search(
+        r"\[1/1\] hangs(, cell 3)?: Timeout: the chapter ran for \d+ s, longer than --timeout 3\n", result.stdout
+    )
+    assert not any(psutil.pid_exists(kernel) for kernel in scratch.kernels())
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A store on a file system of half a megabyte."""
+    store = tmp_path / "book" / ".nld"
+    store.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", store], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"needs root to mount a small file system: {mounted.stderr.decode().strip()}")
+    yield store
+    subprocess.run(["umount", store], check=True)
+
+
+def test_full_disk_in_a_chapter(full_disk, tmp_path):
+    scratch = Scratch(tmp_path / "book")
+    source = Scratch(tmp_path / "source").make(
+        {"large": [PARAMETER, "print('x' * 1_000_000)"], "small": [PARAMETER, "print('fine')"]}
+    )
+    shutil.copytree(source.root, scratch.root, dirs_exist_ok=True)
+    result = scratch.build("--no-html", "--jobs", "1")
+    assert result.returncode == 1
+    assert "large" in result.stdout
+    assert "No space left on device" in result.stdout
+    assert printed(scratch.executed("small")) == "fine\n"
+
+
+def test_full_disk_before_anything_runs(full_disk, tmp_path):
+    source = Scratch(tmp_path / "source").make({"small": [PARAMETER, "print('fine')"]})
+    scratch = Scratch(tmp_path / "book")
+    shutil.copytree(source.root, scratch.root, dirs_exist_ok=True)
+    filler = full_disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    result = scratch.build("--no-html")
+    assert result.returncode == 1
+    assert "No space left on device" in result.stdout
+    assert "Traceback" not in result.stdout
+    filler.unlink()
+    assert scratch.build("--no-html").returncode == 0
+    assert printed(scratch.executed("small")) == "fine\n"
+
+
+def test_a_limit_on_file_size_is_reported_like_a_full_disk(tmp_path):
+    scratch = Scratch(tmp_path / "book").make({"large": [PARAMETER, "print('x' * 1_000_000)"]})
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    result = scratch.build("--no-html", preexec_fn=limit)
+    assert result.returncode == 1
+    assert "large" in result.stdout
+    assert "File too large" in result.stdout
+    assert scratch.build("--no-html").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    [".nld", *(pytest.param(f".nld/{name}", marks=pytest.mark.slow) for name in ("executed", "logs", "current"))],
+)
+def test_a_store_that_cannot_be_written(tmp_path, place):
+    scratch = Scratch(tmp_path / "book").make({"small": [PARAMETER, "print('fine')"]})
+    (scratch.root / place).parent.mkdir(exist_ok=True)
+    (scratch.root / place).write_text("a file where a folder belongs")
+    result = scratch.build("--no-html")
+    assert result.returncode == 1
+    assert "cannot write" in result.stdout
+    assert str(scratch.root / place) in result.stdout
+    assert "Traceback" not in result.stdout
+    (scratch.root / place).unlink()
+    assert scratch.build("--no-html").returncode == 0
