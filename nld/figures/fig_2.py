@@ -121,9 +121,7 @@ def draw(data: xr.Dataset):
     for index, color in enumerate(COLORS):
         lag = float(data["relaxation"][index])
         label = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/l"
-        axes[0, 1].text(
-            0.03, 0.24 - 0.07 * index, label, color=color, transform=axes[0, 1].transAxes, fontsize=8
-        )
+        axes[0, 1].text(0.03, 0.24 - 0.07 * index, label, color=color, transform=axes[0, 1].transAxes, fontsize=8)
     return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import power
 from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
 
@@ -156,11 +157,12 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
-    order, last = slopes(data), data["error"].values[:, -1]
+    last = data["error"].values[:, -1]
     ratio = last[:, 0] / last[:, 1]
+    (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
     return (
         "Left: dots that turn into a valley lie on a dashed curve; a dotted one cuts the corner. Right: errors over "
-        f"the learning rate on logarithmic axes; three lines of slope {order[:, 0].min():.2f} to "
-        f"{order[:, 0].max():.2f} for gradient flow and three of slope {order[:, 1].min():.2f} to "
-        f"{order[:, 1].max():.2f} for mechanics, which at the smallest rates are {ratio.min():.0f} to {ratio.max():.0f} times lower."
+        f"the learning rate on logarithmic axes; three lines of slope {low:.2f} to {high:.2f} for gradient flow and "
+        f"three of slope {steep:.2f} to {steepest:.2f} for mechanics, which at the smallest rates are "
+        f"{power(ratio.min())} to {power(ratio.max())} times lower."
     )

@@ -17,21 +17,20 @@ def bregman_table() -> Table:
     rate, momentum = sp.symbols("eta beta", positive=True)
     damped = bregman.damped_scaling(_MASS, _FRICTION, _TIME)
     rows = [
-        ("Nesterov flow", bregman.nesterov_scaling(_TIME), r"\frac12\lVert q\rVert^2", euclidean_motion),
-        ("damped particle", damped, r"\frac12\lVert q\rVert^2", euclidean_motion),
+        ("Nesterov flow", bregman.nesterov_scaling(_TIME), r"\tfrac12\lVert q\rVert^2", euclidean_motion),
+        ("damped particle", damped, r"\tfrac12\lVert q\rVert^2", euclidean_motion),
         ("natural gradient flow", damped, r"\text{any } h,\ m \to 0", massless_motion),
         (
-            "gradient descent with momentum",
+            "heavy ball",
             bregman.rule_scaling(heavy_ball(rate, momentum), _TIME),
-            r"\frac12\lVert q\rVert^2",
+            r"\tfrac12\lVert q\rVert^2",
             euclidean_motion,
         ),
     ]
-    heads = ("learning rule", r"$\alpha_t$", r"$\beta_t$", r"$\gamma_t$", "$h(q)$", "motion")
     return Table(
-        heads,
+        ("learning rule", "motion", "$h(q)$", r"$\alpha_t$", r"$\beta_t$", r"$\gamma_t$"),
         tuple(
-            (title, *(_formula(x) for x in (scaling.alpha, scaling.beta, scaling.gamma)), f"${h}$", motion(scaling))
+            (title, motion(scaling), f"${h}$", *(_formula(x) for x in (scaling.alpha, scaling.beta, scaling.gamma)))
             for title, scaling, h, motion in rows
         ),
     )
@@ -112,7 +111,7 @@ def _coefficient(factor) -> str:
 
 
 def _tex(expression) -> str:
-    return sp.latex(expression, ln_notation=False)
+    return sp.latex(expression, fold_func_brackets=True, fold_short_frac=False)
 
 
 def _formula(expression) -> str:
