@@ -56,6 +56,14 @@ entropy = Potential(
     inverse_metric=lambda q, g: q * g,
 )
 
+burg = Potential(
+    "Burg",  # h = -sum log q on q > 0: its divergence (Itakura and Saito's) sees only ratios
+    value=lambda q: -np.log(q).sum(-1),
+    gradient=lambda q: -1 / q,
+    inverse=lambda z: -1 / z,
+    inverse_metric=lambda q, g: q * q * g,
+)
+
 
 def p_norm(p: float) -> Potential:
     """h = sum |q|^p / (p (p - 1)), so F = |q|^{p-2}; p > 1, and p = 2 is Euclidean.

@@ -6,7 +6,6 @@ change in a module reruns only the chapters that depend on it.
 
 import ast
 import hashlib
-import importlib
 from functools import cache
 from pathlib import Path
 
@@ -66,22 +65,33 @@ def _imports(name: str) -> frozenset[str]:
     return frozenset(_direct(path.read_text("utf-8"), package))
 
 
+@cache
+def _public(module: str) -> dict[str, str]:
+    """The table ``_PUBLIC`` of a package that imports lazily: public name to module."""
+    path = _path(module)
+    assert path is not None
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_PUBLIC":
+            return ast.literal_eval(node.value)
+    return {}
+
+
 def _direct(source: str, package: str) -> set[str]:
     """Modules named by the source itself, one hop."""
     found: set[str] = set()
     known = {"nld": "nld"}  # name in the source -> what of nld it stands for
-    public = importlib.import_module("nld")._PUBLIC if package != "nld" else {}
 
     def add(dotted: str):
         parts = dotted.split(".")
-        if parts[0] == "nld" and len(parts) > 1 and parts[1] in public:
-            found.add(public[parts[1]])
         if dotted == "nld.figures.names":  # whoever lists the figures depends on each
             found.update(f"nld.figures.{path.stem}" for path in (PACKAGE / "figures").glob("fig_*.py"))
+        rest = []
         while parts and _path(".".join(parts)) is None:
-            parts.pop()
+            rest.insert(0, parts.pop())
         if parts:
-            found.add(".".join(parts))
+            found.add(module := ".".join(parts))
+            if rest and (target := _public(module).get(rest[0])):  # a name that the package imports on first use
+                found.add(target if target.startswith("nld.") else f"{module}.{target}")
 
     nodes = list(ast.walk(ast.parse(source)))
     for node in nodes:

@@ -46,6 +46,7 @@ MODELLED_RULES = {
 POTENTIALS = {
     "euclidean": rules.euclidean,
     "entropy": rules.entropy,
+    "Burg": rules.burg,
     "1.5-norm": rules.p_norm(1.5),
     "3-norm": rules.p_norm(3),
     "quadratic form": rules.quadratic_form(METRIC),

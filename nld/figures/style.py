@@ -27,6 +27,14 @@ COLOR = {
     "adam": "#CC79A7",
     "adamw": "#E69F00",
     "rmsprop": "#D55E00",
+    "euclidean": "#0072B2",
+    "entropy": "#E69F00",
+    "burg": "#009E73",
+    "translation": "#0072B2",
+    "rotation": "#009E73",
+    "scale": "#D55E00",
+    "rescale": "#CC79A7",
+    "general_linear": "#E69F00",
 }
 BASELINE = {"color": "#888888", "linestyle": ":", "linewidth": 1.4}
 

@@ -6,7 +6,17 @@
 
 import importlib
 
-_SUBMODULES = {"adaptive", "bregman", "continuum", "discrete", "equilibrium", "lagrangian", "noether", "solutions"}
+_SUBMODULES = {
+    "adaptive",
+    "bregman",
+    "continuum",
+    "discrete",
+    "equilibrium",
+    "lagrangian",
+    "noether",
+    "solutions",
+    "tables",
+}
 
 # Public name -> module that defines it; imported on first use, for sympy takes half a second.
 _PUBLIC = {

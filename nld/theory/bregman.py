@@ -35,6 +35,11 @@ def entropy(x: Sequence):
     return sp.Add(*(part * sp.log(part) - part for part in x))
 
 
+def burg(x: Sequence):
+    """-sum log x, whose divergence sees only ratios: scale and rescale are its isometries."""
+    return -sp.Add(*(sp.log(part) for part in x))
+
+
 def p_norm(p) -> DistanceGenerator:
     """sum x^p / (p (p - 1)) on x > 0."""
     return lambda x: sp.Add(*(part**p for part in x)) / (p * (p - 1))

@@ -1,0 +1,151 @@
+"""The Noether charge from underdamped to overdamped, without and with kinetic symmetry breaking. Paper: Figure 2.
+
+(a) A rotation charge, which nothing breaks, decays as e^{-μt/m}. (b) A scale charge is driven by the kinetic energy.
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.figures.style import BASELINE, new_figure, predicted
+from nld.learning_rule import LearningRule, heavy_ball, iterate
+from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
+
+MOMENTA = (0.999, 0.99, 0.9, 0.5)
+COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
+END = 10.0  # last time shown, in w²/l
+RING, PUSH = np.array([1.3, 0.0]), np.array([0.0, 0.5])  # start in (a), and the velocity it is pushed with
+CONE = np.array([0.35, 0.95])  # start in (b), at rest
+
+
+def ring_gradient(q):
+    """Gradient of (|q|² - 1)²/4, which a rotation leaves alone; shape (..., 2)."""
+    return ((q**2).sum(-1, keepdims=True) - 1) * q
+
+
+def scale_gradient(q):
+    """Gradient of -2 q_1²/|q|², which a scaling leaves alone; shape (..., 2)."""
+    x, y = q[..., 0], q[..., 1]
+    factor = -4 * x * y / (x * x + y * y) ** 2
+    return np.stack([factor * y, -factor * x], -1)
+
+
+def compute(profile: str, *, learning_rate: float = 0.02) -> xr.Dataset:
+    """Charges of heavy-ball runs at several momenta, measured between iterates, and what the theory says they are.
+
+    Args:
+        learning_rate: η in w²/l, one for all runs; the two profiles do not differ.
+    """
+    steps = round(END / learning_rate)
+    time = (np.arange(steps) + 0.5) * learning_rate
+    columns: dict[str, list] = {"rotation": [], "rotation_predicted": [], "scale": [], "scale_predicted": []}
+    for momentum in MOMENTA:
+        rule = heavy_ball(learning_rate, momentum)
+        charge = measured_charge(rule, ring_gradient, RING, -PUSH / momentum, steps, turn)
+        columns["rotation"].append(charge / charge[0])
+        columns["rotation_predicted"].append(np.exp(-rule.friction / rule.mass * (time - time[0])))
+        columns["scale"].append(measured_charge(rule, scale_gradient, CONE, np.zeros(2), steps, stretch))
+        columns["scale_predicted"].append(predicted_scale_charge(rule, time))
+    units = {"rotation": {"units": "1", "long_name": "charge over its first value"}, "scale": {"units": "w²"}}
+    return xr.Dataset(
+        {
+            name: (("momentum", "time"), np.array(values), units[name.removesuffix("_predicted")])
+            for name, values in columns.items()
+        },
+        coords={
+            "time": ("time", time, {"units": "w²/l"}),
+            "momentum": list(MOMENTA),
+            "relaxation": ("momentum", [relaxation(learning_rate, b) for b in MOMENTA], {"units": "w²/l"}),
+        },
+        attrs={"learning_rate": learning_rate},
+    )
+
+
+def relaxation(learning_rate: float, momentum: float) -> float:
+    """m/μ, the time in which a charge decays."""
+    rule = heavy_ball(learning_rate, momentum)
+    return rule.mass / rule.friction
+
+
+def turn(q):
+    """Generator of rotations, (-q_2, q_1)."""
+    return np.stack([-q[..., 1], q[..., 0]], -1)
+
+
+def stretch(q):
+    """Generator of scalings, q."""
+    return q
+
+
+def measured_charge(rule: LearningRule, gradient, start, buffer, steps: int, generator) -> np.ndarray:
+    """m <q', A(q)> half-way between iterates, by its definition: (m/η) <Δq, A(mean of both ends)>; shape (steps,)."""
+    path = iterate(rule, gradient, start, steps, (buffer,)).position
+    step, middle = np.diff(path, axis=0), (path[1:] + path[:-1]) / 2
+    return rule.mass / rule.learning_rate * (step * generator(middle)).sum(-1)
+
+
+def predicted_scale_charge(rule: LearningRule, time) -> np.ndarray:
+    """m <q', q> on the Euler-Lagrange flow of the same start, by Eq 12 the memory of m |q'|²."""
+    velocity = fresh_velocity(rule, scale_gradient, CONE)
+    flow = euler_lagrange_flow(rule, scale_gradient, CONE, velocity, time)
+    return rule.mass * (np.asarray(flow.velocity) * flow.position).sum(-1)
+
+
+def worst_difference(data: xr.Dataset, name: str) -> np.ndarray:
+    """Largest distance of the rotation or scale charge from theory over its own largest value; shape (momentum,)."""
+    return np.abs(differences(data, name)).max(-1)
+
+
+def differences(data: xr.Dataset, name: str) -> np.ndarray:
+    """Measured minus predicted charge over the largest measured one, shape (momentum, time)."""
+    charge = data[name].values
+    return (charge - data[f"{name}_predicted"].values) / charge.max(-1, keepdims=True)
+
+
+def draw(data: xr.Dataset):
+    """Charges above, their distance from theory below; (a) rotation, (b) scale."""
+    figure, axes = new_figure(2, 2, size=(6.4, 4.4), height_ratios=[3, 1], sharex=True)
+    time = data["time"].values
+    for column, name in enumerate(("rotation", "scale")):
+        above, below = axes[:, column]
+        for index, color in enumerate(COLORS):
+            above.plot(time, data[name].values[index], color=color, linewidth=2.4)
+            above.plot(time, data[f"{name}_predicted"].values[index], **predicted())
+            below.plot(time, 100 * differences(data, name)[index], color=color, linewidth=1)
+        below.axhline(0, **BASELINE)
+        below.set(xlabel="time $t$ [w²/l]", xscale="log", xlim=(time[0], END))
+    axes[0, 0].set(ylabel="charge $C/C(0)$ [1]", ylim=(0, 1.05))
+    axes[0, 0].set_title("(a) rotation: nothing breaks it")
+    axes[0, 1].set(ylabel="charge $C$ [w²]", yscale="log", ylim=(1e-6, 40))
+    axes[0, 1].set_title("(b) scale: the kinetic energy drives it")
+    axes[1, 0].set_ylabel("difference [%]")
+    for index, color in enumerate(COLORS):
+        lag = float(data["relaxation"][index])
+        label = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/l"
+        axes[0, 1].text(0.03, 0.24 - 0.07 * index, label, color=color, transform=axes[0, 1].transAxes, fontsize=8)
+    return figure
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    worst = [100 * worst_difference(data, name) for name in ("rotation", "scale")]
+    return (
+        "A charge dies in the time $m/\\mu$ unless the kinetic energy feeds it. Heavy-ball runs (coloured) from "
+        f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/l, and theory (dashed). **(a)** "
+        "The rotation charge in a round valley decays as $e^{-\\mu t/m}$: conserved for a long time at "
+        f"$\\beta = {MOMENTA[0]:g}$, gone at once at $\\beta = {MOMENTA[-1]:g}$. **(b)** The scale charge of a "
+        "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
+        "measurement minus theory in percent of each curve's maximum: at most "
+        f"{worst[0].max():.1g} % in (a) and {worst[1].max():.1g} % in (b)."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    late = np.abs(data["time"].values - 1).argmin()
+    left = ", ".join(f"{max(x, 0):.2g}" for x in data["rotation"].values[:, late].round(3))
+    peaks = ", ".join(f"{x:.2g}" for x in data["scale"].max("time").values)
+    return (
+        f"Left: rotation charges that at time 1 have fallen to {left} of their first value for momenta "
+        f"{', '.join(f'{b:g}' for b in MOMENTA)}. Right: scale charges that rise from zero to {peaks} w², all but "
+        "the first of which fall again. Dashed predicted curves lie on the measured ones."
+    )

@@ -1,0 +1,100 @@
+"""What gradient flow conserves, gradient descent conserves to first order, and Adam does not. Paper: Eq 13."""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import conservation
+from nld.figures.style import COLOR, band, new_figure, predicted
+from nld.figures.text import power
+
+RUNS = {  # largest learning rate and the sum of all learning rates, which is the training time
+    "gradient descent": (0.2, 8.0),
+    "Adam": (0.002, 0.16),
+}
+RATES = 4
+SEEDS = 3
+
+
+def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
+    """Drifts of four kinds of charges by optimizer, seed and learning rate; one network serves both profiles."""
+    kinds = ["translation", "scale", "rescale", "general_linear"]
+    rates = np.array([[largest / 2**i for i in range(RATES)] for largest, _ in RUNS.values()])
+    found = np.array(
+        [
+            [
+                [list(conservation.drifts(name, rate, round(end / rate), s).values()) for rate in row]
+                for s in range(seed, seed + SEEDS)
+            ]
+            for (name, (_, end)), row in zip(RUNS.items(), rates, strict=True)
+        ]
+    )
+    return xr.Dataset(
+        {
+            "drift": (("optimizer", "seed", "rate", "symmetry"), found, {"units": "1", "long_name": "drift of charge"}),
+            "learning_rate": (("optimizer", "rate"), rates, {"units": "w²/l for gradient descent, w for Adam"}),
+        },
+        coords={"optimizer": list(RUNS), "symmetry": kinds, "seed": np.arange(seed, seed + SEEDS)},
+        attrs={"images": conservation.IMAGES},
+    )
+
+
+def slopes(data: xr.Dataset) -> np.ndarray:
+    """Least-squares slopes of the logarithm of the median drift over that of the rate, shape (optimizer, symmetry)."""
+    drift = np.median(data["drift"].values, axis=1)
+    return np.array(
+        [
+            np.polyfit(np.log(rate), np.log(np.maximum(values, 1e-300)), 1)[0]
+            for rate, values in zip(data["learning_rate"].values, drift, strict=True)
+        ]
+    )
+
+
+def draw(data: xr.Dataset):
+    """Drift over the learning rate, one panel an optimizer."""
+    figure, panels = new_figure(1, 2, size=(6.4, 3.4), sharey=True)
+    kinds = [str(kind) for kind in data["symmetry"].values]
+    for index, (axes, name, unit) in enumerate(zip(panels, data["optimizer"].values, ("w²/l", "w"), strict=True)):
+        rate, drift = data["learning_rate"].values[index], data["drift"].values[index]
+        for column, kind in enumerate(kinds):
+            band(axes, rate, drift[:, :, column], COLOR[kind], marker="o", markersize=3.5)
+        axes.set(xscale="log", yscale="log", xlabel=f"learning rate $\\eta$ [{unit}]", ylim=(3e-17, 20))
+        axes.set_xticks(rate, [f"{x:g}" for x in rate])
+        axes.minorticks_off()
+        axes.set_title(f"({'ab'[index]}) {name}")
+    rate, drift = data["learning_rate"].values[0], np.median(data["drift"].values[0], axis=0)
+    panels[0].plot(rate, drift[-1, 2] / 4 * rate / rate[-1], **predicted())
+    panels[0].annotate(
+        "$\\propto \\eta$, predicted", (rate[2], drift[2, 2] / 4), (0, -16), textcoords="offset points", ha="center"
+    )
+    order = slopes(data)
+    for column, kind in enumerate(kinds):
+        label = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
+        panels[1].text(0.04, 0.42 - 0.08 * column, label, color=COLOR[kind], transform=panels[1].transAxes, fontsize=8)
+    panels[0].set_ylabel("drift of the charge [1]")
+    return figure
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    drift = np.median(data["drift"].values, axis=1)
+    listed = ", ".join(f"{x:.2f}" for x in slopes(data)[0, 1:])
+    return (
+        "What gradient flow conserves, gradient descent conserves up to the breaking of its kinetic energy; Adam does "
+        f"not conserve it. Drift of four kinds of charges in a network of digits ({data.attrs['images']} images, full "
+        "batches, fixed training time), relative to the norm (translation) or the squared norms of the layers. **(a)** "
+        "Under gradient descent the charge of a translation stays within rounding "
+        f"({power(drift[0, :, 0].max())}); the others drift in proportion to the learning rate (slopes {listed}; "
+        f"dashed: slope 1). **(b)** Under Adam all four move, by {drift[1, -1].min():.2g} to {drift[1, -1].max():.2g} "
+        f"at the smallest learning rate. Medians and ranges over {data.sizes['seed']} seeds."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    drift = np.median(data["drift"].values, axis=1)
+    return (
+        "Two panels with logarithmic axes. Left, gradient descent: the drifts of scale, rescale and general linear "
+        f"charges fall with the learning rate along straight lines from {drift[0, 0, 1:].max():.1g} to "
+        f"{drift[0, -1, 1:].min():.1g}, and that of translation stays near {power(drift[0, :, 0].max())}. Right, Adam: "
+        f"four nearly level lines between {drift[1].min():.2g} and {drift[1].max():.2g}."
+    )

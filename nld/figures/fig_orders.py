@@ -1,0 +1,168 @@
+"""Learning rules follow their mechanics to second order in the learning rate, gradient flow only to first.
+
+The modified equation m q'' + μ q' + ∇f + k q = 0 is compared with the iterates, not with another theory. Paper: Eq 3.
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import power
+from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
+from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
+
+START = (1.7, 0.9)
+RESCALED_TIME = 1.2  # t/μ at which errors are measured: the same distance along gradient flow for every momentum
+RELAXATIONS = {"quick": (40, 57, 80, 113, 160, 226, 320), "paper": (40, 80, 160, 320, 640, 1280)}  # μ times the steps
+COARSE = 30  # steps of the path that the left panel shows
+
+
+def potential(q):
+    """An anharmonic loss without symmetry; shape (..., 2) to (...)."""
+    x, y = q[..., 0], q[..., 1]
+    return x**2 / 2 - x + x * y / 2 - 0.3 * np.cos(x) + y**2 - y + y**4 / 20
+
+
+def gradient(q):
+    """Gradient of ``potential``."""
+    x, y = q[..., 0], q[..., 1]
+    return np.stack([x - 1 + 0.5 * y + 0.3 * np.sin(x), 0.5 * x + 2 * (y - 0.5) + 0.2 * y**3], -1)
+
+
+def compute(profile: str, *, momentum: float = 0.9) -> xr.Dataset:
+    """Distances at t = 1.2 μ between iterates and both flows, by rule and rate, and one coarse path with its flows.
+
+    The number of steps grows as 1/μ, so that the rules share their values of η/μ², which is what has to be small.
+    """
+    rules = {
+        "gradient descent": lambda rate: gradient_descent(rate),
+        "heavy ball": lambda rate: heavy_ball(rate, momentum),
+        "Nesterov": lambda rate: nesterov(rate, momentum),
+    }
+    scaled = RESCALED_TIME / np.array(RELAXATIONS[profile])
+    errors = [[distances(make, RESCALED_TIME / x) for x in scaled] for make in rules.values()]
+    cold = [distances(rules["heavy ball"], RESCALED_TIME / x, warm=False)[1] for x in scaled]
+    distance = {"units": "w", "long_name": "distance to the iterate"}
+    data = xr.Dataset(
+        {
+            "error": (("rule", "scaled_rate", "flow"), np.array(errors), distance),
+            "cold_error": (("scaled_rate",), cold, {**distance, "comment": "heavy ball; mechanics starts at rest"}),
+        },
+        coords={
+            "rule": list(rules),
+            "scaled_rate": ("scaled_rate", scaled, {"units": "w²/l", "long_name": "learning rate over μ²"}),
+            "flow": ["gradient flow", "mechanics"],
+        },
+        attrs={"momentum": momentum},
+    )
+    return data.assign(paths(rules["heavy ball"]))
+
+
+def flows(rule: LearningRule, time, warm: bool = True):
+    """Gradient flow and the rule's Euler-Lagrange flow from the start."""
+    velocity = fresh_velocity(rule, gradient, START) if warm else np.zeros(2)
+    return gradient_flow(rule, gradient, START, time), euler_lagrange_flow(rule, gradient, START, velocity, time)
+
+
+def distances(make, relaxations: float, warm: bool = True) -> list[float]:
+    """Distance of the last iterate to gradient flow and to the Euler-Lagrange flow, in w."""
+    friction = make(1.0).friction
+    steps = round(relaxations / friction)
+    rule = make(RESCALED_TIME * friction / steps)
+    last = iterate(rule, gradient, START, steps).position[-1]
+    ends = flows(rule, [0, steps * rule.learning_rate], warm)
+    return [float(np.linalg.norm(last - flow.position[-1])) for flow in ends]
+
+
+def paths(make) -> dict:
+    """Iterates of one coarse run, twice as long, and the two flows."""
+    rule = make(RESCALED_TIME * make(1.0).friction / COARSE)
+    iterates = iterate(rule, gradient, START, 2 * COARSE)
+    fine = np.linspace(0, iterates.time[-1], 240)
+    curves = np.stack([flow.position for flow in flows(rule, fine)])
+    position = {"units": "w", "long_name": "position"}
+    return {
+        "iterates": (("step", "axis"), iterates.position, position),
+        "curves": (("flow", "time", "axis"), curves, position),
+        "coarse_rate": ((), rule.learning_rate, {"units": "w²/l"}),
+    }
+
+
+def slopes(data: xr.Dataset) -> np.ndarray:
+    """Least-squares slopes of log error over log learning rate, shape (rule, flow)."""
+    return np.array([[slope(data, errors) for errors in of_rule.T] for of_rule in data["error"].values])
+
+
+def slope(data: xr.Dataset, error) -> float:
+    """Least-squares slope of the logarithm of an error over that of the learning rate."""
+    return float(np.polyfit(np.log(data["scaled_rate"].values), np.log(error), 1)[0])
+
+
+def draw(data: xr.Dataset):
+    """A coarse path with its two flows on the left, errors over the learning rate on the right."""
+    figure, (plane, errors) = new_figure(1, 2, size=(6.4, 3.4), width_ratios=[1, 1.1])
+    _draw_paths(data, plane)
+    colors = (COLOR["gradient_descent"], COLOR["heavy_ball"], COLOR["nesterov"])
+    rate, order = data["scaled_rate"].values, slopes(data)
+    for error, color, marker, name in zip(data["error"].values, colors, "os^", data["rule"].values, strict=True):
+        errors.plot(rate, error[:, 0], ":", color=color, marker=marker, markerfacecolor="none", markersize=4)
+        errors.plot(rate, error[:, 1], color=color, marker=marker, markersize=4, linewidth=1.1)
+        errors.annotate(name, (rate[3], error[3, 1]), (12, -7), textcoords="offset points", color=color, fontsize=8)
+    for index, (text, shift) in enumerate((("to gradient flow", 12), ("to mechanics", 26))):
+        label = f"{text}: slope {order[:, index].mean():.2f}"
+        errors.annotate(
+            label,
+            (rate[3], data["error"].values[:, 3, index].max()),
+            (0, shift),
+            textcoords="offset points",
+            ha="center",
+        )
+    errors.set(xscale="log", yscale="log", ylabel="distance of the iterates [w]")
+    ticks = [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()]
+    errors.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    errors.minorticks_off()
+    errors.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/l]")
+    return figure
+
+
+def _draw_paths(data, plane) -> None:
+    x, y = np.meshgrid(np.linspace(0.4, 1.85, 121), np.linspace(-0.05, 1.0, 121))
+    values = potential(np.stack([x, y], -1))
+    levels = values.min() + np.array([0.005, 0.03, 0.1, 0.25, 0.5, 0.9])
+    plane.contour(x, y, values, levels=levels, colors="#999999", linewidths=0.5, linestyles="solid", alpha=0.6)
+    descent, mechanics = data["curves"].values
+    iterates = data["iterates"].values
+    plane.plot(*iterates.T, "o", color=COLOR["heavy_ball"], markersize=3.5)
+    plane.plot(*descent.T, **BASELINE)
+    plane.plot(*mechanics.T, **predicted())
+    plane.annotate("gradient flow", descent[50], (-12, 12), textcoords="offset points", color="#888888", ha="right")
+    plane.annotate(
+        "heavy ball\nand its mechanics", iterates[20], (4, -28), textcoords="offset points", color=COLOR["heavy_ball"]
+    )
+    plane.set(xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]")
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    flow, mechanics = (", ".join(f"{x:.2f}" for x in column) for column in slopes(data).T)
+    return (
+        "A learning rule follows its mechanics to second order in the learning rate, and gradient flow to first. "
+        f"**Left:** heavy ball at $\\eta = {float(data['coarse_rate']):.2g}$ w²/l and "
+        f"$\\beta = {data.attrs['momentum']:g}$ (dots), the solution of its Euler–Lagrange equation (dashed) and "
+        f"gradient flow (dotted). **Right:** distance of the iterates at $t = {RESCALED_TIME:g}\\,(1-\\beta)$ to "
+        f"gradient flow (open symbols; slopes {flow}) and to the Euler–Lagrange solution (filled; slopes {mechanics}) "
+        "for gradient descent, heavy ball and Nesterov. Slopes are fitted by least squares."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    last = data["error"].values[:, -1]
+    ratio = last[:, 0] / last[:, 1]
+    (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
+    return (
+        "Left: dots that turn into a valley lie on a dashed curve; a dotted one cuts the corner. Right: errors over "
+        f"the learning rate on logarithmic axes; three lines of slope {low:.2f} to {high:.2f} for gradient flow and "
+        f"three of slope {steep:.2f} to {steepest:.2f} for mechanics, which at the smallest rates are "
+        f"{power(ratio.min())} to {power(ratio.max())} times lower."
+    )
