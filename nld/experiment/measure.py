@@ -71,6 +71,27 @@ def squared_norms(record: xr.Dataset) -> np.ndarray:
     return np.concatenate([record["squared_norm"].values, record["last_squared_norm"].values[:, None]], axis=1)
 
 
+def correlation_sum(squared_step, squared_gradient, learning_rate: float, momentum: float, window: int) -> np.ndarray:
+    """chi = <|p|²> (1 - beta²)/(eta² <|g|²>), means over a window centred on each step and shorter at the ends.
+
+    By how much the steps of heavy ball are longer than those that gradients without memory would make: in the mean
+    the sum over all integers j of beta^|j| <g_n, g_{n+j}>/<g_n, g_n>.
+
+    Args:
+        squared_step, squared_gradient: (steps, ...), as measured.
+        window: steps to average over; several 1/(1 - beta), so that a step and the gradients in it fall together.
+    """
+    steps, gradients = _running_mean(squared_step, window), _running_mean(squared_gradient, window)
+    return steps * (1 - momentum**2) / (learning_rate**2 * gradients)
+
+
+def _running_mean(values, window: int) -> np.ndarray:
+    total = np.concatenate([np.zeros((1, *np.shape(values)[1:])), np.cumsum(values, axis=0)])
+    index = np.arange(len(values))
+    low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
+    return (total[high] - total[low]) / (high - low).reshape(-1, *[1] * (total.ndim - 1))
+
+
 def _inner(a: dict, b: dict, names: Sequence[str] = ()) -> torch.Tensor:
     """⟨a, b⟩ of each filter, (member, filter), the layers one after the other."""
     return torch.cat([(a[name] * b[name]).flatten(2).sum(2) for name in names or a], 1)

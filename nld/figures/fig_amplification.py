@@ -15,7 +15,7 @@ from nld.theory.adaptive import momentum_amplification
 MOMENTA = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 CORRELATIONS = (0.0, 0.9, 1.0)  # of successive gradients: white, between, smooth
 SIZE = 64  # coordinates of the model
-NETWORK_MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.95)
+NETWORK_MOMENTA = (0.0, 0.5, 0.9, 0.95)
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Dataset:
@@ -23,10 +23,9 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
 
     ``learning_rate`` is the network's at beta = 0; at others it is multiplied by 1 - beta, so that all train alike.
     """
-    model = [[model_amplification(beta, c, seed) for beta in MOMENTA] for c in CORRELATIONS]
     return xr.Dataset(
         {
-            "model": (("correlation", "momentum"), np.array(model), {"units": "1"}),
+            "model": (("correlation", "momentum"), model_amplification(seed), {"units": "1"}),
             "network": (("network_momentum", "layer"), network_amplification(learning_rate, seed), {"units": "1"}),
         },
         coords={
@@ -39,29 +38,34 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
     )
 
 
-def model_amplification(momentum: float, correlation: float, seed: int, steps: int = 4000) -> float:
-    """(r⁴(T) - r⁴(0))/(2 eta² sum |g^|²) under heavy ball, after the buffer has filled.
+def model_amplification(seed: int, steps: int = 3000) -> np.ndarray:
+    """(r⁴(T) - r⁴(0))/(2 eta² T) under heavy ball with |g^| = 1, after the buffers have filled.
 
     The gradient at q is the part of a direction d_n orthogonal to q, at length 1/|q|. Successive directions have the
     given correlation; the fully correlated one is carried along by a rotation of q, so that it never runs out.
+
+    Returns:
+        (correlation, momentum).
     """
     random = np.random.default_rng(seed)
+    momentum, correlation = np.array(MOMENTA)[:, None], np.array(CORRELATIONS)[:, None, None]
     rule = heavy_ball(1e-3 * (1 - momentum) ** 2, momentum)
-    q, state = np.zeros(SIZE), ()
-    q[0] = 1.0
-    direction = random.normal(size=SIZE)
-    start, settle = 0.0, int(np.ceil(30 / (1 - momentum)))
+    q, state = np.zeros((len(CORRELATIONS), len(MOMENTA), SIZE)), ()
+    q[..., 0] = 1.0
+    start, settle = 0.0, int(np.ceil(30 / (1 - momentum.max())))
+    direction = random.normal(size=q.shape)
     for n in range(settle + steps):
+        squared = (q * q).sum(-1, keepdims=True)
         if n == settle:
-            start = (q @ q) ** 2
-        if correlation < 1:
-            direction = correlation * direction + np.sqrt(1 - correlation**2) * random.normal(size=SIZE)
-            tangent = direction - (direction @ q) / (q @ q) * q
-        else:
-            tangent = np.stack([-q[1::2], q[::2]], 1).reshape(-1)
-        force = tangent / np.sqrt((tangent @ tangent) * (q @ q))
+            start = squared**2
+        direction = correlation * direction + np.sqrt(1 - correlation**2) * random.normal(size=q.shape)
+        tangent = direction - (direction * q).sum(-1, keepdims=True) / squared * q
+        carried = np.stack([-q[..., 1::2], q[..., ::2]], -1).reshape(q.shape)
+        tangent = np.where(correlation < 1, tangent, carried)
+        force = tangent / np.sqrt((tangent * tangent).sum(-1, keepdims=True) * squared)
         q, state = rule.step(q, state, lambda _, force=force: force)
-    return float(((q @ q) ** 2 - start) / (2 * rule.learning_rate**2 * steps))
+    grown = (q * q).sum(-1, keepdims=True) ** 2 - start
+    return (grown / (2 * rule.learning_rate**2 * steps))[..., 0]
 
 
 def network_amplification(learning_rate: float, seed: int) -> np.ndarray:
@@ -70,9 +74,7 @@ def network_amplification(learning_rate: float, seed: int) -> np.ndarray:
     Returns:
         (momentum, layer), the median over the filters of a layer.
     """
-    base = Experiment(
-        weight_decay=0.0, steps=400, seed=seed, precision="float64", epsilon=1e-12, learning_rate=learning_rate
-    )
+    base = Experiment(weight_decay=0.0, steps=300, seed=seed, width=0.5, learning_rate=learning_rate)
     members = [base.replace(momentum=beta, learning_rate=learning_rate * (1 - beta)) for beta in NETWORK_MOMENTA]
     record, first = measure_filters(members), 100
     squared = squared_norms(record)
@@ -102,21 +104,22 @@ def draw(data: xr.Dataset):
     fine = 1 - np.geomspace(1, 1 - momentum[-1], 100)
     colors = (COLOR["gradient_descent"], COLOR["adam"], COLOR["heavy_ball"])
     names = ("white noise", f"correlation {CORRELATIONS[1]:g}", "smooth")
-    shifts = ((8, -12), (8, -8), (-8, 6))
+    shifts = ((8, -14), (-2, -30), (-10, 6))
     for index, (color, name) in enumerate(zip(colors, names, strict=True)):
         correlation = CORRELATIONS[index]
         measured = data["model"].values[index]
         above.plot(1 / (1 - momentum), measured, "osD"[index], color=color, markersize=5)
         above.plot(1 / (1 - fine), prediction(fine, correlation), **predicted())
+        at = (4, -1, -3)[index]
         side = "right" if shifts[index][0] < 0 else "left"
-        above.annotate(name, (1 / (1 - momentum[-3]), measured[-3]), shifts[index], textcoords="offset points",
+        above.annotate(name, (1 / (1 - momentum[at]), measured[at]), shifts[index], textcoords="offset points",
                        color=color, ha=side)  # fmt: skip
         below.plot(1 / (1 - momentum), measured / prediction(momentum, correlation), "osD"[index], color=color,
                    linestyle="-", linewidth=0.8, markersize=4)  # fmt: skip
     x = np.repeat(1 / (1 - data["network_momentum"].values), data.sizes["layer"])
     above.plot(x, data["network"].values.ravel(), "x", color=COLOR["constrained"], markersize=5)
     at = 2
-    above.annotate("network, mini-batches", (x[3 * at], data["network"].values[at].min()), (14, -22),
+    above.annotate("network, mini-batches", (x[3 * at], data["network"].values[at].min()), (10, -24),
                    textcoords="offset points", color=COLOR["constrained"])  # fmt: skip
     above.set(xscale="log", yscale="log", ylabel="amplification of the growth of $r^4$")
     below.axhline(1, **predicted())

@@ -103,7 +103,7 @@ def draw(data: xr.Dataset):
     drive.plot(step, data["drive"], color=predicted()["color"], linewidth=1.2, drawstyle="steps-post")
     drive.set(ylabel="$\\|\\hat g\\|$ [l]", ylim=(0, 1.15 * max(LEVELS)))
     colors = (COLOR["unconstrained"], COLOR["heavy_ball"], COLOR["constrained"])
-    labels = ("$k = 0$: AdaGrad",) + tuple(f"$k = {k:g}$ l/w²" for k in data["weight_decay"].values[1:])
+    labels = ["$k = 0$: AdaGrad", *(f"$k = {k:g}$ l/w²" for k in data["weight_decay"].values[1:])]
     places = ((0.60, (-4, 12), "right"), (0.60, (-6, 8), "right"), (0.60, (-6, 8), "right"))
     every = slice(20, None, 45)
     for index, color in enumerate(colors):
@@ -120,7 +120,7 @@ def draw(data: xr.Dataset):
     norms.set(ylabel="squared norm $r^2$ [w²]", ylim=(0, None))
     residual.set(ylabel="Eq 17 / measured\n$-$ 1 [%]", xlabel="step $n$", xlim=(0, step[-1]))
     other = norms.secondary_yaxis("right", functions=(lambda y: y / _unit(data), lambda y: y * _unit(data)))
-    other.set_ylabel("$\\sqrt{G}$ for $k = %g$ [l]" % BASE_DECAY)
+    other.set_ylabel(f"$\\sqrt{{G}}$ for $k = {BASE_DECAY:g}$ [l]")
     return figure
 
 

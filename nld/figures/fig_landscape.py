@@ -43,9 +43,7 @@ def compute(profile: str, *, learning_rate: float = 0.3, momentum: float = 0.8) 
     path = np.stack([iterate(rule, gradient, start, STEPS).position for rule in found.values()])
     squared = (path**2).sum(-1)
     steps = (np.diff(path, axis=1) ** 2).sum(-1)
-    exact = [
-        predict_squared_norm_from_steps(rule, p, 1.0).value for rule, p in zip(found.values(), steps, strict=True)
-    ]
+    exact = [predict_squared_norm_from_steps(rule, p, 1.0).value for rule, p in zip(found.values(), steps, strict=True)]
     time = np.linspace(0, 9, 200)
     flow = gradient_flow(gradient_descent(learning_rate), gradient, start, time).position
     return xr.Dataset(
