@@ -91,7 +91,7 @@ def _direct(source: str, package: str) -> set[str]:
         if parts:
             found.add(module := ".".join(parts))
             if rest and (target := _public(module).get(rest[0])):  # a name that the package imports on first use
-                found.add(target if target.startswith("nld.") else f"{module}.{target}")
+                add(f"{target if target.startswith('nld.') else f'{module}.{target}'}.{rest[0]}")
 
     nodes = list(ast.walk(ast.parse(source)))
     for node in nodes:

@@ -1,0 +1,154 @@
+"""A norm that remembers gradients as RMSProp does: Eq 17 against Eq 18. Paper: Section 4.
+
+The loss is a(t) times the angle of q in the plane, so that |g^| = a(t) whatever q is: a drive that can be
+switched. Smooth gradients, for which Eq 17 is meant.
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.figures.style import COLOR, new_figure, predicted
+from nld.learning_rule import heavy_ball, iterate
+from nld.series import Prediction
+from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
+from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
+
+LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
+PART = 6000  # steps
+BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in l/w²
+
+
+def compute(profile: str, *, learning_rate: float = 0.01, momentum: float = 0.9) -> xr.Dataset:
+    """Heavy ball in the plane and the accumulator of RMSProp under the same drive, and both laws; one for all
+    profiles."""
+    drive = np.repeat(LEVELS, PART)
+    decays = (0.0, BASE_DECAY, 4 * BASE_DECAY)
+    initial = np.sqrt(_gain(heavy_ball(learning_rate, momentum, BASE_DECAY)))
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("squared_norm", "eq17", "root", "eq18")}
+    for decay in decays:
+        rule = heavy_ball(learning_rate, momentum, decay)
+        rows["squared_norm"].append(_squared_norm(rule, drive, initial))
+        rows["eq17"].append(predict_squared_norm(rule, drive**2, initial).value)
+        if decay:
+            root, law = _rmsprop(rule, drive, initial)
+            rows["root"].append(root)
+            rows["eq18"].append(law.value)
+        else:
+            rows["root"].append(_adagrad(rule, drive, initial))
+            rows["eq18"].append(rows["root"][-1])
+    keep = slice(None, None, 20)
+    names = {"squared_norm": "measured squared norm", "eq17": "squared norm by Eq 17",
+             "root": "root of RMSProp's accumulator in units of the squared norm",
+             "eq18": "root of Eq 18 in units of the squared norm"}  # fmt: skip
+    return xr.Dataset(
+        {
+            name: (("weight_decay", "step"), np.stack(rows[name])[:, keep], {"units": "w²", "long_name": text})
+            for name, text in names.items()
+        }
+        | {"drive": (("step",), np.append(drive, drive[-1])[keep], {"units": "l"})},
+        coords={"weight_decay": list(decays), "step": np.arange(len(drive) + 1)[keep]},
+        attrs={
+            "learning_rate": learning_rate,
+            "momentum": momentum,
+            "memory": (1 - momentum) / (4 * BASE_DECAY * learning_rate),
+        },
+    )
+
+
+def _gain(rule) -> float:
+    """r⁴ of Eq 17 over G of Eq 18 under the dictionary: the quotient of their drives over their rate."""
+    return 2 * rule.learning_rate * momentum_amplification(rule.momentum) * rule.friction / (4 * rule.weight_decay)
+
+
+def _squared_norm(rule, drive: np.ndarray, initial: float) -> np.ndarray:
+    """|q|² of heavy ball in f = a(t) angle(q), from a buffer that the first gradient has filled."""
+    steps = iter(drive)
+
+    def gradient(q):
+        return next(steps) * np.array([-q[1], q[0]]) / (q @ q)
+
+    q = np.array([np.sqrt(initial), 0.0])
+    settled = np.array([0.0, drive[0] / np.sqrt(initial)]) / rule.friction
+    return (iterate(rule, gradient, q, len(drive), state=(settled,)).position ** 2).sum(-1)
+
+
+def _rmsprop(rule, drive: np.ndarray, initial: float) -> tuple[np.ndarray, Prediction]:
+    """√G of the accumulator that RMSProp keeps and of Eq 18, times the dictionary's constant."""
+    memory, scale = equivalent_square_decay(rule), np.sqrt(_gain(rule))
+    square = np.empty(len(drive) + 1)
+    square[0] = (initial / scale) ** 2
+    for n, a in enumerate(drive):
+        square[n + 1] = memory * square[n] + (1 - memory) * a**2
+    law = predict_root_mean_square(rule.learning_rate, memory, drive**2, square[0])
+    scaled = Prediction(law.quantity, law.time, scale * law.value, law.source, "w^2", law.given)
+    return scale * np.sqrt(square), scaled
+
+
+def _adagrad(rule, drive: np.ndarray, initial: float) -> np.ndarray:
+    """AdaGrad's root of the sum of squares, in units of the squared norm: the case k = 0."""
+    gain = 2 * rule.learning_rate**2 * momentum_amplification(rule.momentum)
+    return np.sqrt(initial**2 + gain * np.append(0, np.cumsum(drive**2)))
+
+
+def worst(data: xr.Dataset, law: str, measured: str) -> float:
+    """Largest relative difference of a law and what it predicts."""
+    return float(np.abs(data[law] / data[measured] - 1).max())
+
+
+def draw(data: xr.Dataset):
+    """Drive above, norms and accumulators in the middle, residuals below."""
+    figure, axes = new_figure(3, 1, size=(6.4, 5.0), sharex=True, height_ratios=[0.55, 2, 0.8])
+    drive, norms, residual = axes
+    step = data["step"].values
+    drive.plot(step, data["drive"], color=predicted()["color"], linewidth=1.2, drawstyle="steps-post")
+    drive.set(ylabel="$\\|\\hat g\\|$ [l]", ylim=(0, 1.15 * max(LEVELS)))
+    colors = (COLOR["unconstrained"], COLOR["heavy_ball"], COLOR["constrained"])
+    labels = ["$k = 0$: AdaGrad", *(f"$k = {k:g}$ l/w²" for k in data["weight_decay"].values[1:])]
+    places = ((0.60, (-4, 12), "right"), (0.60, (-6, 8), "right"), (0.60, (-6, 8), "right"))
+    every = slice(20, None, 45)
+    for index, color in enumerate(colors):
+        row = data.isel(weight_decay=index)
+        norms.plot(step, row["squared_norm"], color=color, linewidth=2.6, alpha=0.75)
+        norms.plot(step, row["eq17"], **predicted())
+        norms.plot(step[every], row["root"].values[every], "o", markersize=4.5, markerfacecolor="none", color=color)
+        share, shift, side = places[index]
+        at = int(share * len(step))
+        norms.annotate(labels[index], (step[at], row["squared_norm"].values[at]), shift, textcoords="offset points",
+                       color=color, ha=side)  # fmt: skip
+        residual.plot(step, 100 * (row["eq17"] / row["squared_norm"] - 1), color=color)
+    residual.axhline(0, linewidth=0.6, color=predicted()["color"])
+    norms.set(ylabel="squared norm $r^2$ [w²]", ylim=(0, None))
+    residual.set(ylabel="Eq 17 / measured\n$-$ 1 [%]", xlabel="step $n$", xlim=(0, step[-1]))
+    other = norms.secondary_yaxis("right", functions=(lambda y: y / _unit(data), lambda y: y * _unit(data)))
+    other.set_ylabel(f"$\\sqrt{{G}}$ for $k = {BASE_DECAY:g}$ [l]")
+    return figure
+
+
+def _unit(data: xr.Dataset) -> float:
+    """Squared norm that stands for √G = 1 l, for the middle weight decay."""
+    return float(np.sqrt(_gain(heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], BASE_DECAY))))
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    return (
+        "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit "
+        f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} l. **Middle:** squared norm "
+        "$r^2$ under heavy ball (coloured) for three weight decays; dashed, Eq 17. Circles are $\\sqrt{G}$ from "
+        "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
+        "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
+        f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
+        f"**Bottom:** Eq 17 misses the measured norm by at most {100 * worst(data, 'eq17', 'squared_norm'):.1f} %. "
+        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    last = data["squared_norm"].isel(step=-1).values
+    return (
+        "Three panels over 18000 steps. The gradient steps up, then down. Three squared norms respond: without weight "
+        f"decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and down, the "
+        f"faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles lie on "
+        f"all three; the difference stays below {100 * worst(data, 'eq17', 'squared_norm'):.1f} percent."
+    )
