@@ -1,4 +1,4 @@
-"""From solved unknowns to blocks: the entries of parameters that each free unknown moves, units of one form together."""
+"""From solved unknowns to blocks: the entries that each free unknown moves, units of one form together."""
 
 import math
 from collections import Counter, defaultdict
@@ -303,8 +303,8 @@ def _matrix_members(vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]
 
 
 def _grid(table: list[list[list[int]]], outer: int) -> tuple[int, tuple[int, ...], list[int]] | None:
-    """The table (unit, coordinate, copy) of indices as a grid without gaps: its start, its sizes with units as outer times
-    inner ones, and the order of its axes from the slowest to the fastest."""
+    """The table (unit, coordinate, copy) of indices as a grid without gaps: its start, its sizes (units as outer times
+    inner), and the order of its axes from the slowest to the fastest."""
     if len(table) % outer:
         return None
     sizes = (outer, len(table) // outer, len(table[0]), len(table[0][0]))

@@ -124,8 +124,9 @@ def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> di
         found = [p.grad for p in free]
         for p, grad in zip(free, kept, strict=True):
             p.grad = grad
-    of = {id(p): g for p, g in zip(free, found, strict=True)}
-    return {n: torch.zeros_like(p) if of.get(id(p)) is None else of[id(p)] for n, p in parameters.items()}
+    gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    names = [name for name, p in parameters.items() if p.requires_grad]
+    return gradients | {name: g for name, g in zip(names, found, strict=True) if g is not None}
 
 
 def check_symmetries(

@@ -11,16 +11,17 @@ contraction with generic entries.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 
 from nld.monitor.degree_rules import rule_of
-from nld.monitor.equations import ZERO, Equations
+from nld.monitor.equations import ZERO, Equations, Form
 from nld.monitor.labels import compress, core, distinct, varies
 from nld.monitor.operations import COPIES, CREATIONS, MOVES, SMOOTH, ZEROS
 from nld.monitor.tape import Call, Ref, Tape
 
-Term = tuple[torch.Tensor, int | float]  # labels of unknowns and the factor in front of them
+Term = tuple[torch.Tensor, int | Fraction]  # labels of unknowns and the factor in front of them
 LARGEST = 4_000_000  # more distinct equations than this for one operation are not followed
 
 
@@ -160,9 +161,9 @@ class Degrees:
                     self.equations.vanish_all(labels.unique().tolist())
                 continue
             rows, _, _ = distinct(*(labels for labels, _ in members))
-            closing = {constants[position - 1]: -1} if position else dict.fromkeys(constants, 1)
+            closing: Form = {constants[position - 1]: -1} if position else dict.fromkeys(constants, 1)
             for row in rows.tolist():
-                form = dict(closing)
+                form: Form = dict(closing)
                 for unknown, (_, factor) in zip(row, members, strict=True):
                     form[unknown] = form.get(unknown, 0) + factor
                 self.equations.vanish(form)
@@ -208,7 +209,7 @@ class Degrees:
         results = rule(self, call)
         for ref, labels in zip(call.outputs, results, strict=False):
             if labels is not None:
-                terms = labels if isinstance(labels, list) else [(labels, 1)]
+                terms: list[Term] = labels if isinstance(labels, list) else [(labels, 1)]
                 if all(terms[0][0].shape == t.shape for t, _ in terms) and tuple(terms[0][0].shape) == ref.shape:
                     self.values[ref.index] = terms
                 else:

@@ -1,12 +1,12 @@
 """Which coordinates of activations may be mixed by a matrix: the search for general linear and rotation symmetries.
 
 An index of a parameter's axis is a coordinate. Multiplying by a weight gives an activation the coordinates of the
-weight's output axis and pairs its own with those of the input axis: if one side turns by a matrix B, the other must turn
-by its inverse transpose. A product of two activations over a coordinate axis (queries and keys) pairs them alike,
-a sum makes coordinates equal. Coordinates that every operation treats alike form a vector, on which any invertible B
-may act; where a vector is paired with itself (a norm, or shared queries and keys) B must be orthogonal. An operation
-that treats two coordinates differently (a head, a channelwise gain, a rotary embedding) separates them, and one that
-is not linear in a coordinate breaks it, as do inputs and outputs.
+weight's output axis and pairs its own with those of the input axis: if one side turns by a matrix B, the other must
+turn by its inverse transpose. A product of two activations over a coordinate axis (queries and keys) pairs them
+alike, a sum makes coordinates equal. Coordinates that every operation treats alike form a vector, on which any
+invertible B may act; where a vector is paired with itself (a norm, or shared queries and keys) B must be orthogonal.
+An operation that treats two coordinates differently (a head, a channelwise gain, a rotary embedding) separates them,
+and one that is not linear in a coordinate breaks it, as do inputs and outputs.
 """
 
 from collections import defaultdict
@@ -245,7 +245,7 @@ class Mixing:
             self._op_sum([call.outputs[0], refs[0]], call.outputs[0].index, shape)
 
     def _op_convolution(self, call: Call, shape: tuple[int, ...]) -> None:
-        source, weight, bias = (call.arguments.get(name) for name in ("input", "weight", "bias"))
+        source, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
         kernel = [0] * (len(shape) - 2)
         found = self.slots.get(weight.index, [])
         rows = [s for s in found if varies(s, 0)]
@@ -302,13 +302,13 @@ class Mixing:
             components[root].append((coordinate, sign))
         broken = {self._root(coordinate)[0] for coordinate in self.broken}
         orthogonal = {self._root(coordinate)[0] for coordinate in self.orthogonal}
-        groups: dict[Hashable, list[list[tuple[int, int]]]] = defaultdict(list)
+        groups: dict[tuple, list[list[tuple[int, int]]]] = defaultdict(list)
         for root, members in components.items():
             if root in broken or len(members) < 2:
                 continue
             first = members[0][1]
             members = [(coordinate, sign * first) for coordinate, sign in members]
-            contexts = frozenset().union(*(self.contexts.get(coordinate, set()) for coordinate, _ in members))
+            contexts = frozenset(context for coordinate, _ in members for context in self.contexts.get(coordinate, ()))
             places = tuple(sorted(((self.owner[c][:2], sign) for c, sign in members), key=str))
             groups[places, contexts, root in orthogonal].append(members)
         turned = {self._root(coordinate)[0] for coordinate in self.turned}

@@ -18,12 +18,13 @@ ZEROS = {"new_zeros", "zeros", "zeros_like"}
 # How an activation that scales is passed on.
 HOMOGENEOUS = {"_prelu_kernel", "abs", "leaky_relu", "neg", "relu", "rrelu", "tril", "triu"}
 SMOOTH = {
-    "_log_softmax", "_safe_softmax", "_softmax", "acos", "asin", "atan", "celu", "cos", "cosh", "elu", "erf", "exp",
-    "expm1", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "log", "log10", "log1p", "log2", 
-    "log_sigmoid_forward", "logsumexp", "mish", "mse_loss", "nll_loss2d_forward", "nll_loss_forward", "relu6", "selu", "sigmoid", "silu",
-    "sin", "sinh", "softplus", "tan", "tanh", "binary_cross_entropy_with_logits", "binary_cross_entropy", "smooth_l1_loss",
-    "huber_loss", "gt", "lt", "ge", "le", "eq", "ne", "argmax", "argmin", "sign", "isnan",
-    "mkldnn_rnn_layer", "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell", "clamp", "floor", "round", "cumprod", "prod",
+    "_log_softmax", "_safe_softmax", "_softmax", "_thnn_fused_gru_cell", "_thnn_fused_lstm_cell", "acos",
+    "argmax", "argmin", "asin", "atan", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
+    "clamp", "cos", "cosh", "cumprod", "elu", "eq", "erf", "exp", "expm1", "floor", "ge", "gelu", "glu", "gt",
+    "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "isnan", "le", "log", "log10", "log1p", "log2",
+    "log_sigmoid_forward", "logsumexp", "lt", "mish", "mkldnn_rnn_layer", "mse_loss", "ne",
+    "nll_loss2d_forward", "nll_loss_forward", "prod", "relu6", "round", "selu", "sigmoid", "sign", "silu",
+    "sin", "sinh", "smooth_l1_loss", "softplus", "tan", "tanh",
 }  # fmt: skip
 POOLS = {
     "_adaptive_avg_pool2d": 2, "_adaptive_avg_pool3d": 3, "adaptive_avg_pool1d": 1, "adaptive_max_pool2d": 2,

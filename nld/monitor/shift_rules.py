@@ -29,6 +29,10 @@ class Answer:
     labels: torch.Tensor
     coefficient: float = 1.0
 
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Answer:
+        """The answer after an operation that moves entries."""
+        return Answer(function(self.unknowns), function(self.labels), self.coefficient)
+
     def expand(self, shape: tuple[int, ...]) -> Answer:
         """The same answer where an operation broadcasts."""
         return Answer(self.unknowns.expand(shape), self.labels.expand(shape), self.coefficient)
@@ -68,8 +72,7 @@ def _index(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
         if any(varies(answer.unknowns, axis) for axis in axes):
             shifts.vanish([answer])
         else:
-            pair = (compress(call.function(t, indices)) for t in (answer.unknowns, answer.labels))
-            result.append(Answer(*pair, answer.coefficient))
+            result.append(answer.map(lambda t: compress(call.function(t, indices))))
     return [result]
 
 
@@ -94,7 +97,7 @@ def _product(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
         return None
     shape = call.outputs[0].shape
     if not isinstance(right, Ref):
-        factor = 1 / right if call.name == "div" else right
+        factor = 1 / float(right or 1) if call.name == "div" else float(right or 0)
         return [[Answer(a.unknowns, a.labels, a.coefficient * factor) for a in answers[left.index]]]
     if answers[right.index] and (answers[left.index] or call.name == "div"):
         return None
@@ -134,7 +137,7 @@ def _matrix(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
 
 
 def _convolution(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    source, weight, bias = (call.arguments.get(name) for name in ("input", "weight", "bias"))
+    source, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
     if call.arguments["transposed"]:
         return None
     shape = call.outputs[0].shape
@@ -161,9 +164,7 @@ def _convolution(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
         result.append(Answer(unknowns, shifts.unrelated(shape, along), answer.coefficient))
     if isinstance(bias, Ref):
         for answer in answers[bias.index]:
-            place = (1, -1, *[1] * spatial)
-            pair = (t.reshape(place).expand(shape) for t in (answer.unknowns, answer.labels))
-            result.append(Answer(*pair, answer.coefficient))
+            result.append(answer.map(lambda t: t.reshape(1, -1, *[1] * spatial).expand(shape)))
     return [shifts.merged(result, shape)]
 
 
@@ -223,7 +224,7 @@ def _pool(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
 
 
 def _norm(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    source, weight, bias = (call.arguments.get(name) for name in ("input", "weight", "bias"))
+    source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
     found, shape = answers[source.index], source.shape
     if isinstance(weight, Ref):
         shifts.vanish(answers[weight.index])
@@ -244,8 +245,7 @@ def _norm(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     result = []
     if isinstance(bias, Ref):
         for answer in answers[bias.index]:
-            pair = (t.reshape(place).expand(shape) for t in (answer.unknowns, answer.labels))
-            result.append(Answer(*pair, answer.coefficient))
+            result.append(answer.map(lambda t: t.reshape(place).expand(shape)))
     return [result]
 
 

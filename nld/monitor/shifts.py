@@ -1,10 +1,10 @@
 """How activations answer to constant shifts of parameters: the search for translation symmetries.
 
 A shift of a parameter by an unknown vector v along one axis makes an activation answer by v[i] t[j] at each entry: i
-and j are labels that travel with the activation (``nld.monitor.labels``). The values t behind two different labels j are
-taken as unrelated, label 0 is the constant 1. An operation that subtracts a mean or is a softmax forgets answers that do not
-vary along its axis (if the v there are equal); a linear operation passes answers on; any other operation, and what the
-model returns, must not be reached by an answer, so v must vanish.
+and j are labels that travel with the activation (``nld.monitor.labels``). The values t behind two different labels j
+are taken as unrelated, label 0 is the constant 1. An operation that subtracts a mean or is a softmax forgets answers
+that do not vary along its axis (if the v there are equal); a linear operation passes answers on; any other operation,
+and what the model returns, must not be reached by an answer, so v must vanish.
 
 Two families of shifts are tried. Full: W + v ⊗ t with any t along the other axes, such as one vector added to every
 row of a weight matrix. Even: t = 1, which may cancel between parameters, such as token and position embeddings.

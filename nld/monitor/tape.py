@@ -1,12 +1,12 @@
 """The tape: every tensor operation that one forward pass of a model performs.
 
 The pass is recorded where PyTorch dispatches its operations, below autograd, and not through
-``torch.fx.symbolic_trace`` or ``torch.export``. Symbolic tracing fails on Python control flow, on ``nn.MultiheadAttention`` and on
-``torch.utils.checkpoint``; export also on data-dependent branches, on modules that change their own attributes and
-on custom autograd functions, and it compiles for seconds. The dispatcher sees whatever the model really
-does, in some hundred ATen operations to which the composite ones (linear, einsum, instance norm, scaled dot-product
-attention) are already reduced. The price: a branch on data is recorded as taken. Reading a number out of a
-tensor is therefore an operation on the tape too, and no symmetry may change what it reads.
+``torch.fx.symbolic_trace`` or ``torch.export``. Symbolic tracing fails on Python control flow, on
+``nn.MultiheadAttention`` and on ``torch.utils.checkpoint``; export also on data-dependent branches, on modules that
+change their own attributes and on custom autograd functions, and it compiles for seconds. The dispatcher sees
+whatever the model really does, in some hundred ATen operations to which the composite ones (linear, einsum, instance
+norm, scaled dot-product attention) are already reduced. The price: a branch on data is recorded as taken. Reading a
+number out of a tensor is therefore an operation on the tape too, and no symmetry may change what it reads.
 """
 
 import contextlib
