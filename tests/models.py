@@ -91,11 +91,9 @@ class Depthwise(nn.Module):
 class Attention(nn.Module):
     """Causal self-attention through ``scaled_dot_product_attention`` with a fused input projection."""
 
-    def __init__(
-        self, width: int = 4, heads: int = 2, bias: bool = True, rotary: bool = False, kv_heads: int | None = None
-    ):
+    def __init__(self, width: int = 4, heads: int = 2, bias=True, rotary=False, normalize=False, kv_heads=None):
         super().__init__()
-        self.heads, self.rotary, self.kv_heads = heads, rotary, kv_heads or heads
+        self.heads, self.rotary, self.normalize, self.kv_heads = heads, rotary, normalize, kv_heads or heads
         self.size = width // heads
         self.q = nn.Linear(width, heads * self.size, bias=bias)
         self.k = nn.Linear(width, self.kv_heads * self.size, bias=bias)
@@ -107,6 +105,8 @@ class Attention(nn.Module):
         q, k, v = (layer(x).view(batch, length, -1, self.size).transpose(1, 2) for layer in (self.q, self.k, self.v))
         if self.rotary:
             q, k = rotate(q), rotate(k)
+        if self.normalize:
+            q, k = 4 * F.normalize(q, dim=-1), F.normalize(k, dim=-1)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.kv_heads != self.heads)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1))
 
@@ -182,6 +182,38 @@ class HandNorm(nn.Module):
         y = self.left(x) + self.right(x.tanh())
         y = y - y.mean(-1, keepdim=True)
         return self.last(y / (y.square().mean(-1, keepdim=True) + 1e-16).sqrt())
+
+
+class LowRank(nn.Module):
+    """A frozen weight and a product of two small ones that corrects it."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Parameter(torch.randn(4, 4), requires_grad=False)
+        self.down, self.up = nn.Parameter(torch.randn(2, 4)), nn.Parameter(torch.randn(4, 2))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(x @ (self.base + self.up @ self.down).T))
+
+
+class SmallConstant(nn.Module):
+    """A constant as small as a normalization's epsilon where there is no normalization: it breaks the rescaling."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x) + 1e-3))
+
+
+class Where(SmallConstant):
+    """A leaky ReLU spelled out."""
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(torch.where(y > 0, y, 0.1 * y))
 
 
 class Gated(nn.Module):
@@ -263,6 +295,12 @@ CASES = [
     Case("layer-norm-plain", lambda: S(L(3, 4), nn.LayerNorm(4, elementwise_affine=False), L(4, 2)), vectors(3),
          {"scale": 1, "translation": 6}, beyond=3, why=SUM_FREE),
     Case("layer-norm-by-hand", HandNorm, vectors(3), {"scale": 1, "translation": 9}, beyond=3, why=SUM_FREE),
+    Case("query-key-norm", lambda: Attention(bias=False, normalize=True), sequences(4),
+         {"scale": 4, "rotation": 2, "general_linear": 2}),
+    Case("low-rank", LowRank, vectors(4), {"general_linear": 1}),
+    Case("small-constant", SmallConstant, vectors(3), {}, beyond=4,
+         why="each bias may scale about minus the constant, which is no rescaling of parameters"),
+    Case("where", Where, vectors(3), {"rescale": 4}),
     Case("gated", Gated, vectors(3), {"rescale": 4}),
     Case("shared", Shared, vectors(3), {"rescale": 4}, seed=5),
     Case("frozen-weight", lambda: frozen(S(L(3, 4), nn.ReLU(), L(4, 4), nn.ReLU(), L(4, 2)), "2.weight"), vectors(3),

@@ -316,20 +316,30 @@ def _grid(table: list[list[list[int]]], outer: int) -> tuple[int, tuple[int, ...
     return (start, sizes, order) if torch.equal(indices.permute(order), expected) else None
 
 
-def diagonal(vector: Vector) -> set[frozenset[tuple]]:
-    """The rescale units that a general linear vector contains, one for each coordinate, as ``signature`` gives them."""
+def diagonal(vector: Vector, shapes: dict[str, tuple[int, ...]]) -> set[frozenset[tuple]]:
+    """The rescale units in a general linear vector, as ``signature`` gives them: of each coordinate and of all."""
     places = list(zip(vector.places, vector.indices, strict=True))
+    coordinates = range(vector.size)
     return {
-        _signed({(p, axis, float(sign), tuple(sorted(table[c]))) for (p, axis, sign), table in places})
-        for c in range(vector.size)
+        _signed(
+            [
+                (p, axis, float(sign), tuple(sorted(i for c in chosen for i in rows[c])))
+                for (p, axis, sign), rows in places
+            ],
+            shapes,
+        )
+        for chosen in ([[c] for c in coordinates] + [list(coordinates)])
     }
 
 
-def signature(unit: list[Part]) -> frozenset[tuple]:
+def signature(unit: list[Part], shapes: dict[str, tuple[int, ...]]) -> frozenset[tuple]:
     """What a unit moves, whichever way its sign is counted."""
-    return _signed({(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit})
+    return _signed([(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit], shapes)
 
 
-def _signed(entries: set[tuple]) -> frozenset[tuple]:
+def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes) -> frozenset[tuple]:
     sign = 1 if min(entries)[2] > 0 else -1
-    return frozenset((p, axis, sign * c, indices) for p, axis, c, indices in entries)
+    return frozenset(
+        (p, None, sign * c) if shapes[p] and len(indices) == shapes[p][axis] else (p, axis, sign * c, indices)
+        for p, axis, c, indices in entries
+    )

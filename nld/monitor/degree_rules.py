@@ -14,7 +14,7 @@ import torch
 
 from nld.monitor.equations import ZERO
 from nld.monitor.labels import compress, moved, varies
-from nld.monitor.operations import HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS
+from nld.monitor.operations import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS
 from nld.monitor.tape import EPSILON, Call, Ref
 
 if TYPE_CHECKING:
@@ -68,12 +68,18 @@ def _same(degrees: Degrees, call: Call):
     return [degrees.labels(call.inputs[0]).expand(call.outputs[0].shape)]
 
 
+def _compare(degrees: Degrees, call: Call):
+    """A comparison with zero gives the same answer whatever the scale."""
+    return []
+
+
 def _sum(degrees: Degrees, call: Call):
     """A sum, maximum or choice of tensors: equal degrees at every entry."""
     refs = [ref for ref in call.inputs if ref.index not in degrees.nought and ref.value is None]
     shape = call.outputs[0].shape
     constants = [v for k, v in call.arguments.items() if k in ("other", "self") and isinstance(v, (int, float))]
-    if any(c != 0 and not (isinstance(c, float) and 0 < c <= EPSILON) for c in constants):
+    small = call.outputs[0].index in degrees.denominators
+    if any(c != 0 and not (small and isinstance(c, float) and 0 < c <= EPSILON) for c in constants):
         for ref in refs:
             degrees.vanish(ref)
         return []
@@ -276,11 +282,16 @@ RULES: dict[str, Callable] = {
 }
 
 
-def rule_of(call: Call) -> Callable | None:
+def rule_of(call: Call, denominators: set[int]) -> Callable | None:
     """The rule that follows a call, None if there is none: then nothing that scales may reach it."""
     given = call.arguments
+    if call.name in COMPARISONS:
+        return _compare if given.get("other") == 0 else None
+    floor = given.get("min")
+    floor = float(floor) if isinstance(floor, (int, float)) else -1.0
+    small = bool(call.outputs) and call.outputs[0].index in denominators and 0 <= floor <= EPSILON
     homogeneous = {
-        "clamp_min": isinstance(given.get("min"), (int, float)) and 0 <= given["min"] <= EPSILON,
+        "clamp_min": floor == 0 or small,
         "threshold": given.get("threshold") == 0 == given.get("value"),
         "masked_fill": given.get("value") in (0, float("inf"), float("-inf")),
     }

@@ -49,6 +49,7 @@ class Degrees:
             for call in tape.calls
             if call.name == "convolution" and not call.arguments["transposed"]
         }
+        self.denominators = tape.denominators()
         self.parameters = {ref.index for ref in tape.parameters.values()}
         for name, ref in tape.parameters.items():
             if name in trainable:
@@ -78,10 +79,8 @@ class Degrees:
             if shape != ref.shape:
                 labels = labels.reshape(ref.shape)
             terms.append((compress(labels), 1))
-            if len(terms) > 1:  # only the sum over axes has a meaning: fix the arbitrary constant between them
-                first = unknowns[:, 0].tolist() if len(axes) == 2 else [int(unknowns[0])]
-                for unknown in first:
-                    self.equations.vanish({unknown: 1})
+            if axes is not plan[-1]:  # only the sum over axes has a meaning: fix the arbitrary constant between them
+                self.equations.vanish_all(unknowns[:, 0].tolist() if len(axes) == 2 else [int(unknowns[0])])
         self.values[ref.index] = terms
 
     def _close(self) -> None:
@@ -199,7 +198,7 @@ class Degrees:
         if call.name in COPIES:
             self.values[call.outputs[0].index] = self.values[inputs[0].index]
             return
-        rule = rule_of(call)
+        rule = rule_of(call, self.denominators)
         if rule is None:
             if call.name not in SMOOTH:
                 self.unknown[call.name] = self.unknown.get(call.name, 0) + 1

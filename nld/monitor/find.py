@@ -115,11 +115,11 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
     matrices, irregular = mixings(Mixing(tape, trainable).vectors, shapes)
     found = confirmed([block for block, _ in matrices])
     vectors = [v for block, group in matrices if block in found and block.kind == "general_linear" for v in group]
-    contained = {unit for vector in vectors for unit in diagonal(vector)}
+    contained = {unit for vector in vectors for unit in diagonal(vector, shapes)}
 
     degrees = Degrees(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
-    units = [unit for unit in units if unit and signature(unit) not in contained]
+    units = [unit for unit in units if unit and signature(unit, shapes) not in contained]
     shifts = Shifts(tape, trainable)
     found += confirmed(blocks(None, units, shapes) + translations(shifts.equations, shifts.full, shifts.even, shapes))
 

@@ -212,7 +212,7 @@ class Mixing:
         offset = len(shape) - len(other.shape)
         result = [s.expand(shape) for s in slots[source.index]]
         for labels in result:
-            self._separate(number, labels, [axis + offset for axis, n in enumerate(other.shape) if n > 1])
+            self._separate(number, labels, [axis + offset for axis, varying in enumerate(other.varies) if varying])
         self.slots[call.outputs[0].index] = [compress(labels) for labels in result]
 
     def _op_matrix(self, number: int, call: Call, shape: tuple[int, ...]) -> None:
@@ -304,7 +304,7 @@ class Mixing:
         orthogonal = {self._root(coordinate)[0] for coordinate in self.orthogonal}
         groups: dict[tuple, list[list[tuple[int, int]]]] = defaultdict(list)
         for root, members in components.items():
-            if root in broken or len(members) < 2:
+            if root in broken or (len(members) < 2 and root not in orthogonal):
                 continue
             first = members[0][1]
             members = [(coordinate, sign * first) for coordinate, sign in members]

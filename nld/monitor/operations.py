@@ -26,6 +26,7 @@ SMOOTH = {
     "nll_loss2d_forward", "nll_loss_forward", "prod", "relu6", "round", "selu", "sigmoid", "sign", "silu",
     "sin", "sinh", "smooth_l1_loss", "softplus", "tan", "tanh",
 }  # fmt: skip
+COMPARISONS = {"eq", "ge", "gt", "le", "lt", "ne"}
 POOLS = {
     "_adaptive_avg_pool2d": 2, "_adaptive_avg_pool3d": 3, "adaptive_avg_pool1d": 1, "adaptive_max_pool2d": 2,
     "adaptive_max_pool3d": 3, "avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3, "max_pool2d_with_indices": 2,

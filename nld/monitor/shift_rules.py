@@ -102,7 +102,7 @@ def _product(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     if answers[right.index] and (answers[left.index] or call.name == "div"):
         return None
     source, other = (right, left) if answers[right.index] else (left, right)
-    other_varies = [False] * (len(shape) - len(other.shape)) + [n > 1 for n in other.shape]
+    other_varies = [False] * (len(shape) - len(other.shape)) + list(other.varies)
     result = []
     for answer in (a.expand(shape) for a in answers[source.index]):
         along = [varies(answer.labels, axis) or other_varies[axis] for axis in range(len(shape))]

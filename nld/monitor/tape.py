@@ -20,15 +20,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-EPSILON = 1e-3  # a positive constant up to this, added or used as a floor, is a normalization's epsilon
+from nld.monitor.operations import COPIES, MOVES
+
+EPSILON = 1e-3  # a positive constant up to this, added to a denominator or its floor, is an epsilon
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor on the tape: its number, its shape and, where it is an integer constant, its value."""
+    """A tensor on the tape: its number, shape, which axes it may vary along, and its value if that is an integer."""
 
     index: int
     shape: tuple[int, ...]
+    varies: tuple[bool, ...] = ()
     value: torch.Tensor | None = field(default=None, compare=False, repr=False)
 
 
@@ -56,6 +59,24 @@ class Tape:
     results: list[Ref] = field(default_factory=list)
     epsilons: set[float] = field(default_factory=set)
 
+    def denominators(self) -> set[int]:
+        """Tensors that end up only below a fraction bar, where a small constant is an epsilon."""
+        below: set[int] = set()
+        elsewhere: set[int] = {ref.index for ref in self.results}
+        for call in reversed(self.calls):
+            passes = call.name in COPIES | MOVES | {"sqrt"} or (
+                call.name == "pow" and call.arguments["exponent"] == 0.5
+            )
+            outputs = {ref.index for ref in call.outputs}
+            if passes and not outputs & elsewhere:
+                below.update(ref.index for ref in call.inputs if outputs & below)
+                continue
+            inverts = call.name in ("rsqrt", "reciprocal")
+            for ref in call.inputs:
+                divides = call.name == "div" and ref is call.arguments["other"] and ref is not call.arguments["self"]
+                (below if inverts or divides else elsewhere).add(ref.index)
+        return below - elsewhere
+
 
 class _Recorder(TorchDispatchMode):
     def __init__(self):
@@ -70,7 +91,9 @@ class _Recorder(TorchDispatchMode):
     def new(self, tensor: torch.Tensor) -> Ref:
         """Give a tensor a new number."""
         constant = None if tensor.is_floating_point() or tensor.is_complex() else tensor.detach().clone()
-        ref = Ref(self.count, tuple(tensor.shape), constant)
+        stride = tensor.stride() if tensor.layout is torch.strided else [1] * tensor.ndim
+        varies = tuple(n > 1 and step != 0 for n, step in zip(tensor.shape, stride, strict=True))
+        ref = Ref(self.count, tuple(tensor.shape), varies, constant)
         self.count += 1
         if id(tensor) not in self.refs:
             self.kept.append(tensor)
