@@ -1,4 +1,4 @@
-"""Tables of the derivations, each cell computed: Table 1, and kinetic symmetry breaking by symmetry and geometry."""
+"""Tables of the derivations, each cell computed: Table 1, and what each geometry breaks and conserves."""
 
 import sympy as sp
 
@@ -101,6 +101,17 @@ def breaking_table() -> Table:
         (f"{name}, ${h}$", *(_formula(sp.expand(metric_breaking(name, family))) for family in FAMILIES))
         for name, (_, h) in GEOMETRIES.items()
     ]
+    return Table(("geometry", *FAMILIES), tuple(rows))
+
+
+def conservation_table() -> Table:
+    """What the gradient flow of each geometry conserves under each symmetry; a dash where nothing. Paper: Eq 13."""
+    x = sp.symbols("q1 q2", positive=True)
+    rows = []
+    for name, (h, formula) in GEOMETRIES.items():
+        charges = [noether.conserved_charge(h, x, family) for family in FAMILIES.values()]
+        cells = ["–" if charge is None else _formula(sp.expand_log(sp.expand(charge))) for charge in charges]
+        rows.append((f"{name}, ${formula}$", *cells))
     return Table(("geometry", *FAMILIES), tuple(rows))
 
 
