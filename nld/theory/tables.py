@@ -1,4 +1,4 @@
-"""Tables of the derivations, each cell computed: Table 1, and kinetic symmetry breaking by symmetry and geometry."""
+"""Tables of the derivations, each cell computed: Table 1, and what each geometry breaks and conserves."""
 
 import sympy as sp
 
@@ -16,22 +16,22 @@ def bregman_table() -> Table:
     """Scalings of the Bregman Lagrangian and the motions that ``euler_lagrange`` gives them. Paper: Table 1."""
     rate, momentum = sp.symbols("eta beta", positive=True)
     damped = bregman.damped_scaling(_MASS, _FRICTION, _TIME)
+    heavy = bregman.rule_scaling(heavy_ball(rate, momentum), _TIME)
     rows = [
-        ("Nesterov flow", bregman.nesterov_scaling(_TIME), r"\tfrac12\lVert q\rVert^2", euclidean_motion),
-        ("damped particle", damped, r"\tfrac12\lVert q\rVert^2", euclidean_motion),
-        ("natural gradient flow", damped, r"\text{any } h,\ m \to 0", massless_motion),
-        (
-            "heavy ball",
-            bregman.rule_scaling(heavy_ball(rate, momentum), _TIME),
-            r"\tfrac12\lVert q\rVert^2",
-            euclidean_motion,
-        ),
+        ("Nesterov flow", bregman.nesterov_scaling(_TIME), euclidean_motion),
+        ("damped particle", damped, euclidean_motion),
+        (r"natural gradient flow: any $h$, $m \to 0$", damped, massless_motion),
+        ("heavy ball", heavy, euclidean_motion),
     ]
     return Table(
-        ("learning rule", "motion", "$h(q)$", r"$\alpha_t$", r"$\beta_t$", r"$\gamma_t$"),
+        ("learning rule", "motion", r"$\alpha_t$", r"$\beta_t$", r"$\gamma_t$"),
         tuple(
-            (title, motion(scaling), f"${h}$", *(_formula(x) for x in (scaling.alpha, scaling.beta, scaling.gamma)))
-            for title, scaling, h, motion in rows
+            (
+                title,
+                motion(scaling),
+                *(_formula(sp.logcombine(x)) for x in (scaling.alpha, scaling.beta, scaling.gamma)),
+            )
+            for title, scaling, motion in rows
         ),
     )
 
@@ -104,6 +104,17 @@ def breaking_table() -> Table:
     return Table(("geometry", *FAMILIES), tuple(rows))
 
 
+def conservation_table() -> Table:
+    """What the gradient flow of each geometry conserves under each symmetry; a dash where nothing. Paper: Eq 13."""
+    x = sp.symbols("q1 q2", positive=True)
+    rows = []
+    for name, (h, formula) in GEOMETRIES.items():
+        charges = [noether.conserved_charge(h, x, family) for family in FAMILIES.values()]
+        cells = ["–" if charge is None else _formula(sp.expand_log(sp.expand(charge))) for charge in charges]
+        rows.append((f"{name}, ${formula}$", *cells))
+    return Table(("geometry", *FAMILIES), tuple(rows))
+
+
 def _coefficient(factor) -> str:
     if factor == 1:
         return ""
@@ -111,7 +122,8 @@ def _coefficient(factor) -> str:
 
 
 def _tex(expression) -> str:
-    return sp.latex(expression, fold_func_brackets=True, fold_short_frac=False)
+    # table cells are narrow: no growing brackets
+    return sp.latex(expression).replace(r"\left(", "(").replace(r"\right)", ")").replace(r"\frac", r"\tfrac")
 
 
 def _formula(expression) -> str:
