@@ -81,8 +81,8 @@ def caption(data: xr.Dataset) -> str:
     found = ", ".join(f"{value:.2f}" for value in late_ratios(data))
     grown = ", ".join(f"{value:.2f}" for value in drift_ratios(data))
     return (
-        "Where norms stand still, filters turn by the angle $\\sqrt{2\\eta k/(1+\\beta)}$ a step, whatever the gradients "
-        "are. "
+        "Where norms stand still, filters turn by the angle $\\sqrt{2\\eta k/(1+\\beta)}$ a step, whatever the "
+        "gradients are. "
         "Coloured: squared length of a step over squared norm of a filter, means over all filters of a "
         f"batch-normalized network and over {MEAN_OVER} steps, at four settings; dashed: the law. Over the second half "
         f"of the run the quotient of the two is {found}, from top to bottom; with the growth that the norms still have "
