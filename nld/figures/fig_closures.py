@@ -13,6 +13,7 @@ from nld.theory.solutions import predict_squared_norm
 
 RATES = ((0.1, 0.0), (0.01, 0.9), (0.1, 0.9), (0.02, 0.98))  # learning rate and momentum of each run
 STEPS = 600
+COARSE_EPSILON = 1e-5  # PyTorch's default in normalization
 WINDOW = 5  # of the measured chi, in units of 1/(1 - beta) steps
 LINES = {"smooth": (0, (5, 2)), "white": (0, (1, 1.2)), "measured": (0, (6, 2, 1, 2))}
 SHADE = {"smooth": COLOR["constrained"], "white": COLOR["nesterov"], "measured": COLOR["adam"], "exact": "#888888"}
@@ -26,7 +27,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
     measured = squared_norms(record)
     closures = ("smooth", "white", "measured", "exact")
     law, chi = np.empty((len(closures), *measured.shape)), np.empty_like(measured[:, 1:])
-    for index, (member, (eta, beta)) in enumerate(zip(members, RATES, strict=True)):
+    for index, (eta, beta) in enumerate(RATES):
         row, rule = record.isel(member=index), heavy_ball(eta, beta, weight_decay)
         window = round(WINDOW / (1 - beta))
         chi[index] = correlation_sum(row["squared_step"].values, row["squared_gradient"].values, eta, beta, window)
@@ -34,7 +35,13 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
         for at, closure in enumerate(("smooth", "white", chi[index])):
             law[at, index] = predict_squared_norm(rule, unit, measured[index, 0], closure).value
         law[-1, index] = predict_squared_norm_from_steps(rule, row["squared_step"].values, measured[index, 0]).value
-        assert member.learning_rate == eta
+    coarse = measure_filters([base.replace(learning_rate=0.1, steps=100, epsilon=COARSE_EPSILON)])
+    exact = predict_squared_norm_from_steps(
+        heavy_ball(0.1, base.momentum, weight_decay),
+        coarse["squared_step"].values[0],
+        coarse["squared_norm"].values[0, 0],
+    )
+    coarse_error = np.abs(exact.value / squared_norms(coarse)[0] - 1).max()
     points, units = ("member", "point", "filter"), {"units": "w²"}
     return xr.Dataset(
         {
@@ -42,6 +49,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
             "predicted": (("closure", *points), law, {**units, "long_name": "predicted squared norm"}),
             "chi": (("member", "step", "filter"), chi, {"units": "1", "long_name": "measured correlation sum"}),
             "cosine": ((), float(np.abs(record["cosine"]).max()), {"long_name": "largest |cos(gradient, filter)|"}),
+            "coarse_error": ((), coarse_error, {"long_name": "error of the exact law at PyTorch's epsilon"}),
         },
         coords={
             "closure": list(closures),
@@ -89,7 +97,7 @@ def draw(data: xr.Dataset):
         above.minorticks_off()
         ticks = np.geomspace(*above.get_ylim(), 6)[1:-1]
         above.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks])
-        below.set(yscale="log", ylim=(3e-17, 30), xlim=(0, STEPS), xticks=[0, STEPS // 2, STEPS])
+        below.set(yscale="log", ylim=(3e-17, 1e3), xlim=(0, STEPS), xticks=[0, STEPS // 2, STEPS])
         if index:
             below.tick_params(labelleft=False)
     _label(axes, data, error)
@@ -100,20 +108,18 @@ def draw(data: xr.Dataset):
 
 
 def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
-    """Names of the lines, in the third column above and in the last one below."""
-    names = {"smooth": "Eq 17", "white": "white", "measured": "$\\chi$"}
-    at = int(0.62 * data.sizes["point"])
-    for closure, shift in (("smooth", 4), ("white", -11)):
-        law = data["predicted"].sel(closure=closure).isel(member=2).median("filter").values[at]
-        axes[0, 2].annotate(names[closure], (at, law), (0, shift), textcoords="offset points", fontsize=8)
-    norm = float(data["squared_norm"].isel(member=2, point=at).median("filter"))
-    axes[0, 2].annotate("measured, $\\chi$", (at, norm), (0, 6), textcoords="offset points", fontsize=8, ha="center",
-                        color=COLOR["unconstrained"])  # fmt: skip
-    for closure, shift in (("smooth", 4), ("white", -2), ("measured", -12)):
-        place = (at, float(error.sel(closure=closure).isel(member=3)[at]))
-        axes[1, 3].annotate(names[closure], place, (0, shift), textcoords="offset points", fontsize=8,
-                            color=SHADE[closure])  # fmt: skip
-    axes[1, 3].annotate("exact law", (at, float(error.sel(closure="exact").isel(member=3)[at])), (0, 7),
+    """Names of the lines, in the second column, where they lie apart."""
+    at = int(0.5 * data.sizes["point"])
+    names = {"smooth": ("Eq 17", (0, -12), (0, 5)), "white": ("white", (0, -13), (28, -9))}
+    names["measured"] = ("measured, $\\chi$", (0, 6), (0, -12))
+    for closure, (name, shift, below) in names.items():
+        law = data["predicted"].sel(closure=closure).isel(member=1).median("filter").values[at]
+        color = COLOR["unconstrained"] if closure == "measured" else predicted()["color"]
+        axes[0, 1].annotate(name, (at, law), shift, textcoords="offset points", fontsize=8, color=color, ha="center")
+        place = (at, float(error.sel(closure=closure).isel(member=1)[at]))
+        axes[1, 1].annotate(name.split()[-1] if closure == "measured" else name, place, below, fontsize=8,
+                            textcoords="offset points", color=SHADE[closure], ha="center")  # fmt: skip
+    axes[1, 1].annotate("exact law", (at, float(error.sel(closure="exact").isel(member=1)[at])), (0, 7),
                         textcoords="offset points", fontsize=8, ha="center", color=SHADE["exact"])  # fmt: skip
 
 
