@@ -53,7 +53,8 @@ class Scratch:
     def make(self, chapters: dict[str, list[str]]) -> "Scratch":
         """Write the table of contents, the configuration and the chapters (name to code cells)."""
         (self.root / "book").mkdir(parents=True)
-        shutil.copy(REPOSITORY / "_config.yml", self.root)
+        for file in ("_config.yml", "CITATION.cff"):
+            shutil.copy(REPOSITORY / file, self.root)
         shutil.copytree(REPOSITORY / "book" / "_static", self.root / "book" / "_static")
         shutil.copy(REPOSITORY / "book" / "references.bib", self.root / "book")
         if self.package:

@@ -22,9 +22,8 @@ def test_built_pages_show_what_the_cells_printed(built):
     assert "seed 0 rate 0.1 near" in built.page("plain")
     assert 'id="fig-toy"' in built.page("picture")
     assert "Changed parameters" not in built.page("plain")
-    assert sorted(path.name for path in built.root.joinpath(*FIGURE).iterdir()) == sorted(
-        ["figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "data.nc", "provenance.json"]
-    )
+    files = {path.name for path in built.root.joinpath(*FIGURE).iterdir()}
+    assert files >= {"figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "data.nc", "provenance.json"}
 
 
 def test_nothing_runs_when_nothing_changed(book):

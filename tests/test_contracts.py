@@ -1,0 +1,109 @@
+"""Who may import whom, what is imported when, style and types: the rules of the house, each shown to bite."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+HEAVY = {"torch", "sympy", "scipy", "matplotlib", "xarray", "sklearn", "pandas", "jupytext", "papermill", "IPython"}
+
+
+def python(*arguments, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(cwd), **environment}
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def lint_imports(root) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200"}
+    command = [str(BIN / "lint-imports"), "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+def test_imports_keep_the_contracts():
+    result = lint_imports(ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("theory/noether.py", "import nld.monitor.block", "Theory never sees a run"),
+        ("theory/noether.py", "def f():\n    from nld import experiment", "Theory never sees a run"),
+        ("experiment/spec.py", "import nld.theory.noether", "What measures never sees the theory"),
+        ("monitor/block.py", "import nld.experiment.spec", "Layers"),
+        ("series.py", "import nld.learning_rule", "Layers"),
+        ("figures/text.py", "import nld.publish.chapters", "Layers"),
+        ("newcomer.py", "", "Layers"),
+        ("paper.py", "import nld.series", "The paper is data"),
+        ("publish/build.py", "import matplotlib.pyplot", "matplotlib only in figures"),
+        ("figures/text.py", "import sympy", "sympy only in theory"),
+        ("symmetry.py", "import torch", "torch only where networks are"),
+    ],
+)
+def test_a_forbidden_import_breaks_its_contract(tmp_path, file, line, contract):
+    shutil.copytree(ROOT / "nld", tmp_path / "nld", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "nld" / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert any(contract in row and "BROKEN" in row for row in result.stdout.splitlines()), result.stdout
+
+
+def test_import_nld_loads_nothing_heavy():
+    result = python("-c", "import nld, sys; print(*{name.split('.')[0] for name in sys.modules})")
+    assert result.returncode == 0, result.stderr
+    loaded = set(result.stdout.split())
+    assert "nld" in loaded
+    assert not loaded & (HEAVY | {"numpy"})
+
+
+def test_the_command_line_answers_without_loading_anything_heavy():
+    code = "import sys; from nld.cli import make_parser; make_parser(); print(*{n.split('.')[0] for n in sys.modules})"
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+    assert not set(result.stdout.split()) & HEAVY
+
+
+def test_every_public_name_exists_and_is_listed():
+    code = "import nld; print(*[name for name in nld.__all__ if getattr(nld, name, None) is None])"
+    result = python("-c", code, OMP_NUM_THREADS="1")
+    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
+
+
+def test_an_unknown_public_name_lists_those_that_exist():
+    result = python("-c", "import nld; nld.Monitr")
+    assert "has no attribute 'Monitr'" in result.stderr
+    assert "Monitor" in result.stderr
+
+
+def test_nothing_is_named_utils():
+    names = {path.stem for path in (ROOT / "nld").rglob("*.py")}
+    assert not names & {"utils", "util", "helpers", "misc", "common"}
+
+
+def test_every_module_says_what_it_is():
+    silent = [
+        str(path)
+        for path in (ROOT / "nld").rglob("*.py")
+        if path.read_text("utf-8").strip() and not ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("command", [["check", "."], ["format", "--check", "."]], ids=["check", "format"])
+def test_ruff(command):
+    result = python("-m", "ruff", *command, "--no-cache")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_pyright():
+    result = python("-m", "pyright", "--pythonpath", sys.executable)
+    assert result.returncode == 0, result.stdout
