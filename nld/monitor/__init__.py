@@ -6,14 +6,14 @@ import importlib
 _PUBLIC = {
     "Adapter": "adapters",
     "Block": "block",
-    "Finding": "verdict",
+    "Finding": "diagnosis",
     "Member": "block",
     "Monitor": "monitor",
     "Symmetries": "find",
     "Violation": "check",
     "check_symmetries": "check",
     "find_symmetries": "find",
-    "findings": "verdict",
+    "findings": "diagnosis",
     "load": "record",
     "save": "record",
 }

@@ -176,7 +176,7 @@ class Passes:
                 terms[name][:, account.columns] = mine[name]
         groups = _floats([passes[i].hyperparameters for i in pairs])
         groups = np.concatenate([groups, np.full_like(groups[:, :1], np.nan)], axis=1)  # not in the optimizer
-        chosen = [ledger.group[i] if ledger.group[i] is not None else -1 for i in ledger.first_parameter]
+        chosen = [-1 if (group := ledger.group[i]) is None else group for i in ledger.first_parameter]
         new = np.array([step > self._handed_out and due(int(step)) for step in steps[pairs]], dtype=bool)
         if not new.any():
             return None

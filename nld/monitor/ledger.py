@@ -138,7 +138,7 @@ class Ledger:
         key = (rules, tuple(activity))
         if self._numbers[sheet][0] != key:
             numbers = [
-                _numbers(None if self.group[i] is None else rules[self.group[i]], *active)
+                _numbers(None if (group := self.group[i]) is None else rules[group], *active)
                 for i, active in zip(followed, activity, strict=True)
             ]
             self._numbers[sheet] = (key, np.array(numbers).T)

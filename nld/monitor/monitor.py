@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +67,13 @@ class Monitor:
         if stream is not None and os.path.exists(stream):
             raise ValueError(f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away")
         adapter = adapter or adapter_for(optimizer)
-        if blocks is None:
+        found = blocks
+        if found is None:
             from . import find_symmetries
 
             bare = getattr(model, "_orig_mod", model)
-            blocks = find_symmetries(getattr(bare, "module", bare), example_inputs)
-        self.blocks = list(blocks)
+            found = find_symmetries(getattr(bare, "module", bare), example_inputs)
+        self.blocks = list(found)
         self._due = schedule(every)
         self._means = units == "mean"
         self._stream = stream
@@ -82,8 +84,9 @@ class Monitor:
         self._chunks: list[Chunk] = []
         self._step = 0
         self._fresh = True  # the positions of the last step are not known
+        before: Any = torch.compiler.disable(self._before_step)
         self._handles = [
-            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_pre_hook(before),
             optimizer.register_step_post_hook(self._after_step),
             optimizer.register_load_state_dict_pre_hook(self._before_load),
         ]
@@ -124,8 +127,10 @@ class Monitor:
         return chunk.means(self.blocks) if self._means else chunk
 
     def _dataset(self, chunk: Chunk) -> xr.Dataset:
+        ledger = self._ledger
+        forms = [form or "" for form in ledger.equilibrium]
         return records.dataset(
-            chunk.steps, chunk.values, self.blocks, self._ledger.notes, self._attributes, unit_means=self._means
+            chunk.steps, chunk.values, self.blocks, ledger.notes, forms, self._attributes, unit_means=self._means
         )
 
     def _before_step(self, _, args, kwargs):
@@ -168,7 +173,6 @@ class Monitor:
             self._take(self._ledger.rules(), keep=False, final=True)
         self._fresh = True
 
-    @torch.compiler.disable
     def _measure(self) -> None:
         now, after = self._due(self._step), self._due(self._step + 1)
         before = self._step > 0 and self._due(self._step - 1)
@@ -220,7 +224,6 @@ def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger
         "model": type(bare).__qualname__,
         "optimizer": type(optimizer).__name__,
         "hyperparameters": json.dumps(groups, default=_plain),
-        "equilibrium": json.dumps(ledger.equilibrium),
         "device": ", ".join(sorted({str(sheet.device) for sheet in ledger.sheets})),
         "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in ledger.parameters})),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -50,6 +50,7 @@ def dataset(
     values: dict[str, np.ndarray],
     blocks: Sequence[Block],
     notes: Sequence[str],
+    equilibrium: Sequence[str],
     attributes: dict,
     unit_means: bool = False,
 ) -> xr.Dataset:
@@ -60,6 +61,7 @@ def dataset(
         values: for each of VARIABLES either (steps, blocks) or (steps, all units), the units of
             all blocks one after the other.
         notes: a remark on each block, empty if there is nothing to say.
+        equilibrium: which closed form of the stationary angular step applies to each block; see adapters.Adapter.
         attributes: provenance.
         unit_means: whether each block has one value, a mean over its units.
     """
@@ -81,8 +83,9 @@ def dataset(
         "parameters": [", ".join(block.parameters) for block in blocks],
         "reason": [block.reason for block in blocks],
         "note": list(notes),
+        "equilibrium": list(equilibrium),
     }
-    coordinates = {name: ("block", np.array(value, dtype=object)) for name, value in text.items()}
+    coordinates: dict[str, tuple] = {name: ("block", np.array(value, dtype=object)) for name, value in text.items()}
     coordinates["units"] = ("block", np.array([block.units for block in blocks], dtype=np.int64))
     coordinates["matrix_size"] = ("block", np.array([block.size for block in blocks], dtype=np.int64))
     coordinates["step"] = ("step", np.asarray(steps, dtype=np.int64), {"units": "1", "long_name": "optimizer step n"})
@@ -159,6 +162,5 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
         begin = file.dimensions["step"].size
         end = begin + record.sizes["step"]
         file.resize_dimension("step", end)
-        file["step"][begin:end] = record["step"].values
-        for name in record.data_vars:
-            file[name][begin:end] = record[name].values
+        for name in ("step", *record.data_vars):
+            file.variables[name][begin:end] = record[name].values

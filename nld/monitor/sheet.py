@@ -96,7 +96,7 @@ class Sheet:
         stack = torch.zeros(VECTORS, longest, device=device, dtype=dtype)
         stack[ONES] = 1.0
         self.stack = stack
-        spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
+        self.spare = spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
         self.positions = torch.zeros(sum(p.numel() for p in parameters), device=device, dtype=dtype)
         scalars = [use for use in uses if use.size == 1]
         self.rows = sum(use.member.units for use in scalars)
@@ -221,7 +221,7 @@ class Sheet:
         """Copy the positions, without measuring anything."""
         for page in self.pages:
             targets = [self.positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
-            torch._foreach_copy_(targets, list(self._pieces(page, parameters)))
+            torch._foreach_copy_(targets, [piece for piece in self._pieces(page, parameters) if piece is not None])
 
     @torch.no_grad()
     def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> None:

@@ -1,0 +1,182 @@
+"""The pictures of a monitor's report, from its record: books, norms, rates and angles."""
+
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from nld.figures.style import predicted, save
+from nld.monitor.diagnosis import equilibrium_step, tolerance
+
+MOST = 8  # lines in one picture; more layers are thinned out evenly
+POINTS = 600  # points of a line
+
+
+def _picture(height: float = 3.2):
+    figure = Figure(figsize=(6.4, height))
+    return figure, figure.add_subplot()
+
+
+def _thin(record: xr.Dataset) -> xr.Dataset:
+    steps = record.sizes["step"]
+    return record.isel(step=np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).astype(int)))
+
+
+def _scale(record: xr.Dataset) -> xr.Dataset:
+    """The scale blocks, at most MOST of them."""
+    record = record.sel(block=(record.kind == "scale").values)
+    blocks = record.sizes["block"]
+    return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, MOST)).astype(int)))
+
+
+def _colors(count: int) -> list:
+    return [mpl.colormaps["viridis"](x) for x in np.linspace(0.05, 0.85, max(count, 1))]
+
+
+def _labelled(axes, record: xr.Dataset, values: xr.DataArray) -> None:
+    """One line a block, with its name at the end; names that would overlap are moved apart."""
+    ends = []
+    for color, name in zip(_colors(record.sizes["block"]), record.block.values, strict=True):
+        line = values.sel(block=name)
+        axes.plot(record.step, line, color=color, linewidth=1.3)
+        finite = line.values[np.isfinite(line.values)]
+        if finite.size:
+            ends.append([float(finite[-1]), str(name), color])
+    low, high = (np.log10(limit) for limit in axes.get_ylim()) if axes.get_yscale() == "log" else axes.get_ylim()
+    position = -np.inf
+    for value, name, color in sorted(ends):
+        place = ((np.log10(value) if axes.get_yscale() == "log" else value) - low) / (high - low)
+        position = max(place, position + 0.075)
+        axes.annotate(name, (1.01, position), xycoords="axes fraction", color=color, fontsize=7, va="center")
+
+
+def draw_books(record: xr.Dataset) -> Figure:
+    """Relative residual of every block against the step: median over units, and the worst unit."""
+    record = _thin(record)
+    figure, axes = _picture()
+    worst = record.relative_residual.max("unit").max("block").where(lambda v: v > 0)
+    median = record.relative_residual.median("unit").median("block").where(lambda v: v > 0)
+    axes.set_yscale("log")
+    axes.plot(record.step, worst, color="C1", linewidth=1.2)
+    axes.plot(record.step, median, color="C0", linewidth=1.2)
+    axes.axhline(tolerance(record), **predicted())
+    for value, text, color in (
+        (worst, "worst unit", "C1"),
+        (median, "median unit", "C0"),
+        (worst * 0 + tolerance(record), "tolerance", mpl.rcParams["text.color"]),
+    ):
+        if np.isfinite(value).any():
+            place = (record.step.values[-1], float(value.dropna("step")[-1]))
+            axes.annotate(" " + text, place, color=color, fontsize=7, va="center", annotation_clip=False)
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(r"$|$residual$|\,/\,|\pi||A(q)|$")
+    return figure
+
+
+def draw_terms(record: xr.Dataset) -> Figure:
+    """How much of each charge's motion is dissipation, kinetic symmetry breaking and weight decay."""
+    over = ["step", "unit"]
+    names = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual")
+    sizes = {name: abs(record[name]).sum(over).values for name in names}
+    total = sum(sizes.values())
+    blocks = record.sizes["block"]
+    figure, axes = _picture(0.8 + 0.24 * blocks)
+    left = np.zeros(blocks)
+    for name, color in zip(names, ("C0", "C1", "C2", "#888888"), strict=True):
+        share = np.divide(sizes[name], total, out=np.zeros(blocks), where=total > 0)
+        axes.barh(range(blocks), share, left=left, color=color, label=name.replace("_", " ").removesuffix(" term"))
+        left += share
+    axes.set_yticks(range(blocks), [f"{n} ({k})" for n, k in zip(record.block.values, record.kind.values, strict=True)])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the charge's motion")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0, handlelength=1.0)
+    return figure
+
+
+def _median(record: xr.Dataset, name: str) -> xr.DataArray:
+    return record[name].median("unit")
+
+
+def draw_norms(record: xr.Dataset) -> Figure:
+    """Squared norm of each layer's filters, median over filters."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    axes.set_yscale("log")
+    values = _median(record, "squared_norm")
+    axes.set_ylim(*_limits(values))
+    _labelled(axes, record, values)
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(r"$|q|^2$, median over units  (w$^2$)")
+    return figure
+
+
+def draw_rates(record: xr.Dataset) -> Figure:
+    """Effective learning rate of each layer's filters."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    axes.set_yscale("log")
+    values = _median(record, "effective_learning_rate")
+    axes.set_ylim(*_limits(values))
+    _labelled(axes, record, values)
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(r"effective learning rate $\eta/|q|^2$  (1/l)")
+    return figure
+
+
+def draw_angles(record: xr.Dataset) -> Figure:
+    """Angular step of each layer's filters against the equilibrium value."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    axes.set_yscale("log")
+    # Angles scatter from step to step: show a running root mean square over a fortieth of the run.
+    window = max(record.sizes["step"] // 40, 1)
+    squared = (record.angular_step**2).mean("unit").rolling(step=window, min_periods=1).mean()
+    values = np.sqrt(squared)
+    expected = equilibrium_step(record)
+    axes.set_ylim(*_limits(xr.concat([values, expected], "which", coords="minimal", compat="override")))
+    _labelled(axes, record, values)
+    for line in np.unique(expected.values.T, axis=0):
+        if np.isfinite(line).any():
+            axes.plot(record.step, line, **predicted())
+            axes.annotate("equilibrium", (record.step.values[0], line[np.isfinite(line)][0]), fontsize=7, va="bottom")
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel("angular step, r.m.s. over units  (rad)")
+    return figure
+
+
+def _limits(values: xr.DataArray) -> tuple[float, float]:
+    """Limits of a logarithmic axis around the positive values."""
+    positive = values.values[np.isfinite(values.values) & (values.values > 0)]
+    if not positive.size:
+        return 0.1, 1.0
+    return float(positive.min()) / 1.3, float(positive.max()) * 1.3
+
+
+PICTURES = {
+    "books": (
+        draw_books,
+        "Are the books balanced? Residual of the exact law over the largest value its charge could have.",
+    ),
+    "terms": (draw_terms, "What moves each charge: shares of dissipation, kinetic symmetry breaking and weight decay."),
+    "norms": (draw_norms, "Squared norms of the scale-invariant layers."),
+    "rates": (draw_rates, "The learning rate that each layer's direction really sees."),
+    "angles": (draw_angles, "Angle by which each layer turns a step, and the angle it will turn at equilibrium."),
+}
+_NEED_SCALE = ("norms", "rates", "angles")
+
+
+def pictures(record: xr.Dataset) -> dict[str, tuple[str, str, str]]:
+    """All pictures that a record has data for: name to (SVG for light pages, for dark pages, caption)."""
+    found = {}
+    for name, (draw, caption) in PICTURES.items():
+        if name in _NEED_SCALE and not (record.kind == "scale").any():
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            save(draw, record, Path(folder))
+            light, dark = (Path(folder, f"figure{suffix}.svg").read_text() for suffix in ("", "-dark"))
+        found[name] = (light, dark, caption)
+    return found

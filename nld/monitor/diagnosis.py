@@ -1,0 +1,202 @@
+"""What a record says, in plain words: are the books balanced, what breaks them, how far is equilibrium."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+# Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
+NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a record.
+
+    Args:
+        topic: "books", "metric", "equilibrium" or "rate".
+        block: the block it is about, or "" for all.
+        good: whether nothing needs attention.
+        text: the sentence.
+    """
+
+    topic: str
+    block: str
+    good: bool
+    text: str
+
+
+def equilibrium_step(record: xr.Dataset) -> xr.DataArray:
+    """Angular step of a scale-invariant block whose norm no longer changes, in radians, (step, block).
+
+    Heavy ball: θ² = 2 η c k / (1 + β), without approximation. Nesterov: that times 1 + 2β - 2β³, if
+    gradients are uncorrelated. Decoupled decay (AdamW): 2 η k (1 - β) / (1 + β), if the metric changes
+    slowly. NaN where none of these applies, or without weight decay.
+    Reference: stationary |q|² in the exact law of nld.monitor.books.
+    """
+    rate, decay, c, k = (record[name] for name in ("learning_rate", "momentum", "coefficient", "weight_decay"))
+    heavy = 2 * rate * c * k / (1 + decay)
+    nesterov = heavy * (1 + 2 * decay - 2 * decay**3)
+    decoupled = 2 * rate * k * (1 - decay) / (1 + decay)
+    forms = {"heavy_ball": heavy, "nesterov": nesterov, "decoupled": decoupled}
+    squared = xr.full_like(heavy, np.nan)
+    for form, value in forms.items():
+        squared = xr.where(record.equilibrium == form, value, squared)
+    known = (squared > 0) & (record.kind == "scale")
+    return (squared.where(known) ** 0.5).transpose("step", "block")
+
+
+def recent(record: xr.Dataset, share: float = 0.1) -> xr.Dataset:
+    """The last part of a record, at least ten steps if there are as many."""
+    steps = record.sizes["step"]
+    return record.isel(step=slice(max(steps - max(int(share * steps), 10), 0), None))
+
+
+def ratio_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
+    """Mean squared angular step over its equilibrium value, in the last part of a record, (block,)."""
+    last = recent(record)
+    return (last.angular_step**2).mean(["step", "unit"]) / (equilibrium_step(last) ** 2).mean("step")
+
+
+def steps_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
+    """Steps until squared norms are within 10 % of equilibrium, (block,), if nothing else changes.
+
+    With x the ratio of squared angular steps: coupled decay relaxes r⁴ at the rate 4 η c k / (1 - β)
+    a step towards x r⁴, decoupled decay r² at the rate 2 η k towards x r² (the length of AdamW's step
+    does not depend on r). 0 where it is reached, NaN where no equilibrium is known.
+    """
+    last = recent(record).mean("step")
+    x = ratio_to_equilibrium(record)
+    decoupled = record.equilibrium == "decoupled"
+    rate = xr.where(
+        decoupled,
+        2 * last.learning_rate * last.weight_decay,
+        4 * last.learning_rate * last.coefficient * last.weight_decay / (1 - last.momentum),
+    )
+    near = xr.where(decoupled, NEAR, 2 * NEAR)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (np.log(abs(1 / x - 1) / near) / rate).clip(min=0.0)
+
+
+def unexplained(record: xr.Dataset) -> xr.DataArray:
+    """Share of the charges' motion that the law does not explain: Σ|residual| over Σ of its terms' sizes, (block,)."""
+    over = ["step", "unit"]
+    terms = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
+    moved = sum(abs(record[name]).sum(over) for name in terms)
+    return abs(record.residual).sum(over) / (abs(record.residual).sum(over) + moved).where(lambda total: total > 0)
+
+
+def tolerance(record: xr.Dataset) -> float:
+    """Relative residual that the weights' precision allows."""
+    return max(TOLERANCE.get(name, 1e-4) for name in record.attrs["precision"].split(", "))
+
+
+def findings(record: xr.Dataset) -> list[Finding]:
+    """Everything worth a sentence in a record, most urgent first.
+
+    Raises:
+        ValueError: the record has no steps.
+    """
+    if record.sizes["step"] == 0:
+        raise ValueError("expected a record of at least one step, got none; train with the monitor attached")
+    found = [*_books(record), *_metric(record), *_equilibrium(record), *_rates(record)]
+    return sorted(found, key=lambda finding: finding.good)
+
+
+def _books(record: xr.Dataset):
+    allowed = tolerance(record)
+    worst = record.relative_residual.max(["step", "unit"])
+    for name in record.block.values:
+        value, note = float(worst.sel(block=name)), str(record.note.sel(block=name).values)
+        if not value <= allowed:
+            yield Finding(
+                "books",
+                name,
+                False,
+                f"{name}: the books do not balance (relative residual {value:.1e}): "
+                + (note or _cause(record, name))
+                + ".",
+            )
+        elif note:
+            yield Finding("books", name, True, f"{name}: {note}.")
+    if bool((worst <= allowed).all()):
+        text = f"All {record.sizes['block']} books balance: the relative residual stays below {float(worst.max()):.1e}"
+        yield Finding("books", "", True, text + f" ({record.attrs['precision']}).")
+
+
+def _cause(record: xr.Dataset, name: str) -> str:
+    row = record.sel(block=name)
+    if float(row.violation.max()) < 0.1 * float(row.relative_residual.max()):
+        return (
+            "the gradient respects the symmetry, so the momentum is not what the optimizer's adapter says "
+            "(it was changed from outside, or the adapter is wrong)"
+        )
+    return {
+        "scale": "the gradient has a part along the weights; a normalization's epsilon does this, and so does "
+        "low precision",
+        "rescale": "the gradients of its tensors do not match; clipping single tensors does this, and so does "
+        "low precision",
+        "general_linear": "the gradients of its tensors do not match; clipping single tensors does this, and so does "
+        "low precision",
+    }.get(
+        str(row.kind.values),
+        "the gradient has a part along the symmetry; low precision or elementwise clipping do this",
+    )
+
+
+def _metric(record: xr.Dataset):
+    """Rotations and translations are isometries: only a metric that is not Euclidean moves their charges."""
+    optimizer = record.attrs["optimizer"]
+    allowed = tolerance(record)
+    balanced = record.relative_residual.max(["step", "unit"]) <= allowed
+    for name in record.block.values[(record.kind == "rotation").values & balanced.values]:
+        row = record.sel(block=name)
+        share = float((abs(row.kinetic_symmetry_breaking)).max() / max(float(row.squared_norm.max()), 1e-300))
+        charge, residual = float(row.charge.max()), float(abs(row.residual).max())
+        if charge > 100 * residual and charge > 0 and share > 0:
+            text = f"{name}: {optimizer}'s metric breaks the rotation; its charge reaches {charge:.1e} instead of 0."
+            yield Finding("metric", name, True, text)
+        else:
+            text = (
+                f"{name}: the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
+            )
+            yield Finding("metric", name, True, text)
+
+
+def _equilibrium(record: xr.Dataset):
+    ratio, ahead = ratio_to_equilibrium(record), steps_to_equilibrium(record)
+    last = recent(record).mean("step")
+    for name in record.block.values[(record.kind == "scale").values]:
+        x, steps = float(ratio.sel(block=name)), float(ahead.sel(block=name))
+        if float(last.weight_decay.sel(block=name)) == 0:
+            text = f"{name}: without weight decay its norm has no equilibrium: its effective learning rate only falls."
+            yield Finding("equilibrium", name, False, text)
+        elif not np.isfinite(x):
+            continue
+        elif steps == 0:
+            text = f"{name} is at its equilibrium: it turns by the predicted angle a step."
+            yield Finding("equilibrium", name, True, text)
+        else:
+            side = "short of" if x < 1 else "beyond"
+            text = f"{name} will take {_count(steps)} steps to reach equilibrium at this weight decay"
+            text += f"; its angular step is {np.sqrt(x):.2g} times the equilibrium value, {side} it."
+            yield Finding("equilibrium", name, False, text)
+
+
+def _rates(record: xr.Dataset):
+    scale = record.sel(block=(record.kind == "scale").values)
+    if scale.sizes["block"] > 1:
+        rate = recent(scale).effective_learning_rate.median(["step", "unit"])
+        fast, slow = (str(rate.block.values[index]) for index in (rate.values.argmax(), rate.values.argmin()))
+        spread = float(rate.max() / rate.min())
+        text = (
+            f"Effective learning rates differ {spread:.2g}-fold between layers: {fast} learns fastest, {slow} slowest."
+        )
+        yield Finding("rate", "", spread < 10, text)
+
+
+def _count(number: float) -> str:
+    """A number of steps with two digits that mean something: 31,000."""
+    digits = max(int(np.floor(np.log10(max(number, 1)))) - 1, 0)
+    return f"{round(number / 10**digits) * 10**digits:,}"

@@ -1,0 +1,145 @@
+"""Findings and the report: what they say must be true of the run."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nld
+from nld.cli import main
+from nld.monitor import Block, Member
+from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
+from tests.monitor.zoo import BLOCKS, loss_of, train, zoo
+
+
+def spinning(kind="SGD", steps=600, size=1.0, units=30, features=60, **options):
+    """Weights whose gradient is white noise at right angles, of norm 1/|q|, as of a scale-invariant layer."""
+    torch.manual_seed(0)
+    weight = nn.Parameter(size * nn.functional.normalize(torch.randn(units, features, dtype=torch.float64), dim=1))
+    optimizer = getattr(torch.optim, kind)([weight], **options)
+    block = Block("scale", "layer", (Member("w", (units, features)),))
+    with nld.Monitor(nn.ParameterDict({"w": weight}), optimizer, [block]) as monitor:
+        for _ in range(steps):
+            q = weight.detach()
+            noise = torch.randn_like(q)
+            squared = q.square().sum(1, keepdim=True)
+            noise -= q * (noise * q).sum(1, keepdim=True) / squared
+            weight.grad = noise / (features * squared).sqrt()
+            optimizer.step()
+    return monitor.record()
+
+
+RULES = {
+    "heavy ball": ("SGD", {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05}),
+    "no momentum": ("SGD", {"lr": 0.1, "weight_decay": 0.05}),
+    "dampened": ("SGD", {"lr": 0.4, "momentum": 0.8, "dampening": 0.5, "weight_decay": 0.02}),
+    "nesterov": ("SGD", {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.05}),
+    "adamw": ("AdamW", {"lr": 0.01, "weight_decay": 1.0, "betas": (0.8, 0.99)}),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_equilibrium_angle_is_reached(name):
+    kind, options = RULES[name]
+    record = spinning(kind, **options)
+    last = recent(record, 0.4)
+    measured = float((last.angular_step**2).mean() ** 0.5)
+    assert measured == pytest.approx(float(equilibrium_step(last).mean()), rel=0.02)
+
+
+SLOW = {
+    "heavy ball": ("SGD", {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.005}),
+    "adamw": ("AdamW", {"lr": 0.02, "weight_decay": 0.2, "betas": (0.8, 0.9)}),
+}
+
+
+@pytest.mark.parametrize(("name", "size"), [("heavy ball", 6.0), ("heavy ball", 0.5), ("adamw", 3.0)])
+def test_time_to_equilibrium_is_foretold(name, size):
+    kind, options = SLOW[name]
+    record = spinning(kind, 1000, size=size, units=60, **options)
+    norm = record.squared_norm.mean("unit").sel(block="layer")
+    final = float(norm.isel(step=slice(-200, None)).mean())
+    arrived = int(np.argmax(abs(norm.values / final - 1) < 0.1))
+    now = arrived // 2
+    ahead = float(steps_to_equilibrium(record.isel(step=slice(0, now))).sel(block="layer"))
+    assert arrived > 60
+    assert ahead == pytest.approx(arrived - now, rel=0.15)
+
+
+def words(record, topic):
+    return [finding.text for finding in nld.monitor.findings(record) if finding.topic == topic]
+
+
+def watched(name="momentum", clip=None, steps=25, **model):
+    network, optimizer = zoo(name, **model)
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(steps):
+            optimizer.zero_grad()
+            loss_of(network, step).backward()
+            for parameter in network.parameters() if clip else ():
+                nn.utils.clip_grad_norm_(parameter, clip)
+            optimizer.step()
+    return monitor.record()
+
+
+def test_findings_name_what_breaks_the_books():
+    (text,) = words(watched(), "books")
+    assert text.startswith("All 7 books balance")
+    (text,) = words(watched(epsilon=1e-3), "books")
+    assert text.startswith("rows")
+    assert "epsilon" in text
+    texts = words(watched(clip=0.05), "books")
+    assert {text.split(":")[0] for text in texts} == {"relu", "value-output"}
+    assert all("clipping single tensors" in text for text in texts)
+
+
+def test_findings_name_a_changed_momentum():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        for step in range(6):
+            train(network, optimizer, 1, first=step)
+            for state in optimizer.state.values():
+                state["momentum_buffer"] *= 0.9  # behind the monitor's back, right after the step
+    texts = words(monitor.record(), "books")
+    assert texts
+    assert all("momentum is not what" in text for text in texts)
+
+
+def test_findings_name_the_metric_that_breaks_a_rotation():
+    assert "AdamW's metric breaks the rotation" in words(watched("adamw"), "metric")[0]
+    assert "stays 0 under SGD" in words(watched("momentum"), "metric")[0]
+
+
+def test_findings_on_norms_and_rates():
+    assert "has no equilibrium" in words(watched("adam"), "equilibrium")[0]
+    (text,) = words(spinning(steps=60, size=5.0, lr=0.1, momentum=0.8, weight_decay=0.05), "equilibrium")
+    assert re.search(r"layer will take [\d,]+ steps to reach equilibrium at this weight decay", text)
+    with pytest.raises(ValueError, match="at least one step"):
+        nld.monitor.findings(watched(steps=0))
+
+
+def test_the_page_is_one_offline_file(tmp_path, capsys):
+    record = watched("adamw")
+    path = nld.monitor.save(record, tmp_path / "run.nc")
+    assert main(["report", str(path)]) == 0
+    page = (tmp_path / "run.html").read_text()
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run.html")
+    outside = list(re.findall(r"""(?:src|href|srcset)=["']([^"']+)""", page))
+    assert len(outside) == 10
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in outside)
+    for name in record.block.values:
+        assert name in page
+    assert "AdamW&#x27;s metric breaks the rotation" in page
+    assert main(["report", str(tmp_path / "run.html")]) == 1
+    assert "expected a whole netCDF record" in capsys.readouterr().err
+
+
+def test_the_page_without_scale_invariant_layers(tmp_path):
+    from nld.publish.report import report
+
+    record = watched().sel(block=["relu", "bias"])
+    page = report(record, tmp_path / "page.html").read_text()
+    assert page.count("<figure>") == 2
+    assert "Norms, rates" not in page
