@@ -149,17 +149,17 @@ class LearningRule:
         _check("epsilon", self.epsilon, lambda x: 0 <= x < np.inf, "a finite number >= 0")
 
 
-def gradient_descent(learning_rate, weight_decay=0) -> LearningRule:
+def gradient_descent(learning_rate: Any, weight_decay: Any = 0) -> LearningRule:
     """q <- q - eta (g + k q)."""
     return LearningRule("gradient descent", _mirror_update, learning_rate, 0, weight_decay)
 
 
-def heavy_ball(learning_rate, momentum=0.9, weight_decay=0) -> LearningRule:
+def heavy_ball(learning_rate: Any, momentum: Any = 0.9, weight_decay: Any = 0) -> LearningRule:
     """buffer <- beta buffer + g + k q, q <- q - eta buffer. Paper: Eq 3, 4."""
     return LearningRule("heavy ball", _mirror_update, learning_rate, momentum, weight_decay)
 
 
-def nesterov(learning_rate, momentum=0.9, weight_decay=0) -> LearningRule:
+def nesterov(learning_rate: Any, momentum: Any = 0.9, weight_decay: Any = 0) -> LearningRule:
     """buffer <- beta buffer + g + k q, q <- q - eta (g + k q + beta buffer), at constant momentum."""
     return LearningRule(
         "Nesterov", _nesterov_update, learning_rate, momentum, weight_decay, lookahead=learning_rate * momentum

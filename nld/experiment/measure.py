@@ -99,7 +99,7 @@ def _inner(a: dict, b: dict, names: Sequence[str] = ()) -> torch.Tensor:
 
 def _dataset(values: dict[str, np.ndarray], layers: list[str]) -> xr.Dataset:
     dimensions = ("member", "step", "filter")
-    variables = {
+    variables: dict[str, tuple] = {
         name: (dimensions, values[name], {"units": units, "long_name": text})
         for name, (units, text) in MEASURED.items()
     }

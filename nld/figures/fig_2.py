@@ -9,6 +9,7 @@ import xarray as xr
 from nld.figures.style import BASELINE, new_figure, predicted
 from nld.learning_rule import LearningRule, heavy_ball, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
+from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 MOMENTA = (0.999, 0.99, 0.9, 0.5)
 COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
@@ -99,6 +100,16 @@ def differences(data: xr.Dataset, name: str) -> np.ndarray:
     """Measured minus predicted charge over the largest measured one, shape (momentum, time)."""
     charge = data[name].values
     return (charge - data[f"{name}_predicted"].values) / charge.max(-1, keepdims=True)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if the rotation charge decays as predicted, to 5 % of its first value, at every momentum."""
+    worst = worst_difference(data, "rotation")
+    numbers = (
+        f"From momentum {MOMENTA[0]:g} to {MOMENTA[-1]:g} the measured rotation charge differs from "
+        f"exp(-friction * time / mass) by at most {100 * worst.max():.1g} % of its first value."
+    )
+    return [Verdict("charge-decays", REPRODUCED if worst.max() < 0.05 else REFUTED, numbers)]
 
 
 def draw(data: xr.Dataset):

@@ -11,6 +11,7 @@ from nld.experiment.measure import measure_filters, squared_norms
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.learning_rule import heavy_ball
 from nld.theory.adaptive import momentum_amplification
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 MOMENTA = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 CORRELATIONS = (0.0, 0.9, 1.0)  # of successive gradients: white, between, smooth
@@ -95,6 +96,19 @@ def prediction(momentum, correlation):
     if correlation == 1:
         return momentum_amplification(momentum)
     return correlation_sum(momentum, correlation) / (1 - momentum) ** 2
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if a network's factor at 0.9 is within 20 % of the paper's; corrected if only smooth gradients' is."""
+    found, paper = at_nine_tenths(data), float(momentum_amplification(0.9))
+    near = {name: abs(value / paper - 1) < 0.2 for name, value in found.items()}
+    label = REPRODUCED if near["network"] else CORRECTED if near["smooth"] else REFUTED
+    numbers = (
+        f"At momentum 0.9 the paper's factor is {paper:.0f}. Smooth gradients give {found['smooth']:.0f}, white ones "
+        f"{found['white']:.0f}, and a batch-normalized network trained with mini-batches {found['network']:.0f}: the "
+        "factor is chi/(1 - beta)^2 with chi the correlation sum of the gradients, and the paper's is its upper end."
+    )
+    return [Verdict("momentum-amplification", label, numbers)]
 
 
 def draw(data: xr.Dataset):

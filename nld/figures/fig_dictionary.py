@@ -12,6 +12,7 @@ from nld.learning_rule import heavy_ball, iterate
 from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
+from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
 PART = 6000  # steps
@@ -93,6 +94,24 @@ def _adagrad(rule, drive: np.ndarray, initial: float) -> np.ndarray:
 def worst(data: xr.Dataset, law: str, measured: str) -> float:
     """Largest relative difference of a law and what it predicts."""
     return float(np.abs(data[law] / data[measured] - 1).max())
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if the squared norm is RMSProp's root accumulator under the dictionary, to 5 %."""
+    gap = np.abs((data["root"] / data["squared_norm"]).values - 1).max(-1)
+    whole = (
+        f"Under gradients that change slowly, the squared norm and the root of RMSProp's accumulator differ by at most "
+        f"{100 * gap.max():.1f} % for weight decays {', '.join(f'{k:g}' for k in data['weight_decay'].values)}; what "
+        "mini-batches change is ruled on with the closed form."
+    )
+    decays = (
+        f"With 1 - rho = 4 k eta/(1 - beta), a fourfold decay forgets four times as fast: the two differ by "
+        f"{100 * gap[1]:.1f} % and {100 * gap[2]:.1f} %; without decay the norm is AdaGrad's, to {100 * gap[0]:.1f} %."
+    )
+    return [
+        Verdict("implicit-rmsprop", REPRODUCED if gap.max() < 0.05 else REFUTED, whole),
+        Verdict("weight-decay-forgets", REPRODUCED if gap.max() < 0.05 else REFUTED, decays),
+    ]
 
 
 def draw(data: xr.Dataset):

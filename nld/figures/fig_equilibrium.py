@@ -22,9 +22,8 @@ def compute(profile: str, *, seed: int = 0, label_noise: float = 0.4) -> xr.Data
     base = Experiment(steps=STEPS, seed=seed, label_noise=label_noise, width=0.5)
     members = [base.replace(learning_rate=eta, momentum=beta, weight_decay=k) for eta, beta, k in RULES]
     record = measure_filters(members)
-    step, norm = (
-        record[name].mean("filter").coarsen(step=MEAN_OVER).mean() for name in ("squared_step", "squared_norm")
-    )
+    means = record[["squared_step", "squared_norm"]].mean("filter").coarsen(step=MEAN_OVER).mean()  # type: ignore[attr-defined]
+    step, norm = means["squared_step"], means["squared_norm"]
     law = [angular_step(heavy_ball(eta, beta, k)) ** 2 for eta, beta, k in RULES]
     return xr.Dataset(
         {
@@ -49,8 +48,8 @@ def late_ratios(data: xr.Dataset) -> np.ndarray:
 
 def drift_ratios(data: xr.Dataset) -> np.ndarray:
     """The same with the law for a norm that still grows by a fraction d a step: (2 eta k + (1 - beta) d)/(1 + beta)."""
-    logarithm = np.log(_late(data["squared_norm"]))
-    growth = (logarithm.isel(step=-1) - logarithm.isel(step=0)) / ((logarithm.sizes["step"] - 1) * MEAN_OVER)
+    norm = _late(data["squared_norm"])
+    growth = np.log(norm.isel(step=-1) / norm.isel(step=0)) / ((norm.sizes["step"] - 1) * MEAN_OVER)
     law = data["predicted"] + (1 - data["momentum"]) / (1 + data["momentum"]) * growth
     return (_late(data["squared_angle"]).mean("step") / law).values
 

@@ -15,6 +15,7 @@ from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
 from nld.theory import bregman, noether
 from nld.theory.lagrangian import coordinates, velocities
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 POINT, VELOCITY = np.array([1.0, 0.5]), np.array([-0.15, 0.45])
 REACH = {"translation": 0.4, "rotation": 0.4, "scale": 0.6}  # largest parameter s shown
@@ -74,7 +75,7 @@ def kinetic_energy(h: rules.Potential, q: np.ndarray, v: np.ndarray, mass: float
 
 def measured_slope(h: rules.Potential, name: str, mass: float) -> float:
     """Central difference quotient of the kinetic energy at s = 0."""
-    below, above = (kinetic_energy(h, *carry(name, s), mass) for s in (-SLOPE_STEP, SLOPE_STEP))
+    below, above = (kinetic_energy(h, carry(name, s)[0], carry(name, s)[1], mass) for s in (-SLOPE_STEP, SLOPE_STEP))
     return float(above - below) / (2 * SLOPE_STEP)
 
 
@@ -92,6 +93,19 @@ def relative(data: xr.Dataset, name: str) -> np.ndarray:
     """A slope over the energy at s = 0, shape (geometry, symmetry)."""
     middle = data.sizes["share"] // 2
     return data[name].values / data["energy"].values[:, :, middle]
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Which power of e^{-alpha} = m the measured slope of the Euclidean energy under scale has; printed: the second."""
+    velocity = data["carried"].sel(symmetry="scale", part="velocity").isel(share=data.sizes["share"] // 2).values
+    slope = float(data["measured_slope"].sel(geometry="Euclidean", symmetry="scale"))
+    power_of_mass = float(np.log(slope / (velocity**2).sum()) / np.log(data.attrs["mass"]))
+    label = REPRODUCED if abs(power_of_mass - 2) < 0.01 else CORRECTED if abs(power_of_mass - 1) < 0.01 else REFUTED
+    numbers = (
+        f"The measured slope of the Euclidean kinetic energy under scale is |dq/dt|^2 times exp(-alpha) to the power "
+        f"{power_of_mass:.3f}; Eq 6 itself gives the first power, the printed example the second."
+    )
+    return [Verdict("scale-breaking-power", label, numbers)]
 
 
 def draw(data: xr.Dataset):

@@ -6,6 +6,7 @@ baseline without symmetry breaking is dotted grey.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -44,7 +45,9 @@ def predicted(**changes) -> dict:
     return {"color": mpl.rcParams["text.color"], "linestyle": "--", "linewidth": 1.2, **changes}
 
 
-def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.2), **options):
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.2), **options
+) -> tuple[Figure, Any]:
     """A figure and its axes, outside pyplot, so that nothing has to be closed."""
     figure = Figure(figsize=size)
     return figure, figure.subplots(rows, columns, **options)

@@ -8,6 +8,8 @@ beta^|j| <g_n, g_{n+j}>/<g_n, g_n>, 1 for white noise and (1 + beta)/(1 - beta) 
 which is what Eq 17 assumes.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import expm
 from scipy.special import exprel
@@ -19,7 +21,7 @@ _BLOCK = 16  # steps advanced by one matrix product; measured: 8 and 32 are slow
 
 
 def predict_squared_norm(
-    rule: LearningRule, squared_gradient, initial, closure="smooth", *, gradient_at="unit", inertia=False
+    rule: LearningRule, squared_gradient, initial, closure: Any = "smooth", *, gradient_at="unit", inertia=False
 ) -> Prediction:
     """r^2(t) of scale-invariant units under heavy ball with weight decay.
 
@@ -61,7 +63,7 @@ def predict_squared_norm(
 
 
 def predict_quadratic_charge(
-    rule: LearningRule, squared_gradient, initial, closure="smooth", *, inertia=False
+    rule: LearningRule, squared_gradient, initial, closure: Any = "smooth", *, inertia=False
 ) -> Prediction:
     """<q, A q> of a symmetry with a symmetric generator (scale, rescale), from the measured signed gradient squares.
 

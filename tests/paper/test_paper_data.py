@@ -94,7 +94,7 @@ def test_symbols_have_one_meaning_each():
 
 
 def test_equation_by_number():
-    assert paper.equation(17).label == "eq-norm-solution"
+    assert paper.equation(17).label == "eq-paper-17"
     with pytest.raises(ValueError, match="expected the number of an equation, 1 to 18, got 19"):
         paper.equation(19)
 
