@@ -19,7 +19,11 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "kinetic_symmetry_breaking": (("block", "unit"), "l (translation: l/w)", "beta <pi_n, DA (q_n - q_{n-1})>"),
     "weight_decay_term": (("block", "unit"), "l (translation: l/w)", "c k <q_n, A(q_n)>, coupled decay only"),
     "residual": (("block", "unit"), "l (translation: l/w)", "charge minus its prediction"),
-    "relative_residual": (("block", "unit"), "1", "|residual| / (|pi_{n+1}| |A(q_n)|)"),
+    "relative_residual": (
+        ("block", "unit"),
+        "1",
+        "|residual| / (|pi_{n+1}| |A(q_n)|); of one-entry units with a typical |pi|",
+    ),
     "violation": (("block", "unit"), "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)"),
     "squared_norm": (("block", "unit"), "w^2", "|q_n|^2"),
     "squared_step": (("block", "unit"), "w^2", "|q_{n+1} - q_n|^2"),

@@ -153,3 +153,23 @@ def test_law_holds_for_any_hyperparameters(kind, rate, decay, weight_decay, damp
     with nld.Monitor(network, optimizer, BLOCKS) as monitor:
         train(network, optimizer, 6)
     assert float(monitor.record().relative_residual.max()) < 1e-11
+
+
+@pytest.mark.parametrize("kind", ["SGD", "AdamW"])
+def test_an_entry_without_gradient_is_judged_by_the_others(kind):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 5).double()
+    optimizer = getattr(torch.optim, kind)(model.parameters(), lr=0.01)
+    blocks = [
+        nld.Block("translation", "bias", (nld.monitor.Member("bias", (5,)),)),
+        nld.Block("translation", "rows", (nld.monitor.Member("weight", (5, 3)),)),
+    ]
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(20):
+            x = torch.randn(8, 3, dtype=torch.float64)
+            optimizer.zero_grad()
+            outputs = model(x - x.mean(1, keepdim=True))
+            (outputs - outputs.mean(0)).square().sum().backward()  # the bias drops out but for rounding errors
+            optimizer.step()
+    assert 0 < float(monitor.record().squared_gradient.sel(block="bias").max()) < 1e-20
+    assert float(monitor.record().relative_residual.max()) < 1e-12
