@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pybtex.database
 import pytest
 
 from nld.cli import make_parser
@@ -94,6 +95,15 @@ def test_labels_are_unique():
     labels = [label for chapter in ALL for label in re.findall(r"\$\$[ \t]*\((eq-[^)\n]*)\)", chapter.text)]
     labels += [label for chapter in ALL for label in re.findall(r"^\(([^)\s]+)\)=$", chapter.text, re.MULTILINE)]
     assert len(labels) == len(set(labels))
+
+
+def test_every_citation_is_in_the_bibliography():
+    known = pybtex.database.parse_file(ROOT / "book" / "references.bib").entries
+    assert known
+    for chapter in ALL:
+        for keys in re.findall(r"\{cite:[a-z]+\}`([^`]*)`", chapter.text):
+            missing = {key.strip() for key in keys.split(",")} - set(known)
+            assert not missing, f"{chapter.name} cites {missing}"
 
 
 class _Html(HTMLParser):

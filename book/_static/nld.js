@@ -13,3 +13,7 @@ document.addEventListener("toggle", function (event) {
   };
   document.head.appendChild(script);
 }, true);
+
+/* The search shows a line of each page it found, which it fetches; a page opened from a disk may not fetch. */
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

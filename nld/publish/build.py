@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -193,7 +194,7 @@ def render(root: Path, folder: Path, strict: bool, out) -> bool:
         result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
     if result.returncode:
         lines = log.read_text("utf-8", "replace").splitlines()
-        shown = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        shown = [line for line in lines if re.search("WARNING|ERROR|threw an exception|Error: .", line)] or lines[-20:]
         print(*shown[:40], sep="\n", file=out)
         print(f"Jupyter Book failed; everything it said is in {log}", file=out)
     return result.returncode == 0

@@ -1,0 +1,79 @@
+"""One browser, one built book and one web server for all browser tests."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+# Without these Chromium itself talks to the network, which a page's requests could hide behind.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def without(reason: str):
+    """Skip, or fail where a browser is required."""
+    (pytest.fail if os.environ.get("NLD_REQUIRE_BROWSER") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        without("needs Chromium: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        without('needs playwright: pip install -c constraints.txt -e ".[browser]"')
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def site(browser, tmp_path_factory) -> Path:
+    """The folder with the pages of the book; built when there is none."""
+    base = tmp_path_factory.getbasetemp()
+    lock = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "site.lock"
+    with FileLock(lock):
+        if not (HTML / "index.html").exists():
+            result = subprocess.run(
+                [sys.executable, "-m", "nld.cli", "book", "build"],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+            )
+            assert result.returncode == 0, result.stdout + result.stderr
+    return HTML
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Addresses of the folder over file:// and over http://, by scheme."""
+    handler = functools.partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"file": site.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()

@@ -1,0 +1,217 @@
+"""The pages as a reader sees them: offline, formulas typeset, on a phone, in the dark.
+
+Every page is opened once over file:// and once over http://; all of its checks look at the
+same page, so that the whole book takes seconds.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from nld.publish.chapters import read_chapters
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [chapter.document for chapter in read_chapters(ROOT)]
+PAGES = [f"{document}.html" for document in DOCUMENTS]
+pytestmark = pytest.mark.browser
+
+CONTRAST = """() => {
+  const luminance = ([r, g, b]) => {
+    const f = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+  };
+  const parse = text => {
+    const canvas = parse.canvas ??= new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i]);
+  const background = element => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) layers.push(parse(getComputedStyle(e).backgroundColor));
+    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility({visibilityProperty: true})) continue;
+    if (element.closest('mjx-assistive-mml, .headerlink, script, style')) continue;
+    const style = getComputedStyle(element), behind = background(element);
+    const front = over(parse(style.color), behind);
+    const [a, b] = [luminance(front), luminance(behind)].sort((x, y) => y - x);
+    const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const ratio = (a + 0.05) / (b + 0.05);
+    const text = walker.currentNode.textContent.trim().slice(0, 40);
+    if (ratio < (large ? 3 : 4.5)) low.push(`${ratio.toFixed(2)} ${text}`);
+  }
+  return low;
+}"""
+
+WIDER = """() => [...document.querySelectorAll('article *')]
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility())
+  .map(e => e.tagName + '.' + e.className).slice(0, 5)"""
+
+
+@dataclass
+class Opened:
+    """A page in the browser with all that it asked for and complained of."""
+
+    page: object
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+def open_page(browser, address: str, wait=True, **options) -> Opened:
+    """Open an address and, with ``wait``, wait until its formulas are typeset and its pictures are there."""
+    page = browser.new_context(**options).new_page()
+    opened = Opened(page)
+    page.on("request", lambda request: opened.requests.append(request.url))
+    page.on("requestfailed", lambda request: opened.failed.append(request.url))
+    page.on("response", lambda answer: opened.failed.append(answer.url) if answer.status >= 400 else None)
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)
+    page.goto(address, wait_until="load")
+    if wait:
+        settle(page)
+    return opened
+
+
+def settle(page) -> None:
+    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; }")
+    page.evaluate("""async () => {
+      const shown = [...document.images].filter(image => image.checkVisibility());
+      for (const image of shown) image.loading = 'eager';
+      await Promise.all(shown.map(image => image.decode().catch(() => {})));
+    }""")
+
+
+@pytest.fixture(scope="module", params=["file", "http"])
+def scheme(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def opened(request, browser, address, scheme):
+    opened = open_page(browser, f"{address[scheme]}/{request.param}", viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.page.context.close()
+
+
+# How a page looks does not depend on where it came from: once is enough.
+once = pytest.mark.parametrize("scheme", ["http"], indirect=True, scope="module")
+
+
+def test_a_page_asks_the_network_for_nothing_and_complains_of_nothing(opened, address, scheme):
+    external = [url for url in opened.requests if not url.startswith((address[scheme], "data:", "blob:"))]
+    assert external == []
+    assert opened.failed == []
+    assert opened.complaints == []
+
+
+def test_all_formulas_are_typeset(opened):
+    page = opened.page
+    formulas = page.locator(".math").count()
+    assert page.locator("mjx-container").count() == formulas
+    assert page.locator("mjx-merror, .MathJax_Error").count() == 0
+    assert page.evaluate("[...document.querySelectorAll('.math')].every(m => m.querySelector('mjx-container'))")
+    text = page.locator("article").inner_text()
+    assert r"\(" not in text
+    assert r"\[" not in text
+    assert "$$" not in text
+
+
+@once
+def test_pictures_are_there_with_a_text_and_follow_the_mode(opened):
+    page = opened.page
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    silent = page.evaluate("[...document.querySelectorAll('article img')].filter(i => !i.alt.trim()).map(i => i.src)")
+    assert silent == []
+    for mode, other in (("light", "dark"), ("dark", "light")):
+        page.emulate_media(color_scheme=mode)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{mode}'")
+        settle(page)
+        for figure in page.locator(".nld-figure").all():
+            assert figure.locator(f"img.nld-{mode}").is_visible()
+            assert not figure.locator(f"img.nld-{other}").is_visible()
+        broken = page.evaluate(
+            "[...document.images].filter(i => i.checkVisibility() && !(i.complete && i.naturalWidth)).map(i => i.src)"
+        )
+        assert broken == []
+
+
+@once
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_is_readable(opened, mode):
+    opened.page.emulate_media(color_scheme=mode)
+    opened.page.wait_for_function(f"document.documentElement.dataset.theme === '{mode}'")
+    assert opened.page.evaluate(CONTRAST) == []
+
+
+@once
+def test_a_phone_never_scrolls_sideways(opened):
+    page = opened.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, page.evaluate(WIDER)
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_links_within_the_book_lead_somewhere(opened, site):
+    page = opened.page
+    base = urlsplit(page.url)
+    links = page.evaluate("[...document.querySelectorAll('a[href], link[href]')].map(a => a.href)")
+    here = [urlsplit(link) for link in links if link.startswith(f"{base.scheme}://{base.netloc}")]
+    assert here
+    for link in here:
+        path = Path(unquote(link.path)) if base.scheme == "file" else site / unquote(link.path).lstrip("/")
+        path = path / "index.html" if path.is_dir() else path
+        assert path.is_file(), f"{page.url} links to {link.geturl()}"
+        if link.fragment and path.suffix == ".html" and not link.fragment.startswith((":", "__")):
+            text = path.read_text("utf-8")
+            assert re.search(rf"""(id|name)=["']{re.escape(unquote(link.fragment))}["']""", text), link.geturl()
+
+
+def test_the_favicon_loads(opened, site):
+    (icon,) = opened.page.evaluate("[...document.querySelectorAll('link[rel~=icon]')].map(l => l.href)")
+    path = unquote(urlsplit(icon).path)
+    path = Path(path) if icon.startswith("file:") else site / path.lstrip("/")
+    assert path.stat().st_size > 0
+
+
+def test_search_finds_a_word(browser, address, scheme):
+    opened = open_page(browser, f"{address[scheme]}/search.html?q=kinetic")
+    found = opened.page.locator("#search-results li a").first
+    found.wait_for(timeout=20_000)
+    assert opened.page.locator("#search-results li a[href*='symmetry-of-the-loss']").count()
+    external = [url for url in opened.requests if not url.startswith((address[scheme], "data:", "blob:"))]
+    assert external == []
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+def test_the_front_door_opens_the_book(browser, address, scheme):
+    opened = open_page(browser, f"{address[scheme]}/index.html", wait=False)
+    opened.page.wait_for_url(f"**/{PAGES[0]}")
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+def test_a_figure_card_tells_where_the_figure_comes_from(browser, address, scheme):
+    opened = open_page(browser, f"{address[scheme]}/{PAGES[0]}")
+    card = opened.page.locator("details.nld-card").first
+    card.locator("summary").click()
+    opened.page.wait_for_function("document.querySelector('details.nld-card').dataset.filled === 'yes'")
+    opened.page.wait_for_function("/ s$/.test(document.querySelector('[data-nld-field=wall_seconds]').textContent)")
+    assert opened.complaints == []
+    opened.page.context.close()
