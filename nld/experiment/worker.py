@@ -17,6 +17,8 @@ from nld.experiment.spec import Experiment, from_fields, to_json
 from nld.experiment.store import RunStore
 from nld.provenance import provenance
 
+_SLURM = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
+
 
 def work(
     experiments: Sequence[Experiment], store: RunStore, *, members: int = 16, checkpoint_every: int = 1000
