@@ -97,24 +97,26 @@ def cifar_10() -> Data:
 DATASETS: dict[str, Callable[[], Data]] = {"digits": digits, "tiny-imagenet": tiny_imagenet, "cifar-10": cifar_10}
 
 
-def load(name: str, *, train_size: int | None = None, label_noise: float = 0.0) -> Data:
-    """Data set `name`, with the fixed subset of training images and the fixed wrong labels that are asked for.
+def load(name: str, *, train_size: int | None = None, test_size: int | None = None, label_noise: float = 0.0) -> Data:
+    """Data set `name`, with the fixed subsets of images and the fixed wrong labels that are asked for.
 
     Raises:
-        ValueError: no such data set, or more training images asked for than there are.
+        ValueError: no such data set, or more images asked for than there are.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
     data = DATASETS[name]()
-    total = len(data.train_labels)
-    if train_size is not None and not 2 <= train_size <= total:
-        raise ValueError(f"train_size must be between 2 and the {total} images of {name}, got {train_size}")
-    generator = torch.Generator().manual_seed(_SUBSET_SEED)
-    if train_size is not None:
-        chosen = torch.randperm(total, generator=generator)[:train_size]
-        data = replace(data, train_images=data.train_images[chosen], train_labels=data.train_labels[chosen])
+    for part, size in (("train", train_size), ("test", test_size)):
+        if size is None:
+            continue
+        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+        if not 2 <= size <= len(labels):
+            raise ValueError(f"{part}_size must be between 2 and the {len(labels)} images of {name}, got {size}")
+        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SUBSET_SEED))[:size]
+        data = replace(data, **{f"{part}_images": images[chosen], f"{part}_labels": labels[chosen]})
     if label_noise:
         labels = data.train_labels.clone()
+        generator = torch.Generator().manual_seed(_SUBSET_SEED)
         wrong = torch.randperm(len(labels), generator=generator)[: round(label_noise * len(labels))]
         labels[wrong] += torch.randint(1, data.classes, (len(wrong),), generator=generator)
         data = replace(data, train_labels=labels % data.classes)

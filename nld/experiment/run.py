@@ -95,7 +95,12 @@ def load_data(experiment: Experiment) -> data.Data:
     """The experiment's data on its device."""
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("device='cuda' needs a GPU that this torch can use; there is none: choose device='cpu'")
-    source = data.load(experiment.dataset, train_size=experiment.train_size, label_noise=experiment.label_noise)
+    source = data.load(
+        experiment.dataset,
+        train_size=experiment.train_size,
+        test_size=experiment.test_size,
+        label_noise=experiment.label_noise,
+    )
     return source.to(experiment.device)
 
 

@@ -52,6 +52,7 @@ class Experiment:
     steps: int = 300
     seed: int = 0  # initialization, order of the images and augmentation
     train_size: int | None = None  # the first so many training images of a fixed permutation; None is all
+    test_size: int | None = None  # likewise of the test images
     label_noise: float = 0.0  # fraction of training labels replaced by another class, the same for all seeds
     augment: bool = False  # random horizontal flip and padded crop
 

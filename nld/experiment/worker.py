@@ -1,6 +1,7 @@
 """Workers: compute what the store has not. Any number of them may run, anywhere: the leases share out the work."""
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from nld.experiment.run import run
 from nld.experiment.spec import Experiment, from_fields, to_json
 from nld.experiment.store import RunStore
 from nld.provenance import provenance
+
+_SLURM = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
 
 
 def work(
@@ -64,6 +67,7 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int) ->
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
         "members": len(taken),
+        "slurm": {name: os.environ[name] for name in _SLURM if name in os.environ},
     }
     for experiment, record in zip(taken, records, strict=True):
         store.publish(experiment, record, meta)

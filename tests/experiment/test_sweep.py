@@ -91,7 +91,38 @@ def test_watch_tells_the_time_left_and_ends(tmp_path):
     assert any(" left" in line for line in shown[:-1]) or len(shown) <= 2
 
 
-def kill_one_worker(tmp_path, experiments, delay):
+def test_commands_run_resume_and_gather(tmp_path, monkeypatch, capsys):
+    from nld.cli import main
+
+    monkeypatch.setenv("NLD_STORE", str(tmp_path / "store"))
+    one, many, wrong = (tmp_path / f"{name}.toml" for name in ("one", "many", "wrong"))
+    one.write_text("steps = 30\nevaluate_every = 15\nlearning_rate = 0.01\n")
+    many.write_text("[base]\nsteps = 30\nevaluate_every = 15\n[vary]\nlearning_rate = [0.01, 0.1]\n")
+    wrong.write_text("momentum = 1")
+    assert main(["sweep", "status", str(many)]) == 1
+    assert main(["run", str(one), "--output", str(tmp_path / "one.nc")]) == 0
+    assert "test accuracy 0." in capsys.readouterr().out
+    assert main(["sweep", "gather", str(many), "--output", str(tmp_path / "many.nc")]) == 1
+    assert "1 done, 1 waiting" in capsys.readouterr().err
+    assert main(["sweep", "run", str(many)]) == 0
+    assert main(["sweep", "watch", str(many)]) == 0
+    assert main(["sweep", "status", str(many)]) == 0
+    assert main(["sweep", "gather", str(many), "--output", str(tmp_path / "many.nc")]) == 0
+    gathered, single = (xr.load_dataset(tmp_path / f"{name}.nc", engine="h5netcdf") for name in ("many", "one"))
+    np.testing.assert_array_equal(gathered.batch_loss.sel(run=0), single.batch_loss)
+    assert main(["run", str(one), "--set", "batch_size=9999"]) == 1
+    assert "lower batch_size" in capsys.readouterr().err
+    for usage in (
+        ["run", str(wrong)],
+        ["run", str(many)],
+        ["run", str(one), "--set", "steps"],
+        ["sweep", "run", "none"],
+    ):
+        assert main(usage) == 2
+    assert main(["sweep", "run", str(many), "--no-wait"]) == 2
+
+
+def kill_one_worker(tmp_path, experiments, delay, workers=2):
     """Run a pool, kill -9 its first worker after `delay` seconds; which runs were stored at that moment, and when."""
     store, done_before = RunStore(tmp_path), {}
 
@@ -108,7 +139,7 @@ def kill_one_worker(tmp_path, experiments, delay):
             threads[0].start()
 
     threads: list[threading.Thread] = []
-    executors.pool(experiments, store, workers=2, members=1, checkpoint_every=20, on_start=on_start)
+    executors.pool(experiments, store, workers=workers, members=1, checkpoint_every=20, on_start=on_start)
     threads[0].join()
     return store, done_before
 
