@@ -11,6 +11,7 @@ from nld.experiment.measure import measure_filters, squared_norms
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.learning_rule import heavy_ball
 from nld.theory.adaptive import momentum_amplification
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 MOMENTA = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 CORRELATIONS = (0.0, 0.9, 1.0)  # of successive gradients: white, between, smooth
@@ -95,6 +96,20 @@ def prediction(momentum, correlation):
     if correlation == 1:
         return momentum_amplification(momentum)
     return correlation_sum(momentum, correlation) / (1 - momentum) ** 2
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if model and network agree with the formula at 0.9, corrected if only the model does."""
+    found, claimed = at_nine_tenths(data), momentum_amplification(0.9)
+    smooth = abs(found["smooth"] / claimed - 1) < 0.05
+    network = abs(found["network"] / claimed - 1) < 0.5
+    numbers = (
+        f"At momentum 0.9 the formula says {claimed:.0f}. Measured: {found['smooth']:.0f} with smooth gradients, "
+        f"{found['white']:.0f} with white ones, {found['network']:.0f} in a network trained with mini-batches (median "
+        "of its layers)."
+    )
+    label = (REPRODUCED if network else CORRECTED) if smooth else REFUTED
+    return [Verdict("momentum-amplification", label, numbers)]
 
 
 def draw(data: xr.Dataset):

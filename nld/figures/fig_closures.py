@@ -10,6 +10,7 @@ from nld.figures.text import power
 from nld.learning_rule import heavy_ball
 from nld.theory.discrete import predict_squared_norm_from_steps
 from nld.theory.solutions import predict_squared_norm
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 RATES = ((0.1, 0.0), (0.01, 0.9), (0.1, 0.9), (0.02, 0.98))  # learning rate and momentum of each run
 STEPS = 600
@@ -74,6 +75,23 @@ def ratios(data: xr.Dataset) -> xr.DataArray:
 def late_chi(data: xr.Dataset) -> xr.DataArray:
     """Median over the filters of the mean chi of the last third: (member)."""
     return data["chi"].isel(step=slice(2 * STEPS // 3, None)).mean("step").median("filter")
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if Eq 17 is within a tenth in every run, corrected if it is without momentum and chi comes nearer."""
+    found = ratios(data)
+    smooth, chi = found.sel(closure="smooth").values, found.sel(closure="measured").values
+    still = data["momentum"].values == 0
+    right = np.abs(smooth - 1) < 0.1
+    nearer = np.all(np.abs(chi - 1)[~right] < np.abs(smooth - 1)[~right])
+    label = REPRODUCED if right.all() else CORRECTED if right[still].all() and nearer else REFUTED
+    numbers = (
+        "Predicted over measured squared norm after "
+        f"{STEPS} steps, at momenta {', '.join(f'{beta:g}' for beta in data['momentum'].values)}: Eq 17 "
+        f"{', '.join(f'{value:.2f}' for value in smooth)}; with the measured correlation sum "
+        f"{', '.join(f'{value:.2f}' for value in chi)} (medians over the filters)."
+    )
+    return [Verdict("norm-closed-form", label, numbers)]
 
 
 def draw(data: xr.Dataset):

@@ -12,6 +12,7 @@ from nld.learning_rule import heavy_ball, iterate
 from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
+from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
 PART = 6000  # steps
@@ -93,6 +94,31 @@ def _adagrad(rule, drive: np.ndarray, initial: float) -> np.ndarray:
 def worst(data: xr.Dataset, law: str, measured: str) -> float:
     """Largest relative difference of a law and what it predicts."""
     return float(np.abs(data[law] / data[measured] - 1).max())
+
+
+def forgetting(data: xr.Dataset) -> xr.DataArray:
+    """Rate at which r⁴ approaches its last level in the last part, over 4 k/(1 - beta): (weight_decay > 0)."""
+    rows = data.isel(weight_decay=slice(1, None))
+    decays = rows["weight_decay"]
+    rule = heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], decays)
+    level = _gain(rule) * LEVELS[-1] ** 2
+    window = rows.where((data["step"] >= 2.2 * PART) & (data["step"] <= 2.6 * PART), drop=True)
+    distance = np.log(np.abs(window["squared_norm"] ** 2 - level))
+    time = (window["step"][-1] - window["step"][0]) * rule.learning_rate
+    return (distance.isel(step=0) - distance.isel(step=-1)) / time / (4 * decays / rule.friction)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Reproduced if the norm is within 5 % of Eq 17 and of RMSProp's accumulator, and forgets at 4 k/(1 - beta)."""
+    norm, root = worst(data, "eq17", "squared_norm"), worst(data, "root", "squared_norm")
+    rates = forgetting(data).values
+    same = f"Under switched smooth gradients the squared norm is within {100 * norm:.1f} % of Eq 17 and within "
+    same += f"{100 * root:.1f} % of RMSProp's accumulator in the dictionary's units."
+    forgets = "Rate at which r⁴ forgets, over 4 k/(1 - beta): " + ", ".join(f"{value:.3f}" for value in rates)
+    return [
+        Verdict("implicit-rmsprop", REPRODUCED if max(norm, root) < 0.05 else REFUTED, same),
+        Verdict("weight-decay-forgets", REPRODUCED if np.abs(rates - 1).max() < 0.05 else REFUTED, forgets + "."),
+    ]
 
 
 def draw(data: xr.Dataset):
