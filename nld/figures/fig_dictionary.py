@@ -103,9 +103,10 @@ def forgetting(data: xr.Dataset) -> xr.DataArray:
     rule = heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], decays)
     level = _gain(rule) * LEVELS[-1] ** 2
     window = rows.where((data["step"] >= 2.2 * PART) & (data["step"] <= 2.6 * PART), drop=True)
-    distance = np.log(np.abs(window["squared_norm"] ** 2 - level))
+    distance = abs(window["squared_norm"] ** 2 - level)
     time = (window["step"][-1] - window["step"][0]) * rule.learning_rate
-    return (distance.isel(step=0) - distance.isel(step=-1)) / time / (4 * decays / rule.friction)
+    fall = np.log(distance.isel(step=0) / distance.isel(step=-1))
+    return fall / time / (4 * decays / rule.friction)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
