@@ -131,7 +131,7 @@ def _draw_flow(carried, plane) -> None:
     plane.plot(*carried[:, 0].T, color="#888888", linewidth=0.8)
     arrow = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.016, "color": COLOR["euclidean"]}
     shown = carried[:: len(carried) // 4]
-    for (q, v), alpha in zip(shown, (0.45, 0.45, 1, 0.45, 0.45), strict=True):
+    for (q, v), alpha in zip(shown, (0.6, 0.6, 1, 0.6, 0.6), strict=True):
         plane.quiver(*q, *v, alpha=alpha, **arrow)
     plane.plot(0, 0, "+", color="#888888")
     plane.set(aspect="equal", xlim=(-0.1, 1.75), ylim=(-0.1, 1.6))
