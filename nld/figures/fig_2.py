@@ -112,6 +112,21 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return [Verdict("charge-decays", REPRODUCED if worst.max() < 0.05 else REFUTED, numbers)]
 
 
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure: times in w²/l, differences in percent, rates of decay per step."""
+    rotation, scale = (100 * worst_difference(data, name) for name in ("rotation", "scale"))
+    time, last = data["relaxation"].values, MOMENTA[-1]
+    return {
+        "longest": f"{time[0]:.2g}",
+        "shortest": f"{time[-1]:.2g}",
+        "rotation-light": f"{rotation[2]:.2g}",
+        "rotation-heavy": f"{rotation[-1]:.2g}",
+        "scale-worst": f"{scale.max():.2g}",
+        "rate-exact": f"{-np.log(last):.4f}",
+        "rate-smooth": f"{2 * (1 - last) / (1 + last):.4f}",
+    }
+
+
 def draw(data: xr.Dataset):
     """Charges above, their distance from theory below; (a) rotation, (b) scale."""
     figure, axes = new_figure(2, 2, size=(6.4, 4.4), height_ratios=[3, 1], sharex=True)

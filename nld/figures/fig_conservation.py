@@ -49,6 +49,17 @@ def slopes(data: xr.Dataset) -> np.ndarray:
     )
 
 
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure."""
+    translation = data["drift"].median("seed").sel(symmetry="translation").values
+    order = slopes(data)[0, 1:]
+    return {
+        "orders": f"{order.min():.3f} to {order.max():.3f}",
+        "translation-drift": power(translation[0].max()),
+        "adam-translation": f"{translation[1].min():.2f} to {translation[1].max():.2f}",
+    }
+
+
 def draw(data: xr.Dataset):
     """Drift over the learning rate, one panel an optimizer."""
     figure, panels = new_figure(1, 2, size=(6.4, 3.4), sharey=True)

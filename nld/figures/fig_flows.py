@@ -6,15 +6,14 @@ Paper: Eq 5 to 7.
 """
 
 import numpy as np
-import sympy as sp
 import xarray as xr
 
 from nld import learning_rule as rules
 from nld import symmetry
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
-from nld.theory import bregman, noether
-from nld.theory.lagrangian import coordinates, velocities
+from nld.theory import bregman
+from nld.theory.noether import kinetic_symmetry_breaking_at
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 POINT, VELOCITY = np.array([1.0, 0.5]), np.array([-0.15, 0.45])
@@ -44,7 +43,12 @@ def compute(profile: str, *, mass: float = 0.2) -> xr.Dataset:
     energy = np.array(
         [[kinetic_energy(h, points[:, 0], points[:, 1], mass) for points in carried] for h, _ in GEOMETRIES.values()]
     )
-    slope = np.array([[predicted_slope(g, s, mass) for s in FAMILIES] for _, g in GEOMETRIES.values()])
+    slope = np.array(
+        [
+            [kinetic_symmetry_breaking_at(g, s, list(POINT), list(VELOCITY), mass) for s in FAMILIES.values()]
+            for _, g in GEOMETRIES.values()
+        ]
+    )
     found = np.array([[measured_slope(h, s, mass) for s in FAMILIES] for h, _ in GEOMETRIES.values()])
     names = {"units": "l", "long_name": "kinetic energy"}
     reach = np.array(list(REACH.values()))[:, None]
@@ -77,16 +81,6 @@ def measured_slope(h: rules.Potential, name: str, mass: float) -> float:
     """Central difference quotient of the kinetic energy at s = 0."""
     below, above = (kinetic_energy(h, carry(name, s)[0], carry(name, s)[1], mass) for s in (-SLOPE_STEP, SLOPE_STEP))
     return float(above - below) / (2 * SLOPE_STEP)
-
-
-def predicted_slope(h: bregman.DistanceGenerator, name: str, mass: float) -> float:
-    """Kinetic symmetry breaking in symbols, evaluated at the point and velocity."""
-    time = sp.Symbol("t")
-    q = coordinates("q", 2, time)
-    scaling = bregman.Scaling(-sp.log(mass), 0, 0)
-    breaking = noether.kinetic_symmetry_breaking(h, q, FAMILIES[name], scaling, time).doit()
-    swaps = [*zip(velocities(q, time), VELOCITY, strict=True), *zip(q, POINT, strict=True)]
-    return float(breaking.subs(swaps))
 
 
 def relative(data: xr.Dataset, name: str) -> np.ndarray:
@@ -137,7 +131,7 @@ def _draw_flow(carried, plane) -> None:
     plane.plot(*carried[:, 0].T, color="#888888", linewidth=0.8)
     arrow = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.016, "color": COLOR["euclidean"]}
     shown = carried[:: len(carried) // 4]
-    for (q, v), alpha in zip(shown, (0.45, 0.45, 1, 0.45, 0.45), strict=True):
+    for (q, v), alpha in zip(shown, (0.6, 0.6, 1, 0.6, 0.6), strict=True):
         plane.quiver(*q, *v, alpha=alpha, **arrow)
     plane.plot(0, 0, "+", color="#888888")
     plane.set(aspect="equal", xlim=(-0.1, 1.75), ylim=(-0.1, 1.6))

@@ -98,6 +98,19 @@ def slope(data: xr.Dataset, error) -> float:
     return float(np.polyfit(np.log(data["scaled_rate"].values), np.log(error), 1)[0])
 
 
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure."""
+    (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
+    descent, ball, _ = data["error"].values[:, :, 0] / data["error"].values[:, :, 1]
+    return {
+        "flow-slopes": f"{low:.2f} to {high:.2f}",
+        "mechanics-slopes": f"{steep:.2f} to {steepest:.2f}",
+        "gain-descent": f"{descent.min():.0f} to {descent.max():.0f}",
+        "gain-ball": f"{power(ball.min())} to {power(ball.max())}",
+        "cold-slope": f"{slope(data, data['cold_error'].values):.2f}",
+    }
+
+
 def draw(data: xr.Dataset):
     """A coarse path with its two flows on the left, errors over the learning rate on the right."""
     figure, (plane, errors) = new_figure(1, 2, size=(6.4, 3.4), width_ratios=[1, 1.1])

@@ -19,7 +19,7 @@ from nld.theory.bregman import (
     hessian,
     kinetic_energy,
 )
-from nld.theory.lagrangian import inner, velocities
+from nld.theory.lagrangian import coordinates, inner, velocities
 
 
 def variation(expression, q: Sequence, symmetry: Symmetry, time: sp.Symbol):
@@ -50,6 +50,17 @@ def euclidean_symmetry_breaking(q: Sequence, symmetry: Symmetry, scaling: Scalin
     """
     v = velocities(q, time)
     return sp.exp(-scaling.alpha) * inner(v, velocities(symmetry.generator(q), time))
+
+
+def kinetic_symmetry_breaking_at(
+    h: DistanceGenerator, symmetry: Symmetry, position: Sequence, velocity: Sequence, mass: float
+) -> float:
+    """dT_h/ds at s = 0 as a number, in l, at a position and velocity and for e^{-alpha} = mass. Paper: Eq 5."""
+    time = sp.Symbol("t")
+    q = coordinates("q", len(position), time)
+    breaking = kinetic_symmetry_breaking(h, q, symmetry, Scaling(-sp.log(mass), 0, 0), time).doit()
+    swaps = [*zip(velocities(q, time), velocity, strict=True), *zip(q, position, strict=True)]
+    return float(breaking.subs(swaps))
 
 
 def leading_kinetic_energy(h: DistanceGenerator, q: Sequence, scaling: Scaling, time: sp.Symbol):
