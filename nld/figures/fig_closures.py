@@ -13,7 +13,8 @@ from nld.theory.solutions import predict_squared_norm
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 RATES = ((0.1, 0.0), (0.01, 0.9), (0.1, 0.9), (0.02, 0.98))  # learning rate and momentum of each run
-STEPS = 600
+STEPS = 400
+COARSE_STEPS = 50
 COARSE_EPSILON = 1e-5  # PyTorch's default in normalization
 WINDOW = 5  # of the measured chi, in units of 1/(1 - beta) steps
 LINES = {"smooth": (0, (5, 2)), "white": (0, (1, 1.2)), "measured": (0, (6, 2, 1, 2))}
@@ -28,6 +29,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
     measured = squared_norms(record)
     closures = ("smooth", "white", "measured", "exact")
     law, chi = np.empty((len(closures), *measured.shape)), np.empty_like(measured[:, 1:])
+    restarted = np.empty_like(measured[:, 0])
     for index, (eta, beta) in enumerate(RATES):
         row, rule = record.isel(member=index), heavy_ball(eta, beta, weight_decay)
         window = round(WINDOW / (1 - beta))
@@ -35,8 +37,10 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
         unit = (row["squared_gradient"] * row["squared_norm"]).values
         for at, closure in enumerate(("smooth", "white", chi[index])):
             law[at, index] = predict_squared_norm(rule, unit, measured[index, 0], closure).value
+        later = predict_squared_norm(rule, unit[window:], measured[index, window], chi[index, window:])
+        restarted[index] = later.value[-1] / measured[index, -1]
         law[-1, index] = predict_squared_norm_from_steps(rule, row["squared_step"].values, measured[index, 0]).value
-    coarse = measure_filters([base.replace(learning_rate=0.1, steps=100, epsilon=COARSE_EPSILON)])
+    coarse = measure_filters([base.replace(learning_rate=0.1, steps=COARSE_STEPS, epsilon=COARSE_EPSILON)])
     exact = predict_squared_norm_from_steps(
         heavy_ball(0.1, base.momentum, weight_decay),
         coarse["squared_step"].values[0],
@@ -49,6 +53,11 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
             "squared_norm": (points, measured, {**units, "long_name": "measured squared norm"}),
             "predicted": (("closure", *points), law, {**units, "long_name": "predicted squared norm"}),
             "chi": (("member", "step", "filter"), chi, {"units": "1", "long_name": "measured correlation sum"}),
+            "restarted": (
+                ("member", "filter"),
+                restarted,
+                {"units": "1", "long_name": "predicted over measured, from one window on"},
+            ),
             "cosine": ((), float(np.abs(record["cosine"]).max()), {"long_name": "largest |cos(gradient, filter)|"}),
             "coarse_error": ((), coarse_error, {"long_name": "error of the exact law at PyTorch's epsilon"}),
         },

@@ -10,7 +10,7 @@ from nld.learning_rule import heavy_ball
 from nld.theory.equilibrium import angular_step
 
 RULES = ((0.1, 0.0, 0.02), (0.1, 0.9, 0.02), (0.03, 0.9, 0.01), (0.01, 0.9, 0.01))  # eta, beta, k
-STEPS = 1000
+STEPS = 700
 MEAN_OVER = 20  # steps
 
 
@@ -60,7 +60,8 @@ def _late(values: xr.DataArray) -> xr.DataArray:
 
 def draw(data: xr.Dataset):
     """Measured ratios over steps, and the law as a dashed line for each run."""
-    figure, axes = new_figure(size=(6.4, 3.4))
+    figure, axes = new_figure(size=(6.4, 3.4), squeeze=False)
+    axes = axes[0, 0]
     colors = (COLOR["gradient_descent"], COLOR["heavy_ball"], COLOR["adam"], COLOR["constrained"])
     step = data["step"].values
     for index, color in enumerate(colors):

@@ -129,7 +129,7 @@ def _slider(name: str) -> str:
 def _key(plot: str) -> str:
     lines = {
         "charge": (("charge", "simulated"), ("charge_predicted", "e<sup>−μt/m</sup>")),
-        "norm": (("squared_norm", "simulated"), ("eq16", "paper’s Eq 16"), ("corrected", "with χ")),
+        "norm": (("squared_norm", "simulated"), ("eq16", "Eq 16"), ("corrected", "with χ")),
     }[plot]
     return "".join(
         '<span><svg viewBox="0 0 24 6" aria-hidden="true">'

@@ -1,0 +1,34 @@
+"""fig-closures: Eq 17 is right without momentum and too large with it; the exact law is exact."""
+
+import numpy as np
+import pytest
+
+from nld.figures import fig_closures
+from nld.verdict import CORRECTED, REPRODUCED
+
+
+@pytest.fixture(scope="module")
+def data():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fig_closures, "RATES", ((0.1, 0.0), (0.01, 0.9)))
+        patch.setattr(fig_closures, "STEPS", 120)
+        patch.setattr(fig_closures, "COARSE_STEPS", 10)
+        yield fig_closures.compute("quick")
+
+
+def test_fig_closures_eq17_holds_without_momentum_only(data):
+    ratio = fig_closures.ratios(data)
+    np.testing.assert_allclose(ratio.isel(member=0), 1, rtol=1e-3)
+    assert float(ratio.sel(closure="smooth")[1]) > 1.3
+    assert abs(float(ratio.sel(closure="measured")[1]) - 1) < 0.05
+
+
+def test_fig_closures_exact_law_is_as_exact_as_the_symmetry(data):
+    assert float(fig_closures.errors(data).sel(closure="exact").max()) < 1e-9
+    assert float(data["cosine"]) < 1e-8
+    assert float(data["coarse_error"]) > 100 * float(fig_closures.errors(data).sel(closure="exact").max())
+
+
+def test_fig_closures_judges_what_it_shows(data):
+    assert fig_closures.judge(data)[0].label == CORRECTED
+    assert fig_closures.judge(data.isel(member=[0]))[0].label == REPRODUCED
