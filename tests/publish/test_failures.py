@@ -151,7 +151,7 @@ def test_full_disk_before_anything_runs(full_disk, tmp_path):
     assert printed(scratch.executed("small")) == "fine\n"
 
 
-@slow
+@pytest.mark.slow
 def test_a_limit_on_file_size_is_reported_like_a_full_disk(tmp_path):
     scratch = Scratch(tmp_path / "book").make({"large": [PARAMETER, "print('x' * 1_000_000)"]})
 
@@ -182,7 +182,7 @@ def test_a_store_that_cannot_be_written(tmp_path, place):
     assert scratch.build("--no-html").returncode == 0
 
 
-@slow
+@pytest.mark.slow
 def test_pages_are_built_also_when_a_chapter_failed(tmp_path):
     scratch = Scratch(tmp_path / "book").make(
         {"good": [PARAMETER, "print('fine')"], "bad": [PARAMETER, "raise ValueError('no such luck')"]}
