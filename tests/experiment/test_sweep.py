@@ -122,40 +122,49 @@ def test_commands_run_resume_and_gather(tmp_path, monkeypatch, capsys):
     assert main(["sweep", "run", str(many), "--no-wait"]) == 2
 
 
-def kill_one_worker(tmp_path, experiments, delay, workers=2):
-    """Run a pool, kill -9 its first worker after `delay` seconds; which runs were stored at that moment, and when."""
-    store, done_before = RunStore(tmp_path), {}
+def kill_workers(store, experiments, kills, longest, workers=2):
+    """Run a pool and kill -9 workers, each at a random moment after it began to work, until `kills` are dead.
+
+    Returns what was stored at the moments of the kills, and the process ids of the killed.
+    """
+    generator, stored, killed = random.Random(0), {}, []
+
+    def kill(pid, delay):
+        while not any(f'"pid": {pid},' in text for text in leases(store)):
+            time.sleep(0.01)
+        time.sleep(delay)
+        stored.update({e: store.meta(e) for e in experiments if store.is_done(e)})
+        with contextlib.suppress(ProcessLookupError):
+            if len(killed) < kills:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
 
     def on_start(pid):
-        if not threads:
+        threading.Thread(target=kill, args=(pid, generator.uniform(0, longest)), daemon=True).start()
 
-            def kill():
-                time.sleep(delay)
-                done_before.update({e: store.meta(e) for e in experiments if store.is_done(e)})
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-            threads.append(threading.Thread(target=kill))
-            threads[0].start()
-
-    threads: list[threading.Thread] = []
     executors.pool(experiments, store, workers=workers, members=1, checkpoint_every=20, on_start=on_start)
-    threads[0].join()
-    return store, done_before
+    return stored, killed
 
 
-def assert_whole(store, experiments, reference, done_before):
+def leases(store):
+    for path in store.folder.glob("*.work/lease"):
+        with contextlib.suppress(OSError):
+            yield path.read_text()
+
+
+def check_nothing_lost_by_kills(folder, runs, steps, kills, longest, workers):
+    base = BASE.replace(steps=steps, evaluate_every=50)
+    experiments = Sweep(base=base, vary={"seed": tuple(range(runs))}).experiments
+    store = RunStore(folder)
+    stored, killed = kill_workers(store, experiments, kills, longest, workers)
+    assert len(killed) == kills
+    # each run is there once, whole, and the same to the last bit as if nothing had happened
     assert sorted(store, key=lambda e: e.key) == sorted(experiments, key=lambda e: e.key)
     for experiment in experiments:
-        assert store.load(experiment).equals(reference[experiment]), experiment
-        assert not store.work_path(experiment).exists()
-    for experiment, meta in done_before.items():  # what was stored before the kill was not computed again
-        assert store.meta(experiment) == meta
-
-
-def killed_sweep(steps):
-    experiments = Sweep(base=BASE.replace(steps=steps, evaluate_every=50), vary={"seed": tuple(range(6))}).experiments
-    return experiments, {e: run(e) for e in experiments}
+        assert store.load(experiment).equals(run(experiment)), experiment
+    assert {e: store.meta(e) for e in stored} == stored  # what was stored before a kill was not computed again
+    store.clean(older_than=0.0)
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", *sorted(e.key for e in experiments)]
 
 
 @pytest.fixture
@@ -165,16 +174,10 @@ def two_cores(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_nothing_twenty_times(tmp_path, two_cores):
-    experiments, reference = killed_sweep(400)
-    generator = random.Random(0)
-    for attempt in range(20):
-        folder = tmp_path / str(attempt)
-        store, done_before = kill_one_worker(folder, experiments, delay=generator.uniform(2.0, 8.0))
-        assert_whole(store, experiments, reference, done_before)
+def test_twenty_killed_workers_lose_nothing(tmp_path, two_cores):
+    check_nothing_lost_by_kills(tmp_path, runs=30, steps=400, kills=20, longest=3.0, workers=2)
 
 
-def test_a_killed_worker_loses_nothing(tmp_path, two_cores):
-    experiments, reference = killed_sweep(100)
-    store, done_before = kill_one_worker(tmp_path, experiments, delay=3.0)
-    assert_whole(store, experiments, reference, done_before)
+def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    check_nothing_lost_by_kills(tmp_path, runs=2, steps=150, kills=1, longest=0.3, workers=1)
