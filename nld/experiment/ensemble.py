@@ -42,13 +42,13 @@ def run_ensemble(
     A diverged member trains on as NaN without touching the others; its record ends where its loss left the bound.
 
     Raises:
-        ValueError: members that differ in more than `MEMBER_FIELDS`, or ask for mixed precision or compilation.
+        ValueError: members that differ in more than `MEMBER_FIELDS`, or ask for what only `run` has.
     """
     first = experiments[0]
     if any(shared(experiment) != shared(first) for experiment in experiments):
         raise ValueError(f"members of an ensemble may differ only in {', '.join(MEMBER_FIELDS)}; use groups() first")
-    if first.precision == "bfloat16" or first.compile or first.channels_last:
-        raise ValueError("an ensemble has no bfloat16, compile or channels_last: use run() for such experiments")
+    if first.precision == "bfloat16" or first.compile or first.channels_last or first.monitor_every:
+        raise ValueError("an ensemble has no bfloat16, compile, channels_last or monitor: use run() for those")
     with reproducible(first):
         source = load_data(first)
         members = [initial_network(e, source).to(first.device, dtype_of(first)) for e in experiments]

@@ -48,6 +48,13 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
     )
 
 
+def with_books(record: xr.Dataset, books: xr.Dataset) -> xr.Dataset:
+    """The record with the monitor's, whose names begin ``monitor_`` and whose steps are ``monitor_step``."""
+    names = {name: f"monitor_{name}" for name in [*books.data_vars, *(set(books.coords) - set(books.dims))]}
+    renamed = books.rename({**names, "step": "monitor_step"}).drop_attrs(deep=False)
+    return record.merge(renamed)
+
+
 def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
     """The record with its outcome: in a diverged run everything from the first bad loss on is NaN."""
     bad = np.flatnonzero(~(record["batch_loss"].values <= experiment.divergence_bound))

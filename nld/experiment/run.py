@@ -39,6 +39,7 @@ def run(
         Dataset with ``batch_loss`` and ``learning_rate_at_step`` (step), the batch's loss before the step's update;
         ``train_loss`` (evaluation_step), the loss of a fixed batch of training images with its own batch statistics;
         ``test_loss``, ``test_accuracy`` (evaluation_step); ``squared_norm`` (evaluation_step, filter).
+        With ``monitor_every``, the monitor's variables (monitor_step, block, unit) under names that begin ``monitor_``.
         The first evaluation is at step 0, before any update; the last after all updates.
 
     Raises:
@@ -63,7 +64,10 @@ def run(
         order = batches.BatchOrder(source, experiment.batch_size, experiment.seed, experiment.augment)
         record = records.empty(experiment, network)
         losses = torch.full((experiment.steps,), math.nan, dtype=dtype_of(experiment), device=experiment.device)
+        if experiment.monitor_every:
+            checkpoint = None  # the books have no checkpoint: a monitored run is whole or starts again
         first = restore(checkpoint, experiment, network, optimizer, losses, record)
+        monitor = start_monitor(experiment, network, optimizer, source)
 
         for step in range(first, experiment.steps + 1):
             if checkpoint and step > first and step % checkpoint_every == 0:
@@ -88,6 +92,9 @@ def run(
                 constrain(filters, norms)
             losses[step] = loss.detach()
         record["batch_loss"][:] = losses.cpu().numpy()
+        if monitor is not None:
+            monitor.close()
+            record = records.with_books(record, monitor.record())
     return records.closed(record, experiment)
 
 
@@ -128,6 +135,17 @@ def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
         for name in names:
             network.get_parameter(name).mul_(experiment.filter_scale)
     return network
+
+
+def start_monitor(experiment: Experiment, network: nn.Module, optimizer: torch.optim.Optimizer, source: data.Data):
+    """The monitor of all symmetries found in the network, listening to its optimizer, or None if not asked for."""
+    if not experiment.monitor_every:
+        return None
+    from nld.monitor import Monitor
+
+    network.train()
+    example = source.normalized(source.train_images[: experiment.batch_size], dtype_of(experiment))
+    return Monitor(network, optimizer, every=experiment.monitor_every, example_inputs=example)
 
 
 def training_batch(source: data.Data, choice: torch.Tensor, experiment: Experiment):

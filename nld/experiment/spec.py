@@ -58,6 +58,7 @@ class Experiment:
 
     evaluate_every: int = 50  # steps between evaluations; the first is at step 0, before any update
     evaluation_size: int = 2048  # training images in the fixed batch on which `train_loss` is evaluated
+    monitor_every: int = 0  # steps between entries of nld.monitor's books; 0 keeps none
     divergence_bound: float = 1e4  # a loss above it, or not finite, ends the run as "diverged"
 
     device: str = "cpu"
@@ -85,6 +86,7 @@ class Experiment:
             "batch_size": (self.batch_size >= 2, "at least 2, for batch statistics"),
             "steps": (self.steps >= 0, "at least 0"),
             "evaluate_every": (self.evaluate_every >= 1, "at least 1"),
+            "monitor_every": (self.monitor_every >= 0, "at least 0"),
             "evaluation_size": (self.evaluation_size >= 2, "at least 2"),
             "label_noise": (0 <= self.label_noise < 1, "in [0, 1)"),
             "precision": (self.precision in PRECISIONS, f"one of {PRECISIONS}"),

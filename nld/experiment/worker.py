@@ -49,6 +49,7 @@ def work(
 def _batchable(experiment: Experiment) -> bool:
     # vgg11 fills a device alone; mixed precision, compilation and channels_last belong to the plain loop
     plain = experiment.precision != "bfloat16" and not experiment.compile and not experiment.channels_last
+    plain = plain and not experiment.monitor_every
     return plain and experiment.network != "vgg11"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import xarray as xr
 
 from nld.experiment import Experiment, data, networks, run
 
@@ -105,3 +106,16 @@ def test_update_equals_the_equations_written_out(constrained):
     np.testing.assert_allclose(record.batch_loss, losses, rtol=1e-10)
     final = torch.cat([q[i].flatten(1).square().sum(1) for i in (0, 3, 6)])
     np.testing.assert_allclose(record.squared_norm[-1], final, rtol=1e-10)
+
+
+def test_monitored_run_trains_the_same_and_keeps_the_books(tmp_path):
+    experiment = Experiment(steps=12, evaluate_every=6)
+    plain, watched = run(experiment), run(experiment.replace(monitor_every=3))
+    np.testing.assert_array_equal(watched.batch_loss, plain.batch_loss)
+    scale = watched.sel(block="0.weight")
+    books = scale.monitor_squared_norm.sel(monitor_step=6).dropna("unit")
+    expected = plain.squared_norm.sel(evaluation_step=6)[plain.layer.values == "0.weight"]
+    np.testing.assert_allclose(np.sort(books), np.sort(expected), rtol=1e-5)
+    assert float(abs(scale.monitor_relative_residual).max()) < 1e-3
+    watched.to_netcdf(tmp_path / "watched.nc", engine="h5netcdf")
+    assert xr.load_dataset(tmp_path / "watched.nc", engine="h5netcdf").equals(watched)
