@@ -37,7 +37,8 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
         unit = (row["squared_gradient"] * row["squared_norm"]).values
         for at, closure in enumerate(("smooth", "white", chi[index])):
             law[at, index] = predict_squared_norm(rule, unit, measured[index, 0], closure).value
-        later = predict_squared_norm(rule, unit[window:], measured[index, window], chi[index, window:])
+        begin = restart_step(beta)
+        later = predict_squared_norm(rule, unit[begin:], measured[index, begin], chi[index, begin:])
         restarted[index] = later.value[-1] / measured[index, -1]
         law[-1, index] = predict_squared_norm_from_steps(rule, row["squared_step"].values, measured[index, 0]).value
     coarse = measure_filters([base.replace(learning_rate=0.1, steps=COARSE_STEPS, epsilon=COARSE_EPSILON)])
@@ -56,7 +57,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
             "restarted": (
                 ("member", "filter"),
                 restarted,
-                {"units": "1", "long_name": "predicted over measured, from one window on"},
+                {"units": "1", "long_name": "last predicted over measured norm, from restart_step on"},
             ),
             "cosine": ((), float(np.abs(record["cosine"]).max()), {"long_name": "largest |cos(gradient, filter)|"}),
             "coarse_error": ((), coarse_error, {"long_name": "error of the exact law at PyTorch's epsilon"}),
@@ -69,6 +70,11 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Da
         },
         attrs={"weight_decay": weight_decay, "seed": seed},
     )
+
+
+def restart_step(momentum: float) -> int:
+    """Step from which one more prediction starts, when the first transient is over: two windows, at most half a run."""
+    return min(round(2 * WINDOW / (1 - momentum)), STEPS // 2)
 
 
 def errors(data: xr.Dataset) -> xr.DataArray:
