@@ -1,8 +1,11 @@
 """What runs again after a change, and what does not."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -125,3 +128,36 @@ def test_a_parameter_reaches_the_cells_with_its_type(book):
     assert "seed 0 rate 1.0 far" in printed(book.executed("plain"))
     assert book.current("plain")["changed"] == {"learning_rate": 1.0, "start": "far"}
     assert PARAMETERS.splitlines()[0] in (book.root / "book" / "plain.md").read_text()
+
+
+@pytest.mark.slow
+def test_jupyter_book_alone_shows_what_was_executed(book):
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        ".",
+        "--all",
+        "-n",
+        "-W",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(book.root)}
+    result = subprocess.run(command, cwd=book.root, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "seed 0 rate 0.1 near" in book.page("plain")
+    assert book.ran() == []
+
+
+@pytest.mark.slow
+def test_two_builds_from_nothing_give_equal_pages(book):
+    def pages():
+        shutil.rmtree(book.store)
+        shutil.rmtree(book.root / "_build", ignore_errors=True)  # over an old one, myst-nb adds a checksum to a link
+        assert book.build("--jobs", "2").returncode == 0
+        html = book.root / "_build" / "html"
+        return {path.relative_to(html): path.read_bytes() for path in html.rglob("*.html")}
+
+    first = pages()
+    assert len(first) > 4
+    assert pages() == first
