@@ -93,18 +93,20 @@ def late_chi(data: xr.Dataset) -> xr.DataArray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """With momentum: reproduced if Eq 17 ends within 10 %, corrected if with the measured chi it ends within 20 %."""
-    moving = data["momentum"].values > 0
-    at_end = ratios(data).values  # (closure, member): smooth, white, measured, exact
-    smooth, _, measured, _ = np.abs(at_end[:, moving] - 1).max(-1)
-    label = REPRODUCED if smooth < 0.1 else CORRECTED if measured < 0.2 else REFUTED
+    """Reproduced if Eq 17 ends within 10 % in every run, corrected if with the measured chi it ends within 20 %."""
+    smooth, _, measured, _ = ratios(data).values  # (closure, member)
+    worst, corrected = (np.abs(each - 1).max() for each in (smooth, measured))
+    label = REPRODUCED if worst < 0.1 else CORRECTED if corrected < 0.2 else REFUTED
     numbers = (
-        f"With mini-batches and momentum, Eq 17 ends at {at_end[0, moving].min():.1f} to {at_end[0, moving].max():.1f} "
-        "times the measured squared norm. With the correlation sum chi measured in the same run in place of "
-        f"(1 + beta)/(1 - beta) the end is within {100 * measured:.0f} %; without momentum Eq 17 itself is within "
-        f"{100 * np.abs(at_end[0, ~moving] - 1).max():.1g} %."
+        "Predicted over measured squared norm at the end of mini-batch runs with momenta "
+        f"{_list(data['momentum'].values)}: Eq 17 {_list(smooth)}; with the correlation sum chi measured in the same "
+        f"run {_list(measured)}. Without momentum Eq 17 holds; with it the gradients are not as smooth as it assumes."
     )
     return [Verdict("norm-closed-form", label, numbers)]
+
+
+def _list(values) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
 
 
 def draw(data: xr.Dataset):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_closures
-from nld.verdict import CORRECTED, REPRODUCED
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")
@@ -31,4 +31,5 @@ def test_fig_closures_exact_law_is_as_exact_as_the_symmetry(data):
 
 def test_fig_closures_judges_what_it_shows(data):
     assert fig_closures.judge(data)[0].label == CORRECTED
+    assert fig_closures.judge(data.assign(squared_norm=data["squared_norm"] / 1.5))[0].label == REFUTED
     assert fig_closures.judge(data.isel(member=[0]))[0].label == REPRODUCED
