@@ -4,6 +4,7 @@ Measured is a coloured solid line or dots, predicted is dashed in the text's col
 baseline without symmetry breaking is dotted grey.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("nld.mplstyle")
 LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
+# Labels in the set's blue, the darkest of its colours, are hard to read on a dark page.
+LIGHT_BLUE, DARK_BLUE = "#0072b2", "#4aa3df"
 
 # One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
 COLOR = {
@@ -73,4 +76,6 @@ def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -
         figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
         figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
         mpl.rcParams.update(dark)
-        draw(data).savefig(folder / "figure-dark.svg", metadata={"Date": None})
+        dark_drawing = io.StringIO()
+        draw(data).savefig(dark_drawing, format="svg", metadata={"Date": None})
+        (folder / "figure-dark.svg").write_text(dark_drawing.getvalue().replace(LIGHT_BLUE, DARK_BLUE), "utf-8")

@@ -75,12 +75,12 @@ def test_other_parameters_are_another_entry(store):
     assert not one.data.equals(two.data)
 
 
-def test_dark_drawing_differs_in_its_text_colour_only(store):
+def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
     folder = record.record_figure("fig-line", line(), "quick", {}).folder
     # Identifiers are hashes of what they name, colour included.
     light, dark = (re.sub(r"[mp][0-9a-f]{10}", "", (folder / f).read_text()) for f in ("figure.svg", "figure-dark.svg"))
     assert light != dark
-    assert dark.replace("#d8d8d8", "#222222") == light
+    assert dark.replace("#d8d8d8", "#222222").replace("#4aa3df", "#0072b2") == light
 
 
 @pytest.mark.parametrize(
