@@ -73,7 +73,7 @@ def installed() -> dict[str, metadata.Distribution]:
 def test_the_running_environment_holds_the_pinned_versions():
     """Local suffixes such as +cpu are left out, so that CPU and CUDA share one file."""
     here = {name: found.version.split("+")[0] for name, found in installed().items()}
-    needed = needs("nld", ["book", "test", "browser", "slurm"])
+    needed = needs("nld", ["book", "test", "browser", "slurm", "archive"])
     pinned = pins()
     others = {
         name: (here[name], pinned[name]) for name in needed & here.keys() & pinned.keys() if here[name] != pinned[name]
@@ -84,7 +84,7 @@ def test_the_running_environment_holds_the_pinned_versions():
 def test_constraints_pin_everything_that_is_installed_with_the_project():
     # Torch's CUDA packages come with its GPU build only.
     optional = re.compile(r"nvidia-.*|cuda-.*|triton|nld|pip|setuptools|wheel")
-    missing = {name for name in needs("nld", ["book", "test", "browser", "slurm"]) if not optional.fullmatch(name)}
+    missing = {name for name in needs("nld", ["book", "test", "browser", "slurm", "archive"]) if not optional.fullmatch(name)}
     assert missing - pins().keys() == set()
 
 

@@ -36,6 +36,7 @@ BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 def setup(app) -> dict:
     """Register with Sphinx."""
+    app.set_html_assets_policy("always")  # the index of figures gets its formulas when it is written
     app.add_node(FigureIndex)
     app.add_directive("nld-figures", FiguresDirective)
     app.connect("source-read", inject_outputs)
