@@ -1,7 +1,7 @@
 """Addresses that readers may have cited stay: pages, figures, equations and claims.
 
-`urls.txt` lists them. New ones may be added (`python -m tests.test_urls` rewrites the file); one that is gone fails, because
-somebody's link would lead nowhere.
+`urls.txt` lists them. New ones may be added (`python -m tests.test_urls` rewrites the file); one that is gone fails,
+because somebody's link would lead nowhere.
 """
 
 import re

@@ -44,7 +44,9 @@ def add_parser(subparsers) -> None:
     pdf = actions.add_parser(
         "pdf", help="build and print the book", epilog=PDF, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    pdf.add_argument("--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="default: _build/book.pdf")
+    pdf.add_argument(
+        "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="default: _build/book.pdf"
+    )
     pdf.set_defaults(run=run_pdf)
     archive = actions.add_parser(
         "archive",

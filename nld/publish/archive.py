@@ -6,8 +6,10 @@ are sorted, dates are that of the release, and what differs from run to run (wal
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -54,8 +56,11 @@ def write_archive(root: Path, pdf: Path, path: Path) -> None:
 def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
     """Contents of every file of the archive but its records of itself, by name."""
     html = root / "_build" / "html"
-    files = {f"html/{path.relative_to(html).as_posix()}": path.read_bytes() for path in html.rglob("*") if path.is_file()}
-    files = {name: _without_wall_time(name, content) for name, content in files.items() if "/." not in name}
+    files = {}
+    for path in html.rglob("*"):
+        name = f"html/{path.relative_to(html).as_posix()}"
+        if path.is_file() and "/." not in name:
+            files[name] = _without_wall_time(name, path.read_bytes())
     chapters = read_chapters(root)
     for chapter in chapters:
         key = executed.current(root / ".nld", chapter).get("key")
@@ -112,30 +117,37 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
     crate.datePublished = date
     crate.root_dataset["version"] = str(record["version"])
     crate.root_dataset["keywords"] = ", ".join(record["keywords"])
-    crate.root_dataset["license"] = crate.add(ContextEntity(crate, LICENSES["text"], {"@type": "CreativeWork", "name": "CC BY 4.0"}))
+
+    def add(identifier: str, kind: str, **properties) -> Any:
+        entity = ContextEntity(crate, identifier, {"@type": kind, **properties})
+        crate.add(entity)
+        return entity
+
+    crate.root_dataset["license"] = add(LICENSES["text"], "CreativeWork", name="CC BY 4.0")
     crate.root_dataset["author"] = [
-        crate.add(ContextEntity(crate, f"#author-{number}", {"@type": "Organization", "name": _name(author)}))
+        add(f"#author-{number}", "Organization", name=_name(author))
         for number, author in enumerate(record["authors"], 1)
     ]
-    source = {"@type": "SoftwareSourceCode", "name": "nld", "version": str(record["version"]), "license": LICENSES["code"]}
-    code = crate.add(ContextEntity(crate, record["repository-code"], source))
+    version = str(record["version"])
+    code = add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
     entities = {
         name: crate.add_file(dest_path=name, properties=_properties(name, files[name]))
         for name in sorted(files)
-        if not name.startswith("html/") or name.startswith("html/figures/") or name.count("/") == 2 and name.endswith(".html")
+        if not name.startswith("html/") or re.fullmatch(r"html/(figures/.*|book/[^/]*\.html)", name)
     }
     for name in sorted(entities):
         if not name.endswith("/provenance.json"):
             continue
         origin, folder = json.loads(files[name]), name.rpartition("/")[0]
-        action = {
-            "@type": "CreateAction",
-            "name": f"Computation of {origin['figure']} in the {origin['profile']} profile",
-            "description": f"parameters {json.dumps(origin['parameters'], sort_keys=True)}, sources {origin['source_hash']}",
-        }
-        made = crate.add(ContextEntity(crate, f"#run-{origin['figure']}", action))
-        made["instrument"] = code
-        made["result"] = [entity for file, entity in entities.items() if file.startswith(f"{folder}/")]
+        parameters = json.dumps(origin["parameters"], sort_keys=True)
+        add(
+            f"#run-{origin['figure']}",
+            "CreateAction",
+            name=f"Computation of {origin['figure']} in the {origin['profile']} profile",
+            description=f"parameters {parameters}, sources {origin['source_hash']}",
+            instrument={"@id": code.id},
+            result=[{"@id": entity.id} for file, entity in entities.items() if file.startswith(f"{folder}/")],
+        )
     return crate.metadata.generate()
 
 

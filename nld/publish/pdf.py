@@ -14,58 +14,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 # Chromium writes when it printed, and how many objects it made before; equal books are to be equal bytes.
 DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
 
-STYLE = """
-@page { size: A4; margin: 22mm 20mm 20mm; @bottom-center { content: counter(page); font: 9pt serif } }
-@page :first { @bottom-center { content: none } }
-html, body { background: white; font-size: 10.5pt }
-.bd-main, .bd-content, .bd-article-container, .bd-container__inner { display: block !important; max-width: none !important;
-  padding: 0 !important; margin: 0 !important }
-.bd-article { padding: 0 !important }
-a { color: inherit !important; text-decoration: none !important }
-.nld-chapter { break-before: page }
-.nld-figure img { max-height: 150mm; width: auto !important; max-width: 100%; display: block; margin: 0 auto }
-pre, .highlight { white-space: pre-wrap !important; font-size: 8.5pt }
-table { display: table !important; font-size: 9pt } .nld-title { margin: 60mm 0 0; text-align: center }
-.nld-contents { break-before: page } .nld-contents li { margin: 0.4em 0; list-style: none }
-"""
-PREPARE = """(about) => {
-  document.documentElement.dataset.theme = 'light';
-  for (const image of document.images) image.loading = 'eager';
-  for (const unwanted of document.querySelectorAll(
-    '#figures, details:not([open]), .nld-card, .nld-figure-files, .nld-dark, .toctree-wrapper > .caption, #print-main-content,' +
-    '.bd-header-article, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-area, .bd-footer, .sd-container-fluid, header'))
-    if (!unwanted.closest('article > section > h1')) unwanted.remove();
-  const contents = document.createElement('ol'), chapters = document.querySelectorAll('[id^="document-book/"] + section');
-  contents.className = 'nld-contents';
-  let number = 0;
-  for (const chapter of chapters) {
-    const heading = chapter.querySelector('h1, h2');
-    if (!chapter.isConnected || !heading) continue;
-    chapter.classList.add('nld-chapter');
-    number += 1;
-    heading.querySelectorAll('.headerlink').forEach(link => link.remove());
-    heading.prepend(number + '\\u2002');
-    const item = document.createElement('li'), link = document.createElement('a');
-    link.href = '#' + chapter.id;
-    link.textContent = heading.textContent;
-    item.append(link);
-    contents.append(item);
-    [...chapter.querySelectorAll(':scope > section')].forEach((section, part) => {
-      const title = section.querySelector('h2, h3');
-      if (title) title.prepend(number + '.' + (part + 1) + '\\u2002');
-    });
-  }
-  document.querySelectorAll('.headerlink').forEach(link => link.remove());
-  const title = document.createElement('div'), article = document.querySelector('article');
-  title.className = 'nld-title';
-  title.innerHTML = '<h1></h1><p></p><p></p>';
-  title.children[0].textContent = about.title;
-  title.children[1].textContent = about.authors + ', version ' + about.version + ', ' + about.date;
-  title.children[2].textContent = about.note;
-  article.prepend(title, contents);
-  const root = article.querySelector(':scope > section');
-  if (root) root.classList.add('nld-chapter');
-}"""
+HERE = Path(__file__).parent
 NOTE = "Solutions of the exercises, the data of the figures and the way to rerun them are at "
 
 
@@ -96,8 +45,8 @@ def print_book(root: Path, path: Path) -> None:
         page = browser.new_page(color_scheme="light")
         page.goto(page_file.as_uri())
         page.evaluate("async () => { await MathJax.startup.promise; }")
-        page.evaluate(PREPARE, about)
-        page.add_style_tag(content=STYLE)
+        page.evaluate((HERE / "print.js").read_text("utf-8"), about)
+        page.add_style_tag(content=(HERE / "print.css").read_text("utf-8"))
         page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
         content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
         browser.close()
@@ -119,6 +68,7 @@ def _one_page(root: Path) -> Path:
     document = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))["root"]
     folder = root / "_build" / "singlehtml"
     # Sphinx links this page's styles as if it lay at the top, and its figures as if it lay where it is.
-    text = (folder / f"{document}.html").read_text("utf-8").replace('="' + "../" * document.count("/") + "figures/", '="figures/')
+    text = (folder / f"{document}.html").read_text("utf-8")
+    text = text.replace(f'="{"../" * document.count("/")}figures/', '="figures/')
     (folder / "print.html").write_text(text, "utf-8")
     return folder / "print.html"

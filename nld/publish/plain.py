@@ -2,7 +2,8 @@
 
 MyST's directives, roles, labels and glued numbers become ordinary Markdown, so that the file opens and runs in any
 Jupyter, Colab or editor where `nld` is installed. Equations keep numbers (their order in the chapter), links to
-other chapters lead to the published book, and numbers that cells compute stand in the text as the last run printed them.
+other chapters lead to the published book, and numbers that cells compute stand in the text as the
+last run printed them.
 """
 
 import ast
@@ -119,11 +120,11 @@ def _references(root: Path) -> dict[str, tuple[str, str, str]]:
         names = [_tidy(" ".join(person.prelast_names + person.last_names)) for person in entry.persons["author"]]
         short = names[0] + (f" and {names[1]}" if len(names) == 2 else " et al." if len(names) > 2 else "")
         fields = entry.fields
-        where = next((fields[name] for name in ("journal", "booktitle", "publisher", "howpublished") if name in fields), "")
+        where = [fields[name] for name in ("journal", "booktitle", "publisher", "howpublished") if name in fields][:1]
         place = f"https://doi.org/{fields['doi']}" if "doi" in fields else ""
         place = place or (f"https://arxiv.org/abs/{fields['eprint']}" if "eprint" in fields else fields.get("url", ""))
         year = fields["year"]
-        parts = [f"{', '.join(names)} ({year})", _tidy(fields["title"]), f"*{_tidy(where)}*" * bool(where), place]
+        parts = [f"{', '.join(names)} ({year})", _tidy(fields["title"]), *(f"*{_tidy(name)}*" for name in where), place]
         found[key] = (short, year, ". ".join(filter(None, parts)))
     return found
 

@@ -21,9 +21,10 @@ def collect(text: str, page: str) -> dict[str, str]:
         for link in element.select("a[href]"):  # a preview is read, not followed
             link.unwrap()
         for image in element.select("img"):
-            image["src"] = image["src"].removeprefix("../" * page.count("/"))
+            image["src"] = str(image["src"]).removeprefix("../" * page.count("/"))
         address = f"{page}#{element.attrs.pop('id')}"
-        found[address] = str(element) if element.name != "div" or "math" in element["class"] else element.decode_contents()
+        whole = element.name == "figure" or "math" in element["class"]
+        found[address] = str(element) if whole else element.decode_contents().strip()
     return found
 
 
