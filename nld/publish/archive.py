@@ -113,6 +113,7 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
 
     date = str(record["date-released"])
     crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"  # younger than RO-Crate 1.1
     crate.name, crate.description = record["title"], record["abstract"]
     crate.datePublished = date
     crate.root_dataset["version"] = str(record["version"])
