@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint bench figures clean
+.PHONY: help book pdf archive test lint bench figures clean
 
 help:  ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,11 +13,17 @@ help:  ## show these targets
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing nld and what it needs into $(VENV) (once; again when pyproject.toml or constraints.txt change)."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[book,test,browser,slurm]"
+	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[book,test,browser,slurm,archive]"
 	@touch $@
 
 book: $(READY)  ## execute the chapters that changed and build the pages
 	@$(RUN) -m nld.cli book build
+
+pdf: $(READY)  ## print the book to _build/book.pdf (needs Chromium)
+	@$(RUN) -m nld.cli book pdf
+
+archive: $(READY)  ## pack pages, PDF, notebooks and data into dist/ (needs Chromium)
+	@$(RUN) -m nld.cli book archive
 
 test: $(READY)  ## the whole test suite but the slow ones
 	@$(RUN) -m pytest -n auto -m "not slow"

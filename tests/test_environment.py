@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+INSTALLED = ["book", "test", "browser", "slurm", "archive"]  # the extras that the Makefile installs
 DECLARED = [
     Requirement(text)
     for text in [*PROJECT["dependencies"], *(text for name in EXTRAS for text in EXTRAS[name])]
@@ -73,7 +74,7 @@ def installed() -> dict[str, metadata.Distribution]:
 def test_the_running_environment_holds_the_pinned_versions():
     """Local suffixes such as +cpu are left out, so that CPU and CUDA share one file."""
     here = {name: found.version.split("+")[0] for name, found in installed().items()}
-    needed = needs("nld", ["book", "test", "browser", "slurm"])
+    needed = needs("nld", INSTALLED)
     pinned = pins()
     others = {
         name: (here[name], pinned[name]) for name in needed & here.keys() & pinned.keys() if here[name] != pinned[name]
@@ -84,7 +85,7 @@ def test_the_running_environment_holds_the_pinned_versions():
 def test_constraints_pin_everything_that_is_installed_with_the_project():
     # Torch's CUDA packages come with its GPU build only.
     optional = re.compile(r"nvidia-.*|cuda-.*|triton|nld|pip|setuptools|wheel")
-    missing = {name for name in needs("nld", ["book", "test", "browser", "slurm"]) if not optional.fullmatch(name)}
+    missing = {name for name in needs("nld", INSTALLED) if not optional.fullmatch(name)}
     assert missing - pins().keys() == set()
 
 

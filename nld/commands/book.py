@@ -1,4 +1,4 @@
-"""`nld book build`: execute the chapters and build the pages."""
+"""`nld book`: execute the chapters and build the pages, print them, and pack everything into an archive."""
 
 import argparse
 import sys
@@ -8,6 +8,12 @@ EXAMPLE = """examples:
   nld book build                                   the whole book
   nld book build --chapter 01 -p learning_rate 0.2 one chapter with another learning rate
   nld book build --why                             say what runs again, and because of what
+"""
+PDF = """example:
+  nld book pdf --to book.pdf                       the whole book, after building what changed
+"""
+ARCHIVE = """example:
+  nld book archive                                 pages, PDF, notebooks and data in dist/nld-VERSION.zip
 """
 
 
@@ -35,6 +41,23 @@ def add_parser(subparsers) -> None:
     build.add_argument("--timeout", type=_positive(float), metavar="SECONDS", help="wall-clock limit of a chapter")
     build.add_argument("--no-html", dest="html", action="store_false", help="execute only, render no page")
     build.set_defaults(run=run_build)
+    pdf = actions.add_parser(
+        "pdf", help="build and print the book", epilog=PDF, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    pdf.add_argument(
+        "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="default: _build/book.pdf"
+    )
+    pdf.set_defaults(run=run_pdf)
+    archive = actions.add_parser(
+        "archive",
+        help="build, print and pack the book with its data",
+        epilog=ARCHIVE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    archive.add_argument("--to", type=Path, default=Path("dist"), metavar="FOLDER", help="where to (default: dist)")
+    archive.set_defaults(run=run_archive)
+    for action in (pdf, archive):
+        action.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
 
 
 def _positive(kind):
@@ -70,4 +93,53 @@ def run_build(args) -> int:
         return 2
     except OSError as error:
         print(f"nld book build: {store_error(error)}", file=sys.stderr)
+        return 1
+
+
+def run_pdf(args) -> int:
+    """Carry out `nld book pdf`; returns the exit status."""
+    from nld.publish.pdf import print_book
+
+    def pack(root: Path) -> None:
+        print("Printing.", flush=True)
+        print_book(root, args.to)
+        print(f"The printed book is in {args.to}.")
+
+    return _after_building("pdf", args.root.resolve(), pack)
+
+
+def run_archive(args) -> int:
+    """Carry out `nld book archive`; returns the exit status."""
+    from nld import __version__
+    from nld.publish.archive import write_archive
+    from nld.publish.pdf import print_book
+
+    def pack(root: Path) -> None:
+        pdf, path = root / "_build" / "book.pdf", args.to / f"nld-{__version__}.zip"
+        print("Printing and packing.", flush=True)
+        print_book(root, pdf)
+        write_archive(root, pdf, path)
+        print(f"The archive is {path} ({path.stat().st_size / 1e6:.1f} MB).")
+
+    return _after_building("archive", args.root.resolve(), pack)
+
+
+def _after_building(action: str, root: Path, pack) -> int:
+    """Build the canonical book, then ``pack`` it."""
+    from nld.publish.build import Options, build, store_error
+    from nld.publish.chapters import UsageError
+
+    try:
+        if build(root, Options()):
+            return 1
+        pack(root)
+        return 0
+    except UsageError as error:
+        print(f"nld book {action}: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"nld book {action}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"nld book {action}: {store_error(error)}", file=sys.stderr)
         return 1

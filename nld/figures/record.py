@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -81,7 +81,9 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
         data.to_netcdf(temporary / "data.nc", engine="h5netcdf")
         (temporary / "data.csv").write_text(long_table(data), "utf-8")
         save(module.draw, data, temporary)
-        origin = {**spec, **texts, "wall_seconds": round(seconds, 3), **provenance()}
+        judge = getattr(module, "judge", None)
+        verdicts = [asdict(verdict) for verdict in judge(data)] if judge else []
+        origin = {**spec, **texts, "verdicts": verdicts, "wall_seconds": round(seconds, 3), **provenance()}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
 
 

@@ -4,7 +4,9 @@ import html
 import json
 from pathlib import Path
 
+from nld import paper
 from nld.publish.citation import Citation
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
 FILES = {
     "SVG": "figure.svg",
@@ -14,6 +16,7 @@ FILES = {
     "netCDF": "data.nc",
     "provenance": "provenance.json",
 }
+SHADES = {REPRODUCED: "good", CORRECTED: "mixed", REFUTED: "bad"}
 # What differs between two equal runs: shown from provenance.js, so that equal books are equal bytes.
 RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
 
@@ -36,6 +39,7 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
         "Parameters": f"<code>{html.escape(parameters)}</code>",
         "Code": f'<a href="{repository}/{module}">{module}</a>, nld {html.escape(citation.version)}, '
         f"sources {origin['source_hash']}",
+        **_rulings(origin),
         **{
             label: f'<span data-nld-field="{field}">in <a href="{base}provenance.json">provenance.json</a></span>'
             for field, label in RUNNING.items()
@@ -50,11 +54,29 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
         for label, text in forms.items()
     )
     return (
-        f'<div class="nld-figure-files">{links}</div>'
+        f'<div class="nld-figure-files">{links}{verdict_badges(origin)}</div>'
         f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
         f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
         f'<div class="nld-cite-title">Cite this figure</div>{cite}</details>'
     )
+
+
+def verdict_badges(origin: dict) -> str:
+    """HTML: what the figure says of each claim that hangs on it, with a link to the claim."""
+    return "".join(
+        f' <a class="nld-badge nld-{SHADES.get(verdict["label"], "open")}" href="claims.html#claim-{verdict["claim"]}" '
+        f'title="{html.escape(_statement(verdict))}">claim {verdict["label"]}</a>'
+        for verdict in origin["verdicts"]
+    )
+
+
+def _rulings(origin: dict) -> dict[str, str]:
+    lines = [f"{_statement(verdict)} {verdict['numbers']}" for verdict in origin["verdicts"]]
+    return {"Claims": "<br>".join(html.escape(line) for line in lines)} if lines else {}
+
+
+def _statement(verdict: dict) -> str:
+    return next(claim.statement for claim in paper.CLAIMS if claim.name == verdict["claim"])
 
 
 def rerun_command(origin: dict) -> str:

@@ -64,12 +64,14 @@ def equations(tests: Path) -> Myst:
 
 def claims(profile: str) -> Myst:
     """The ledger as a list of claims, verdicts and numbers."""
-    parts = []
+    parts, anchors = [], set()
     for ruling in ledger(profile):
         where = f" {{numref}}`{ruling.figure}`, profile {ruling.profile}." if ruling.figure else ""
         numbers = ", ".join(str(number) for number in ruling.claim.equations)
+        anchor = "" if ruling.claim.name in anchors else f"(claim-{ruling.claim.name})=\n"
+        anchors.add(ruling.claim.name)
         parts.append(
-            f"**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
+            f"{anchor}**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
             f"{ruling.verdict.numbers}{where} Rests on the paper's Eq {numbers}; see {{doc}}`/{ruling.claim.chapter}`."
         )
     return Myst("\n\n".join(parts))

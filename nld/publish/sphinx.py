@@ -7,7 +7,9 @@
 """
 
 import hashlib
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from nld.publish.card import card, write_script
 from nld.publish.chapters import Chapter
 from nld.publish.citation import citation
 from nld.publish.execute import FIGURE_MIME
+from nld.publish.gallery import FigureIndex, FiguresDirective, fill_index
+from nld.publish.pages import describe_page, write_site_files
+from nld.publish.previews import write_previews
 
 logger = logging.getLogger(__name__)
 BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
@@ -31,9 +36,16 @@ BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 def setup(app) -> dict:
     """Register with Sphinx."""
+    app.set_html_assets_policy("always")  # the index of figures gets its formulas when it is written
+    app.add_node(FigureIndex)
+    app.add_directive("nld-figures", FiguresDirective)
     app.connect("source-read", inject_outputs)
+    app.connect("doctree-resolved", fill_index)
     app.connect("html-page-context", announce_changes)
+    app.connect("html-page-context", describe_page)
     app.connect("build-finished", copy_figures)
+    app.connect("build-finished", write_site_files)
+    app.connect("build-finished", write_previews)
     return {"parallel_read_safe": True, "parallel_write_safe": True, "version": "1"}
 
 
@@ -136,20 +148,34 @@ class FigureRenderer(MimeRenderPlugin):
         env: Any = myst.sphinx_env
         env.metadata[env.docname].setdefault("nld_figures", {})[name] = folder
         figure = nodes.figure("", classes=["nld-figure"], names=[name], ids=[name])
-        for file, shade in (("figure.svg", "nld-light"), ("figure-dark.svg", "nld-dark")):
-            uri = f"/.nld/{folder}/{file}"
-            figure += nodes.image("", uri=uri, alt=described["alt"], classes=[shade, "dark-light"], loading="lazy")
+        base = "../" * env.docname.count("/") + f"figures/{name}/"
+        folder = Path(env.srcdir) / ".nld" / folder
+        figure += nodes.raw("", drawings(folder, base, described["alt"]), format="html")
         caption = nodes.caption()
         with myst.current_node_context(caption):
             myst.nested_render_text(described["caption"], data.line or 0, inline=True)
         figure += caption
-        folder = Path(env.srcdir) / ".nld" / folder
         origin = json.loads((folder / "provenance.json").read_text("utf-8"))
-        base = "../" * env.docname.count("/") + f"figures/{name}/"
         text = card(origin, citation(Path(env.srcdir), folder, env.docname), base, _repository(env.config))
         figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]
+
+
+def drawings(folder: Path, base: str, alt: str) -> str:
+    """HTML of the two drawings of a figure, light and dark, with their size, so that nothing moves when they load."""
+    text = ""
+    for file, shade in (("figure.svg", "nld-light"), ("figure-dark.svg", "nld-dark")):
+        with (folder / file).open(encoding="utf-8") as drawing:
+            found = re.search(r'<svg[^>]* width="([0-9.]+)pt" height="([0-9.]+)pt"', drawing.read(4096))
+        if found is None:
+            raise ValueError(f"expected the size of the drawing in pt at the start of {folder / file}, found none")
+        width, height = (round(float(size) * 4 / 3) for size in found.groups())
+        text += (
+            f'<img src="{base}{file}" alt="{html.escape(alt)}" width="{width}" height="{height}" '
+            f'class="{shade} dark-light" loading="lazy" />\n'
+        )
+    return text
 
 
 def copy_figures(app, error) -> None:

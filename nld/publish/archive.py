@@ -1,0 +1,170 @@
+"""The book as one file to keep: pages, PDF, notebooks, figure data, what each is, and a checksum of everything.
+
+The zip opens by double click on `index.html` without a network. Two archives of one commit are the same bytes: files
+are sorted, dates are that of the release, and what differs from run to run (wall times) is left out.
+"""
+
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nld.publish import executed
+from nld.publish.chapters import read_chapters
+
+START = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>' + (
+    '<meta http-equiv="refresh" content="0; url=html/{front}.html"></head>'
+    '<body><a href="html/{front}.html">{title}</a></body></html>\n'
+)
+MEDIA = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".json": "application/json",
+    ".js": "text/javascript",
+    ".nc": "application/x-netcdf",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
+RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
+
+
+def write_archive(root: Path, pdf: Path, path: Path) -> None:
+    """Pack the built book in ``root`` and its PDF into the zip ``path``."""
+    record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
+    files = collect(root, pdf, record)
+    files["ro-crate-metadata.json"] = _json(describe(files, record))
+    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    files["SHA256SUMS"] = sums.encode()
+    year, month, day = map(int, str(record["date-released"]).split("-"))
+    top = path.stem
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{top}/{name}", (year, month, day, 0, 0, 0))
+            entry.external_attr, entry.create_system = 0o100644 << 16, 3
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, files[name])
+
+
+def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
+    """Contents of every file of the archive but its records of itself, by name."""
+    html = root / "_build" / "html"
+    files = {}
+    for path in html.rglob("*"):
+        name = f"html/{path.relative_to(html).as_posix()}"
+        if path.is_file() and "/." not in name:
+            files[name] = _without_wall_time(name, path.read_bytes())
+    chapters = read_chapters(root)
+    for chapter in chapters:
+        key = executed.current(root / ".nld", chapter).get("key")
+        if chapter.cells and key:
+            files[f"notebooks/{chapter.name}.ipynb"] = executed.notebook_path(root / ".nld", key).read_bytes()
+    files |= {name: (root / name).read_bytes() for name in RECORDS if (root / name).exists()}
+    files["book.pdf"] = pdf.read_bytes()
+    files["index.html"] = START.format(title=record["title"], front=chapters[0].document).encode()
+    files[".zenodo.json"] = _json(zenodo(record))
+    return files
+
+
+def _without_wall_time(name: str, content: bytes) -> bytes:
+    """A figure's record without the seconds it took, which no two runs share."""
+    if name.endswith("/provenance.json"):
+        return _json({**json.loads(content), "wall_seconds": None})
+    if name.endswith("/provenance.js"):
+        assignment, _, value = content.decode().rpartition("] = ")
+        shown = {**json.loads(value.rstrip(";\n")), "wall_seconds": "left out of the archive"}
+        return f"{assignment}] = {json.dumps(shown, ensure_ascii=False)};\n".encode()
+    return content
+
+
+def zenodo(record: dict) -> dict:
+    """The record of the archive for Zenodo, from `CITATION.cff`."""
+    return {
+        "title": record["title"],
+        "description": record["abstract"],
+        "version": str(record["version"]),
+        "upload_type": "software",
+        "license": record["license"],
+        "publication_date": str(record["date-released"]),
+        "creators": [{"name": _name(author)} for author in record["authors"]],
+        "keywords": record["keywords"],
+        "related_identifiers": [
+            {"identifier": record["repository-code"], "relation": "isSupplementTo", "scheme": "url"},
+            *(
+                {"identifier": identifier["value"], "relation": "isSupplementTo", "scheme": "arxiv"}
+                for reference in record["references"]
+                for identifier in reference.get("identifiers", ())
+            ),
+        ],
+    }
+
+
+def describe(files: dict[str, bytes], record: dict) -> dict:
+    """RO-Crate 1.1 metadata: the files that a person looks for, and which run made each figure."""
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    date = str(record["date-released"])
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"  # younger than RO-Crate 1.1
+    crate.name, crate.description = record["title"], record["abstract"]
+    crate.datePublished = date
+    crate.root_dataset["version"] = str(record["version"])
+    crate.root_dataset["keywords"] = ", ".join(record["keywords"])
+
+    def add(identifier: str, kind: str, **properties) -> Any:
+        entity = ContextEntity(crate, identifier, {"@type": kind, **properties})
+        crate.add(entity)
+        return entity
+
+    crate.root_dataset["license"] = add(LICENSES["text"], "CreativeWork", name="CC BY 4.0")
+    crate.root_dataset["author"] = [
+        add(f"#author-{number}", "Organization", name=_name(author))
+        for number, author in enumerate(record["authors"], 1)
+    ]
+    version = str(record["version"])
+    code = add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
+    entities = {
+        name: crate.add_file(dest_path=name, properties=_properties(name, files[name]))
+        for name in sorted(files)
+        if not name.startswith("html/") or re.fullmatch(r"html/(figures/.*|book/[^/]*\.html)", name)
+    }
+    for name in sorted(entities):
+        if not name.endswith("/provenance.json"):
+            continue
+        origin, folder = json.loads(files[name]), name.rpartition("/")[0]
+        parameters = json.dumps(origin["parameters"], sort_keys=True)
+        add(
+            f"#run-{origin['figure']}",
+            "CreateAction",
+            name=f"Computation of {origin['figure']} in the {origin['profile']} profile",
+            description=f"parameters {parameters}, sources {origin['source_hash']}",
+            instrument={"@id": code.id},
+            result=[{"@id": entity.id} for file, entity in entities.items() if file.startswith(f"{folder}/")],
+        )
+    return crate.metadata.generate()
+
+
+def _properties(name: str, content: bytes) -> dict:
+    medium = MEDIA.get(Path(name).suffix, "text/plain")
+    return {
+        "name": name.removeprefix("html/"),
+        "encodingFormat": medium,
+        "contentSize": str(len(content)),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _name(author: dict) -> str:
+    return author.get("name") or f"{author['family-names']}, {author['given-names']}"
+
+
+def _json(value) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

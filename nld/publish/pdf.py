@@ -1,0 +1,74 @@
+"""The book as one PDF: all chapters on one page of HTML, printed by Chromium. No LaTeX is needed."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from nld.publish.build import JUPYTER_BOOK
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+# Chromium writes when it printed, and how many objects it made before; equal books are to be equal bytes.
+DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
+
+HERE = Path(__file__).parent
+NOTE = "Solutions of the exercises, the data of the figures and the way to rerun them are at "
+
+
+def print_book(root: Path, path: Path) -> None:
+    """Print the book in ``root``, whose chapters are executed, to ``path``.
+
+    Raises:
+        RuntimeError: Chromium or playwright is missing, or Jupyter Book failed; the message says what to do.
+    """
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        raise RuntimeError("the PDF needs Chromium: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise RuntimeError('the PDF needs playwright: pip install -c constraints.txt -e ".[browser]"') from None
+    page_file = _one_page(root)
+    record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
+    about = {
+        "title": record["title"].removeprefix("nld: ").capitalize(),
+        "authors": ", ".join(author.get("name") or author["family-names"] for author in record["authors"]),
+        "version": str(record["version"]),
+        "date": str(record["date-released"]),
+        "note": NOTE + record["url"],
+    }
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        page = browser.new_page(color_scheme="light")
+        page.goto(page_file.as_uri())
+        page.evaluate("async () => { await MathJax.startup.promise; }")
+        page.evaluate((HERE / "print.js").read_text("utf-8"), about)
+        page.add_style_tag(content=(HERE / "print.css").read_text("utf-8"))
+        page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
+        content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+        browser.close()
+    stamp = about["date"].replace("-", "").encode() + b"000000"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(DATES.sub(rb"/\1 (D:" + stamp, content))
+
+
+def _one_page(root: Path) -> Path:
+    """All chapters as one page of HTML."""
+    log = root / ".nld" / "logs" / "singlehtml.log"
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--builder", "custom"]
+    command += ["--custom-builder", "singlehtml", "--all", "-n"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
+    if result.returncode:
+        raise RuntimeError(f"Jupyter Book could not join the chapters into one page; what it said is in {log}")
+    document = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))["root"]
+    folder = root / "_build" / "singlehtml"
+    # Sphinx links this page's styles as if it lay at the top, and its figures as if it lay where it is.
+    text = (folder / f"{document}.html").read_text("utf-8")
+    text = text.replace(f'="{"../" * document.count("/")}figures/', '="figures/')
+    (folder / "print.html").write_text(text, "utf-8")
+    return folder / "print.html"

@@ -1,0 +1,68 @@
+"""axe-core finds no serious and no critical violation on any page, in light and in dark."""
+
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+from filelock import FileLock
+
+from nld.publish.chapters import read_chapters
+from tests.browser.conftest import ROOT, without
+
+VERSION = "4.14.1"
+PAGES = [f"{chapter.document}.html" for chapter in read_chapters(ROOT)] + ["search.html", "404.html"]
+AUDIT = """async (rules) => {
+  const options = {resultTypes: ['violations'], ...(rules ? {runOnly: {type: 'rule', values: rules}} : {})};
+  const found = await axe.run({exclude: [['mjx-container']]}, options);
+  return found.violations.filter(violation => ['serious', 'critical'].includes(violation.impact))
+    .map(v => `${v.impact} ${v.id}: ${v.help}: ` + v.nodes.slice(0, 4).map(n => n.target.join(' ')).join(' | '));
+}"""
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script, fetched once by npm into `.nld`."""
+    folder = ROOT / ".nld" / "npm" / f"axe-core-{VERSION}"
+    script = folder / "package" / "axe.min.js"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not script.exists():
+            if shutil.which("npm") is None:
+                without("needs npm, which brings axe-core: apt-get install npm")
+            command = ["npm", "pack", "--silent", f"axe-core@{VERSION}"]
+            result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if result.returncode:
+                without(f"npm could not bring axe-core {VERSION}: {result.stderr.strip()[:200]}")
+            with tarfile.open(folder / result.stdout.split()[-1]) as archive:
+                archive.extractall(folder, filter="data")
+    return script.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(name, browser, address, axe):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{address['http']}/{name}", wait_until="load")
+    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; }")
+    page.evaluate("document.querySelectorAll('article details').forEach(details => { details.open = true; })")
+    page.evaluate(axe)
+    found = {"light": page.evaluate(AUDIT, None)}
+    page.emulate_media(color_scheme="dark")
+    if name != "404.html":
+        page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    found["dark"] = page.evaluate(AUDIT, ["color-contrast", "link-in-text-block"])  # only these depend on colours
+    context.close()
+    assert found == {"light": [], "dark": []}
+
+
+def test_axe_would_notice(browser, axe):
+    page = browser.new_page()
+    page.set_content(
+        '<html lang="en"><title>t</title><main><img src="x.png"><p style="color:#aaa">pale</p></main></html>'
+    )
+    page.evaluate(axe)
+    found = page.evaluate(AUDIT, None)
+    page.close()
+    assert {text.split(":")[0] for text in found} >= {"critical image-alt", "serious color-contrast"}

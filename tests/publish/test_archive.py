@@ -1,0 +1,123 @@
+"""The archive: complete, described, checksummed, and the same bytes each time."""
+
+import hashlib
+import json
+import zipfile
+from collections import Counter
+
+import pytest
+import yaml
+
+from nld.publish.archive import collect, write_archive
+from tests.publish.scratch import REPOSITORY
+
+rocrate = pytest.importorskip("rocrate.rocrate", reason='needs rocrate: pip install -c constraints.txt -e ".[archive]"')
+
+
+@pytest.fixture(scope="module")
+def pdf(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pdf") / "book.pdf"
+    path.write_bytes(b"%PDF-1.4 a stand-in")
+    return path
+
+
+@pytest.fixture(scope="module")
+def packed(built, pdf, tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / "nld-test.zip"
+    write_archive(built.root, pdf, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(packed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("opened")
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(folder)
+    return folder / "nld-test"
+
+
+def test_two_archives_are_the_same_bytes_whatever_the_runs_took(built, pdf, packed, tmp_path):
+    folder = next((built.store / "figures" / "fig-toy").glob("*/provenance.json")).parent
+    page = built.root / "_build" / "html" / "figures" / "fig-toy"
+    before = {file: (page / file).read_text() for file in ("provenance.json", "provenance.js")}
+    origin = json.loads((folder / "provenance.json").read_text())
+    slower = json.dumps({**origin, "wall_seconds": 1e4}, indent=1, ensure_ascii=False)
+    seconds = json.loads(before["provenance.js"].rpartition("] = ")[2].rstrip(";\n"))["wall_seconds"]
+    try:
+        (page / "provenance.json").write_text(slower)
+        (page / "provenance.js").write_text(before["provenance.js"].replace(seconds, "9.9 s"))
+        again = tmp_path / "nld-test.zip"
+        write_archive(built.root, pdf, again)
+    finally:
+        for file, text in before.items():
+            (page / file).write_text(text)
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(packed.read_bytes()).digest()
+
+
+def test_it_holds_what_a_reader_and_a_librarian_need(opened):
+    for name in (
+        "index.html",
+        "book.pdf",
+        "CITATION.cff",
+        ".zenodo.json",
+        "ro-crate-metadata.json",
+        "notebooks/picture.ipynb",
+        "html/book/picture.html",
+        "html/figures/fig-toy/data.nc",
+        "html/figures/fig-toy/data.csv",
+        "html/_static/mathjax/tex-chtml.js",
+    ):
+        assert (opened / name).stat().st_size > 0, name
+    assert 'url=html/book/index.html"' in (opened / "index.html").read_text()
+
+
+def test_every_file_has_its_checksum_and_they_hold(opened):
+    lines = (opened / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    files = {path.relative_to(opened).as_posix() for path in opened.rglob("*") if path.is_file()} - {"SHA256SUMS"}
+    assert sums.keys() == files
+    assert list(sums) == sorted(sums)
+    for name, digest in sums.items():
+        assert hashlib.sha256((opened / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_crate_is_valid_and_describes_every_figure(opened):
+    crate = rocrate.ROCrate(opened)
+    assert crate.metadata.id == "ro-crate-metadata.json"
+    root = crate.root_dataset
+    for required in ("name", "description", "datePublished", "license"):  # RO-Crate 1.1, "Root Data Entity"
+        assert root[required], required
+    described = json.loads((opened / "ro-crate-metadata.json").read_text())
+    assert described["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
+    graph = {entity["@id"]: entity for entity in described["@graph"]}
+    assert max(Counter(entity["@id"] for entity in described["@graph"]).values()) == 1
+    assert graph["ro-crate-metadata.json"]["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
+    parts = {part["@id"] for part in graph["./"]["hasPart"]}
+    assert {"book.pdf", "html/figures/fig-toy/data.nc", "notebooks/picture.ipynb"} <= parts
+    for name in parts:
+        content = (opened / name).read_bytes()
+        assert graph[name]["@type"] == "File"
+        assert graph[name]["sha256"] == hashlib.sha256(content).hexdigest()
+        assert graph[name]["contentSize"] == str(len(content))
+    run = graph["#run-fig-toy"]
+    assert run["@type"] == "CreateAction"
+    assert {"@id": "html/figures/fig-toy/data.nc"} in run["result"]
+    for entity in described["@graph"]:  # whatever is pointed to inside the crate is in it
+        for value in entity.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict) and "@id" in item and not item["@id"].startswith("http"):
+                    assert item["@id"] in graph
+
+
+def test_zenodo_gets_the_citation(opened):
+    record = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    zenodo = json.loads((opened / ".zenodo.json").read_text())
+    assert zenodo["title"] == record["title"]
+    assert zenodo["version"] == str(record["version"])
+    assert any(item["identifier"] == "arXiv:2105.02716" for item in zenodo["related_identifiers"])
+
+
+def test_hidden_files_and_locks_stay_out(built, pdf):
+    record = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    names = collect(built.root, pdf, record)
+    assert not [name for name in names if name.endswith((".lock", ".buildinfo", ".part.ipynb"))]
