@@ -17,3 +17,11 @@ document.addEventListener("toggle", function (event) {
 /* The search shows a line of each page it found, which it fetches; a page opened from a disk may not fetch. */
 if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+/* Two buttons of the theme carry a name that leaves out what is written on them. */
+document.addEventListener("DOMContentLoaded", function () {
+  document.querySelectorAll(".search-button-field").forEach(function (button) { button.removeAttribute("aria-label"); });
+  document.querySelectorAll(".theme-switch-button").forEach(function (button) {
+    button.setAttribute("aria-label", "Color mode: light, dark or system settings");
+  });
+});

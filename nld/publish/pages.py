@@ -13,8 +13,10 @@ LONGEST = 200  # characters of a description; search engines cut where this does
 NOT_FOUND = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>Not found — {title}</title>
-<style>:root {{ color-scheme: light dark }} body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 36rem;
-margin: 18vh auto; padding: 0 1rem }}</style></head>
+<style>:root {{ color-scheme: light dark; color: light-dark(#222, #ddd); background: light-dark(#fff, #121212) }}
+body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 36rem;
+margin: 18vh auto; padding: 0 1rem }}
+a {{ color: light-dark(#0b57b7, #8ab8ff) }}</style></head>
 <body><h1>There is no such page</h1>
 <p>Addresses of pages, figures and equations of <i>{title}</i> do not change once they are published, so this one is
 probably misspelled. <a href="{base}">Front page</a> · <a href="{base}search.html">Search</a> ·
@@ -22,10 +24,20 @@ probably misspelled. <a href="{base}">Front page</a> · <a href="{base}search.ht
 """
 
 
+# Roles and names that the theme and its extensions write against ARIA's rules: a fold named otherwise than it reads,
+# and a list without list items.
+REPAIRS = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    '<div role="list" class="citation-list">': "<div>",
+}
+
+
 def describe_page(app, page: str, template: str, context: dict, doctree) -> None:
-    """Add the description and the Open Graph data of a page to its head."""
+    """Add the description and the Open Graph data of a page to its head, and repair the roles in its body."""
     if doctree is None:
         return
+    for wrong, right in REPAIRS.items():
+        context["body"] = context["body"].replace(wrong, right)
     base = _base(app.config)
     figures = app.env.metadata.get(page, {}).get("nld_figures", {})
     picture = next(iter(figures), "fig-answer")

@@ -1,0 +1,171 @@
+"""Three people use the book: one reads, one reruns, one cites. Each walk is made in the browser, over file://."""
+
+import json
+import re
+import shlex
+from urllib.parse import unquote, urlsplit
+
+import h5py
+import pybtex.database
+import pytest
+
+from nld.cli import make_parser
+from tests.browser.conftest import ROOT
+from tests.browser.test_pages import PAGES, open_page, settle
+
+pytestmark = pytest.mark.browser
+LIMIT = 400_000  # bytes of one page beyond what all pages share
+
+
+def test_a_reader_goes_from_front_page_to_data_and_bibtex_in_three_clicks(browser, address):
+    opened = open_page(browser, f"{address['file']}/book/index.html", viewport={"width": 1280, "height": 900})
+    page = opened.page
+    page.locator(".bd-sidebar-primary a", has_text="Figures").click()  # one
+    page.locator(".nld-gallery-entry p:not(.nld-gallery-files) a").nth(1).click()  # two: the figure in its chapter
+    page.wait_for_url("**#fig-*")
+    name = page.url.rpartition("#")[2]
+    figure = page.locator(f"figure#{name}")
+    assert figure.is_visible()
+    data = figure.locator("a", has_text="netCDF").get_attribute("href")  # three would be either of these
+    path = unquote(urlsplit(page.evaluate("link => new URL(link, location).href", data)).path)
+    with h5py.File(path) as file:
+        assert len(file) > 0
+    figure.locator("details.nld-card summary").click()  # three
+    bibtex = figure.locator("pre").first.inner_text()
+    (entry,) = pybtex.database.parse_string(bibtex, "bibtex").entries.values()
+    assert entry.fields["url"].endswith(f"#{name}")
+    assert opened.complaints == []
+    page.context.close()
+
+
+def test_a_citer_copies_every_form_with_the_button(browser, address):
+    opened = open_page(browser, f"{address['http']}/book/index.html", permissions=["clipboard-read", "clipboard-write"])
+    page = opened.page
+    page.locator("details.nld-card summary").first.click()
+    card = page.locator("details.nld-card").first
+    copied = []
+    for number in range(3):
+        box = card.locator(".highlight-text").nth(number)
+        box.hover()
+        box.locator("button.copybtn").click()
+        page.wait_for_function(
+            "before => navigator.clipboard.readText().then(text => text !== before)", arg=(copied or [""])[-1]
+        )
+        copied.append(page.evaluate("navigator.clipboard.readText()"))
+    bibtex, csl, text = copied
+    (entry,) = pybtex.database.parse_string(bibtex, "bibtex").entries.values()
+    (item,) = json.loads(csl)
+    digest = re.search(r"sha256:([0-9a-f]{32})", text)[1]
+    assert item["URL"] == entry.fields["url"]
+    assert digest in item["note"]
+    assert digest in entry.fields["note"]
+    assert entry.fields["url"] in text
+    page.context.close()
+
+
+def test_the_gallery_shows_every_figure_of_the_book_once(browser, address):
+    opened = open_page(browser, f"{address['file']}/book/figures.html", viewport={"width": 1280, "height": 900})
+    links = opened.page.locator(".nld-gallery-entry p:not(.nld-gallery-files) a").evaluate_all(
+        "all => all.map(a => a.href)"
+    )
+    shown = {f"{path.name}#{name}" for path in (ROOT / "_build/html/book").glob("*.html") for name in figures(path)}
+    assert sorted(link.rpartition("/")[2] for link in links) == sorted(shown)
+    opened.page.context.close()
+
+
+def figures(path) -> list[str]:
+    return re.findall(r'<figure class="nld-figure[^"]*" id="([^"]+)"', path.read_text("utf-8"))
+
+
+def kind_of_link(page, kind):
+    return page.locator(f"article a.reference.internal[href*='{kind}']").first
+
+
+@pytest.mark.parametrize("scheme", ["file", pytest.param("http", marks=pytest.mark.slow)])
+def test_links_show_what_they_lead_to(browser, address, scheme):
+    opened = open_page(browser, f"{address[scheme]}/book/symmetry-of-the-loss.html")
+    page = opened.page
+    for kind, content in (
+        ("#equation-eq-", "mjx-container"),
+        ("index.html#fig-answer", "img.nld-light"),
+        ("bibliography.html#", "p"),
+    ):
+        link = kind_of_link(page, kind)
+        link.scroll_into_view_if_needed()
+        link.hover()
+        page.wait_for_selector(f"#nld-preview[data-ready] {content}")
+        assert link.get_attribute("aria-describedby") == "nld-preview"
+        box = page.locator("#nld-preview").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+        page.mouse.move(2, 2)
+        page.wait_for_selector("#nld-preview", state="detached")
+    assert [url for url in opened.requests if not url.startswith((address[scheme], "data:"))] == []
+    assert opened.failed == []
+    assert opened.complaints == []
+    page.context.close()
+
+
+def test_previews_answer_the_keyboard(browser, address):
+    opened = open_page(browser, f"{address['file']}/book/symmetry-of-the-loss.html")
+    page, link = opened.page, kind_of_link(opened.page, "#equation-eq-")
+    link.focus()
+    page.wait_for_selector("#nld-preview[data-ready]")
+    assert page.locator("#nld-preview").get_attribute("role") == "tooltip"
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#nld-preview", state="detached")
+    assert link.get_attribute("aria-describedby") is None
+    page.context.close()
+
+
+def test_previews_are_readable_in_the_dark(browser, address):
+    opened = open_page(browser, f"{address['file']}/book/symmetry-of-the-loss.html", color_scheme="dark")
+    kind_of_link(opened.page, "index.html#fig-answer").focus()
+    opened.page.wait_for_selector("#nld-preview[data-ready] img.nld-dark")
+    assert not opened.page.locator("#nld-preview img.nld-light").is_visible()
+    opened.page.context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_heavy(name, site):
+    assert (site / name).stat().st_size <= LIMIT
+
+
+def test_pictures_that_load_late_move_nothing(browser, address):
+    opened = open_page(browser, f"{address['http']}/{PAGES[1]}", wait=False, viewport={"width": 1280, "height": 900})
+    page = opened.page
+    page.evaluate("async () => { await MathJax.startup.promise; }")
+    before = page.evaluate("document.documentElement.scrollHeight")
+    settle(page)
+    assert page.evaluate("[...document.querySelectorAll('.nld-figure img.nld-light')].every(i => i.naturalWidth)")
+    assert abs(page.evaluate("document.documentElement.scrollHeight") - before) <= 4
+    page.context.close()
+
+
+def test_on_paper_there_is_the_text_and_nothing_to_click(browser, address):
+    opened = open_page(browser, f"{address['http']}/{PAGES[1]}", color_scheme="dark")
+    opened.page.emulate_media(media="print")
+    for selector in (
+        ".bd-sidebar-primary",
+        ".bd-sidebar-secondary",
+        ".nld-figure-files",
+        "details.nld-card",
+        ".nld-dark",
+    ):
+        assert not opened.page.locator(selector).first.is_visible(), selector
+    assert opened.page.locator("img.nld-light").first.is_visible()
+    assert opened.page.locator("#jb-print-docs-body h1").is_visible()
+    opened.page.context.close()
+
+
+def test_a_rerunner_finds_the_command_on_the_page(browser, address):
+    opened = open_page(browser, f"{address['file']}/{PAGES[1]}")
+    box = opened.page.locator("details", has_text="Rerun this chapter").last
+    box.locator("summary").click()
+    command = shlex.split(box.locator("pre").inner_text())
+    assert command[:3] == [".venv/bin/nld", "book", "build"]
+    # tests/publish/test_rerun_walk.py carries such a command out.
+    asked = make_parser().parse_args(command[1:])
+    assert asked.chapter == ["symmetry-of-the-loss"]
+    assert asked.parameter
+    opened.page.context.close()
