@@ -1,0 +1,160 @@
+"""The books of three networks: one charge with its prediction, and what no book explains. Beyond the paper."""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from nld.experiment import monitored
+from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import power
+
+STEPS = 200
+# Network, title, width, the block whose largest charge is shown, and the optimizer.
+CASES = {
+    "digits_cnn": ("CNN, SGD", 1.0, "scale", lambda p, k: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=k)),
+    "mlp": (
+        "MLP, Nesterov",
+        0.5,
+        "rescale",
+        lambda p, k: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=k, nesterov=True),
+    ),
+    "transformer": (
+        "transformer, AdamW",
+        0.5,
+        "rescale",
+        lambda p, k: torch.optim.AdamW(p, lr=3e-3, weight_decay=k),
+    ),
+}
+PRECISIONS = {"float64": (torch.float64, 1e-20), "float32": (torch.float32, 1e-8)}
+TERMS = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
+KINDS = ("scale", "rescale", "translation", "general_linear")
+
+
+def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Dataset:
+    """Monitored runs of three networks in two precisions, and the CNN with PyTorch's epsilon; one for all profiles."""
+    shape = len(CASES), STEPS
+    charge, law, without = (np.zeros(shape) for _ in range(3))
+    residual = np.full((len(CASES), len(PRECISIONS), len(KINDS), STEPS), np.nan)
+    share, units = np.zeros(len(CASES)), np.zeros(len(CASES), int)
+    default = np.zeros(STEPS)
+    for row, (network, (_, width, kind, optimizer)) in enumerate(CASES.items()):
+        for column, (dtype, epsilon) in enumerate(PRECISIONS.values()):
+            record = _record(network, width, optimizer, seed, weight_decay, dtype, epsilon)
+            for place, name in enumerate(KINDS):
+                if (record.kind == name).any():
+                    of_kind = record.relative_residual.sel(block=(record.kind == name).values)
+                    residual[row, column, place] = of_kind.max(["block", "unit"])
+            if column == 0:
+                charge[row], law[row], without[row] = _one_charge(record, kind)
+                moved = {term: float(abs(record[term]).sum()) for term in TERMS}
+                share[row] = moved["kinetic_symmetry_breaking"] / sum(moved.values())
+                units[row] = int(record.units.sum())
+        if network == "digits_cnn":
+            record = _record(network, width, optimizer, seed, weight_decay, torch.float64, 1e-5)
+            default[:] = record.relative_residual.sel(block=(record.kind == "scale").values).max(["block", "unit"])
+    one = {"units": "l", "long_name": "Noether charge of one unit"}
+    relative = {"units": "1", "long_name": "largest |residual| / (|pi| |A(q)|)"}
+    return xr.Dataset(
+        {
+            "charge": (("network", "step"), charge, one),
+            "predicted": (("network", "step"), law, {**one, "long_name": "last charge plus its three terms"}),
+            "without": (("network", "step"), without, {**one, "long_name": "the law without the kinetic term"}),
+            "residual": (("network", "precision", "kind", "step"), residual, relative),
+            "residual_default_epsilon": (("step",), default, relative),
+            "kinetic_share": (("network",), share, {"units": "1", "long_name": "share of the kinetic term"}),
+            "charges": (("network",), units, {"units": "1", "long_name": "units with a charge of their own"}),
+        },
+        coords={
+            "network": list(CASES),
+            "precision": list(PRECISIONS),
+            "kind": list(KINDS),
+            "shown": ("network", [kind for _, _, kind, _ in CASES.values()]),
+            "step": np.arange(STEPS),
+        },
+        attrs={"seed": seed, "weight_decay": weight_decay},
+    )
+
+
+def _record(network, width, optimizer, seed, weight_decay, dtype, epsilon) -> xr.Dataset:
+    model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, dtype=dtype)
+    return monitored.train(model, blocks, lambda p: optimizer(p, weight_decay), STEPS, seed=seed)
+
+
+def _one_charge(record: xr.Dataset, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The charge of the unit where the kinetic term moves most, its prediction, and the law without that term."""
+    names = record.block.values[(record.kind == kind).values]
+    size = abs(record.kinetic_symmetry_breaking.sel(block=names)).sum("step")
+    block, unit = np.unravel_index(int(size.fillna(-1).values.argmax()), size.shape)
+    row = record.sel(block=names[block], unit=unit)
+    charge = row.charge.values
+    before = np.concatenate([[0.0], charge[:-1]])
+    law = before + sum(row[term].values for term in TERMS)
+    without, last = np.zeros(len(charge)), 0.0
+    for step, (beta, decay) in enumerate(zip(row.momentum.values, row.weight_decay_term.values, strict=True)):
+        without[step] = last = beta * last + decay
+    return charge, law, without
+
+
+def draw(data: xr.Dataset):
+    """One charge a network above, the largest relative residual of each kind of symmetry below."""
+    figure, panels = new_figure(2, 3, size=(6.4, 4.6), sharex=True)
+    step = data["step"].values
+    for index, network in enumerate(data["network"].values):
+        above, below = panels[:, index]
+        row = data.sel(network=network)
+        shown = str(row["shown"].values)
+        above.plot(step, row["charge"], color=COLOR[shown])
+        above.plot(step, row["predicted"], **predicted())
+        above.plot(step, row["without"], **BASELINE)
+        above.set_title(f"({'abc'[index]}) {CASES[str(network)][0]}")
+        above.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
+        height = (0.06, 0.9, 0.85)[index]
+        above.text(0.96, height, f"{shown} charge", color=COLOR[shown], transform=above.transAxes, ha="right",
+                   fontsize=8)  # fmt: skip
+        for precision, alpha in (("float64", 1.0), ("float32", 0.55)):
+            for kind in data["kind"].values:
+                values = row["residual"].sel(precision=precision, kind=kind).values
+                below.plot(step, np.where(values > 0, values, np.nan), color=COLOR[str(kind)], alpha=alpha, linewidth=1)
+            level = float(row["residual"].sel(precision=precision).min(["kind", "step"]))
+            below.text(0.96 * step[-1], level / 3, precision, ha="right", va="top", fontsize=8)
+        below.set(yscale="log", ylim=(1e-19, 1), xlabel="step $n$", xlim=(0, step[-1]))
+        if index:
+            below.tick_params(labelleft=False)
+    panels[1, 0].plot(step, data["residual_default_epsilon"], color=COLOR["scale"], linewidth=1)
+    height = float(data["residual_default_epsilon"].max())
+    panels[1, 0].text(0.96 * step[-1], height * 2, "float64, $\\epsilon = 10^{-5}$", ha="right", fontsize=8)
+    for place, kind in enumerate(data["kind"].values):
+        text = str(kind).replace("_", " ")
+        panels[1, 2].text(0.97, 0.95 - 0.075 * place, text, color=COLOR[str(kind)], ha="right", fontsize=8,
+                          transform=panels[1, 2].transAxes)  # fmt: skip
+    panels[0, 0].set_ylabel("charge [l]")
+    panels[1, 0].set_ylabel("relative residual [1]")
+    return figure
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    worst = data["residual"].max(["network", "kind", "step"])
+    share = data["kinetic_share"]
+    return (
+        "In every network the charges move by what the law says and by nothing else. **Above:** the charge of one unit "
+        "(coloured), its value one step before plus dissipation, kinetic symmetry breaking and weight decay (dashed), "
+        "and what the charge would be without kinetic symmetry breaking (dotted). **Below:** the largest residual of "
+        f"all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
+        f"{power(worst.sel(precision='float64'))} in double and {power(worst.sel(precision='float32'))} in single "
+        "precision; with PyTorch's default $\\epsilon = 10^{-5}$ in batch normalization up to "
+        f"{power(data['residual_default_epsilon'].max())}. The books hold {int(data['charges'].sum())} charges; the "
+        f"kinetic term makes up {100 * float(share.min()):.0f} to {100 * float(share.max()):.0f} % of what they record."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    worst = data["residual"].max(["network", "kind", "step"])
+    return (
+        "Two rows of three panels: a convolutional network, a perceptron and a transformer. Above, a measured charge "
+        "over steps with a dashed prediction exactly on it; a dotted curve without the kinetic term runs elsewhere. "
+        f"Below, relative residuals on a logarithmic axis: level lines below {power(worst.sel(precision='float64'))} "
+        f"in double and below {power(worst.sel(precision='float32'))} in single precision, and in the first panel "
+        f"one up to {power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
+    )
