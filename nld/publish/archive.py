@@ -32,6 +32,7 @@ MEDIA = {
     ".svg": "image/svg+xml",
 }
 LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
+LISTED = r"html/(figures/.*|book/[^/]*\.html)"  # of the pages' files, those that a person looks for
 RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
 
 
@@ -130,15 +131,11 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
         for number, author in enumerate(record["authors"], 1)
     ]
     version = str(record["version"])
-    code = add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
-    entities = {
-        name: crate.add_file(dest_path=name, properties=_properties(name, files[name]))
-        for name in sorted(files)
-        if not name.startswith("html/") or re.fullmatch(r"html/(figures/.*|book/[^/]*\.html)", name)
-    }
-    for name in sorted(entities):
-        if not name.endswith("/provenance.json"):
-            continue
+    add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
+    names = [n for n in sorted(files) if not n.startswith("html/") or re.fullmatch(LISTED, n)]
+    for name in names:
+        crate.add_file(dest_path=name, properties=_properties(name, files[name]))
+    for name in filter(re.compile(r".*/provenance\.json").fullmatch, names):
         origin, folder = json.loads(files[name]), name.rpartition("/")[0]
         parameters = json.dumps(origin["parameters"], sort_keys=True)
         add(
@@ -146,8 +143,8 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
             "CreateAction",
             name=f"Computation of {origin['figure']} in the {origin['profile']} profile",
             description=f"parameters {parameters}, sources {origin['source_hash']}",
-            instrument={"@id": code.id},
-            result=[{"@id": entity.id} for file, entity in entities.items() if file.startswith(f"{folder}/")],
+            instrument={"@id": record["repository-code"]},
+            result=[{"@id": file} for file in names if file.startswith(f"{folder}/")],
         )
     return crate.metadata.generate()
 
