@@ -17,6 +17,8 @@ from nld.verdict import REFUTED, REPRODUCED, Verdict
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
 SEEDS = {"quick": 5, "paper": 3}
+# Ten times the spread measured between AVX-512 and SSE4.1: 32-bit training in (b), rounding in the errors of (a).
+TOLERANCE = {"loss": 5e-3, "path_error": 5e-4, "energy_error": 5e-5}
 
 
 def potential(q):

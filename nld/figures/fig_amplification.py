@@ -17,6 +17,8 @@ MOMENTA = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 CORRELATIONS = (0.0, 0.9, 1.0)  # of successive gradients: white, between, smooth
 SIZE = 64  # coordinates of the model
 NETWORK_MOMENTA = (0.0, 0.5, 0.9, 0.95)
+# Ten times the spread of 32-bit training measured between AVX-512 and SSE4.1.
+TOLERANCE = {"network": 1e-2}
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Dataset:

@@ -28,6 +28,9 @@ CASES = {
 PRECISIONS = {"float64": (torch.float64, 1e-20), "float32": (torch.float32, 1e-8)}
 TERMS = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
 KINDS = ("scale", "rescale", "translation", "general_linear")
+# What the books leave over is rounding, or the largest of many units: measured between AVX-512 and SSE4.1 it moves by
+# 0.3 and 0.6 of its largest value. The tolerances notice a residual that has become twice or three times as large.
+TOLERANCE = {"residual": 1.0, "residual_default_epsilon": 2.0}
 
 
 def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Dataset:

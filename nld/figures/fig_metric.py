@@ -75,7 +75,9 @@ def draw(data: xr.Dataset):
                        ha="right", va="center")  # fmt: skip
     for name in ("SGD", "Nesterov"):
         level = float(data["share"].sel(optimizer=name).max())
-        panels[0].text(0.95 * STEPS[-1], 2 * level, name, color=COLOR[COLORS[name]], fontsize=8, ha="right", va="bottom")
+        panels[0].text(
+            0.95 * STEPS[-1], 2 * level, name, color=COLOR[COLORS[name]], fontsize=8, ha="right", va="bottom"
+        )
     return figure
 
 
