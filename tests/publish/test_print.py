@@ -1,0 +1,32 @@
+"""The printed book: figures as vectors, no date of the day, the same bytes each time."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+
+def test_the_book_prints_with_vectors_and_the_same_bytes_twice(book, tmp_path):
+    if shutil.which("chromium") is None:
+        (pytest.fail if os.environ.get("NLD_REQUIRE_BROWSER") else pytest.skip)(
+            "needs Chromium: apt-get install chromium"
+        )
+    assert book.build().returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(book.root), "SCRATCH_TRACE": str(book.trace)}
+    prints = []
+    for number in range(2):
+        path = tmp_path / f"{number}.pdf"
+        command = [sys.executable, "-m", "nld.cli", "book", "pdf", "--root", str(book.root), "--to", str(path)]
+        result = subprocess.run(command, env=environment, cwd=book.root, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        prints.append(path.read_bytes())
+    assert prints[0].startswith(b"%PDF")
+    assert prints[0] == prints[1]
+    assert len(re.findall(rb"/Type /Page\b", prints[0])) >= 5  # title, contents, front page and each chapter on its own
+    assert b"/Subtype /Image" not in prints[0]
+    assert b"/Outlines" in prints[0]
