@@ -10,13 +10,8 @@ from nld.experiment import data, monitored
 from nld.monitor import Block
 
 IMAGES = 64
-OPTIMIZERS = {
-    "SGD": lambda p, rate: torch.optim.SGD(p, lr=rate, momentum=0.5),
-    "Nesterov": lambda p, rate: torch.optim.SGD(p, lr=rate, momentum=0.5, nesterov=True),
-    "Adam": lambda p, rate: torch.optim.Adam(p, lr=rate),
-    "AdamW": lambda p, rate: torch.optim.AdamW(p, lr=rate, weight_decay=0.1),
-    "RMSProp": lambda p, rate: torch.optim.RMSprop(p, lr=rate, alpha=0.9),
-}
+MOMENTUM = 0.5  # of SGD and Nesterov; short, so that few steps are enough to see an order
+WEIGHT_DECAY = {"AdamW": 0.1}
 
 
 @dataclass(frozen=True)
@@ -43,20 +38,20 @@ def heads(blocks: list[Block]) -> list[Block]:
 def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) -> Turning:
     """Train the small transformer on a full batch of digits in float64 and follow the rotations of its heads.
 
-    For every head the charge of all rotations B is the antisymmetric part of Σ Δq qᵀ over queries and keys (or values and outputs),
-    ⟨Δq, B q⟩ for a basis of antisymmetric B.
+    For every head the charge of all rotations B is the antisymmetric part of Σ Δq qᵀ over queries and keys (or
+    values and outputs), ⟨Δq, B q⟩ for a basis of antisymmetric B.
 
     Raises:
-        ValueError: no such optimizer.
+        ValueError: no such optimizer among ``monitored.OPTIMIZERS``.
     """
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"expected an optimizer among {', '.join(OPTIMIZERS)}, got {optimizer!r}")
     model, blocks = _setup(seed)
     parameters = dict(model.named_parameters())
     members = [block.members for block in heads(blocks)]
     source = data.digits()
     images = source.normalized(source.train_images[:IMAGES], torch.float64)
-    update = OPTIMIZERS[optimizer](model.parameters(), learning_rate)
+    update = monitored.make_optimizer(
+        optimizer, model.parameters(), learning_rate, weight_decay=WEIGHT_DECAY.get(optimizer, 0.0), momentum=MOMENTUM
+    )
 
     def positions() -> torch.Tensor:
         """(side, head, d, features): queries and values, then keys and outputs."""
@@ -80,7 +75,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
 
 
 def _setup(seed: int):
-    return monitored.setup("transformer", seed=seed, width=0.5, dtype=torch.float64)
+    return monitored.setup("transformer", seed=seed, width=0.5, precision="float64")
 
 
 def _conserved(sides: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """The books of three networks: one charge with its prediction, and what no book explains. Beyond the paper."""
 
 import numpy as np
-import torch
 import xarray as xr
 
 from nld.experiment import monitored
@@ -9,23 +8,13 @@ from nld.figures.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures.text import power
 
 STEPS = 200
-# Network, title, width, the block whose largest charge is shown, and the optimizer.
+# Network: title, width, optimizer, learning rate, and the kind of the charge that is shown.
 CASES = {
-    "digits_cnn": ("CNN, SGD", 1.0, "scale", lambda p, k: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=k)),
-    "mlp": (
-        "MLP, Nesterov",
-        0.5,
-        "rescale",
-        lambda p, k: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=k, nesterov=True),
-    ),
-    "transformer": (
-        "transformer, AdamW",
-        0.5,
-        "rescale",
-        lambda p, k: torch.optim.AdamW(p, lr=3e-3, weight_decay=k),
-    ),
+    "digits_cnn": ("CNN, SGD", 1.0, "SGD", 0.1, "scale"),
+    "mlp": ("MLP, Nesterov", 0.5, "Nesterov", 0.1, "rescale"),
+    "transformer": ("transformer, AdamW", 0.5, "AdamW", 3e-3, "rescale"),
 }
-PRECISIONS = {"float64": (torch.float64, 1e-20), "float32": (torch.float32, 1e-8)}
+EPSILON = {"float64": 1e-20, "float32": 1e-8}
 TERMS = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
 KINDS = ("scale", "rescale", "translation", "general_linear")
 # What the books leave over is rounding, or the largest of many units: measured between AVX-512 and SSE4.1 it moves by
@@ -37,12 +26,12 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Da
     """Monitored runs of three networks in two precisions, and the CNN with PyTorch's epsilon; one for all profiles."""
     shape = len(CASES), STEPS
     charge, law, without = (np.zeros(shape) for _ in range(3))
-    residual = np.full((len(CASES), len(PRECISIONS), len(KINDS), STEPS), np.nan)
+    residual = np.full((len(CASES), len(EPSILON), len(KINDS), STEPS), np.nan)
     share, units = np.zeros(len(CASES)), np.zeros(len(CASES), int)
     default = np.zeros(STEPS)
-    for row, (network, (_, width, kind, optimizer)) in enumerate(CASES.items()):
-        for column, (dtype, epsilon) in enumerate(PRECISIONS.values()):
-            record = _record(network, width, optimizer, seed, weight_decay, dtype, epsilon)
+    for row, (network, (*_, kind)) in enumerate(CASES.items()):
+        for column, (precision, epsilon) in enumerate(EPSILON.items()):
+            record = _record(network, seed, weight_decay, precision, epsilon)
             for place, name in enumerate(KINDS):
                 if (record.kind == name).any():
                     of_kind = record.relative_residual.sel(block=(record.kind == name).values)
@@ -53,7 +42,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Da
                 share[row] = moved["kinetic_symmetry_breaking"] / sum(moved.values())
                 units[row] = int(record.units.sum())
         if network == "digits_cnn":
-            record = _record(network, width, optimizer, seed, weight_decay, torch.float64, 1e-5)
+            record = _record(network, seed, weight_decay, "float64", 1e-5)
             default[:] = record.relative_residual.sel(block=(record.kind == "scale").values).max(["block", "unit"])
     one = {"units": "l", "long_name": "Noether charge of one unit"}
     relative = {"units": "1", "long_name": "largest |residual| / (|pi| |A(q)|)"}
@@ -69,18 +58,21 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Da
         },
         coords={
             "network": list(CASES),
-            "precision": list(PRECISIONS),
+            "precision": list(EPSILON),
             "kind": list(KINDS),
-            "shown": ("network", [kind for _, _, kind, _ in CASES.values()]),
+            "shown": ("network", [kind for *_, kind in CASES.values()]),
             "step": np.arange(STEPS),
         },
         attrs={"seed": seed, "weight_decay": weight_decay},
     )
 
 
-def _record(network, width, optimizer, seed, weight_decay, dtype, epsilon) -> xr.Dataset:
-    model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, dtype=dtype)
-    return monitored.train(model, blocks, lambda p: optimizer(p, weight_decay), STEPS, seed=seed)
+def _record(network: str, seed: int, weight_decay: float, precision: str, epsilon: float) -> xr.Dataset:
+    _, width, optimizer, rate, _ = CASES[network]
+    model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, precision=precision)
+    return monitored.train(
+        model, blocks, optimizer, learning_rate=rate, steps=STEPS, weight_decay=weight_decay, seed=seed
+    )
 
 
 def _one_charge(record: xr.Dataset, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,11 +1,9 @@
 """A finding of the monitor that changes a decision, and what the changed decision is worth. Beyond the paper."""
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import nn
 
-from nld.experiment import monitored, networks
+from nld.experiment import monitored
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
 
@@ -36,17 +34,18 @@ def train(
     With ``filters_only`` all that is not scale invariant keeps the default weight decay.
     """
     model, blocks = monitored.setup("digits_cnn", seed=seed)
-    filters = set(networks.filter_names(model)) if isinstance(model, nn.Sequential) and filters_only else None
-    named = list(model.named_parameters())
-    chosen = [p for name, p in named if filters is None or name in filters]
-    others = [p for name, p in named if filters is not None and name not in filters]
-    groups = [{"params": chosen, "weight_decay": weight_decay}]
-    if others:
-        groups.append({"params": others, "weight_decay": DEFAULT})
     record = monitored.train(
-        model, blocks, lambda _: torch.optim.AdamW(groups, lr=RATE), steps, seed=seed, label_noise=label_noise
+        model,
+        blocks,
+        "AdamW",
+        learning_rate=RATE,
+        steps=steps,
+        weight_decay=weight_decay,
+        other_decay=DEFAULT if filters_only else None,
+        seed=seed,
+        label_noise=label_noise,
     )
-    return record, monitored.test_loss_and_accuracy(model)[1]
+    return record, monitored.accuracy_on_test_images(model)
 
 
 def compute(profile: str, *, seed: int = 0, label_noise: float = 0.4) -> xr.Dataset:
@@ -87,9 +86,10 @@ def draw(data: xr.Dataset):
         decision = data.isel(decision=row)
         for layer in range(data.sizes["block"]):
             panels[0].plot(step, decision["angular_step"].isel(block=layer), color=COLOR[color], linewidth=0.8)
-        panels[0].axhline(float(decision["equilibrium_step"]), **predicted())
+        level = float(decision["equilibrium_step"])
+        panels[0].axhline(level, **predicted())
         panels[0].annotate(
-            f"$k = {float(decision['decision']):g}$, {name}", (step[-1] / 3, float(decision["equilibrium_step"])), (0, 4),
+            f"$k = {float(decision['decision']):g}$, {name}", (step[-1] / 3, level), (0, 4),
             textcoords="offset points", ha="center", color=COLOR[color], fontsize=8,
         )  # fmt: skip
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
@@ -117,15 +117,15 @@ def caption(data: xr.Dataset) -> str:
     accuracy = data["accuracy"].median("seed")
     ahead = data["steps_to_equilibrium"]
     return (
-        f"At AdamW's default weight decay the filters never reach their equilibrium in {data.sizes['step']} steps; at one "
-        "chosen from the monitor's finding they do, and the network is better. **(a)** Angle by which each layer's "
-        "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the default "
-        f"run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy on clean "
-        f"test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels, by weight decay: "
+        f"At AdamW's default weight decay the filters never reach their equilibrium in {data.sizes['step']} steps; at "
+        "one chosen from the monitor's finding they do, and the network is better. **(a)** Angle by which each layer's "
+        "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the "
+        f"default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy "
+        f"on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
         f"{100 * float(accuracy.sel(weight_decay=default)):.1f} % at $k = {default:g}$, "
         f"{100 * float(accuracy.sel(weight_decay=chosen)):.1f} % at $k = {chosen:g}$; triangles: "
-        f"$k = {chosen:g}$ for the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, the "
-        "line their median."
+        f"$k = {chosen:g}$ for the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, "
+        "the line their median."
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.turning import OPTIMIZERS, turning
+from nld.experiment.turning import turning
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
 
@@ -15,7 +15,7 @@ MARKERS = {"SGD": "o", "Nesterov": "s", "Adam": "^", "AdamW": "v", "RMSProp": "D
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     """Turning of the heads of a transformer by optimizer and learning rate; one network serves all profiles."""
-    runs = [[turning(name, END[name] / steps, steps, seed=seed) for steps in STEPS] for name in OPTIMIZERS]
+    runs = [[turning(name, END[name] / steps, steps, seed=seed) for steps in STEPS] for name in END]
     return xr.Dataset(
         {
             "share": (("optimizer", "step"), np.array([row[-1].share for row in runs]), {"units": "1"}),
@@ -23,11 +23,11 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
             "drift": (("optimizer", "rate"), np.array([[run.drift for run in row] for row in runs]), {"units": "1"}),
             "learning_rate": (
                 ("optimizer", "rate"),
-                np.array([[END[name] / steps for steps in STEPS] for name in OPTIMIZERS]),
+                np.array([[END[name] / steps for steps in STEPS] for name in END]),
                 {"units": "w²/l for SGD and Nesterov, w for the others"},
             ),
         },
-        coords={"optimizer": list(OPTIMIZERS), "step": np.arange(STEPS[-1])},
+        coords={"optimizer": list(END), "step": np.arange(STEPS[-1])},
         attrs={"seed": seed},
     )
 
@@ -71,7 +71,7 @@ def draw(data: xr.Dataset):
         axes.set_ylim(1e-18, 3)
     for place, name in enumerate(("Adam", "AdamW", "RMSProp")):
         level = float(data["share"].sel(optimizer="Adam")[-1])
-        panels[0].text(0.95 * STEPS[-1], level / 30 ** (place + 1), name, color=COLOR[COLORS[name]], fontsize=8,
+        panels[0].text(0.95 * STEPS[-1], level / 12 ** (place + 1), name, color=COLOR[COLORS[name]], fontsize=8,
                        ha="right", va="center")  # fmt: skip
     for name in ("SGD", "Nesterov"):
         level = float(data["share"].sel(optimizer=name).max())
@@ -95,8 +95,8 @@ def caption(data: xr.Dataset) -> str:
         f"{float(share.sel(optimizer=adaptive).min()):.2f} to {float(share.sel(optimizer=adaptive).max()):.2f} under "
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "
         f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {min(angle[n] for n in adaptive):.2f} to "
-        f"{max(angle[n] for n in adaptive):.2f} under the adaptive rules. **(c)** Drift of $QQ^\\top - KK^\\top$, which "
-        f"gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
+        f"{max(angle[n] for n in adaptive):.2f} under the adaptive rules. **(c)** Drift of $QQ^\\top - KK^\\top$, "
+        f"which gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
     )
 
 

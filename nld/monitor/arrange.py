@@ -1,16 +1,12 @@
 """From solved unknowns to blocks: the entries that each free unknown moves, units of one form together."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 
-import torch
-
 from nld.monitor.block import Block, Member
 from nld.monitor.degrees import Axis
 from nld.monitor.equations import Equations
-from nld.monitor.mixing import Vector
 
 Sparse = dict[int, Fraction | int]  # index along an axis -> coefficient
 Place = tuple[str, tuple[int, ...], tuple[int, ...]]  # parameter, view shape, axes of the view
@@ -98,7 +94,7 @@ def blocks(kind: str | None, units: list[list[Part]], shapes: dict[str, tuple[in
         members.sort(key=lambda unit: unit[0][2])
         together = _together(members, shapes)
         for group in [together] if together else [_single(unit, shapes) for unit in members]:
-            result.append(_block(name, group))
+            result.append(named_block(name, group))
     return result
 
 
@@ -185,7 +181,8 @@ def _runs(indices: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(start, length) for start, length in runs]
 
 
-def _block(kind: str, members: Sequence[Member]) -> Block:
+def named_block(kind: str, members: Sequence[Member]) -> Block:
+    """A block named after what it moves."""
     return Block(kind, _name(members), tuple(members), REASONS[kind])
 
 
@@ -213,7 +210,7 @@ def translations(equations: Equations, full: Sequence[Axis], even: Sequence[Axis
             by_axis[axis, len(indices)].append(indices)
         for (axis, _), sets in by_axis.items():
             for members in _full_members(parameter, shape, axis, sets):
-                result.append(_block("translation", members))
+                result.append(named_block("translation", members))
     units = []
     found = list(directions(equations, even).values())
     for direction in found:  # a constant shift of one vector alone is not repeated in the shifts of several
@@ -261,85 +258,3 @@ def _full_members(parameter: str, shape, axis: int, sets: list[tuple[int, ...]])
             pieces.append(Member(parameter, view, (axis, *others), 1.0, ((axis, start, length),)))
         result.append(pieces)
     return result
-
-
-def mixings(
-    vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]
-) -> tuple[list[tuple[Block, list[Vector]]], list[str]]:
-    """Blocks of vectors that have the same form, with these, and notes on those whose rows form no regular pattern."""
-    forms: dict[tuple, list[Vector]] = defaultdict(list)
-    for vector in vectors:
-        forms[vector.places, vector.size, vector.orthogonal].append(vector)
-    result, notes = [], []
-    for (_, _, orthogonal), found in forms.items():
-        kind = "rotation" if orthogonal else "general_linear"
-        together = _matrix_members(found, shapes)
-        for group in [found] if together else [[vector] for vector in found]:
-            members = _matrix_members(group, shapes)
-            if members is None:
-                notes.append(
-                    f"{kind} of {', '.join(p for p, _, _ in found[0].places)}: its rows form no regular pattern"
-                )
-            else:
-                result.append((_block(kind, members), group))
-    return result, notes
-
-
-def _matrix_members(vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]) -> list[Member] | None:
-    """Members of vectors as units, if their indices are a regular grid of units, coordinates and copies."""
-    members = []
-    for position, (parameter, axis, sign) in enumerate(vectors[0].places):
-        table = [[sorted(indices) for indices in vector.indices[position]] for vector in vectors]
-        grid = next(filter(None, (_grid(table, outer) for outer in range(1, len(table) + 1))), None)
-        if grid is None:
-            return None
-        start, sizes, order = grid
-        length, shape = math.prod(sizes), shapes[parameter]
-        narrow = () if length == shape[axis] else ((axis, start, length),)
-        view = (*shape[:axis], *(sizes[i] for i in order), *shape[axis + 1 :])
-        units = (axis + order.index(0), axis + order.index(1))
-        members.append(Member(parameter, view, units, float(sign), narrow, axis + order.index(2)))
-    return members
-
-
-def _grid(table: list[list[list[int]]], outer: int) -> tuple[int, tuple[int, ...], list[int]] | None:
-    """The table (unit, coordinate, copy) of indices as a grid without gaps: its start, its sizes (units as outer times
-    inner), and the order of its axes from the slowest to the fastest."""
-    if len(table) % outer:
-        return None
-    sizes = (outer, len(table) // outer, len(table[0]), len(table[0][0]))
-    indices = torch.tensor(table).reshape(sizes)
-    start = int(indices[0, 0, 0, 0])
-    steps = [int(indices.select(i, 1).reshape(-1)[0]) - start if n > 1 else 0 for i, n in enumerate(sizes)]
-    order = sorted(range(4), key=lambda i: -steps[i])
-    expected = torch.arange(start, start + indices.numel()).reshape([sizes[i] for i in order])
-    return (start, sizes, order) if torch.equal(indices.permute(order), expected) else None
-
-
-def diagonal(vector: Vector, shapes: dict[str, tuple[int, ...]]) -> set[frozenset[tuple]]:
-    """The rescale units in a general linear vector, as ``signature`` gives them: of each coordinate and of all."""
-    places = list(zip(vector.places, vector.indices, strict=True))
-    coordinates = range(vector.size)
-    return {
-        _signed(
-            [
-                (p, axis, float(sign), tuple(sorted(i for c in chosen for i in rows[c])))
-                for (p, axis, sign), rows in places
-            ],
-            shapes,
-        )
-        for chosen in ([[c] for c in coordinates] + [list(coordinates)])
-    }
-
-
-def signature(unit: list[Part], shapes: dict[str, tuple[int, ...]]) -> frozenset[tuple]:
-    """What a unit moves, whichever way its sign is counted."""
-    return _signed([(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit], shapes)
-
-
-def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes) -> frozenset[tuple]:
-    sign = 1 if min(entries)[2] > 0 else -1
-    return frozenset(
-        (p, None, sign * c) if shapes[p] and len(indices) == shapes[p][axis] else (p, axis, sign * c, indices)
-        for p, axis, c, indices in entries
-    )

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nld.monitor.arrange import blocks, diagonal, directions, mixings, parts, signature, translations
+from nld.monitor.arrange import blocks, directions, parts, translations
+from nld.monitor.arrange_matrices import diagonal, mixings, signature
 from nld.monitor.block import Block
 from nld.monitor.check import check_symmetries
 from nld.monitor.degrees import Degrees

@@ -9,125 +9,32 @@ An operation that treats two coordinates differently (a head, a channelwise gain
 and one that is not linear in a coordinate breaks it, as do inputs and outputs.
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-
 import torch
 
-from nld.monitor.labels import compress, core, moved, varies
+from nld.monitor.coordinates import NONE, Coordinates
+from nld.monitor.labels import compress, moved, varies
 from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, POOLS
 from nld.monitor.tape import Call, Ref, Tape
-
-NONE = 0  # the label of an entry without coordinate
-
-
-@dataclass(frozen=True)
-class Vector:
-    """Coordinates that may be mixed: for each (parameter, axis, sign), the indices of each coordinate, in order."""
-
-    places: tuple[tuple[str, int, int], ...]
-    indices: tuple[tuple[tuple[int, ...], ...], ...]  # one entry for each place: coordinate -> indices
-    orthogonal: bool
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return len(self.indices[0])
 
 
 class Mixing:
     """Interprets a tape; afterwards ``vectors`` lists what may be mixed."""
 
     def __init__(self, tape: Tape, trainable: set[str]):
-        self.owner: list[tuple[str, int, int]] = [("", 0, 0)]  # coordinate -> parameter, axis, index
-        self.parent: list[int] = [0]
-        self.sign: list[int] = [1]  # relative to the parent: 1 turns alike, -1 inversely
-        self.orthogonal: set[int] = set()
-        self.broken: set[int] = {NONE}
-        self.contexts: dict[int, set[Hashable]] = defaultdict(set)
+        self.coordinates = Coordinates()
         self.slots: dict[int, list[torch.Tensor]] = {}
-        self.turned: set[int] = (
-            set()
-        )  # coordinates added to another one of their own parameter, as by a rotary embedding
         self.squares: dict[int, int] = {}  # activation that is the square of another one
         for name, ref in tape.parameters.items():
             self.slots[ref.index] = [
-                self._declare(name, axis, ref.shape, name in trainable)
+                self.coordinates.declare(name, axis, ref.shape, name in trainable)
                 for axis in range(min(2, len(ref.shape)) if len(ref.shape) != 3 else 3)
                 if ref.shape[axis] > 1
             ]
         for number, call in enumerate(tape.calls):
             self._interpret(number, call)
         for ref in tape.results:
-            self._break(self.slots.get(ref.index, []))
-        self.vectors = self._vectors()
-
-    def _declare(self, name: str, axis: int, shape: tuple[int, ...], trainable: bool) -> torch.Tensor:
-        start = len(self.owner)
-        self.owner += [(name, axis, index) for index in range(shape[axis])]
-        self.parent += range(start, start + shape[axis])
-        self.sign += [1] * shape[axis]
-        if not trainable:
-            self.broken.update(range(start, start + shape[axis]))
-        place = [shape[a] if a == axis else 1 for a in range(len(shape))]
-        return torch.arange(start, start + shape[axis]).reshape(place).expand(shape)
-
-    # -- relations between coordinates
-
-    def _root(self, coordinate: int) -> tuple[int, int]:
-        sign, path = 1, []
-        while self.parent[coordinate] != coordinate:
-            path.append(coordinate)
-            sign *= self.sign[coordinate]
-            coordinate = self.parent[coordinate]
-        total = sign
-        for node in path:
-            step = self.sign[node]
-            self.parent[node], self.sign[node] = coordinate, total
-            total *= step
-        return coordinate, sign
-
-    def _join(self, left: torch.Tensor, right: torch.Tensor, sign: int) -> None:
-        """Coordinates of two tensors of one shape turn alike (1) or inversely (-1)."""
-        small = torch.broadcast_tensors(core(left), core(right))
-        pairs = torch.unique(torch.stack([t.reshape(-1) for t in small], 1), dim=0).tolist()
-        for a, b in pairs:
-            (root_a, sign_a), (root_b, sign_b) = self._root(a), self._root(b)
-            if root_a == root_b:
-                if sign_a * sign_b != sign:
-                    self.orthogonal.add(root_a)
-                continue
-            self.parent[root_b], self.sign[root_b] = root_a, sign_a * sign_b * sign
-            for marked in (self.orthogonal, self.broken):
-                if root_b in marked:
-                    marked.add(root_a)
-
-    def _turn(self, left: torch.Tensor, right: torch.Tensor) -> None:
-        """Note coordinates that meet another one of their own parameter: the two may be a pair that turns."""
-        small = torch.broadcast_tensors(core(left), core(right))
-        for a, b in torch.unique(torch.stack([t.reshape(-1) for t in small], 1), dim=0).tolist():
-            if a != b and self.owner[a][:2] == self.owner[b][:2]:
-                self.turned.add(a)
-
-    def _break(self, slots: Iterable[torch.Tensor]) -> None:
-        for labels in slots:
-            self.broken.update(self._root(c)[0] for c in core(labels).unique().tolist())
-
-    def _separate(self, event: Hashable, labels: torch.Tensor, axes: Iterable[int]) -> None:
-        """An operation treats entries differently along these axes: note where each coordinate appears."""
-        axes = [axis for axis in axes if varies(labels, axis)]
-        small = core(labels)
-        kept = [axis for axis in range(small.ndim) if axis not in axes]
-        flat = small.permute(*axes, *kept).reshape(torch.Size([small.shape[a] for a in axes]).numel(), -1)
-        seen: dict[int, list[int]] = defaultdict(list)
-        for position, row in enumerate(flat.tolist()):
-            for coordinate in dict.fromkeys(row):
-                seen[coordinate].append(position)
-        for coordinate, positions in seen.items():
-            self.contexts[coordinate].add((event, tuple(positions)))
-
-    # -- operations
+            self.coordinates.break_(self.slots.get(ref.index, []))
+        self.vectors = self.coordinates.vectors()
 
     def _interpret(self, number: int, call: Call) -> None:
         slots = {ref.index: self.slots[ref.index] for ref in call.inputs if self.slots.get(ref.index)}
@@ -153,15 +60,15 @@ class Mixing:
         elif call.name == "view_as_complex":
             (labels,) = slots.values()
             for s in labels:
-                self._join(s[..., 0], s[..., 1], 1)
-                self._turn(s[..., 0], s[..., 1])
+                self.coordinates.join(s[..., 0], s[..., 1], 1)
+                self.coordinates.turn(s[..., 0], s[..., 1])
             self.slots[outputs[0]] = [s[..., 0] for s in labels]
         elif call.name == "view_as_real":
             (labels,) = slots.values()
             self.slots[outputs[0]] = [s.unsqueeze(-1).expand(shape) for s in labels]
         elif call.name == "embedding":
             weight = call.arguments["weight"]
-            self._break(s for s in slots.get(weight.index, []) if varies(s, 0))
+            self.coordinates.break_(s for s in slots.get(weight.index, []) if varies(s, 0))
             self.slots[outputs[0]] = [s[0].expand(shape) for s in slots.get(weight.index, []) if not varies(s, 0)]
         elif call.name in CONTRACTIONS:
             self._op_matrix(number, call, shape)
@@ -176,17 +83,17 @@ class Mixing:
             (source,) = slots.values()
             axes = range(len(shape) - POOLS[call.name], len(shape))
             if any(varies(s, axis) for s in source for axis in axes):
-                self._break(source)
+                self.coordinates.break_(source)
             else:
                 inner = (..., *[slice(0, 1)] * len(axes))
                 self.slots[outputs[0]] = [s[inner].expand(shape) for s in source]
         else:
             for found in slots.values():
-                self._break(found)
+                self.coordinates.break_(found)
             return
         for ref in call.inputs:  # a square may only be summed
             if ref.index in self.squares and call.name not in ("mean", "sum"):
-                self._break(self.slots.get(ref.index, []))
+                self.coordinates.break_(self.slots.get(ref.index, []))
 
     def _op_sum(self, refs: list[Ref], output: int, shape: tuple[int, ...]) -> None:
         slots = [[labels.expand(shape) for labels in self.slots.get(ref.index, [])] for ref in refs]
@@ -194,13 +101,13 @@ class Mixing:
         if len(pairs) == 1:
             left, right = pairs[0]
             for found in slots:
-                self._break(labels for labels in found if labels is not left and labels is not right)
-            self._join(left, right, 1)
-            self._turn(left, right)
+                self.coordinates.break_(labels for labels in found if labels is not left and labels is not right)
+            self.coordinates.join(left, right, 1)
+            self.coordinates.turn(left, right)
             self.slots[output] = [left]
             return
         for found in slots:
-            self._break(found)
+            self.coordinates.break_(found)
 
     def _op_product(
         self, number: int, call: Call, slots: dict[int, list[torch.Tensor]], shape: tuple[int, ...]
@@ -208,11 +115,13 @@ class Mixing:
         left, right = call.arguments["self"], call.arguments["other"]
         source, other = (left, right) if left.index in slots else (right, left)
         if source is right and call.name == "div":
-            return self._break(slots[source.index])
+            return self.coordinates.break_(slots[source.index])
         offset = len(shape) - len(other.shape)
         result = [s.expand(shape) for s in slots[source.index]]
         for labels in result:
-            self._separate(number, labels, [axis + offset for axis, varying in enumerate(other.varies) if varying])
+            self.coordinates.separate(
+                number, labels, [axis + offset for axis, varying in enumerate(other.varies) if varying]
+            )
         self.slots[call.outputs[0].index] = [compress(labels) for labels in result]
 
     def _op_matrix(self, number: int, call: Call, shape: tuple[int, ...]) -> None:
@@ -226,20 +135,20 @@ class Mixing:
             passing = [s for s in found if not varies(s, k)]
             inner.append(inside)
             for labels in passing:
-                self._separate((number, k), labels, range(batch))
+                self.coordinates.separate((number, k), labels, range(batch))
                 outer.append(labels.select(k, 0).unsqueeze(k).expand(shape))
         if all(len(inside) == 1 for inside in inner):
             lefts, rights = inner[0][0], inner[1][0].transpose(-1, -2)
             if varies(lefts, batch) or varies(rights, batch):
-                self._break([lefts, rights])
+                self.coordinates.break_([lefts, rights])
             else:
                 lefts, rights = lefts[..., 0, :], rights[..., 0, :]
-                self._join(lefts, rights, -1)
+                self.coordinates.join(lefts, rights, -1)
                 for labels in (lefts, rights):
-                    self._separate(number, labels, range(batch))
+                    self.coordinates.separate(number, labels, range(batch))
         else:
             for inside in inner:
-                self._break(inside)
+                self.coordinates.break_(inside)
         self.slots[call.outputs[0].index] = outer
         if call.name in ("addmm", "baddbmm"):
             self._op_sum([call.outputs[0], refs[0]], call.outputs[0].index, shape)
@@ -252,20 +161,20 @@ class Mixing:
         columns = [s for s in found if varies(s, 1)]
         inner = self.slots.get(source.index, [])
         if len(inner) == 1 and len(columns) == 1 and not any(varies(inner[0], a) for a in range(2, len(shape))):
-            self._join(
+            self.coordinates.join(
                 inner[0][(slice(None), slice(None), *kernel)], columns[0][(slice(0, 1), slice(None), *kernel)], -1
             )
         else:
-            self._break([*inner, *columns])
+            self.coordinates.break_([*inner, *columns])
         output = call.outputs[0]
         place = (1, -1, *[1] * len(kernel))
         self.slots[output.index] = [s[(slice(None), 0, *kernel)].reshape(place).expand(shape) for s in rows]
         if isinstance(bias, Ref):
             offset = self.slots.get(bias.index, [])
             if len(offset) == 1 and rows:
-                self._join(self.slots[output.index][0], offset[0].reshape(place).expand(shape), 1)
+                self.coordinates.join(self.slots[output.index][0], offset[0].reshape(place).expand(shape), 1)
             else:
-                self._break([*offset, *self.slots[output.index]])
+                self.coordinates.break_([*offset, *self.slots[output.index]])
 
     def _op_reduce(self, number: int, call: Call, shape: tuple[int, ...]) -> None:
         source = call.arguments["self"]
@@ -278,13 +187,13 @@ class Mixing:
         if squared and len(slots) == 1:
             (labels,) = slots
             others = [axis for axis in range(labels.ndim) if axis not in axes]
-            self._join(labels, labels, -1)
-            self._separate(number, labels, others)
+            self.coordinates.join(labels, labels, -1)
+            self.coordinates.separate(number, labels, others)
             if any(varies(labels, axis) for axis in others) and not any(varies(labels, axis) for axis in axes):
-                self._break(slots)
+                self.coordinates.break_(slots)
             return
         if call.name == "linalg_vector_norm" or squared or any(varies(s, axis) for s in slots for axis in axes):
-            return self._break(slots)
+            return self.coordinates.break_(slots)
         keep = len(shape) == len(source.shape)
         result = []
         for labels in slots:
@@ -292,40 +201,6 @@ class Mixing:
                 labels = labels.narrow(axis, 0, 1) if keep else labels.select(axis, 0)
             result.append(labels)
         self.slots[call.outputs[0].index] = result
-
-    # -- vectors
-
-    def _vectors(self) -> list[Vector]:
-        components: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for coordinate in range(1, len(self.owner)):
-            root, sign = self._root(coordinate)
-            components[root].append((coordinate, sign))
-        broken = {self._root(coordinate)[0] for coordinate in self.broken}
-        orthogonal = {self._root(coordinate)[0] for coordinate in self.orthogonal}
-        groups: dict[tuple, list[list[tuple[int, int]]]] = defaultdict(list)
-        for root, members in components.items():
-            if root in broken or (len(members) < 2 and root not in orthogonal):
-                continue
-            first = members[0][1]
-            members = [(coordinate, sign * first) for coordinate, sign in members]
-            contexts = frozenset(context for coordinate, _ in members for context in self.contexts.get(coordinate, ()))
-            places = tuple(sorted(((self.owner[c][:2], sign) for c, sign in members), key=str))
-            groups[places, contexts, root in orthogonal].append(members)
-        turned = {self._root(coordinate)[0] for coordinate in self.turned}
-        result = []
-        for (_, _, is_orthogonal), found in groups.items():
-            names = list(dict.fromkeys((*self.owner[c][:2], sign) for c, sign in found[0]))
-            tables = [
-                [sorted(self.owner[c][2] for c, s in m if (*self.owner[c][:2], s) == n) for m in found] for n in names
-            ]
-            if len(found) > 1:
-                indices = tuple(tuple(tuple(row) for row in table) for table in tables)
-                result.append(Vector(tuple(names), indices, is_orthogonal))
-            elif self._root(found[0][0][0])[0] in turned and all(len(row) % 2 == 0 for (row,) in tables):
-                # A pair of coordinates under a rotary embedding: what commutes with its rotations is a rotation.
-                indices = tuple((tuple(row[0::2]), tuple(row[1::2])) for (row,) in tables)
-                result.append(Vector(tuple(names), indices, True))
-        return result
 
 
 def _axes(labels: torch.Tensor) -> list[int]:
