@@ -60,6 +60,13 @@ def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
     return record
 
 
+def with_monitor(record: xr.Dataset, books: xr.Dataset) -> xr.Dataset:
+    """The record with the monitor's variables beside it: their names, and that of their steps, begin with "monitor_"."""
+    names = {name: f"monitor_{name}" for name in (*books.data_vars, "step")}
+    books = books.rename({name: new for name, new in names.items() if name in books.variables})
+    return record.assign(books.data_vars).assign_coords(books.coords)
+
+
 def _attributes(units: str, long_name: str) -> dict[str, str]:
     return {"units": units, "long_name": long_name}
 

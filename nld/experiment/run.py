@@ -15,6 +15,7 @@ from nld.experiment import batches, data, networks
 from nld.experiment import record as records
 from nld.experiment.spec import Experiment
 
+_EXAMPLES = 8  # images on which symmetries are looked for
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 
 
@@ -24,6 +25,7 @@ def run(
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 1000,
     progress: Callable[[int], None] | None = None,
+    monitor_every: int | str | None = None,
 ) -> xr.Dataset:
     """Train as `experiment` says and return its record.
 
@@ -34,18 +36,24 @@ def run(
         checkpoint: file to resume from if it exists and to write every `checkpoint_every` steps. A resumed run gives
             the record of an uninterrupted one to the last bit; with another experiment's checkpoint it refuses.
         progress: called with the number of updates done, every `_CHECK_EVERY` steps.
+        monitor_every: which steps `nld.Monitor` writes down, as its own ``every``; None is without it. The training is
+            the same with it.
 
     Returns:
         Dataset with ``batch_loss`` and ``learning_rate_at_step`` (step), the batch's loss before the step's update;
         ``train_loss`` (evaluation_step), the loss of a fixed batch of training images with its own batch statistics;
         ``test_loss``, ``test_accuracy`` (evaluation_step); ``squared_norm`` (evaluation_step, filter).
-        The first evaluation is at step 0, before any update; the last after all updates.
+        The first evaluation is at step 0, before any update; the last after all updates. With `monitor_every` also
+        the monitor's variables, ``monitor_charge`` (monitor_step, block, unit) and so on.
 
     Raises:
-        ValueError: a field that this network or data set cannot honour.
+        ValueError: a field that this network or data set cannot honour, or a monitor with a checkpoint: the books of
+            a resumed run would begin in its middle.
         RuntimeError: ``device="cuda"`` without a usable GPU.
     """
-    with reproducible(experiment):
+    if checkpoint and monitor_every is not None:
+        raise ValueError("expected a checkpoint or a monitor, got both: run without one of the two")
+    with reproducible(experiment), contextlib.ExitStack() as stack:
         source = load_data(experiment)
         network = initial_network(experiment, source).to(experiment.device, dtype_of(experiment))
         if experiment.channels_last:
@@ -64,6 +72,9 @@ def run(
         record = records.empty(experiment, network)
         losses = torch.full((experiment.steps,), math.nan, dtype=dtype_of(experiment), device=experiment.device)
         first = restore(checkpoint, experiment, network, optimizer, losses, record)
+        monitor = None
+        if monitor_every is not None:
+            monitor = stack.enter_context(_monitor(network, optimizer, source, experiment, monitor_every))
 
         for step in range(first, experiment.steps + 1):
             if checkpoint and step > first and step % checkpoint_every == 0:
@@ -88,7 +99,16 @@ def run(
                 constrain(filters, norms)
             losses[step] = loss.detach()
         record["batch_loss"][:] = losses.cpu().numpy()
-    return records.closed(record, experiment)
+    closed = records.closed(record, experiment)
+    return closed if monitor is None else records.with_monitor(closed, monitor.record())
+
+
+def _monitor(network: nn.Module, optimizer: torch.optim.Optimizer, source: data.Data, experiment: Experiment, every):
+    """A monitor of all symmetries of the network, found on a few training images."""
+    from nld.monitor import Monitor, find_symmetries  # seconds to import, and few runs ask for it
+
+    images = source.normalized(source.train_images[:_EXAMPLES], dtype_of(experiment))
+    return Monitor(network, optimizer, find_symmetries(network.train(), images), every=every)
 
 
 def load_data(experiment: Experiment) -> data.Data:

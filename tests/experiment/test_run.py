@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import xarray as xr
 
 from nld.experiment import Experiment, data, networks, run
 
@@ -49,6 +50,24 @@ def test_constrained_keeps_every_filter_norm():
     )
     free = run(Experiment(steps=40, evaluate_every=10, learning_rate=0.3))
     assert float(abs(free.squared_norm[-1] / free.squared_norm[0] - 1).max()) > 0.1
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_monitor_on_request_sees_the_run_and_leaves_it_as_it_is(constrained):
+    base = Experiment(steps=12, evaluate_every=6, width=0.5, precision="float64", epsilon=1e-20, constrained=constrained)
+    plain, watched = run(base), run(base, monitor_every=1)
+    for name in plain.data_vars:
+        xr.testing.assert_identical(plain[name], watched[name])
+    scale = watched.isel(block=(watched.kind == "scale").values)
+    assert scale.sizes["block"] == 3
+    assert float(scale.monitor_relative_residual.max()) < 1e-12  # the constraint too is only a step
+    norms = scale.monitor_squared_norm.sel(monitor_step=6).values
+    np.testing.assert_allclose(norms[np.isfinite(norms)], plain.squared_norm[1], rtol=1e-12)
+
+
+def test_monitor_of_a_resumed_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="run without one of the two"):
+        run(Experiment(steps=1), checkpoint=tmp_path / "checkpoint", monitor_every=1)
 
 
 def test_divergence_is_recorded_not_raised():
