@@ -61,7 +61,7 @@ def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
 
 
 def with_monitor(record: xr.Dataset, books: xr.Dataset) -> xr.Dataset:
-    """The record with the monitor's variables beside it: their names, and that of their steps, begin with "monitor_"."""
+    """The record and the monitor's variables; their names, and that of their steps, begin with "monitor_"."""
     names = {name: f"monitor_{name}" for name in (*books.data_vars, "step")}
     books = books.rename({name: new for name, new in names.items() if name in books.variables})
     return record.assign(books.data_vars).assign_coords(books.coords)

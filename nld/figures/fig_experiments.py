@@ -4,42 +4,31 @@ Unconstrained is plain SGD; constrained scales every filter back to its initial 
 the specs of `nld.experiment.specs`: `quick` runs digits here, `paper` reads gathered results.
 """
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 import xarray as xr
 
-import nld
-from nld.experiment import Sweep, run_sweep, specs
+from nld.experiment import run_sweep
+from nld.figures.experiment_table import (
+    PANELS,
+    advantage,
+    decisive,
+    gathered_files,
+    larger,
+    origin,
+    quick_sweep,
+    results,
+    scales,
+    table,
+)
 from nld.figures.style import COLOR, new_figure
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
-RESULTS = "results/paper/*.nc"  # what `nld sweep gather --summary` wrote
 MODES = ("unconstrained", "constrained")
-EVALUATED = ("test_accuracy", "test_loss", "train_loss")
-CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
 MISSING = (
     "No run of the paper profile is gathered yet. On a machine with a GPU: `nld data fetch tiny-imagenet`, then for "
     "each NAME of {names}: `nld sweep run nld/experiment/specs/NAME.toml --executor pool` and "
     "`nld sweep gather nld/experiment/specs/NAME.toml --summary --output results/paper/NAME.nc`."
 )
-
-
-class Panel(NamedTuple):
-    """What varies in a panel: the spec's name, the field, its symbol with unit, and its words."""
-
-    spec: str
-    field: str
-    label: str
-    words: str
-
-
-PANELS = {
-    "A": Panel("learning-rate", "learning_rate", "learning rate $\\eta$ [w²/l]", "learning rate"),
-    "B": Panel("momentum", "momentum", "momentum $\\beta$", "momentum"),
-    "C": Panel("weight-decay", "weight_decay", "weight decay $k$ [l/w²]", "weight decay"),
-}
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> xr.Dataset:
@@ -50,92 +39,19 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_no
     if profile == "quick":
         for panel in PANELS:
             gathered = run_sweep(quick_sweep(panel, seed, learning_rate, label_noise))
-            tables.append(_table(gathered, panel, "quick"))
-            origins["quick"] = _origin(gathered)
+            tables.append(table(gathered, panel, "quick"))
+            origins["quick"] = origin(gathered)
     for panel, path in gathered_files().items():
         gathered = xr.load_dataset(path, engine="h5netcdf")
-        tables.append(_table(gathered, panel, "paper"))
-        origins["paper"] = _origin(gathered)
+        tables.append(table(gathered, panel, "paper"))
+        origins["paper"] = origin(gathered)
     attributes = {"profile": profile, "label_noise": label_noise} | {f"{k}_origin": v for k, v in origins.items()}
     if not tables:
         return xr.Dataset(coords={"panel": ("run", np.array([], dtype=object))}, attrs=attributes)
-    runs = xr.concat(tables, "run", join="outer", combine_attrs="drop")
+    widest = max(each.sizes["point"] for each in tables)
+    padded = [each.pad(point=(0, widest - each.sizes["point"])) for each in tables]  # scales differ in evaluations
+    runs = xr.concat(padded, "run", combine_attrs="drop")
     return runs.assign_attrs(attributes)
-
-
-def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> Sweep:
-    """The sweep of a panel in the quick profile; `learning_rate` is that of B and C."""
-    sweep = specs.sweep(f"quick-{PANELS[panel].spec}", label_noise=label_noise, learning_rate=learning_rate)
-    seeds = tuple(seed + s for s in sweep.vary["seed"])
-    return Sweep(name=sweep.name, base=sweep.base, vary={**sweep.vary, "seed": seeds})
-
-
-def gathered_files() -> dict[str, Path]:
-    """The gathered results of the paper profile that exist, by panel."""
-    there = {path.stem: path for path in Path(nld.__file__).parents[1].glob(RESULTS)}
-    return {key: there[f"paper-{panel.spec}"] for key, panel in PANELS.items() if f"paper-{panel.spec}" in there}
-
-
-def _table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
-    """Runs of one sweep in the form that all share: (run, point)."""
-    runs, steps = gathered.sizes["run"], gathered["evaluation_step"].values
-    units = {name: gathered[name].attrs for name in EVALUATED}
-    seeds = gathered["seed"].values if "seed" in gathered.coords else np.full(runs, gathered.attrs["seed"])
-    return xr.Dataset(
-        {name: (("run", "point"), gathered[name].values.astype(float), units[name]) for name in EVALUATED}
-        | {"step": (("run", "point"), np.tile(steps.astype(float), (runs, 1)), {"units": "1"})}
-        | {"diverged": ("run", gathered["diverged"].values.astype(int), {"long_name": "whether the loss left bounds"})},
-        coords={
-            "panel": ("run", np.full(runs, panel, dtype=object)),
-            "scale": ("run", np.full(runs, scale, dtype=object)),
-            "value": ("run", gathered[PANELS[panel].field].values),
-            "constrained": ("run", gathered["constrained"].values.astype(int)),
-            "seed": ("run", seeds),
-            "chance": ("run", np.full(runs, CHANCE[gathered.attrs["dataset"]])),
-        },
-    )
-
-
-def _origin(gathered: xr.Dataset) -> str:
-    held = gathered.attrs
-    noise = f", {100 * held['label_noise']:.0f} % wrong labels" if held["label_noise"] else ""
-    size = "" if held["train_size"] == "None" else f"{held['train_size']} training images of "
-    stale = ", computed by an earlier version of the code" if held["stale_runs"] else ""
-    return (
-        f"{held['network'].replace('_', ' ')} on {size}{held['dataset']}{noise}, batches of {held['batch_size']}, "
-        f"{held['steps']} steps, {held['run_device']}, nld {held['run_nld_version']}, torch {held['run_torch']}{stale}"
-    )
-
-
-def scales(data: xr.Dataset) -> list[str]:
-    """The scales that the data hold, quick first."""
-    return [scale for scale in ("quick", "paper") if "scale" in data.coords and (data["scale"] == scale).any()]
-
-
-def results(data: xr.Dataset, panel: str, quantity: str, scale: str, point: int | None = -1) -> xr.DataArray:
-    """A quantity of one panel as (constrained, value, seed[, point]); at the end of training unless `point` is None.
-
-    A diverged run ends at chance with an infinite loss.
-    """
-    runs = data.isel(run=np.flatnonzero((data["panel"] == panel) & (data["scale"] == scale)))
-    runs = runs.isel(point=np.flatnonzero(np.isfinite(runs["step"].values).any(0)))
-    values = runs[quantity]
-    if point is not None:
-        end = runs["chance"] if quantity == "test_accuracy" else np.inf
-        values = values.isel(point=point).where(runs["diverged"] == 0, end)
-    index = values.reset_coords(drop=True).assign_coords({n: runs[n] for n in ("constrained", "value", "seed")})
-    return index.set_index(run=["constrained", "value", "seed"]).unstack("run").transpose("constrained", "value", "seed", ...)  # fmt: skip
-
-
-def advantage(data: xr.Dataset, panel: str, quantity: str, scale: str) -> xr.DataArray:
-    """Unconstrained minus constrained at the end, seed by seed: (value, seed)."""
-    ends = results(data, panel, quantity, scale)
-    return ends.sel(constrained=0) - ends.sel(constrained=1)
-
-
-def larger(differences: np.ndarray) -> bool:
-    """Whether differences, one a seed, are positive in the mean by more than two standard errors."""
-    return bool(differences.mean() > 2 * differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -201,18 +117,6 @@ def _judge_decay(data: xr.Dataset, scale: str) -> Verdict:
     return Verdict("weight-decay-helps", label, text)
 
 
-def decisive(data: xr.Dataset, panel: str, scale: str) -> float:
-    """The value that a panel's claim is judged at: A, the largest mean advantage in accuracy; B, momentum 0.9; C, the
-    smallest mean test loss of the unconstrained runs."""
-    if panel == "B":
-        return 0.9
-    if panel == "A":
-        mean = advantage(data, panel, "test_accuracy", scale).mean("seed")
-        return float(mean["value"][int(mean.values.argmax())])
-    mean = results(data, panel, "test_loss", scale).sel(constrained=0).mean("seed")
-    return float(mean["value"][int(mean.values.argmin())])
-
-
 def _spread(samples: np.ndarray) -> str:
     """Mean and standard deviation over seeds."""
     return f"{samples.mean():.2g} ± {samples.std(ddof=1):.1g}"
@@ -237,10 +141,11 @@ def draw(data: xr.Dataset):
             _draw_accuracy(data, panel, scale, above)
             _draw_losses(data, panel, scale, below)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
-            below.set_title(f"{panel}-2")
-            if column == 0:
-                above.set_ylabel("final test accuracy")
-                below.set_ylabel("test loss [l]")
+        axes[2 * row, 0].set_ylabel("final test accuracy")
+        axes[2 * row + 1, 0].set_ylabel("test loss [l]")
+    for mode, name in enumerate(MODES):
+        axes[0, 0].text(0.03, 0.14 - 0.1 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
+                        transform=axes[0, 0].transAxes)  # fmt: skip
     return figure
 
 
@@ -249,25 +154,20 @@ def _draw_accuracy(data: xr.Dataset, panel: str, scale: str, axes) -> None:
     diverged = results(data, panel, "diverged", scale, point=None).values.astype(bool)
     places = np.arange(ends.sizes["value"])
     for mode, name in enumerate(MODES):
-        samples = ends.sel(constrained=mode).values
-        color, marker = COLOR[name], "os"[mode]
+        samples, color = ends.sel(constrained=mode).values, COLOR[name]
         axes.fill_between(places, samples.min(1), samples.max(1), color=color, alpha=0.25, linewidth=0)
-        axes.plot(places, samples.mean(1), color=color, marker=marker, markersize=3.5, linewidth=1.2)
+        axes.plot(places, samples.mean(1), color=color, marker="os"[mode], markersize=3.5, linewidth=1.2)
         bad = np.argwhere(diverged[mode])
         axes.plot(bad[:, 0], samples[bad[:, 0], bad[:, 1]], "x", color=color, markersize=7, zorder=4)
     ticks = [f"{value:g}" for value in ends["value"].values]
-    axes.set_xticks(places, ticks, rotation=60 if len("".join(ticks)) > 14 else 0)
-    axes.set_xlabel(PANELS[panel].label)
-    if panel == "A":
-        for mode, (name, place, side) in enumerate(zip(MODES, ((0.03, 0.12), (0.03, 0.02)), ("left", "left"), strict=True)):
-            axes.text(*place, f"{'●■'[mode]} {name}", color=COLOR[name], transform=axes.transAxes, fontsize=8, ha=side)
+    axes.set_xticks(places, ticks, rotation=60 if len("".join(ticks)) > 16 else 0)
+    axes.set(xlabel=PANELS[panel].label)
 
 
 def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
     curves = results(data, panel, "test_loss", scale, point=None)
     steps = results(data, panel, "step", scale, point=None).values[0, 0, 0]
     chosen = (float(curves["value"][0]), decisive(data, panel, scale))
-    symbol = PANELS[panel].label.split("$")[1]
     for value, line in zip(chosen, (":", "-"), strict=True):
         for mode, name in enumerate(MODES):
             samples = curves.sel(constrained=mode, value=value).values
@@ -277,9 +177,13 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
             for seed in samples[~np.isfinite(samples[:, -1])]:  # where a diverged run was last seen
                 last = np.flatnonzero(np.isfinite(seed))[-1]
                 axes.plot(steps[last], seed[last], "x", color=COLOR[name], markersize=7)
-    labels = [f"dotted: ${symbol} = {chosen[0]:g}$", f"solid: ${symbol} = {chosen[1]:g}$"]
-    axes.text(0.97, 0.97, "\n".join(labels), transform=axes.transAxes, ha="right", va="top", fontsize=7.5)
-    axes.set(xlabel="step $n$", yscale="log", xlim=(0, steps[-1]))
+    symbol = PANELS[panel].label.split("$")[1]
+    axes.set_title(f"{panel}-2: ${symbol} = {chosen[0]:g}$ (dots), ${chosen[1]:g}$", fontsize=8)
+    low, high = np.nanmin(curves.sel(value=list(chosen))), np.nanmax(curves.sel(value=list(chosen)))
+    axes.set(xlabel="step $n$", yscale="log", xlim=(0, steps[-1]), ylim=(0.85 * low, 1.15 * min(high, 20)))
+    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.85 * low <= tick <= 1.15 * high]
+    axes.minorticks_off()
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
 def caption(data: xr.Dataset) -> str:

@@ -54,7 +54,9 @@ def test_constrained_keeps_every_filter_norm():
 
 @pytest.mark.parametrize("constrained", [False, True])
 def test_monitor_on_request_sees_the_run_and_leaves_it_as_it_is(constrained):
-    base = Experiment(steps=12, evaluate_every=6, width=0.5, precision="float64", epsilon=1e-20, constrained=constrained)
+    base = Experiment(
+        steps=12, evaluate_every=6, width=0.5, precision="float64", epsilon=1e-20, constrained=constrained
+    )
     plain, watched = run(base), run(base, monitor_every=1)
     for name in plain.data_vars:
         xr.testing.assert_identical(plain[name], watched[name])
