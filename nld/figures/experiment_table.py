@@ -83,13 +83,13 @@ def scales(data: xr.Dataset) -> list[str]:
 def results(data: xr.Dataset, panel: str, quantity: str, scale: str, point: int | None = -1) -> xr.DataArray:
     """A quantity of one panel as (constrained, value, seed[, point]); at the end of training unless `point` is None.
 
-    A diverged run ends at chance with an infinite loss.
+    A diverged run ends as one that guesses: at chance, with the loss of equal probabilities.
     """
     runs = data.isel(run=np.flatnonzero((data["panel"] == panel) & (data["scale"] == scale)))
     runs = runs.isel(point=np.flatnonzero(np.isfinite(runs["step"].values).any(0)))
     values = runs[quantity]
     if point is not None:
-        end = runs["chance"] if quantity == "test_accuracy" else np.inf
+        end = runs["chance"] if quantity == "test_accuracy" else -np.log(runs["chance"])
         values = values.isel(point=point).where(runs["diverged"] == 0, end)
     index = values.reset_coords(drop=True).assign_coords({n: runs[n] for n in ("constrained", "value", "seed")})
     grid = index.set_index(run=["constrained", "value", "seed"]).unstack("run")

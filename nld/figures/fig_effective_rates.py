@@ -161,6 +161,6 @@ def alt(data: xr.Dataset) -> str:
         "Five panels on logarithmic axes. With norms held the effective rate rises in proportion to the learning rate, "
         f"by a factor {held_rates:.0f}, and with momentum, by {held_momenta:.0f}; with norms free it changes by "
         f"{free_rates:.1f} and {free_momenta:.1f}. Weight decay lifts it. Over the steps the free norms' curves bend "
-        "towards each other while the held ones stay flat. Test losses are smallest at rates around one; most runs with "
-        "rates above ten guess."
+        "towards each other while the held ones stay flat. Test losses are smallest at rates around one; most runs "
+        "with rates above ten guess."
     )
