@@ -14,6 +14,7 @@ BREAKING = "book/kinetic-symmetry-breaking"
 NOETHER = "book/noethers-learning-dynamics"
 NORMALIZATION = "book/normalization-as-adaptive-optimization"
 LIMITS = "book/where-the-closed-form-ends"
+BENEFIT = "book/what-symmetry-breaking-buys"
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ FIGURES = (
     Figure(
         "fig-experiments", "Unconstrained and constrained filter norms",
         "Learning rate, momentum and weight decay help through the freedom of the norm.",
-        ("A-1", "A-2", "B-1", "B-2", "C-1", "C-2"), NORMALIZATION,
+        ("A-1", "A-2", "B-1", "B-2", "C-1", "C-2"), BENEFIT,
     ),
 )  # fmt: skip
 
@@ -252,7 +253,11 @@ CLAIMS = (
           "RMSProp: the squared norm is the root of an exponential average of squared gradients.",
           (16, 17, 18), "fig-experiments", NORMALIZATION),
     Claim("finite-learning-rate", "The implicit adaptation needs a finite learning rate: constrained and unconstrained "
-          "training agree as it goes to zero.", (17,), "fig-experiments", NORMALIZATION),
+          "training agree as it goes to zero, and at a large one free norms are better.", (17,), "fig-experiments",
+          BENEFIT),
+    Claim("momentum-advantage", "The advantage of free norms grows with momentum.", (17,), "fig-experiments", BENEFIT),
+    Claim("weight-decay-helps", "Weight decay improves final accuracy and loss where norms are free.", (17,),
+          "fig-experiments", BENEFIT),
     Claim("momentum-amplification", "Momentum amplifies the adaptation by (1 + beta)/(1 - beta)^3, 1900-fold at 0.9.",
           (17,), "fig-experiments", LIMITS),
     Claim("weight-decay-forgets", "Weight decay plays the role of 1 - rho: it sets how fast old gradients are "

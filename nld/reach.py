@@ -32,17 +32,32 @@ def reached_modules(source: str) -> frozenset[str]:
 
 
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:
-    """Hash of each module's source, and of the data files beside it (styles, tables)."""
+    """Hash of each module's source, of the data files beside a package (styles, tables), and of stored results.
+
+    A module names the results that it reads by a text such as "results/paper/*.nc", from the root of the checkout.
+    """
     hashes = {}
     for name in sorted(modules):
         path = _path(name)
         assert path is not None
         hashes[name] = _hash(path)
+        for result in sorted(file for pattern in _results(path) for file in PACKAGE.parent.glob(pattern)):
+            if result.is_file():
+                hashes[result.relative_to(PACKAGE.parent).as_posix()] = _hash(result)
         if path.name == "__init__.py":
             for data in sorted(path.parent.iterdir()):
                 if data.is_file() and data.suffix not in (".py", ".pyc"):
                     hashes[f"{name}/{data.name}"] = _hash(data)
     return hashes
+
+
+def _results(path: Path) -> set[str]:
+    """The texts of a module that name stored results."""
+    source = path.read_text("utf-8")
+    if "results/" not in source:
+        return set()
+    texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and text.startswith("results/") and "\n" not in text}
 
 
 def _hash(path: Path) -> str:

@@ -11,6 +11,7 @@ EXAMPLE = """examples:
   nld sweep run rates.toml --executor slurm --minutes 60 --parameter slurm_partition gpu
   nld sweep watch rates.toml                            from another terminal or node
   nld sweep gather rates.toml --output rates.nc
+  nld sweep gather rates.toml --summary --output results/paper/rates.nc   small enough to commit
 
 a sweep file:
   name = "rates"
@@ -56,6 +57,7 @@ def add_parser(subparsers) -> None:
             )
         if name == "gather":
             action.add_argument("--output", type=Path, required=True, metavar="FILE")
+            action.add_argument("--summary", action="store_true", help="medians over filters and few steps only")
 
 
 def run_action(args) -> int:
@@ -86,7 +88,7 @@ def run_action(args) -> int:
         return 0 if compute("nld sweep", experiments, store, args.executor, options) is not None else 1
     if args.action == "gather":
         try:
-            sweeps.gather(experiments, store).to_netcdf(args.output, engine="h5netcdf")
+            write(sweeps.gather(experiments, store), args.output, args.summary)
         except FileNotFoundError as error:
             print(f"nld sweep gather: {error}; so far: {sweeps.status(experiments, store)}", file=sys.stderr)
             return 1
@@ -102,6 +104,16 @@ def run_action(args) -> int:
         if error := store.error(experiment):
             print(f"{experiment.key} failed: {error.strip().splitlines()[-1]}")
     return 0 if state.finished else 1
+
+
+def write(gathered, output: Path, summary: bool) -> None:
+    """Write gathered records to a netCDF file, compressed; only their summary if asked."""
+    from nld.experiment.specs import summary as summarized
+
+    gathered = summarized(gathered) if summary else gathered
+    encoding = {name: {"zlib": True} for name, values in gathered.data_vars.items() if values.ndim}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    gathered.to_netcdf(output, engine="h5netcdf", encoding=encoding)
 
 
 def compute(command: str, experiments: list, store, executor: str, options: dict):

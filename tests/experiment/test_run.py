@@ -52,6 +52,21 @@ def test_constrained_keeps_every_filter_norm():
     assert float(abs(free.squared_norm[-1] / free.squared_norm[0] - 1).max()) > 0.1
 
 
+@pytest.mark.parametrize("constrained", [False, True])
+def test_monitor_on_request_sees_the_run_and_leaves_it_as_it_is(constrained):
+    base = Experiment(
+        steps=12, evaluate_every=6, width=0.5, precision="float64", epsilon=1e-20, constrained=constrained
+    )
+    plain, watched = run(base), run(base.replace(monitor_every=1))
+    for name in plain.data_vars:
+        xr.testing.assert_identical(plain[name], watched[name])
+    scale = watched.isel(block=(watched.monitor_kind == "scale").values)
+    assert scale.sizes["block"] == 3
+    assert float(scale.monitor_relative_residual.max()) < 1e-12  # the constraint too is only a step
+    norms = scale.monitor_squared_norm.sel(monitor_step=6).values
+    np.testing.assert_allclose(norms[np.isfinite(norms)], plain.squared_norm[1], rtol=1e-12)
+
+
 def test_divergence_is_recorded_not_raised():
     record = run(Experiment(steps=80, evaluate_every=20, learning_rate=1.0, divergence_bound=2.5))
     assert bool(record.diverged)

@@ -1,0 +1,119 @@
+"""The runs of fig-experiments as one table along ``run``, whatever the scale, and what is read from it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+import nld
+from nld.experiment import Sweep, specs
+
+RESULTS = "results/paper/*.nc"  # what `nld sweep gather --summary` wrote
+EVALUATED = ("test_accuracy", "test_loss", "train_loss")
+CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
+
+
+class Panel(NamedTuple):
+    """What varies in a panel: the spec's name, the field, its symbol with unit, and its words."""
+
+    spec: str
+    field: str
+    label: str
+    words: str
+
+
+PANELS = {
+    "A": Panel("learning-rate", "learning_rate", "learning rate $\\eta$ [w²/l]", "learning rate"),
+    "B": Panel("momentum", "momentum", "momentum $\\beta$", "momentum"),
+    "C": Panel("weight-decay", "weight_decay", "weight decay $k$ [l/w²]", "weight decay"),
+}
+
+
+def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> Sweep:
+    """The sweep of a panel in the quick profile; `learning_rate` is that of B and C."""
+    sweep = specs.sweep(f"quick-{PANELS[panel].spec}", label_noise=label_noise, learning_rate=learning_rate)
+    seeds = tuple(seed + s for s in sweep.vary["seed"])
+    return Sweep(name=sweep.name, base=sweep.base, vary={**sweep.vary, "seed": seeds})
+
+
+def gathered_files() -> dict[str, Path]:
+    """The gathered results of the paper profile that exist, by panel."""
+    there = {path.stem: path for path in Path(nld.__file__).parents[1].glob(RESULTS)}
+    return {key: there[f"paper-{panel.spec}"] for key, panel in PANELS.items() if f"paper-{panel.spec}" in there}
+
+
+def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
+    """Runs of one sweep in the form that all share: (run, point)."""
+    runs, steps = gathered.sizes["run"], gathered["evaluation_step"].values
+    units = {name: gathered[name].attrs for name in EVALUATED}
+    seeds = gathered["seed"].values if "seed" in gathered.coords else np.full(runs, gathered.attrs["seed"])
+    return xr.Dataset(
+        {name: (("run", "point"), gathered[name].values.astype(float), units[name]) for name in EVALUATED}
+        | {"step": (("run", "point"), np.tile(steps.astype(float), (runs, 1)), {"units": "1"})}
+        | {"diverged": ("run", gathered["diverged"].values.astype(int), {"long_name": "whether the loss left bounds"})},
+        coords={
+            "panel": ("run", np.full(runs, panel, dtype=object)),
+            "scale": ("run", np.full(runs, scale, dtype=object)),
+            "value": ("run", gathered[PANELS[panel].field].values),
+            "constrained": ("run", gathered["constrained"].values.astype(int)),
+            "seed": ("run", seeds),
+            "chance": ("run", np.full(runs, CHANCE[gathered.attrs["dataset"]])),
+        },
+    )
+
+
+def origin(gathered: xr.Dataset) -> str:
+    """What was trained on what, where, by which version: a phrase for the caption."""
+    held = gathered.attrs
+    noise = f", {100 * held['label_noise']:.0f} % wrong labels" if held["label_noise"] else ""
+    size = "" if held["train_size"] == "None" else f"{held['train_size']} training images of "
+    stale = ", computed by an earlier version of the code" if held["stale_runs"] else ""
+    return (
+        f"{held['network'].replace('_', ' ')} on {size}{held['dataset']}{noise}, batches of {held['batch_size']}, "
+        f"{held['steps']} steps, {held['run_device']}, nld {held['run_nld_version']}, torch {held['run_torch']}{stale}"
+    )
+
+
+def scales(data: xr.Dataset) -> list[str]:
+    """The scales that the data hold, quick first."""
+    return [scale for scale in ("quick", "paper") if "scale" in data.coords and (data["scale"] == scale).any()]
+
+
+def results(data: xr.Dataset, panel: str, quantity: str, scale: str, point: int | None = -1) -> xr.DataArray:
+    """A quantity of one panel as (constrained, value, seed[, point]); at the end of training unless `point` is None.
+
+    A diverged run ends as one that guesses: at chance, with the loss of equal probabilities.
+    """
+    runs = data.isel(run=np.flatnonzero((data["panel"] == panel) & (data["scale"] == scale)))
+    runs = runs.isel(point=np.flatnonzero(np.isfinite(runs["step"].values).any(0)))
+    values = runs[quantity]
+    if point is not None:
+        end = runs["chance"] if quantity == "test_accuracy" else -np.log(runs["chance"])
+        values = values.isel(point=point).where(runs["diverged"] == 0, end)
+    index = values.reset_coords(drop=True).assign_coords({n: runs[n] for n in ("constrained", "value", "seed")})
+    grid = index.set_index(run=["constrained", "value", "seed"]).unstack("run")
+    return grid.transpose("constrained", "value", "seed", ...)
+
+
+def advantage(data: xr.Dataset, panel: str, quantity: str, scale: str) -> xr.DataArray:
+    """Unconstrained minus constrained at the end, seed by seed: (value, seed)."""
+    ends = results(data, panel, quantity, scale)
+    return ends.sel(constrained=0) - ends.sel(constrained=1)
+
+
+def larger(differences: np.ndarray) -> bool:
+    """Whether differences, one a seed, are positive in the mean by more than two standard errors."""
+    return bool(differences.mean() > 2 * differences.std(ddof=1) / np.sqrt(len(differences)))
+
+
+def decisive(data: xr.Dataset, panel: str, scale: str) -> float:
+    """The value that a panel's claim is judged at: A, the largest mean advantage in accuracy; B, momentum 0.9; C, the
+    smallest mean test loss of the unconstrained runs."""
+    if panel == "B":
+        return 0.9
+    if panel == "A":
+        mean = advantage(data, panel, "test_accuracy", scale).mean("seed")
+        return float(mean["value"][int(mean.values.argmax())])
+    mean = results(data, panel, "test_loss", scale).sel(constrained=0).mean("seed")
+    return float(mean["value"][int(mean.values.argmin())])

@@ -1,0 +1,166 @@
+"""Why free norms help: effective learning rates of the runs of fig-experiments, with norms free and held.
+
+The direction of a filter moves at the effective learning rate eta/((1 - beta) r²), r² being its squared norm.
+"""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import run_sweep
+from nld.figures.experiment_table import PANELS, quick_sweep
+from nld.figures.style import COLOR, new_figure, predicted
+
+MODES = ("unconstrained", "constrained")
+SHOWN = (0.003, 0.03, 0.3)  # learning rates whose course is drawn
+OTHER_RATE = 0.3  # a second learning rate for the sweep of momentum, in w²/l
+
+
+def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0) -> xr.Dataset:
+    """The sweeps of fig-experiments, quick in all profiles, and that of B once more at another learning rate.
+
+    Each run is looked at half-way, before any schedule lowers its rate. The store has most of them.
+    """
+    tables = [_table(run_sweep(quick_sweep(panel, seed, learning_rate)), panel) for panel in PANELS]
+    tables.append(_table(run_sweep(quick_sweep("B", seed, OTHER_RATE)), "B, other rate"))
+    return xr.concat(tables, "run", combine_attrs="drop").assign_attrs(learning_rate=learning_rate, seed=seed)
+
+
+def _table(gathered: xr.Dataset, panel: str) -> xr.Dataset:
+    """Effective rate (run, point), and loss half-way and final accuracy (run), of one sweep."""
+
+    def column(name: str) -> np.ndarray:
+        shared = gathered.attrs.get(name)
+        return gathered[name].values if name in gathered.coords else np.full(gathered.sizes["run"], shared)
+
+    squared = gathered["squared_norm"].transpose("run", "evaluation_step", "filter").values
+    at = np.minimum(gathered["evaluation_step"].values, gathered.sizes["step"] - 1)
+    rates = gathered["learning_rate_at_step"].transpose("run", "step").values[:, at, None]
+    rate = np.median(rates / ((1 - column("momentum")[:, None, None]) * squared), axis=-1)
+    half = int(np.searchsorted(gathered["evaluation_step"].values, gathered.sizes["step"] // 2))
+    return xr.Dataset(
+        {
+            "effective_rate": (("run", "point"), rate, {"units": "1/l", "long_name": "median over the filters"}),
+            "squared_norm": (("run", "point"), np.median(squared, axis=-1), {"units": "w²", "long_name": "median"}),
+            "half_rate": ("run", np.median(_half(column, squared[:, half]), axis=-1), {"units": "1/l"}),
+            "half_loss": ("run", gathered["test_loss"].values[:, half], {"units": "l", "long_name": "test loss"}),
+            "accuracy": ("run", gathered["test_accuracy"].values[:, -1], {"units": "1", "long_name": "at the end"}),
+        },
+        coords={
+            "step": ("point", gathered["evaluation_step"].values),
+            "panel": ("run", np.full(len(rate), panel, dtype=object)),
+            "constrained": ("run", gathered["constrained"].values.astype(int)),
+            "seed": ("run", column("seed")),
+            **{field: ("run", column(field)) for field in ("learning_rate", "momentum", "weight_decay")},
+        },
+    )
+
+
+def _half(column, squared: np.ndarray) -> np.ndarray:
+    """Effective rate before the first milestone: (run, filter)."""
+    return (column("learning_rate") / (1 - column("momentum")))[:, None] / squared
+
+
+def means(data: xr.Dataset, panel: str, quantity: str = "half_rate") -> tuple[np.ndarray, np.ndarray]:
+    """The values that vary in a panel, and means over seeds: (mode, value)."""
+    runs = data.isel(run=np.flatnonzero(data["panel"] == panel))
+    field = PANELS[panel[0]].field
+    values = np.unique(runs[field])
+    picked = [
+        [runs[quantity].values[(runs["constrained"] == mode) & (runs[field] == value)].mean() for value in values]
+        for mode in (0, 1)
+    ]
+    return values, np.array(picked)
+
+
+def slopes(data: xr.Dataset) -> np.ndarray:
+    """Slope of log effective rate over log learning rate in panel A at 0.03 w²/l and above: (mode)."""
+    values, rates = means(data, "A")
+    large = values >= 0.03
+    return np.array([np.polyfit(np.log(values[large]), np.log(row[large]), 1)[0] for row in rates])
+
+
+def spans(data: xr.Dataset) -> np.ndarray:
+    """Largest over smallest half-way effective rate in A from 0.03 w²/l and in B: (panel, mode)."""
+    rates, momenta = means(data, "A"), means(data, "B")[1]
+    large = rates[1][:, rates[0] >= 0.03]
+    return np.array([(row.max(1) / row.min(1)) for row in (large, momenta)])
+
+
+def lost(data: xr.Dataset) -> np.ndarray:
+    """Momenta of the free runs whose loss half-way is at least three quarters of that of guessing."""
+    runs = (data["constrained"] == 0) & (data["half_loss"] > 0.75 * np.log(10))
+    return data["momentum"].values[runs.values]
+
+
+def draw(data: xr.Dataset):
+    """Half-way rates of A, B and C above; below, their course in A, and losses against rates of all runs."""
+    figure, _ = new_figure(size=(6.4, 4.8))
+    figure.clear()
+    axes = figure.subplot_mosaic([["A", "B", "C"], ["course", "loss", "loss"]], height_ratios=[1, 1.15])
+    for panel, (_, _, label, _) in PANELS.items():
+        values, rates = means(data, panel)
+        places = np.arange(len(values))
+        for mode, name in enumerate(MODES):
+            axes[panel].plot(places, rates[mode], color=COLOR[name], marker="os"[mode], markersize=3.5, linewidth=1.2)
+        ticks = [f"{value:g}" for value in values]
+        axes[panel].set_xticks(places, ticks, rotation=60 if len("".join(ticks)) > 16 else 0)
+        axes[panel].set(xlabel=label, yscale="log", ylim=(0.02, 130))
+        axes[panel].set_title(panel)
+    axes["A"].set_ylabel("effective rate\n$\\eta/((1-\\beta)r^2)$ [1/l]")
+    for mode, name in enumerate(MODES):
+        axes["B"].text(0.04, 0.14 - 0.11 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
+                       transform=axes["B"].transAxes)  # fmt: skip
+    _draw_course(data, axes["course"])
+    for mode, name in enumerate(MODES):
+        runs = data.isel(run=np.flatnonzero(data["constrained"] == mode))
+        axes["loss"].plot(
+            runs["half_rate"], runs["half_loss"], "os"[mode], color=COLOR[name], markersize=3.5, alpha=0.6
+        )
+    axes["loss"].axhline(np.log(10), **predicted(linewidth=0.8))
+    axes["loss"].text(0.03, np.log(10) * 1.06, "guessing", fontsize=8)
+    axes["loss"].set(
+        xscale="log", yscale="log", xlabel="effective rate half-way [1/l]", ylabel="test loss half-way [l]"
+    )
+    axes["loss"].set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
+    axes["loss"].set_title("all runs")
+    return figure
+
+
+def _draw_course(data: xr.Dataset, axes) -> None:
+    runs = data.isel(run=np.flatnonzero(data["panel"] == "A"))
+    step = data["step"].values
+    for rate, line in zip(SHOWN, (":", "--", "-"), strict=True):
+        for mode, name in enumerate(MODES):
+            chosen = np.isclose(runs["learning_rate"], rate) & (runs["constrained"].values == mode)
+            axes.plot(step, runs["effective_rate"].values[chosen].mean(0), color=COLOR[name], linestyle=line)
+    axes.set(xlabel="step $n$", ylabel="effective rate [1/l]", yscale="log", xlim=(0, step[-1]), ylim=(0.02, 130))
+    axes.set_title("A: $\\eta = $" + ", ".join(f"{rate:g}" for rate in SHOWN), fontsize=8)
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
+    slope = slopes(data)
+    return (
+        "Free norms set their own learning rate. **Top:** effective learning rate $\\eta/((1-\\beta)r^2)$ half-way "
+        "through training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over "
+        f"filters, means over seeds. From $\\eta = 0.03$ w²/l on the held norms' rate spans a factor {held_rates:.0f} "
+        f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope {slope[0]:.2f}); over "
+        f"momenta it is {held_momenta:.0f} against {free_momenta:.1f}. Weight decay raises the free norms' rate. "
+        f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/l "
+        "(solid). **Bottom right:** test loss half-way against the effective rate, one mark a run, with momentum also "
+        f"swept at $\\eta = {OTHER_RATE:g}$ w²/l; the dashed line is the loss of guessing. Of the free runs, "
+        f"{len(lost(data))} lie near it or above: they were lost in their first steps, before their norms had grown."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
+    return (
+        "Five panels on logarithmic axes. With norms held the effective rate rises in proportion to the learning rate, "
+        f"by a factor {held_rates:.0f}, and with momentum, by {held_momenta:.0f}; with norms free it changes by "
+        f"{free_rates:.1f} and {free_momenta:.1f}. Weight decay lifts it. Over the steps the free norms' curves bend "
+        "towards each other while the held ones stay flat. Test losses are smallest at rates around one; most runs "
+        "with rates above ten guess."
+    )
