@@ -71,7 +71,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 def _judge_rates(data: xr.Dataset, scale: str) -> Verdict:
     gained = advantage(data, "A", "test_accuracy", scale)
     loss = results(data, "A", "test_loss", scale)
-    parting = float(np.abs(loss.sel(constrained=0) / loss.sel(constrained=1) - 1).isel(value=0).max())
+    lowest = loss.isel(value=0)
+    parting = float(np.abs((lowest.sel(constrained=0) / lowest.sel(constrained=1)).values - 1).max())
     apart = float(np.abs(gained.isel(value=0)).max())
     best = decisive(data, "A", scale)
     top = gained.sel(value=best).values
