@@ -62,8 +62,8 @@ def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
     base = {
         "quick": Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5),
         "paper": Experiment(
-            network="vgg11_bn",
-            dataset="tiny_imagenet",
+            network="vgg11",
+            dataset="tiny-imagenet",
             learning_rate=learning_rate,
             weight_decay=0.0,
             steps=5000,
