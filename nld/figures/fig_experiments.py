@@ -23,6 +23,8 @@ from nld.figures.experiment_table import (
 from nld.figures.style import COLOR, new_figure
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
+# At the largest rates a run amplifies the last bits: single seeds may go another way on another processor.
+TOLERANCE = {"test_accuracy": 1.0, "test_loss": 1.0, "train_loss": 1.0, "diverged": 1.0}
 MODES = ("unconstrained", "constrained")
 MISSING = (
     "No run of the paper profile is gathered yet. On a machine with a GPU: `nld data fetch tiny-imagenet`, then for "
