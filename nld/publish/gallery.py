@@ -55,8 +55,9 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     address, files = f"{up}{page}.html#{name}", f"{up}figures/{name}/"
     sentence = title(env.get_doctree(page), name)
     alt = html.escape("".join(node.astext() for node in sentence))
+    size = 'width="320" height="200"'
     drawings = "".join(
-        f'<img src="{files}{file}" alt="{alt}" width="320" height="200" class="nld-{shade} dark-light" loading="lazy" />'
+        f'<img src="{files}{file}" alt="{alt}" {size} class="nld-{shade} dark-light" loading="lazy" />'
         for file, shade in (("figure.svg", "light"), ("figure-dark.svg", "dark"))
     )
     data = " · ".join(f'<a href="{files}{FILES[form]}" download>{form}</a>' for form in ("CSV", "netCDF", "SVG"))
