@@ -53,19 +53,22 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     number = env.toc_fignumbers.get(page, {}).get("figure", {}).get(name, ())
     numbered = f"Fig. {'.'.join(map(str, number))}" if number else name
     address, files = f"{up}{page}.html#{name}", f"{up}figures/{name}/"
-    # Decorative, so without a text: the link is named by the title beside it, and the figure's own page describes it.
+    sentence = title(env.get_doctree(page), name)
+    alt = html.escape("".join(node.astext() for node in sentence))
+    size = 'width="320" height="200"'
     drawings = "".join(
-        f'<img src="{files}{file}" alt="" width="320" height="200" class="nld-{shade} dark-light" loading="lazy" />'
+        f'<img src="{files}{file}" alt="{alt}" {size} class="nld-{shade} dark-light" loading="lazy" />'
         for file, shade in (("figure.svg", "light"), ("figure-dark.svg", "dark"))
     )
     data = " · ".join(f'<a href="{files}{FILES[form]}" download>{form}</a>' for form in ("CSV", "netCDF", "SVG"))
+    # Out of the way of keyboards and screen readers: the link with the title beside it says and does the same.
     opening = f'<a class="nld-thumbnail" href="{address}" tabindex="-1" aria-hidden="true">{drawings}</a>'
     where = html.escape(env.titles[page].astext())
     closing = (
         f'<p class="nld-gallery-files">in <a href="{up}{page}.html">{where}</a><br>{data}{verdict_badges(origin)}</p>'
     )
     reference = nodes.reference("", "", nodes.Text(f"{numbered} "), refuri=address, internal=True)
-    reference.extend(title(env.get_doctree(page), name))
+    reference.extend(sentence)
     parts = [nodes.raw("", opening, format="html"), nodes.paragraph("", "", reference)]
     return [nodes.container("", *parts, nodes.raw("", closing, format="html"), classes=["nld-gallery-entry"])]
 
