@@ -98,7 +98,7 @@ class Arranged:
     Args:
         source: the piece as the member sees it, (*unit sizes, vectors, [d,] *features).
         rows: the same as (units, vectors, d, features); shares memory with source, or with a
-            spare buffer that source must be copied to first because its features do not merge.
+            spare buffer that source must be copied to first because its features do not merge or do not adjoin.
         copied: the spare buffer, shaped like source, or None.
         place: maps a result of shape (all units, a, b) to the part that this piece fills.
         partial: the piece holds only part of the units' features, so that results add up.
@@ -137,6 +137,8 @@ def arranged(stack: torch.Tensor, piece: Piece, length: int, member: Member, spa
     try:
         rows, copied = source.view(shape), None
     except RuntimeError:
+        rows = copied = None
+    if rows is None or (rows.stride(-1) != 1 and rows.shape[-1] > 1):  # products of scattered features are slow
         copied = spare[: source.numel()].view(source.shape)
         rows = copied.view(shape)
     sizes = tuple(member.shape[axis] for axis in member.unit_axes)

@@ -42,7 +42,8 @@ class Monitor:
 
     Raises:
         TypeError: the optimizer is not known and there is no adapter.
-        ValueError: a block names a parameter that the model lacks, or a file to stream to exists.
+        ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, or a file to
+            stream to exists.
 
     Example:
         with nld.Monitor(model, optimizer, blocks) as monitor:
@@ -69,6 +70,8 @@ class Monitor:
         adapter = adapter or adapter_for(optimizer)
         found = blocks
         if found is None:
+            if example_inputs is None:
+                raise ValueError("expected blocks, or example_inputs to find them with, got neither; give one of them")
             from . import find_symmetries
 
             bare = getattr(model, "_orig_mod", model)

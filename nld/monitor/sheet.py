@@ -53,6 +53,7 @@ MATRICES = (
     (MOMENTUM, DISPLACEMENT),
     (POSITION, POSITION),
 )
+_CACHE_WAY, _OFFSET = 1024, 208  # elements: rows of the stack lie _OFFSET apart modulo _CACHE_WAY
 
 
 @contextmanager
@@ -93,7 +94,8 @@ class Sheet:
         shapes = [tuple(parameter.shape) for parameter in parameters]
         self.pages = pages(shapes, list(uses), capacity)
         longest = max(sum(piece.numel for piece in page) for page in self.pages)
-        stack = torch.zeros(VECTORS, longest, device=device, dtype=dtype)
+        # Rows a multiple of a memory page apart would compete for the same lines of the cache.
+        stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
         stack[ONES] = 1.0
         self.stack = stack
         self.spare = spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
@@ -159,16 +161,17 @@ class Sheet:
         columns, vectors = rows.transpose(1, 2), _vectors(use)
         target = part.target(self.products[self._regions[use]].view(-1, vectors, vectors))
         out = target.view(rows.shape[0], vectors, vectors) if target.is_contiguous() else None
+        beta = 1 if part.partial else 0
         if part.partial:
             self._adds = True
 
         def step():
             if part.copied is not None:
                 part.copied.copy_(part.source)
-            if part.partial:
+            if out is not None:
+                torch.baddbmm(out, rows, columns, beta=beta, out=out)
+            elif part.partial:
                 target.add_(torch.bmm(rows, columns).view(target.shape))
-            elif out is not None:
-                torch.bmm(rows, columns, out=out)
             else:
                 target.copy_(torch.bmm(rows, columns).view(target.shape))
 
