@@ -155,7 +155,9 @@ def _metric(record: xr.Dataset):
         share = float((abs(row.kinetic_symmetry_breaking)).max() / max(float(row.squared_norm.max()), 1e-300))
         charge, residual = float(row.charge.max()), float(abs(row.residual).max())
         if charge > 100 * residual and charge > 0 and share > 0:
-            text = f"{name}: {optimizer}'s metric breaks the rotation; its charge reaches {charge:.1e} instead of 0."
+            # SGD's metric is Euclidean: what breaks a rotation there is a gradient taken elsewhere than at q.
+            cause = "look-ahead" if optimizer == "SGD" else "metric"
+            text = f"{name}: {optimizer}'s {cause} breaks the rotation; its charge reaches {charge:.1e} instead of 0."
             yield Finding("metric", name, True, text)
         else:
             text = (
