@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import os
+import shutil
 import re
 import subprocess
 import sys
@@ -189,6 +190,9 @@ def render(root: Path, folder: Path, strict: bool, out) -> bool:
     command += ["-W", "--keep-going"] if strict else []
     log = folder / "logs" / "jupyter-book.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Over older pages Sphinx adds checksums to links that it cannot know on the first build, and pages
+    # that left the table of contents would stay.
+    shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     print("Rendering the pages.", file=out, flush=True)
     with log.open("w") as file:
         result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
