@@ -3,8 +3,8 @@
 import contextlib
 import difflib
 import os
-import shutil
 import re
+import shutil
 import subprocess
 import sys
 import time
