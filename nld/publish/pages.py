@@ -10,6 +10,12 @@ from pathlib import Path
 from docutils import nodes
 
 LONGEST = 200  # characters of a description; search engines cut where this does
+# With an icon of its own: without one, browsers ask the server for /favicon.ico.
+FRONT_DOOR = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url={page}"></head>
+<body><a href="{page}">{title}</a></body></html>
+"""
 NOT_FOUND = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>Not found — {title}</title>
@@ -69,13 +75,15 @@ def description(doctree) -> str:
 
 
 def write_site_files(app, error) -> None:
-    """Write `sitemap.xml` and `404.html` beside the pages."""
+    """Write `sitemap.xml`, `404.html` and the redirection to the front page beside the pages."""
     if error or app.builder.name != "html":
         return
     base, out = _base(app.config), Path(app.outdir)
     places = "\n".join(f"<url><loc>{base}{page}.html</loc></url>" for page in sorted(app.env.found_docs))
     sitemap = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}\n</urlset>\n'
     (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + sitemap, "utf-8")
+    front = {"title": html.escape(app.config.html_title), "page": f"{app.config.root_doc}.html"}
+    (out / "index.html").write_text(FRONT_DOOR.format(**front), "utf-8")
     # A server shows this page at any address, so its links are absolute and its style is its own.
     (out / "404.html").write_text(NOT_FOUND.format(title=html.escape(app.config.html_title), base=base), "utf-8")
 

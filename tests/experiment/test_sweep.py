@@ -178,6 +178,7 @@ def test_twenty_killed_workers_lose_nothing(tmp_path, two_cores):
     check_nothing_lost_by_kills(tmp_path, runs=30, steps=400, kills=20, longest=3.0, workers=2)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     check_nothing_lost_by_kills(tmp_path, runs=2, steps=150, kills=1, longest=0.3, workers=1)
