@@ -108,7 +108,7 @@ def run_verify(args) -> int:
         import xarray as xr
 
         from nld import figures
-        from nld.figures.verify import compare_with_reference, reference_path
+        from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
 
         data, path = _shown(name).data, reference_path(args.root, name)
         if args.accept:
@@ -119,12 +119,16 @@ def run_verify(args) -> int:
         if not path.exists():
             print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
             return 1
-        rows = compare_with_reference(figures.load(name), data, xr.load_dataset(path, engine="h5netcdf"))
+        reference = xr.load_dataset(path, engine="h5netcdf")
+        rows = compare_with_reference(figures.load(name), data, reference)
         moved = [row for row in rows if not row.holds]
-        print(f"{name}: {'moved' if moved else 'agrees'} ({len(rows)} variables)", flush=True)
+        verdicts = moved_verdicts(figures.load(name), data, reference)
+        print(f"{name}: {'moved' if moved or verdicts else 'agrees'} ({len(rows)} variables)", flush=True)
         for row in moved:
             print(f"    {row.variable:32s} differs by {row.difference:.2g} of its range, allowed {row.tolerance:.2g}")
-        return int(bool(moved))
+        for verdict in verdicts:
+            print(f"    the verdict moved on {verdict}")
+        return int(bool(moved or verdicts))
 
     return _for_each(args, "verify", verify)
 

@@ -49,6 +49,19 @@ def compare_with_reference(module: ModuleType, data: xr.Dataset, reference: xr.D
     return [Moved(name, _difference(data, reference, name), tolerances.get(name, DEFAULT)) for name in names]
 
 
+def moved_verdicts(module: ModuleType, data: xr.Dataset, reference: xr.Dataset) -> list[str]:
+    """Claims on which data and reference are ruled differently, in words.
+
+    The guard of what a figure concludes, where training is chaotic and numbers alone may move far.
+    """
+    judge = getattr(module, "judge", None)
+    if judge is None:
+        return []
+    now, before = ({verdict.claim: verdict.label for verdict in judge(each)} for each in (data, reference))
+    claims = dict.fromkeys([*before, *now])
+    return [f"{name}: {before.get(name)} -> {now.get(name)}" for name in claims if before.get(name) != now.get(name)]
+
+
 def _difference(data: xr.Dataset, reference: xr.Dataset, name: str) -> float:
     if name not in data or name not in reference or data[name].shape != reference[name].shape:
         return np.inf

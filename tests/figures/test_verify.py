@@ -8,7 +8,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nld.figures.verify import DEFAULT, compare_with_reference
+from nld.figures.verify import DEFAULT, compare_with_reference, moved_verdicts
+from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 
 def dataset(values, name="loss"):
@@ -55,3 +56,14 @@ def test_verify_uses_the_default_where_nothing_is_declared():
 def test_verify_refuses_a_tolerance_for_nothing():
     with pytest.raises(ValueError, match="TOLERANCE to name variables"):
         compare_with_reference(module(los=0.1), dataset([1.0]), dataset([1.0]))
+
+
+def test_verify_sees_a_verdict_that_moved():
+    def judge(data):
+        return [Verdict("it-learns", REPRODUCED if float(data["loss"][-1]) < 1 else REFUTED, "")]
+
+    figure = SimpleNamespace(__name__="fig_x", judge=judge)
+    low, high = dataset([2.0, 0.5]), dataset([2.0, 1.5])
+    assert moved_verdicts(figure, low, low) == []
+    assert moved_verdicts(figure, high, low) == ["it-learns: reproduced -> not reproduced"]
+    assert moved_verdicts(module(), high, low) == []
