@@ -1,10 +1,12 @@
-"""The claims ledger: for each claim of the paper, the verdict that the measurements give.
+"""The claims ledger: for each claim, of the paper and of the works around it, the verdict of the measurements.
 
 A figure rules on claims by defining ``judge(data) -> list[Verdict]``; a claim on which no
-figure rules in a profile is not yet tested at that scale.
+figure rules in a profile is not yet tested at that scale. Claims of other works stand beside
+their judge, as ``CLAIMS`` in the figure's module.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from nld import figures, paper
 from nld.verdict import UNTESTED, Verdict
@@ -20,14 +22,30 @@ class Ruling:
     profile: str
 
 
-def ledger(profile: str = "quick") -> list[Ruling]:
-    """One ruling or more for each claim, in the order of ``paper.CLAIMS``.
+@cache
+def known() -> dict[str, paper.Claim]:
+    """Every claim by name: those of the paper first, then those of other works by their source.
 
     Raises:
-        ValueError: a figure rules on a claim that ``paper.CLAIMS`` does not know.
+        ValueError: two claims have one name.
     """
-    found: dict[str, list[Ruling]] = {claim.name: [] for claim in paper.CLAIMS}
-    claims = {claim.name: claim for claim in paper.CLAIMS}
+    others = [claim for name in figures.names() for claim in getattr(figures.load(name), "CLAIMS", ())]
+    claims = [*paper.CLAIMS, *sorted(others, key=lambda claim: claim.source)]
+    found = {claim.name: claim for claim in claims}
+    if len(found) < len(claims):
+        twice = sorted(name for name in found if sum(claim.name == name for claim in claims) > 1)
+        raise ValueError(f"expected each claim once, got {twice} more than once; rename all but one")
+    return found
+
+
+def ledger(profile: str = "quick") -> list[Ruling]:
+    """One ruling or more for each claim, in the order of ``known()``.
+
+    Raises:
+        ValueError: a figure rules on a claim that nobody has stated.
+    """
+    claims = known()
+    found: dict[str, list[Ruling]] = {name: [] for name in claims}
     for name in figures.names():
         judge = getattr(figures.load(name), "judge", None)
         if judge is None:

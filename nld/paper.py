@@ -72,13 +72,23 @@ class Figure:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that a measurement can contradict; its verdict is computed elsewhere."""
+    """A statement that a measurement can contradict; its verdict is computed elsewhere.
+
+    Args:
+        name: of the claim, unique in the ledger.
+        statement: one sentence.
+        equations: numbers of the manuscript's equations that it rests on; none for the claim of another work.
+        figure: where the source shows it, or, for another work, the figure that rules on it ("" if none).
+        chapter: where the book discusses it.
+        source: who claims it, a key of the bibliography.
+    """
 
     name: str
     statement: str
     equations: tuple[int, ...]
     figure: str
     chapter: str
+    source: str = "tanaka2021noether"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`nld claims`: the verdict on every claim of the paper, computed from the figures' data."""
+"""`nld claims`: the verdict on every claim, computed from the figures' data."""
 
 import textwrap
 
@@ -6,7 +6,9 @@ import textwrap
 def add_parser(subparsers) -> None:
     """Add `nld claims`."""
     parser = subparsers.add_parser(
-        "claims", help="rule on every claim of the paper", epilog="example: nld claims --profile quick"
+        "claims",
+        help="rule on every claim of the paper and of the works around it",
+        epilog="example: nld claims --profile quick",
     )
     parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
     parser.set_defaults(run=run)

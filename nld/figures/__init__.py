@@ -5,6 +5,8 @@
 - ``caption(data) -> str``: MyST text; its first sentence states the message;
 - ``alt(data) -> str``: what a reader who cannot see the figure needs to know.
 
+It may define ``judge(data) -> list[Verdict]`` to rule on claims, and ``CLAIMS`` when these are not the paper's own.
+
 A new figure is a new file; nothing else has to be told.
 """
 

@@ -4,7 +4,7 @@ import html
 import json
 from pathlib import Path
 
-from nld import paper
+from nld.claims import known
 from nld.publish.citation import Citation
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
@@ -76,7 +76,7 @@ def _rulings(origin: dict) -> dict[str, str]:
 
 
 def _statement(verdict: dict) -> str:
-    return next(claim.statement for claim in paper.CLAIMS if claim.name == verdict["claim"])
+    return known()[verdict["claim"]].statement
 
 
 def rerun_command(origin: dict) -> str:

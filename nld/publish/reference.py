@@ -63,16 +63,20 @@ def equations(tests: Path) -> Myst:
 
 
 def claims(profile: str) -> Myst:
-    """The ledger as a list of claims, verdicts and numbers."""
-    parts, anchors = [], set()
+    """The ledger as a list of claims, verdicts and numbers, under the work that claims it."""
+    parts, anchors, source = [], set(), ""
     for ruling in ledger(profile):
+        if ruling.claim.source != source:
+            source = ruling.claim.source
+            parts.append(f"```{{rubric}} {{cite:t}}`{source}`\n```")
         where = f" {{numref}}`{ruling.figure}`, profile {ruling.profile}." if ruling.figure else ""
         numbers = ", ".join(str(number) for number in ruling.claim.equations)
+        basis = f"Rests on the paper's Eq {numbers}; see" if numbers else "See"
         anchor = "" if ruling.claim.name in anchors else f"(claim-{ruling.claim.name})=\n"
         anchors.add(ruling.claim.name)
         parts.append(
             f"{anchor}**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
-            f"{ruling.verdict.numbers}{where} Rests on the paper's Eq {numbers}; see {{doc}}`/{ruling.claim.chapter}`."
+            f"{ruling.verdict.numbers}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
         )
     return Myst("\n\n".join(parts))
 

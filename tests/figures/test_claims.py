@@ -1,0 +1,54 @@
+"""The ledger: every claim once, whoever makes it, and a ruling for each."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from nld import claims, figures, paper
+from nld.verdict import REPRODUCED, UNTESTED, Verdict
+
+ROOT = Path(__file__).parents[2]
+
+MINE = paper.Claim("mine", "Water is wet.", (), "fig-a", "book/a", source="author2020")
+
+
+@pytest.fixture
+def invented(monkeypatch):
+    """Figures that exist for a test only: name -> module."""
+    claims.known.cache_clear()
+    modules = {}
+    monkeypatch.setattr(figures, "names", lambda: sorted(modules))
+    monkeypatch.setattr(figures, "load", modules.__getitem__)
+    monkeypatch.setattr(figures, "show", lambda name, profile: SimpleNamespace(data=name))
+    yield modules
+    claims.known.cache_clear()
+
+
+def test_a_claim_beside_its_judge_enters_the_ledger_after_those_of_the_paper(invented):
+    invented["fig-a"] = SimpleNamespace(CLAIMS=(MINE,), judge=lambda data: [Verdict("mine", REPRODUCED, data)])
+    *of_paper, ruling = claims.ledger()
+    assert [each.claim for each in of_paper] == list(paper.CLAIMS)
+    assert {each.verdict.label for each in of_paper} == {UNTESTED}
+    assert (ruling.claim, ruling.verdict.label, ruling.figure) == (MINE, REPRODUCED, "fig-a")
+
+
+def test_two_claims_of_one_name_are_refused(invented):
+    invented["fig-a"] = invented["fig-b"] = SimpleNamespace(CLAIMS=(MINE,))
+    with pytest.raises(ValueError, match=r"expected each claim once, got \['mine'\]"):
+        claims.known()
+
+
+def test_a_ruling_on_an_unknown_claim_is_refused(invented):
+    invented["fig-a"] = SimpleNamespace(judge=lambda data: [Verdict("nobody", REPRODUCED, "")])
+    with pytest.raises(ValueError, match="got 'nobody'"):
+        claims.ledger()
+
+
+def test_the_claims_of_other_works_name_a_reference_a_figure_and_a_chapter():
+    keys = (ROOT / "book/references.bib").read_text("utf-8")
+    for claim in claims.known().values():
+        assert f"{{{claim.source}," in keys, claim.name
+        assert (ROOT / f"{claim.chapter}.md").is_file(), claim.name
+        assert not claim.figure or claim.figure in figures.names(), claim.name
+        assert claim.equations or claim.source != paper.CLAIMS[0].source, claim.name
