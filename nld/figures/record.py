@@ -81,8 +81,9 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
         data.to_netcdf(temporary / "data.nc", engine="h5netcdf")
         (temporary / "data.csv").write_text(long_table(data), "utf-8")
         save(module.draw, data, temporary)
+        own = {claim.name: {"statement": claim.statement} for claim in getattr(module, "CLAIMS", ())}
         judge = getattr(module, "judge", None)
-        verdicts = [asdict(verdict) for verdict in judge(data)] if judge else []
+        verdicts = [asdict(verdict) | own.get(verdict.claim, {}) for verdict in judge(data)] if judge else []
         origin = {**spec, **texts, "verdicts": verdicts, "wall_seconds": round(seconds, 3), **provenance()}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
 

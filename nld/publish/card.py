@@ -4,7 +4,7 @@ import html
 import json
 from pathlib import Path
 
-from nld.claims import known
+from nld import paper
 from nld.publish.citation import Citation
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
@@ -76,7 +76,9 @@ def _rulings(origin: dict) -> dict[str, str]:
 
 
 def _statement(verdict: dict) -> str:
-    return known()[verdict["claim"]].statement
+    # Other works' claims come with the record: to look them up would import every figure into each render.
+    of_paper = {claim.name: claim.statement for claim in paper.CLAIMS}
+    return verdict.get("statement") or of_paper[verdict["claim"]]
 
 
 def rerun_command(origin: dict) -> str:
