@@ -68,7 +68,9 @@ def test_pins_are_sorted_and_named_once():
 
 
 def installed() -> dict[str, metadata.Distribution]:
-    return {canonicalize_name(found.metadata["Name"]): found for found in metadata.distributions()}
+    # Whoever imports setuptools puts its private copies of other packages on sys.path.
+    path = [folder for folder in sys.path if not folder.endswith("_vendor")]
+    return {canonicalize_name(found.metadata["Name"]): found for found in metadata.distributions(path=path)}
 
 
 def test_the_running_environment_holds_the_pinned_versions():

@@ -25,6 +25,19 @@ FLAGS = [
 ]
 
 
+# Pages of each kind. What is checked on these each time is checked on the other chapters with -m "browser and slow".
+KINDS = {"index", "symmetry-of-the-loss", "claims", "figures", "bibliography", "search", "404"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Over file:// each time one page of each kind: the bytes are those that http:// serves."""
+    for item in items:
+        chosen = getattr(item, "callspec", None) and item.callspec.params
+        if chosen and chosen.get("scheme") == "file" and Path(chosen.get("opened", "index")).stem not in KINDS:
+            item.add_marker(pytest.mark.slow)
+
+
 def without(reason: str):
     """Skip, or fail where a browser is required."""
     (pytest.fail if os.environ.get("NLD_REQUIRE_BROWSER") else pytest.skip)(reason)

@@ -9,12 +9,10 @@ import pytest
 from filelock import FileLock
 
 from nld.publish.chapters import read_chapters
-from tests.browser.conftest import ROOT, without
+from tests.browser.conftest import KINDS, ROOT, without
 
 VERSION = "4.14.1"
 PAGES = [f"{chapter.document}.html" for chapter in read_chapters(ROOT)] + ["search.html", "404.html"]
-# One page of each kind each time; the other chapters are made of the same parts.
-KINDS = {"index", "symmetry-of-the-loss", "claims", "figures", "bibliography", "search", "404"}
 PARAMETERS = [pytest.param(p, marks=() if Path(p).stem in KINDS else pytest.mark.slow) for p in PAGES]
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important }"
 AUDIT = """async (rules) => {

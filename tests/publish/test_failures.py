@@ -189,4 +189,4 @@ def test_pages_are_built_also_when_a_chapter_failed(tmp_path):
     )
     assert scratch.build().returncode == 1
     assert "fine" in scratch.page("good")
-    assert "no such luck" not in scratch.page("bad")
+    assert "ValueError: no such luck" not in scratch.page("bad")
