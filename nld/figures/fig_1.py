@@ -7,7 +7,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import Experiment, run
+from nld.experiment import Experiment, Sweep, run_sweep
 from nld.figures.style import COLOR, band, new_figure
 from nld.figures.text import power
 from nld.learning_rule import heavy_ball
@@ -58,7 +58,8 @@ def particle() -> xr.Dataset:
 
 
 def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
-    """(b) Training loss with filters as initialized and multiplied by ten, for several seeds."""
+    """(b) Training loss with filters as initialized and multiplied by ten, for several seeds; `paper` needs a GPU,
+    and goes on where it was interrupted."""
     base = {
         "quick": Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5),
         "paper": Experiment(
@@ -72,13 +73,13 @@ def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
             precision="bfloat16",
         ),
     }[profile]
-    seeds = np.arange(seed, seed + SEEDS[profile])
-    scales = np.array([1.0, FACTOR])
-    runs = [[run(base.replace(seed=int(s), filter_scale=scale)) for s in seeds] for scale in scales]
-    loss = np.stack([[record["train_loss"].values for record in row] for row in runs])
+    seeds, scales = tuple(range(seed, seed + SEEDS[profile])), (1.0, FACTOR)
+    sweep = Sweep(base=base, vary={"filter_scale": scales, "seed": seeds})
+    runs = run_sweep(sweep, executor="ensemble" if profile == "quick" else "pool")
+    loss = runs["train_loss"].values.reshape(len(scales), len(seeds), -1)
     return xr.Dataset(
         {"loss": (("filter_scale", "seed", "step"), loss, {"units": "l", "long_name": "training loss"})},
-        coords={"filter_scale": scales, "seed": seeds, "step": runs[0][0]["evaluation_step"].values},
+        coords={"filter_scale": list(scales), "seed": list(seeds), "step": runs["evaluation_step"].values},
         attrs={"learning_rate": learning_rate, "momentum": base.momentum, "network": base.network},
     )
 
