@@ -13,7 +13,7 @@ help:  ## show these targets
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing nld and what it needs into $(VENV) (once; again when pyproject.toml or constraints.txt change)."
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[book,test,browser,slurm,archive]"
+	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[book,test,browser,slurm,archive,fast]"
 	@touch $@
 
 book: $(READY)  ## execute the chapters that changed and build the pages

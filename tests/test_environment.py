@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-INSTALLED = ["book", "test", "browser", "slurm", "archive"]  # the extras that the Makefile installs
+INSTALLED = ["book", "test", "browser", "slurm", "archive", "fast"]  # the extras that the Makefile installs
 DECLARED = [
     Requirement(text)
     for text in [*PROJECT["dependencies"], *(text for name in EXTRAS for text in EXTRAS[name])]

@@ -7,6 +7,7 @@ axis, at places where no unit of any block is divided.
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,13 @@ def _cuts(shape: tuple[int, ...], members: list[Member], capacity: int) -> list[
     return cuts
 
 
-def pages(shapes: list[tuple[int, ...]], uses: list[Use], capacity: int) -> list[list[Piece]]:
-    """All parameters as pieces, packed in order into pages of about ``capacity`` elements."""
+def pages(shapes: list[tuple[int, ...]], uses: list[Use], capacity: int, but: Sequence[int] = ()) -> list[list[Piece]]:
+    """All parameters but some as pieces, packed in order into pages of about ``capacity`` elements."""
     packed: list[list[Piece]] = [[]]
     filled = offset = 0
     for index, shape in enumerate(shapes):
+        if index in but:
+            continue
         shape = shape or (1,)
         cuts = _cuts(shape, [use.member for use in uses if use.parameter == index], capacity)
         for start, stop in itertools.pairwise(cuts):

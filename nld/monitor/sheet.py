@@ -12,6 +12,7 @@ from itertools import accumulate
 
 import torch
 
+from . import fused
 from .layout import VECTORS, Use, arranged, pages
 
 GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES = range(VECTORS)
@@ -92,22 +93,26 @@ class Sheet:
         dtype = dtype if dtype == torch.float64 else torch.float32
         self.device, self.dtype = device, dtype
         shapes = [tuple(parameter.shape) for parameter in parameters]
-        self.pages = pages(shapes, list(uses), capacity)
-        longest = max(sum(piece.numel for piece in page) for page in self.pages)
+        alone = fused.fusable(shapes, uses, device)
+        self.pages = pages(shapes, list(uses), capacity, but=alone)
+        longest = max((sum(piece.numel for piece in page) for page in self.pages), default=1)
         # Rows a multiple of a memory page apart would compete for the same lines of the cache.
         stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
         stack[ONES] = 1.0
         self.stack = stack
         self.spare = spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
-        self.positions = torch.zeros(sum(p.numel() for p in parameters), device=device, dtype=dtype)
+        paged = sum(piece.numel for page in self.pages for piece in page)
+        self.positions = torch.zeros(paged, device=device, dtype=dtype)
         scalars = [use for use in uses if use.size == 1]
         self.rows = sum(use.member.units for use in scalars)
         # Gram matrices of all rows, and one more cell, always zero, for what a translation does not have.
-        sizes = [use.member.units * _vectors(use) ** 2 for use in scalars]
+        cells = [len(fused.PRODUCTS) if use.parameter in alone else _vectors(use) ** 2 for use in scalars]
+        sizes = [use.member.units * each for use, each in zip(scalars, cells, strict=True)]
         self.products = torch.zeros(sum(sizes) + 1, device=device, dtype=dtype)
         ends = list(accumulate(sizes))
         self._regions = {use: slice(end - size, end) for use, size, end in zip(scalars, sizes, ends, strict=True)}
-        self.columns = self._columns(scalars).to(device)
+        self.columns = self._columns(scalars, alone).to(device)
+        self._fused = [self._fuse(index, shapes[index], uses) for index in alone]
         self.matrix_rows = {
             size: sum(use.member.units for use in uses if use.size == size) for size in {u.size for u in uses} - {1}
         }
@@ -122,15 +127,23 @@ class Sheet:
         self._adds = bool(self.matrices)
         self._plans = [self._plan(page, uses, shapes, spare) for page in self.pages]
 
-    def _columns(self, uses: Sequence[Use]) -> torch.Tensor:
+    def _fuse(self, index: int, shape: tuple[int, ...], uses: Sequence[Use]) -> fused.Fused:
+        mine = [use for use in uses if use.parameter == index]
+        targets = [self.products[self._regions[use]].view(len(fused.PRODUCTS), -1) for use in mine]
+        return fused.Fused(index, shape, mine, targets, self.dtype)
+
+    def _columns(self, uses: Sequence[Use], alone: Sequence[int]) -> torch.Tensor:
         """Where each of COLUMNS lies in the flat products, (len(COLUMNS) * rows)."""
         index = torch.full((len(COLUMNS), self.rows), self.products.numel() - 1)
         for use in uses:
             vectors, count = _vectors(use), use.member.units
-            first = self._regions[use].start + torch.arange(count) * vectors**2
+            start, units = self._regions[use].start, torch.arange(count)
             for column, pair in enumerate(_PAIRS["constant" if use.kind == "translation" else "linear"]):
-                if pair is not None:
-                    index[column, use.row : use.row + count] = first + pair[0] * vectors + pair[1]
+                if pair is None:
+                    continue
+                gram = units * vectors**2 + pair[0] * vectors + pair[1]
+                cell = fused.PRODUCTS.index(pair) * count + units if use.parameter in alone else gram
+                index[column, use.row : use.row + count] = start + cell
         return index.flatten()
 
     def _plan(self, page, uses, shapes, spare):
@@ -225,6 +238,8 @@ class Sheet:
         for page in self.pages:
             targets = [self.positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
             torch._foreach_copy_(targets, [piece for piece in self._pieces(page, parameters) if piece is not None])
+        for part in self._fused:
+            part.remember(parameters[part.index])
 
     @torch.no_grad()
     def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> None:
@@ -255,6 +270,8 @@ class Sheet:
             for size, matrix in self.matrices.items():
                 matrix.zero_()
                 self.squares[size].zero_()
+        if self._fused:
+            fused.measure(self._fused, gradients, momenta, parameters, scale, skipped, remember)
         vectors = (gradients, momenta, parameters)
         complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
         for page, (stack, positions, targets, steps, whole) in zip(self.pages, self._plans, strict=True):

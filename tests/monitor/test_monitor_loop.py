@@ -397,6 +397,13 @@ def test_a_block_of_another_model_is_refused():
         nld.Monitor(network, optimizer, [Block("scale", "x", (Member("elsewhere", (2, 2)),))])
 
 
+def test_a_monitor_needs_blocks_or_inputs_to_find_them_with():
+    network, optimizer = zoo()
+    with pytest.raises(ValueError, match="neither; give one of them"):
+        nld.Monitor(network, optimizer)
+    assert not optimizer._optimizer_step_pre_hooks
+
+
 def _replica(rank: int, path: str) -> None:
     import torch.distributed as dist
 
