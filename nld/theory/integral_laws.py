@@ -31,7 +31,7 @@ class Oscillator:
 
     @property
     def regime(self) -> str:
-        """"underdamped", "critical" or "overdamped": gamma below, at or above omega."""
+        """ "underdamped", "critical" or "overdamped": gamma below, at or above omega."""
         if self.gamma == self.omega:
             return "critical"
         return "underdamped" if self.gamma < self.omega else "overdamped"
@@ -84,8 +84,8 @@ def critical_weight_decay(rule: LearningRule, kind: str) -> float:
 def first_velocity(rule: LearningRule, kind: str, initial):
     """x'(0) = -d k x(0)/(1 + beta): what the first steps from an empty buffer look like to the oscillator.
 
-    The published laws start at rest, x'(0) = 0, and are of first order in eta for it; with this they are of second.
-    It follows from q'(0) = -(g + k q)/(1 + beta), the start for which Eq 3 follows heavy ball to second order.
+    It follows from q'(0) = -(g + k q)/(1 + beta), the start from which Eq 3 follows heavy ball to second order, and
+    the laws with it. The published laws start at rest, x'(0) = 0, and are of first order for that.
     """
     return -_degree(kind) * rule.weight_decay / (1 + rule.momentum) * np.asarray(initial, float)
 
