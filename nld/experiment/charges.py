@@ -11,6 +11,7 @@ from torch.nn.utils import parameters_to_vector
 
 from nld.experiment import data
 from nld.experiment.batches import BatchOrder, batch
+from nld.monitor import Block, find_symmetries
 
 BATCH = 64
 HIDDEN = 24
@@ -55,6 +56,12 @@ def network(seed: int) -> nn.Sequential:
             nn.ReLU(),
             nn.Linear(HIDDEN, 10),
         ).double()
+
+
+def symmetries(model: nn.Module) -> list[Block]:
+    """What the library's search finds in it, with as many units as there are charges."""
+    source = data.digits()
+    return find_symmetries(model, source.normalized(source.train_images[:8], torch.float64), nn.CrossEntropyLoss())
 
 
 def train(learning_rate: float, steps: int, *, momentum: float = 0.0, weight_decay: float = 0.0, seed: int = 0) -> Run:
@@ -121,27 +128,27 @@ def hessian_constraints(q: Layers, *, images: int = BATCH) -> dict[str, float]:
         q: the five parameters at one point.
     """
     source, model = data.digits(), network(0)
-    names = [name for name, _ in model.named_parameters()]
     x, y = source.normalized(source.train_images[:images], torch.float64), source.train_labels[:images]
-    point = tuple(torch.from_numpy(np.array(part)) for part in q)
-
-    def loss(*parts):
-        return F.cross_entropy(torch.func.functional_call(model, dict(zip(names, parts, strict=True)), (x,)), y)
-
-    slope = torch.func.grad(loss, argnums=tuple(range(len(point))))
-    g = slope(*point)
-    worst = {}
+    parameters = list(model.parameters())
+    with torch.no_grad():
+        for parameter, value in zip(parameters, q, strict=True):
+            parameter.copy_(torch.from_numpy(np.array(value)))
+    g = torch.autograd.grad(batch_loss(model, x, y), parameters, create_graph=True)
+    worst: dict[str, float] = {}
     for kind in KINDS:
         worst[kind] = 0.0
         for unit in range(HIDDEN + (kind == "translation")):
-            _, moved = torch.func.jvp(slope, point, _generator(kind, unit, point))
+            direction = _generator(kind, unit, parameters)
+            power = torch.stack([(a * b).sum() for a, b in zip(g, direction, strict=True)]).sum()
+            moved = torch.autograd.grad(power, parameters, retain_graph=True)
             turned = [0 * part for part in g] if kind == "translation" else _generator(kind, unit, g)
             left = max((a + b).abs().max().item() for a, b in zip(moved, turned, strict=True))
             worst[kind] = max(worst[kind], left)
     return worst
 
 
-def _generator(kind: str, unit: int, v: tuple) -> tuple:
+@torch.no_grad()
+def _generator(kind: str, unit: int, v: Sequence[torch.Tensor]) -> tuple:
     """A(v) of one unit."""
     first, weight, bias, last, shift = (torch.zeros_like(part) for part in v)
     if kind == "translation":

@@ -12,8 +12,7 @@ from nld.experiment import charges, data
 from nld.figures import fig_neural_mechanics as figure
 from nld.figures.verify import reference_path
 from nld.learning_rule import heavy_ball
-from nld.monitor import find_symmetries
-from nld.verdict import REFUTED, REPRODUCED
+from nld.verdict import REFUTED, REPRODUCED, UNTESTED
 from tests.test_chapters import ROOT
 
 slow = pytest.mark.slow
@@ -106,7 +105,7 @@ def test_fig_neural_mechanics_the_network_has_the_symmetries():
     """By finite transforms, and as many as the library's own search finds."""
     model, source = charges.network(3), data.digits()
     images, labels = source.normalized(source.train_images[:64], torch.float64), source.train_labels[:64]
-    blocks = find_symmetries(model, images, torch.nn.CrossEntropyLoss())
+    blocks = charges.symmetries(model)
     units = {kind: sum(block.units for block in blocks if block.kind == kind) for kind in figure.KINDS}
     found = charges.charges([p.detach().numpy() for p in model.parameters()])
     assert units == {kind: values.shape[-1] for kind, values in found.items()}
@@ -147,6 +146,12 @@ def test_fig_neural_mechanics_rules_on_its_claims(stored):
 def test_fig_neural_mechanics_verdicts_turn(stored, variable, where, value, claim):
     stored[variable][where] = value
     assert labels_of(stored)[claim] == REFUTED
+
+
+def test_fig_neural_mechanics_does_not_rule_on_swinging_where_nothing_should_swing(stored):
+    stored["critical_weight_decay"][:] = 1.0
+    stored["crossings"][:] = 0
+    assert labels_of(stored)["momentum-makes-charges-oscillate"] == UNTESTED
 
 
 def test_fig_neural_mechanics_crossings_ignore_rounding():
