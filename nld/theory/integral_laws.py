@@ -6,7 +6,7 @@ a rescale symmetry; d is its degree in q, 1 or 2. Under heavy ball with weight d
     x'' + 2 gamma x' + omega^2 x = 2 <q', A q'>,    2 gamma = mu/m,  omega^2 = d k/m,
 
 with no drive for a translation. From rest, x(t) = free(t) x(0) + 2 int kernel(t - s) <q', A q'> ds.
-Reference: Kunin, Sagastuy-Brena, Ganguli, Yamins and Tanaka 2021. Beyond momentum 0 it is Eq 12 with weight decay.
+Reference: Kunin, Sagastuy-Brena, Ganguli, Yamins and Tanaka 2021. It is Eq 12 with weight decay.
 """
 
 import math
@@ -31,7 +31,7 @@ class Oscillator:
 
     @property
     def regime(self) -> str:
-        """ "underdamped", "critical" or "overdamped": gamma below, at or above omega."""
+        """Its damping by name, "underdamped", "critical" or "overdamped": gamma below, at or above omega."""
         if self.gamma == self.omega:
             return "critical"
         return "underdamped" if self.gamma < self.omega else "overdamped"
@@ -113,8 +113,8 @@ def predict_charge(rule: LearningRule, kind: str, squared_velocity, initial, ini
         held = 1 - rule.momentum**2
         law = predict_quadratic_charge(rule, squared_velocity, initial, held, inertia=True)
         given = ("squared_velocity",)
-    kick = np.multiply.outer(oscillator(rule, kind).kernel(law.time), np.asarray(initial_velocity, float))
-    value = law.value + kick.reshape(len(kick), *[1] * (law.value.ndim - kick.ndim), *kick.shape[1:])
+    velocity = np.broadcast_to(initial_velocity, law.value.shape[1:])
+    value = law.value + np.multiply.outer(oscillator(rule, kind).kernel(law.time), velocity)
     return Prediction(law.quantity, law.time, value, "integral law", law.unit, given)
 
 
