@@ -1,7 +1,8 @@
 """Predictions in symbols and closed forms; never sees a run.
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
-``solutions`` predicts from measured gradients, ``discrete`` is exact, ``equilibrium`` is where they end.
+``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` is exact,
+``equilibrium`` is where they end.
 """
 
 import importlib
@@ -12,6 +13,7 @@ _SUBMODULES = {
     "continuum",
     "discrete",
     "equilibrium",
+    "integral_laws",
     "lagrangian",
     "noether",
     "solutions",

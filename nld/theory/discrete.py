@@ -8,6 +8,9 @@ every mini-batch have a symmetry with affine generator A. Then <g_n, A(q_n)> = 0
 dissipation, kinetic symmetry breaking and weight decay, to rounding. Beyond the paper: its Eq 10 in discrete time.
 """
 
+import cmath
+import math
+
 import numpy as np
 
 from nld.learning_rule import LearningRule
@@ -65,20 +68,63 @@ def predict_quadratic_charge_from_steps(rule: LearningRule, squared_step, initia
     C_{n+1} - C_n = beta (C_n - C_{n-1}) - 2 eta k C_n + <p_{n+1}, A p_{n+1}> + beta <p_n, A p_n>, from an empty
     buffer. Arguments as in ``predict_squared_norm_from_steps``, of any sign.
     """
-    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise ValueError(
-            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
-        )
+    _check_heavy_ball(rule)
     source = np.asarray(squared_step, float)
+    value = _advance(rule, source, initial, degree=2)
+    return Prediction(
+        "quadratic_charge", _time(rule, value), value, "exact discrete law", "w^2", given=("squared_step",)
+    )
+
+
+def predict_linear_charge_in_steps(rule: LearningRule, steps: int, initial) -> Prediction:
+    """<q_n, n> of a translation symmetry, exact: C_{n+1} - C_n = beta (C_n - C_{n-1}) - eta k C_n, an empty buffer.
+
+    Nothing breaks a translation but weight decay, so that no measured input is needed.
+    """
+    _check_heavy_ball(rule)
+    value = _advance(rule, np.zeros((steps, *np.shape(initial))), initial, degree=1)
+    return Prediction("linear_charge", _time(rule, value), value, "exact discrete law", "w")
+
+
+def decay_roots(rule: LearningRule, degree: int = 1) -> tuple[complex, complex]:
+    """Factors a step by which a charge of this degree in q decays, the slower one first.
+
+    The roots of z^2 - (1 + beta - degree eta k) z + beta = 0; complex if it oscillates. Weight decay is traded for a
+    growing learning rate by the first. Reference: Li and Arora 2020.
+    """
+    _check_heavy_ball(rule)
+    half = (1 + rule.momentum - degree * rule.learning_rate * rule.weight_decay) / 2
+    root = cmath.sqrt(half**2 - rule.momentum)
+    slow, fast = sorted((half + root, half - root), key=abs, reverse=True)
+    return slow, fast
+
+
+def critical_weight_decay(rule: LearningRule, degree: int = 1) -> float:
+    """The weight decay above which a charge of this degree oscillates: (1 - sqrt(beta))^2/(degree eta), in l/w^2."""
+    return (1 - math.sqrt(rule.momentum)) ** 2 / (degree * rule.learning_rate)
+
+
+def _advance(rule, source, initial, degree):
+    """C <- C + 2 half + source, half <- beta (half + source) - degree eta k C/2."""
     value = np.empty((len(source) + 1, *source.shape[1:]))
     value[0] = initial
     before, half = np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
     for n, now in enumerate(source):
-        half = rule.momentum * (half + before) - rule.learning_rate * rule.weight_decay * value[n]
+        half = rule.momentum * (half + before) - degree / 2 * rule.learning_rate * rule.weight_decay * value[n]
         value[n + 1] = value[n] + 2 * half + now
         before = now
-    time = np.arange(len(value)) * rule.learning_rate
-    return Prediction("quadratic_charge", time, value, "exact discrete law", "w^2", ("squared_step",))
+    return value
+
+
+def _time(rule, value):
+    return np.arange(len(value)) * rule.learning_rate
+
+
+def _check_heavy_ball(rule):
+    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
+        raise ValueError(
+            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
+        )
 
 
 def _inner(a: Parts, b: Parts):
