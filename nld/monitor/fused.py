@@ -107,11 +107,10 @@ def measure(parts: Sequence[Fused], gradients, momenta, parameters, scale, skipp
     """Measure all parts, on as many threads as torch would use; arguments as for Sheet.measure."""
     still, shares = skipped is not None and float(skipped) > 0, torch.get_num_threads()
     gradients = [None] * len(gradients) if still else gradients
-    tasks = deque(
-        task
-        for part in parts
-        for task in part.tasks(gradients[i := part.index], momenta[i], parameters[i], remember, shares)
-    )
+    tasks = deque()
+    for part in parts:
+        i = part.index
+        tasks += part.tasks(gradients[i], momenta[i], parameters[i], remember, shares)
     threads = [threading.Thread(target=_run, args=(tasks,)) for _ in range(shares - 1)]
     for thread in threads:
         thread.start()
