@@ -143,14 +143,14 @@ class Passes:
         count = len(self._passes)
         if count == 0:
             return None
-        measured = [ring[:count].to("cpu", torch.float64, copy=True).numpy() for ring in self._rings]
+        carried = [ring[:0].cpu() for ring in self._rings] if self._carry is None else self._carry[1]
+        measured = [_after(rows, ring[:count]) for rows, ring in zip(carried, self._rings, strict=True)]
         skips = np.array([False if s is None else float(s) > 0 for s in self._skips])
         passes = self._passes
         if self._carry is not None:
             passes = [*self._carry[0], *passes]
-            measured = [np.concatenate(both) for both in zip(self._carry[1], measured, strict=True)]
             skips = np.concatenate([self._carry[2], skips])
-        self._carry = passes[-2:], [m[-2:] for m in measured], skips[-2:]
+        self._carry = passes[-2:], [m[-2:].copy() for m in measured], skips[-2:]
         self._passes, self._skips = [], []
         steps = np.array([p.step for p in passes])
         fresh = np.array([p.fresh for p in passes])
@@ -186,6 +186,14 @@ class Passes:
         single = all(sheet.dtype == torch.float32 for sheet in ledger.sheets)
         kind = np.float32 if single else np.float64
         return Chunk(steps[pairs][new], {name: value.astype(kind) for name, value in values.items()})
+
+
+def _after(rows, measured: torch.Tensor) -> np.ndarray:
+    """What was measured behind the rows that are kept from the last chunk, in double precision."""
+    both = np.empty((len(rows) + len(measured), measured.shape[1]))
+    both[: len(rows)] = rows
+    torch.from_numpy(both)[len(rows) :].copy_(measured)
+    return both
 
 
 def _slice(index: np.ndarray) -> np.ndarray | slice:
