@@ -21,7 +21,7 @@ CLAIMS = (
     Claim(
         "dyt-s-shape",
         "In trained transformers, inputs and outputs of layer normalization pooled over tokens form an S like that of "
-        "a scaled tanh, most of all in deep layers.",
+        "a scaled tanh in deep layers, and nearly a straight line in early ones.",
         (), "fig-dyt", CHAPTER, SOURCE,
     ),
     Claim(
@@ -44,6 +44,13 @@ CLAIMS = (
 SMALLEST = 86_000_000  # parameters of the smallest network of the claim of parity, ViT-B
 SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
 TRACKS = 0.8  # of the rank correlation: more means that alpha follows
+
+# Ten times the spread of training measured between AVX-512 and SSE4.1.
+TOLERANCE = {
+    "explained": 0.1, "extremes": 0.8, "dots": 2.0, "drawn": 0.5, "input_deviation": 0.03, "bend": 2.0, "alpha": 0.1,
+    "deviation": 0.3, "accuracy": 0.3, "squared_norm": 0.4, "squared_step": 2.0, "charge": 0.5, "predicted": 0.5,
+    "loss": 2.0, "drift": 2e-6, "predicted_drift": 2e-6, "writers_change": 2e-4, "invariance": 2e-6,
+}  # fmt: skip
 
 SEEDS = {"quick": 3, "paper": 5}
 EPOCHS = {"quick": 15, "paper": 60}
@@ -76,7 +83,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     inside = [name for name in data["layer"].values if name != OUTLIERS]
     bend = float(data["bend"].sel(layer=inside).max())
     before, after = data["extremes"].sel(layer=inside).median("seed").values
-    is_squashed, deepens = after.max() < SQUASHED, after[-1] < after[0]
+    is_squashed, deepens = after[-1] < SQUASHED, after[0] >= SQUASHED
     correlation, size = rank_correlation(data), int(data.attrs["parameters"])
     accuracy = {str(norm): data["accuracy"].sel(norm=norm).values for norm in data["norm"].values}
     seen = ", ".join(f"{norm} {values.min():.3f} to {values.max():.3f}" for norm, values in accuracy.items())
@@ -93,8 +100,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             (REPRODUCED if deepens else CORRECTED) if is_squashed else REFUTED,
             f"On digits, two blocks: the 1 % extreme inputs come out at {after[0]:.2f} of the line of the middle in "
             f"the first layer and at {after[-1]:.2f} in the last; before training at {before[0]:.2f} and "
-            f"{before[-1]:.2f}. Squashed (below {SQUASHED:g}) everywhere, but not most in the deep layers, and not by "
-            "training.",
+            f"{before[-1]:.2f} (an S: below {SQUASHED:g}).",
         ),
         Verdict(
             "dyt-alpha-tracks-inverse-deviation",

@@ -86,7 +86,7 @@ def alphas(models: Sequence[nn.Module], seeds: Sequence[int]) -> xr.Dataset:
     names = list(norm_free.norms(models[0]))
     return xr.Dataset(
         {
-            "alpha": (("seed", "norm_layer"), alpha, {"units": "1/w"}),
+            "alpha": (("seed", "norm_layer"), alpha, {"units": "w"}),
             "deviation": (("seed", "norm_layer"), deviation, {"units": "w"}),
         },
         coords={"norm_layer": names, "seed": seeds},
@@ -103,17 +103,19 @@ def charges(settings: dict, seed: int) -> xr.Dataset:
         record = residual_stream.follow(norm, seed=seed, **settings)
         charge, source = ((record[v][:, 0] - record[v][:, 1]).values for v in ("squared_norm", "squared_step"))
         law, without = (predict_quadratic_charge_from_steps(rule, s, charge[0]).value for s in (source, 0 * source))
-        rows.append((record["squared_norm"].values, charge, law, without, record["loss"].values))
-    sides, charge, law, without, loss = (np.array(column) for column in zip(*rows, strict=True))
+        sides = (record[name].values for name in ("squared_norm", "squared_step"))
+        rows.append((*sides, charge, law, without, record["loss"].values))
+    norms, moved, charge, law, without, loss = (np.array(column) for column in zip(*rows, strict=True))
     return xr.Dataset(
         {
-            "squared_norm": (("rule", "point", "side"), sides, {"units": "w²"}),
+            "squared_norm": (("rule", "point", "side"), norms, {"units": "w²"}),
+            "squared_step": (("rule", "step", "side"), moved, {"units": "w²"}),
             "charge": (("rule", "point"), charge, {"units": "w²", "long_name": "writers minus readers"}),
             "predicted": (("rule", "point"), law, {"units": "w²"}),
             "without": (("rule", "point"), without, {"units": "w²", "long_name": "weight decay alone"}),
             "loss": (("rule", "step"), loss, {"units": "l"}),
         },
-        coords={"rule": RULES, "point": points, "step": points[:-1]},
+        coords={"rule": RULES, "point": points, "step": points[:-1], "side": residual_stream.SIDES},
     )
 
 

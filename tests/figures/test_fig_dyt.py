@@ -171,6 +171,16 @@ def test_an_ensemble_trains_each_member_as_it_would_be_alone():
             torch.testing.assert_close(a, b, rtol=0, atol=2e-4)
 
 
+def test_law_one_alpha_for_each_coordinate_gives_one_symmetry_for_each():
+    model = norm_free.build("DyT", dimension=8)
+    for norm in norm_free.norms(model).values():
+        norm.alpha = nn.Parameter(torch.full((8,), 0.5))
+    found = nld.find_symmetries(model, torch.randn(3, 1, 8, 8), nn.CrossEntropyLoss())
+    (stream,) = (block for block in found if "0.embed.weight" in block.parameters and block.kind == "rescale")
+    assert stream.units == 8
+    assert sum("alpha" in name for name in stream.parameters) == 5
+
+
 @pytest.mark.slow
 def test_fig_dyt_holds_what_it_says():
     """The acceptance values at the size of the figure, and what is not reproduced here."""
@@ -201,7 +211,7 @@ def test_fig_dyt_verdicts_can_go_either_way():
     made = xr.Dataset(
         {
             "bend": ("layer", [0.0, 0.0, 0.5]),
-            "extremes": (("state", "seed", "layer"), [[[1, 1, 0.2]], [[0.8, 0.5, 0.2]]]),
+            "extremes": (("state", "seed", "layer"), [[[1, 1, 0.2]], [[0.97, 0.5, 0.2]]]),
             "alpha": (("seed", "norm_layer"), 3 / deviation),
             "deviation": (("seed", "norm_layer"), deviation),
             "accuracy": (("norm", "seed"), [[0.8], [0.81], [0.1]]),
@@ -210,6 +220,8 @@ def test_fig_dyt_verdicts_can_go_either_way():
         attrs={"parameters": fig_dyt.SMALLEST},
     )
     assert {verdict.label for verdict in fig_dyt.judge(made)} == {REPRODUCED}
+    early = made.assign(extremes=made["extremes"] * [0.5, 1, 1])
+    assert {v.claim for v in fig_dyt.judge(early) if v.label == CORRECTED} == {"dyt-s-shape"}
     worse = made.assign(
         bend=made["bend"] + 1,
         extremes=made["extremes"] * 0 + 1,
