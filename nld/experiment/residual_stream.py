@@ -1,5 +1,6 @@
 """The scale of a transformer's residual stream while it trains: what writes to it, and what reads it."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,12 @@ from nld.experiment import batches, data, norm_free
 from nld.monitor import Block
 
 SIDES = ["writers", "readers"]
+
+
+@functools.cache
+def found(norm: str, dimension: int) -> Block:
+    """``norm_free.residual_block`` of a network, which does not depend on its weights."""
+    return norm_free.residual_block(norm_free.build(norm, dimension=dimension))
 
 
 def sides(model: nn.Module, block: Block) -> list[list[torch.Tensor]]:
@@ -46,7 +53,7 @@ def follow(
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed)
-    parameters = sides(model, norm_free.residual_block(model))
+    parameters = sides(model, found(norm, dimension))
     model.double()
     update = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     order = None if images else batches.BatchOrder(source, norm_free.BATCH, seed)
@@ -86,7 +93,7 @@ def change_of_output(norm: str, factor: float, *, seed: int = 0, dimension: int 
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed)
-    writers, readers = sides(model, norm_free.residual_block(model))
+    writers, readers = sides(model, found(norm, dimension))
     model.double()
     images = source.normalized(source.train_images[:128], torch.float64)
     before = model(images)

@@ -122,7 +122,7 @@ def draw(data: xr.Dataset):
     figure, _ = new_figure(size=(6.4, 5.7))
     figure.clear()
     names = [str(name) for name in data["layer"].values]
-    top, bottom = figure.subfigures(2, 1, height_ratios=[0.74, 1])
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.74, 1])[:, 0]
     shapes = top.subplots(1, len(names), sharey=True, sharex=True)
     for index, (axes, name) in enumerate(zip(shapes, names, strict=True)):
         _draw_shape(axes, data.sel(layer=name))
@@ -177,7 +177,7 @@ def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
         for side, text, at in ((writers, "$\\|\\theta\\|^2$", 0.87), (readers, "$\\sum\\alpha^2$", 0.6)):
             above.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
             above.annotate(text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right", **label)
-        above.annotate("charge", (0.95 * last, charge[int(0.95 * last)]), (-2, -22), color=color, ha="center", **label)
+        above.annotate("charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center", **label)
     error = residual(run).values
     below.plot(point, np.where(error > 0, error, np.nan), color=color, linewidth=0.8)
     below.set(yscale="log", ylim=(1e-17, 1e-13), yticks=[1e-16, 1e-14], xlabel="step $n$")

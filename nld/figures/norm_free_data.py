@@ -9,7 +9,7 @@ from torch import nn
 
 from nld.experiment import data, input_output, norm_free, residual_stream
 from nld.learning_rule import heavy_ball
-from nld.theory import predict_quadratic_charge_from_steps
+from nld.theory.discrete import predict_quadratic_charge_from_steps
 
 RULES = ["LayerNorm", "DyT"]
 RATES, TIME = (8e-3, 4e-3, 2e-3), 0.08  # of gradient descent on full batches, and its training time in w²/l
@@ -81,7 +81,9 @@ def _spread(x: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 def alphas(models: Sequence[nn.Module], seeds: Sequence[int]) -> xr.Dataset:
     """Alpha of each DyT layer and the standard deviation of what it reads."""
     images = _images(64, torch.float32)
-    alpha = [[norm.alpha.item() for norm in norm_free.norms(model).values()] for model in models]
+    alpha = [
+        [float(norm.get_parameter("alpha").detach()) for norm in norm_free.norms(model).values()] for model in models
+    ]
     deviation = [[float(x.std()) for x, _ in input_output.pairs(model, images).values()] for model in models]
     names = list(norm_free.norms(models[0]))
     return xr.Dataset(
@@ -161,5 +163,5 @@ def rank_correlation(data: xr.Dataset) -> float:
 
 def residual(data: xr.Dataset) -> xr.DataArray:
     """|measured - predicted| over the largest change of the charge."""
-    change = np.abs(data["charge"] - data["charge"].isel(point=0)).max("point")
-    return np.abs(data["charge"] - data["predicted"]) / change
+    change = abs(data["charge"] - data["charge"].isel(point=0)).max("point")
+    return abs(data["charge"] - data["predicted"]) / change

@@ -12,7 +12,7 @@ from nld.experiment import data, input_output, norm_free, residual_stream
 from nld.experiment.batches import BatchOrder, batch
 from nld.figures import fig_dyt, norm_free_data
 from nld.learning_rule import heavy_ball
-from nld.theory import predict_quadratic_charge_from_steps
+from nld.theory.discrete import predict_quadratic_charge_from_steps
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
 
 SMALL = 16  # dimension of the networks in the fast tests
