@@ -3,6 +3,7 @@
 Outputs are taken before the layer's own weight and bias.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nld.experiment import norm_free
+from nld.experiment import data, norm_free
 
 SLOPES = np.geomspace(0.01, 100, 81)  # tried first, in units of one over the deviation of the inputs
 CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -35,20 +36,24 @@ def normalized(tokens: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def pairs(model: nn.Module, images: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What each norm of a model reads and what it makes of it, two arrays (tokens, dimension) by the norm's name."""
+def pairs(model: nn.Module, images: int = 64) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What each norm of a model reads and what it makes of it, two arrays (tokens, dimension) by the norm's name.
+
+    In float64, on so many test images of the digits; the model is left as it is.
+    """
+    source, model = data.digits(), copy.deepcopy(model).double()
     seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def listen(name: str):
         def hook(norm, inputs, output):
             bare = (output - norm.bias) / norm.weight
-            seen[name] = tuple(t.flatten(0, -2).double().numpy() for t in (inputs[0], bare))
+            seen[name] = tuple(t.flatten(0, -2).numpy() for t in (inputs[0], bare))
 
         return hook
 
     handles = [norm.register_forward_hook(listen(name)) for name, norm in norm_free.norms(model).items()]
     try:
-        model(images)
+        model(source.normalized(source.test_images[:images], torch.float64))
     finally:
         for handle in handles:
             handle.remove()

@@ -68,6 +68,11 @@ def norms(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.LayerNorm | DynamicTanh)}
 
 
+def alphas(model: nn.Module) -> list[float]:
+    """The learned alpha of each DyT layer, in the order of ``norms``."""
+    return [float(norm.alpha.detach()) for norm in norms(model).values() if isinstance(norm, DynamicTanh)]
+
+
 def residual_block(model: nn.Module) -> Block:
     """The symmetry that scales all that writes to the residual stream, as ``find_symmetries`` finds it.
 

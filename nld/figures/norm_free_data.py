@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import nn
 
-from nld.experiment import data, input_output, norm_free, residual_stream
+from nld.experiment import input_output, norm_free, residual_stream
 from nld.learning_rule import heavy_ball
 from nld.theory.discrete import predict_quadratic_charge_from_steps
 
@@ -19,16 +17,10 @@ OUTLIERS = "two outliers"
 FACTOR = 1.7  # of the writers, in the test of invariance
 
 
-def _images(count: int, dtype: torch.dtype) -> torch.Tensor:
-    source = data.digits()
-    return source.normalized(source.test_images[:count], dtype)
-
-
-def shapes(models: Sequence[nn.Module], seeds: Sequence[int], untrained: Sequence[nn.Module]) -> xr.Dataset:
+def shapes(models: Sequence, seeds: Sequence[int], untrained: Sequence) -> xr.Dataset:
     """Inputs and outputs of each LayerNorm, with those of artificial tokens as one more layer; the curves drawn."""
-    images = _images(64, torch.float64)
-    found = [input_output.pairs(model.double(), images) for model in models]
-    before = [input_output.pairs(model.double(), images) for model in untrained]
+    found = [input_output.pairs(model) for model in models]
+    before = [input_output.pairs(model) for model in untrained]
     layers = [*found[0], OUTLIERS]
     for seed, *each in zip(seeds, found, before, strict=True):
         tokens = input_output.outlier_tokens(seed=seed)
@@ -78,13 +70,10 @@ def _spread(x: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return np.concatenate([picked, rest[np.linspace(0, len(rest) - 1, DOTS - len(picked), dtype=int)]])
 
 
-def alphas(models: Sequence[nn.Module], seeds: Sequence[int]) -> xr.Dataset:
+def alphas(models: Sequence, seeds: Sequence[int]) -> xr.Dataset:
     """Alpha of each DyT layer and the standard deviation of what it reads."""
-    images = _images(64, torch.float32)
-    alpha = [
-        [float(norm.get_parameter("alpha").detach()) for norm in norm_free.norms(model).values()] for model in models
-    ]
-    deviation = [[float(x.std()) for x, _ in input_output.pairs(model, images).values()] for model in models]
+    alpha = [norm_free.alphas(model) for model in models]
+    deviation = [[x.std() for x, _ in input_output.pairs(model).values()] for model in models]
     names = list(norm_free.norms(models[0]))
     return xr.Dataset(
         {

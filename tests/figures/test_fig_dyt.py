@@ -148,7 +148,7 @@ def test_each_token_is_mapped_along_a_straight_line():
     with torch.no_grad():
         for norm in norm_free.norms(model).values():
             norm.weight.normal_(), norm.bias.normal_()  # pyright: ignore[reportCallIssue]
-    pairs = input_output.pairs(model, data.digits().normalized(data.digits().test_images[:8], torch.float64))
+    pairs = input_output.pairs(model, images=8)
     assert len(pairs) == 5
     assert max(input_output.bends(x, y) for x, y in pairs.values()) < 1e-20
     x = pairs["3"][0]
