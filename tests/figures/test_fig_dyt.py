@@ -204,6 +204,19 @@ def test_fig_dyt_holds_what_it_says():
     assert set(labels) < {claim.name for claim in fig_dyt.CLAIMS}
 
 
+@pytest.mark.slow
+def test_without_the_brake_a_large_step_is_too_large():
+    """At a learning rate of 0.2, no decay: layer normalization learns on, DyT forgets (an exercise of the chapter)."""
+    charge, loss = {}, {}
+    for norm in ("LayerNorm", "DyT"):
+        record = residual_stream.follow(norm, 0.2, 300, momentum=0.9)
+        charge[norm] = difference(record, "squared_norm")
+        loss[norm] = float(record["loss"][-10:].mean())
+    assert loss["LayerNorm"] < 1 < 1.9 < loss["DyT"]
+    growth = {norm: values[-1] / values[0] for norm, values in charge.items()}
+    assert 2 < growth["LayerNorm"] < 12 < growth["DyT"]
+
+
 def test_fig_dyt_verdicts_can_go_either_way():
     """The judge on made-up data: alphas that follow, a map that bends most in deep layers, a network large enough."""
     layers = ["a", "b", norm_free_data.OUTLIERS]
