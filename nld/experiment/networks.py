@@ -8,6 +8,7 @@ Initialization is PyTorch's own: a filter with n inputs has squared norm 1/3 in 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -83,18 +84,18 @@ class Patches(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a two-layer perceptron, each with layer normalization before it and a residual connection.
+    """Attention and a two-layer perceptron, each with ``norm(dimension)`` before it and a residual connection.
 
     Queries and keys enter only as ``queryᵀ key``: each head has a GL(d) symmetry.
     """
 
-    def __init__(self, dimension: int, heads: int, epsilon: float):
+    def __init__(self, dimension: int, heads: int, norm: Callable[[int], nn.Module]):
         super().__init__()
         self.heads = heads
-        self.attention_norm = nn.LayerNorm(dimension, eps=epsilon)
+        self.attention_norm = norm(dimension)
         self.query, self.key, self.value, self.out = (nn.Linear(dimension, dimension, bias=False) for _ in range(4))
         self.perceptron = nn.Sequential(
-            nn.LayerNorm(dimension, eps=epsilon),
+            norm(dimension),
             nn.Linear(dimension, 2 * dimension),
             nn.ReLU(),
             nn.Linear(2 * dimension, dimension),
@@ -122,7 +123,7 @@ def transformer(image: Shape, classes: int, width: float = 1.0, epsilon: float =
     """Two transformer blocks of dimension 32, four heads, on patches of an eighth of the width (2 pixels at least)."""
     heads = 4
     dimension = heads * max(1, round(8 * width))
-    blocks = [TransformerBlock(dimension, heads, epsilon) for _ in range(2)]
+    blocks = [TransformerBlock(dimension, heads, partial(nn.LayerNorm, eps=epsilon)) for _ in range(2)]
     patches = Patches(image, max(2, image[2] // 8), dimension)
     return nn.Sequential(patches, *blocks, MeanToken(), nn.Linear(dimension, classes))
 

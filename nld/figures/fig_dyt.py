@@ -1,0 +1,214 @@
+"""Layer normalization against dynamic tanh: the shape that the one copies from the other, and the charges of both."""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import norm_free
+from nld.figures import norm_free_data
+from nld.figures.norm_free_data import OUTLIERS, REACH, rank_correlation, residual
+from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import power
+from nld.paper import Claim
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED, Verdict
+
+SOURCE, CHAPTER = "zhu2025transformers", "book/transformers-without-normalization"
+CLAIMS = (
+    Claim(
+        "dyt-line-per-token",
+        "Layer normalization maps each token along a straight line; tokens differ in its slope.",
+        (), "fig-dyt", CHAPTER, SOURCE,
+    ),
+    Claim(
+        "dyt-s-shape",
+        "In trained transformers, inputs and outputs of layer normalization pooled over tokens form an S like that of "
+        "a scaled tanh in deep layers, and nearly a straight line in early ones.",
+        (), "fig-dyt", CHAPTER, SOURCE,
+    ),
+    Claim(
+        "dyt-alpha-tracks-inverse-deviation",
+        "In networks trained with dynamic tanh, alpha follows one over the standard deviation of its inputs.",
+        (), "fig-dyt", CHAPTER, SOURCE,
+    ),
+    Claim(
+        "dyt-parity",
+        "Replacing every normalization of a large transformer by dynamic tanh keeps its accuracy, with unchanged "
+        "hyper-parameters (86 million parameters and more).",
+        (), "fig-dyt", CHAPTER, SOURCE,
+    ),
+    Claim(
+        "dyt-alpha-is-needed",
+        "Without its learned alpha, dynamic tanh loses accuracy (ViT-B on ImageNet).",
+        (), "", CHAPTER, SOURCE,
+    ),
+)  # fmt: skip
+SMALLEST = 86_000_000  # parameters of the smallest network of the claim of parity, ViT-B
+SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
+TRACKS = 0.8  # of the rank correlation: more means that alpha follows
+
+# Ten times the spread of training measured between AVX-512 and SSE4.1.
+TOLERANCE = {
+    "explained": 0.1, "extremes": 0.8, "dots": 2.0, "drawn": 0.5, "input_deviation": 0.03, "bend": 2.0, "alpha": 0.1,
+    "deviation": 0.3, "accuracy": 0.3, "squared_norm": 0.4, "squared_step": 2.0, "charge": 0.5, "predicted": 0.5,
+    "loss": 2.0, "drift": 2e-6, "predicted_drift": 2e-6, "writers_change": 2e-4, "invariance": 2e-6,
+}  # fmt: skip
+
+SEEDS = {"quick": 3, "paper": 5}
+EPOCHS = {"quick": 15, "paper": 60}
+RATE = 5e-3  # of AdamW
+STEPS, MOMENTUM = 300, 0.9
+
+
+def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1, weight_decay: float = 1e-3) -> xr.Dataset:
+    """Shapes, alphas and accuracies after AdamW; both charges under SGD; their drift under gradient descent."""
+    seeds = list(range(seed, seed + SEEDS[profile]))
+    trained = {
+        norm: norm_free.train(norm, seeds, learning_rate=RATE, epochs=EPOCHS[profile]) for norm in norm_free.NORMS
+    }
+    untrained = [norm_free.build("LayerNorm", seed=each) for each in seeds]
+    settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": MOMENTUM, "steps": STEPS}
+    alphas = norm_free_data.alphas(trained["DyT"].models, seeds)
+    accuracy = (("norm", "seed"), [each.accuracy for each in trained.values()], {"units": "1"})
+    parts = [
+        norm_free_data.shapes(trained["LayerNorm"].models, seeds, untrained),
+        alphas,
+        xr.Dataset({"accuracy": accuracy}, {"norm": list(trained), "seed": seeds}),
+        norm_free_data.charges(settings, seed),
+        norm_free_data.drifts(seed),
+    ]
+    return xr.merge(parts, combine_attrs="drop_conflicts").assign_attrs(settings, epochs=EPOCHS[profile])
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Each claim against its criterion; parity is a claim on networks larger than any trained here."""
+    inside = [name for name in data["layer"].values if name != OUTLIERS]
+    bend = float(data["bend"].sel(layer=inside).max())
+    before, after = data["extremes"].sel(layer=inside).median("seed").values
+    is_squashed, deepens = after[-1] < SQUASHED, after[0] >= SQUASHED
+    correlation, size = rank_correlation(data), int(data.attrs["parameters"])
+    accuracy = {str(norm): data["accuracy"].sel(norm=norm).values for norm in data["norm"].values}
+    seen = ", ".join(f"{norm} {values.min():.3f} to {values.max():.3f}" for norm, values in accuracy.items())
+    holds = accuracy["DyT"].max() >= accuracy["LayerNorm"].min()
+    parity = UNTESTED if size < SMALLEST else REPRODUCED if holds else REFUTED
+    return [
+        Verdict(
+            "dyt-line-per-token",
+            REPRODUCED if bend < 1e-9 else REFUTED,
+            f"In {len(inside)} layers the straight line of a token leaves at most {power(bend)} of its variance.",
+        ),
+        Verdict(
+            "dyt-s-shape",
+            (REPRODUCED if deepens else CORRECTED) if is_squashed else REFUTED,
+            f"On digits, two blocks: the 1 % extreme inputs come out at {after[0]:.2f} of the line of the middle in "
+            f"the first layer and at {after[-1]:.2f} in the last; before training at {before[0]:.2f} and "
+            f"{before[-1]:.2f} (an S: below {SQUASHED:g}).",
+        ),
+        Verdict(
+            "dyt-alpha-tracks-inverse-deviation",
+            REPRODUCED if correlation > TRACKS else REFUTED,
+            f"On digits, two blocks: rank correlation {correlation:.2f} over the {len(inside)} layers "
+            f"(median of {data.sizes['seed']} seeds; reproduced above {TRACKS:g}).",
+        ),
+        Verdict(
+            "dyt-parity",
+            parity,
+            f"Share of digits recognized by a network of {size:,} parameters: {seen}; the claim is on {SMALLEST:,} "
+            "and more.",
+        ),
+    ]
+
+
+def draw(data: xr.Dataset):
+    """Shapes of six layers above; below, the two charges and their residuals."""
+    figure, _ = new_figure(size=(6.4, 5.7))
+    figure.clear()
+    names = [str(name) for name in data["layer"].values]
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.74, 1])[:, 0]
+    shapes = top.subplots(1, len(names), sharey=True, sharex=True)
+    for index, (axes, name) in enumerate(zip(shapes, names, strict=True)):
+        _draw_shape(axes, data.sel(layer=name))
+        axes.set_title(f"layer {index + 1}" if name != OUTLIERS else OUTLIERS, fontsize=8)
+    shapes[0].text(4.7, 0.6, "tanh", fontsize=8, ha="right")
+    shapes[0].text(-1.6, 5.6, "slope of\nthe middle", fontsize=7, color=BASELINE["color"], ha="center")
+    shapes[0].set_ylabel("output $y$ [1]")
+    top.suptitle(
+        "(a) LayerNorm in a trained network, layer by layer, and on tokens with outliers", x=0.01, ha="left", fontsize=9
+    )
+    top.supxlabel("input $x$ over its standard deviation [1]", fontsize=9)
+    below = bottom.subplots(2, 2, sharex=True, height_ratios=[1, 0.42])
+    _draw_charge(below[:, 0], data.sel(rule="LayerNorm"), COLOR["scale"])
+    _draw_charge(below[:, 1], data.sel(rule="DyT"), COLOR["rescale"])
+    below[0, 0].set_title("(b) LayerNorm: scale, charge $\\|\\theta\\|^2$")
+    below[0, 1].set_title("(c) DyT: rescale, charge $\\|\\theta\\|^2 - \\sum\\alpha^2$")
+    below[0, 0].set_ylabel("charge [w²]")
+    below[1, 0].set_ylabel("residual [1]")
+    return figure
+
+
+def _draw_shape(axes, layer: xr.Dataset) -> None:
+    deviation = float(layer["input_deviation"])
+    x, y = layer["dots"].values
+    (slope, _, start), (amplitude, steep, offset) = layer["drawn"].values
+    axes.plot(x / deviation, y, ".", color=COLOR["scale"], markersize=2, alpha=0.6)
+    grid = np.linspace(-REACH, REACH, 201)
+    axes.plot(grid, slope * grid * deviation + start, **BASELINE)
+    axes.plot(grid, amplitude * np.tanh(steep * grid * deviation) + offset, **predicted())
+    axes.set(ylim=(-8.3, 8.3), xlim=(-REACH, REACH), xticks=[-4, 0, 4], yticks=[-6, -3, 0, 3, 6])
+    squashed = float(layer["extremes"].sel(state="trained").median("seed"))
+    axes.text(0.97, 0.05, f"{squashed:.2f}", transform=axes.transAxes, fontsize=8, ha="right")
+
+
+def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
+    above, below = panels
+    point, charge = run["point"].values, run["charge"].values
+    writers, readers = run["squared_norm"].values.T
+    above.plot(point, charge, color=color)
+    above.plot(point, run["predicted"], **predicted())
+    above.plot(point, run["without"], **BASELINE)
+    top = 1.08 * writers.max()
+    above.set(xlim=(0, point[-1]), ylim=(0, top))
+    last = len(point) - 1
+    label = {"textcoords": "offset points", "fontsize": 8}
+    if not readers.any():
+        above.annotate("weight decay alone", (last, run["without"][-1]), (-4, -14), color=BASELINE["color"], ha="right",
+                       **label)  # fmt: skip
+        above.annotate("measured", (165, charge[165]), (-8, 10), color=color, ha="right", **label)
+        above.annotate("predicted", (165, charge[165]), (8, -14), **label)
+    else:
+        for side, text, at in ((writers, "$\\|\\theta\\|^2$", 0.87), (readers, "$\\sum\\alpha^2$", 0.6)):
+            above.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
+            above.annotate(text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right", **label)
+        above.annotate("charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center", **label)
+    error = residual(run).values
+    below.plot(point, np.where(error > 0, error, np.nan), color=color, linewidth=0.8)
+    below.set(yscale="log", ylim=(1e-17, 1e-13), yticks=[1e-16, 1e-14], xlabel="step $n$")
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    rate, decay, momentum = (data.attrs[name] for name in ("learning_rate", "weight_decay", "momentum"))
+    return (
+        "Dynamic tanh copies the shape of layer normalization and exchanges its symmetry. **(a)** Single numbers "
+        "before and after each LayerNorm of a transformer trained on digits, and on random tokens with two outlier "
+        "coordinates, with a fitted tanh (dashed) and the slope of the middle (dotted). Numbers in the panels: what "
+        "the 1 % most extreme inputs give, over what that slope would give. Dots are drawn evenly along $x$. "
+        "**(b, c)** The charge of the symmetry that scales all weights $\\theta$ writing to the residual stream, with "
+        "LayerNorm and with DyT, under SGD: measured, predicted by the exact law (dashed), and what weight decay alone "
+        "would do (dotted). Below, measured minus predicted over the largest change of the charge: at most "
+        f"{power(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/l, $\\beta = {momentum:g}$, "
+        f"$k = {decay:g}$ l/w²."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    low, *_, high = np.sort(data["extremes"].sel(state="trained").median("seed").values[:-1])
+    left, right = data["charge"].sel(rule="LayerNorm").values, data["charge"].sel(rule="DyT").values
+    readers = data["squared_norm"].sel(rule="DyT").values[:, 1]
+    return (
+        "Above, six clouds of dots. In five layers of a trained network they follow a line in the middle and bend away "
+        f"from it at both ends, where outputs are {low:.2f} to {high:.2f} of the line's; on tokens with two outlier "
+        f"coordinates they form a steep S. Below left, the charge with LayerNorm goes from {left[0]:.0f} to "
+        f"{left[-1]:.0f} w². Below right, that with DyT goes from {right[0]:.0f} down to {right.min():.0f} and ends at "
+        f"{right[-1]:.0f} w², while the sum of squared alphas goes from {readers[0]:.2f} to {readers[-1]:.0f}. Dashed "
+        "predictions cover both curves; dotted curves of weight decay alone go elsewhere."
+    )
