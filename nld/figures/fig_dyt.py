@@ -154,7 +154,9 @@ def _draw_shape(axes, layer: xr.Dataset) -> None:
     axes.plot(grid, amplitude * np.tanh(steep * grid * deviation) + offset, **predicted())
     axes.set(ylim=(-8.3, 8.3), xlim=(-REACH, REACH), xticks=[-4, 0, 4], yticks=[-6, -3, 0, 3, 6])
     squashed = float(layer["extremes"].sel(state="trained").median("seed"))
-    axes.text(0.97, 0.05, f"{squashed:.2f}", transform=axes.transAxes, fontsize=8, ha="right")
+    free = (0.04, 0.97, "left", "top") if str(layer["layer"].values) == OUTLIERS else (0.97, 0.03, "right", "bottom")
+    words = {"ha": free[2], "va": free[3], "fontsize": 7}
+    axes.text(*free[:2], f"extremes\n× {squashed:.2f}", transform=axes.transAxes, **words)
 
 
 def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
