@@ -78,7 +78,7 @@ def largest(seed: int, learning_rate: float) -> xr.Dataset:
     worst = [[run_updates(*s, adam.worst_gradients(*s, n))[-1] for n in worst_step] for s in SETTINGS]
     runs = [(learning_rate, *s) for s in SETTINGS] + [(learning_rate / 10, *SETTINGS[-1])]
     trained = [
-        by_rule.train(rules.adam(*run, epsilon=0, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
+        by_rule.train(rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
         for run in runs
     ]
     *fast, slow = [run["largest_update"].values[0] for run in trained]
@@ -189,10 +189,10 @@ def _draw_plane(axes, data: xr.Dataset) -> None:
                   markeredgewidth=0.5, clip_on=False, zorder=5)  # fmt: skip
     axes.annotate("default", SETTINGS[0], (0, 5), color=COLORS[0], ha="center", **SMALL)
     axes.annotate(
-        "no bound,\n$\\beta > \\sqrt{\\rho}$", (0.74, 0.16), (0, 0), color=COLOR["rmsprop"], ha="center", **SMALL
+        "no bound,\n$\\beta > \\sqrt{\\rho}$", (0.76, 0.22), (0, 0), color=COLOR["rmsprop"], ha="center", **SMALL
     )
-    axes.annotate("continuous\ntime", (0.14, 0.245), (0, 0), color=BASELINE["color"], ha="center", **SMALL)
-    axes.plot([0.17, 0.215], [0.225, 0.14], color=BASELINE["color"], linewidth=0.6)
+    axes.annotate("continuous time", (0.36, 0.035), (0, 0), color=BASELINE["color"], **SMALL)
+    axes.plot([0.35, 0.235], [0.055, 0.135], color=BASELINE["color"], linewidth=0.6)
     axes.set(xlabel="momentum $\\beta$", ylabel="memory of squares $\\rho$", xlim=(0, 1), ylim=(0, 1))
 
 
@@ -208,7 +208,7 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
         momentum, square_decay = SETTINGS[index]
         text = f"$\\beta = {momentum:g}$, $\\rho = {square_decay:g}$"
         axes.annotate(text, (x, y), (0, 0), color=COLORS[index], ha=side, **SMALL)
-    axes.annotate("network", (170, 13), (0, 0), color=COLORS[2], ha="right", **SMALL)
+    axes.annotate("network", (298, 34), (0, 0), color=COLORS[2], ha="right", **SMALL)
     axes.annotate("continuous\ntime", (100, 560), (-4, 0), color=BASELINE["color"], ha="right", **SMALL)
     axes.set(
         xlabel="step $n$", ylabel="largest update $|u_n|$", yscale="log", xlim=(0, NETWORK_STEPS), ylim=(0.15, 1e4)

@@ -20,6 +20,9 @@ METHODS = {
 }
 RATES, METHOD_STEPS, METHOD_DECAY, METHOD_SEEDS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), 200, 0.1, 3
 
+# Ten times the spread measured between AVX-512 and SSE4.1.
+TOLERANCE = {"norm": 0.08, "norm_predicted": 0.05, "method_loss": 0.02, "method_accuracy": 0.06}
+
 PLACE = ((), "fig-meta-adaptive", "book/adam-and-normalization", "gould2024continuous")
 CLAIMS = (
     Claim("meta-adaptive-norm", "Under Adam with decoupled decay the norm of a scale-invariant weight is the root of "
@@ -180,8 +183,8 @@ def _draw_methods(axes, data: xr.Dataset) -> None:
     for index, color in enumerate(colors):
         band(axes, rate, loss.values[index].T, color, marker="osD^"[index], markersize=4)
     middle = loss.median("member").values
-    texts = (("Adam", 5, (0, -11), "right"), ("2-Adam", 4, (-1, 9), "right"),
-             ("2-Adam,\nequal stages", 4, (-12, 9), "center"),
+    texts = (("Adam", 5, (3, 6), "right"), ("2-Adam", 4, (-1, 9), "right"),
+             ("2-Adam,\nequal stages", 4, (-20, 12), "center"),
              ("Adam with\nnormalization", 3, (-6, -8), "right"))  # fmt: skip
     for index, (text, at, shift, side) in enumerate(texts):
         axes.annotate(text, (rate[at], middle[index, at]), shift, color=colors[index], ha=side, **SMALL)
