@@ -14,6 +14,8 @@ def test_fig_meta_adaptive_charge_predicts_norms_from_the_first_step(monkeypatch
     data = figure.norms(0, 0.01, 0.3, 0.4)
     assert figure.norm_ratios(data, "charge", 0.9) == pytest.approx(1, abs=0.06)
     assert figure.norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.06)
+    assert data["shared_ratio"].sel(norm_momentum=0.0).values == pytest.approx(1, abs=1e-8)
+    assert data["shared_ratio"].sel(norm_momentum=0.9).values == pytest.approx(1, abs=0.03)
     assert np.all(figure.norm_ratios(data, "orthogonal", 0.9)[1:] > 1.5)  # the first layer has nine weights a filter
 
 
@@ -67,6 +69,7 @@ def test_fig_meta_adaptive_norms_and_losses_of_the_quick_profile():
     assert np.all(figure.norm_ratios(data, "orthogonal", 0.9) > 8)
     for closure in ("charge", "relaxed"):
         assert figure.norm_ratios(data, closure, 0.9) == pytest.approx(1, abs=0.15)
+    assert data["shared_ratio"].values == pytest.approx(1, abs=0.02)
     plain, alone, equal, normalized = figure.best(data).values()
     assert normalized < plain < alone < equal
     assert [verdict.label for verdict in figure.judge(data)] == [CORRECTED, REFUTED, REFUTED]
