@@ -15,7 +15,6 @@ def test_fig_meta_adaptive_charge_predicts_norms_from_the_first_step(monkeypatch
     assert figure.norm_ratios(data, "charge", 0.9) == pytest.approx(1, abs=0.06)
     assert figure.norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.06)
     assert data["shared_ratio"].sel(norm_momentum=0.0).values == pytest.approx(1, abs=1e-8)
-    assert data["shared_ratio"].sel(norm_momentum=0.9).values == pytest.approx(1, abs=0.03)
     assert np.all(figure.norm_ratios(data, "orthogonal", 0.9)[1:] > 1.5)  # the first layer has nine weights a filter
 
 
