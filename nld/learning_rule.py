@@ -186,8 +186,9 @@ def rmsprop(learning_rate, square_decay=0.99, weight_decay=0, epsilon=1e-8) -> L
 
 
 def adam(
-    learning_rate, momentum=0.9, square_decay=0.999, weight_decay=0, epsilon=1e-8, decoupled=False
-) -> LearningRule:
+    learning_rate: Any, momentum: Any = 0.9, square_decay: Any = 0.999, weight_decay: Any = 0, epsilon=1e-8,
+    decoupled=False,
+) -> LearningRule:  # fmt: skip
     """Adam with bias correction: averaged gradient over the root of the averaged square; ``decoupled``: AdamW."""
     return LearningRule(
         "AdamW" if decoupled else "Adam",
@@ -202,7 +203,9 @@ def adam(
     )
 
 
-def k_adam(learning_rate, momenta: Sequence, square_decays: Sequence, weight_decay=0, epsilon=1e-8) -> LearningRule:
+def k_adam(
+    learning_rate: Any, momenta: Sequence, square_decays: Sequence, weight_decay: Any = 0, epsilon=1e-8
+) -> LearningRule:
     """Adam's average over root of averaged squares, applied k times in a row; weight decay decoupled.
 
     u^(0) = g, u^(i) = average of u^(i-1) over root of its averaged square, q <- (1 - eta k) q - eta u^(k). One stage

@@ -7,6 +7,8 @@ Both are exact sums over the past, so the largest u and the sequence of gradient
 References: Gould and Tanaka 2024, in continuous time (``continuous_*``).
 """
 
+from typing import Any
+
 import numpy as np
 
 from nld.learning_rule import LearningRule
@@ -15,7 +17,7 @@ from nld.series import Prediction
 CLOSURES = ("charge", "relaxed", "orthogonal")
 
 
-def largest_update(momentum, square_decay, steps=np.inf):
+def largest_update(momentum, square_decay, steps: Any = np.inf):
     """Largest |u_n| after ``steps`` steps over all sequences of gradients, attained by ``worst_gradients``.
 
     sqrt(1 - rho^n)/(1 - beta^n) (1 - beta)/sqrt(1 - rho) (sum_{k<n} (beta^2/rho)^k)^{1/2}
@@ -62,7 +64,7 @@ def continuous_exponent(momentum, square_decay):
     return 2 * (1 - beta) / beta - (1 - rho) / rho
 
 
-def continuous_largest_update(momentum, square_decay, steps=np.inf):
+def continuous_largest_update(momentum, square_decay, steps: Any = np.inf):
     """The bound in continuous time, with averages as integrals over exponential kernels.
 
     sqrt(1 - rho^n)/(1 - beta^n) (1 - beta)/beta sqrt(rho/(1 - rho)) sqrt((1 - e^{-C n})/C)
@@ -135,7 +137,7 @@ def _bias(beta, rho, n):
     return np.sqrt(-np.expm1(n * np.log(rho))) / (1 - beta**n)
 
 
-def _checked(momentum, square_decay, steps=1):
+def _checked(momentum, square_decay, steps: Any = 1):
     beta, rho, n = (np.asarray(each, float) for each in (momentum, square_decay, steps))
     if not (np.all((beta >= 0) & (beta < 1)) and np.all((rho > 0) & (rho < 1)) and np.all(n >= 1)):
         raise ValueError(

@@ -1,9 +1,13 @@
 """fig-meta-adaptive: norms in a network, and verdicts that follow the numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from nld import learning_rule as rules
+from nld.experiment import by_rule
 from nld.figures import fig_meta_adaptive as figure
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
@@ -72,3 +76,19 @@ def test_fig_meta_adaptive_norms_and_losses_of_the_quick_profile():
     plain, alone, equal, normalized = figure.best(data).values()
     assert normalized < plain < alone < equal
     assert [verdict.label for verdict in figure.judge(data)] == [CORRECTED, REFUTED, REFUTED]
+
+
+@pytest.mark.slow
+def test_unequal_denominators_win_where_steps_are_small_and_gradients_keep_their_direction():
+    """On one batch the first layer shrinks; with shared denominators it grows by its squared updates, exactly."""
+    rule = rules.adam(1e-3, 0.0, 0.999, 0.0, 1e-12, decoupled=True)
+    changes = {}
+    for name, trained in (("own", rule), ("shared", replace(rule, update=figure._shared_update))):
+        record = by_rule.train(
+            trained, (0,), steps=300, network="digits_cnn", width=0.5, epsilon=1e-12, train_size=512, batch_size=512
+        )
+        norms = by_rule.squared_norms(record)[0, :, :4]
+        changes[name] = norms[-1].sum() - norms[0].sum()
+        moved = record["squared_update"].values[0, :, :4].sum()
+        assert changes[name] == pytest.approx(moved, rel=1e-6) or name == "own"
+    assert changes["own"] < 0 < changes["shared"]
