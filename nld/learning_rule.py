@@ -9,7 +9,7 @@ second order in eta (Paper: Eq 3), with mass m = eta (1 + beta)/2 and friction m
     m q'' + mu q' + c (grad f(q) + k q) = 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -186,8 +186,9 @@ def rmsprop(learning_rate, square_decay=0.99, weight_decay=0, epsilon=1e-8) -> L
 
 
 def adam(
-    learning_rate, momentum=0.9, square_decay=0.999, weight_decay=0, epsilon=1e-8, decoupled=False
-) -> LearningRule:
+    learning_rate: Any, momentum: Any = 0.9, square_decay: Any = 0.999, weight_decay: Any = 0, epsilon=1e-8,
+    decoupled=False,
+) -> LearningRule:  # fmt: skip
     """Adam with bias correction: averaged gradient over the root of the averaged square; ``decoupled``: AdamW."""
     return LearningRule(
         "AdamW" if decoupled else "Adam",
@@ -199,6 +200,40 @@ def adam(
         square_decay=square_decay,
         epsilon=epsilon,
         decoupled=decoupled,
+    )
+
+
+def k_adam(
+    learning_rate: Any, momenta: Sequence, square_decays: Sequence, weight_decay: Any = 0, epsilon=1e-8
+) -> LearningRule:
+    """Adam's average over root of averaged squares, applied k times in a row; weight decay decoupled.
+
+    u^(0) = g, u^(i) = average of u^(i-1) over root of its averaged square, q <- (1 - eta k) q - eta u^(k). One stage
+    is AdamW.
+
+    Args:
+        momenta: beta_1, ..., beta_k; square_decays: rho_1, ..., rho_k; one each a stage.
+
+    References: Gould and Tanaka 2024.
+    """
+    if len(momenta) != len(square_decays) or len(momenta) == 0:
+        raise ValueError(
+            f"expected one momentum and one square decay a stage, got {len(momenta)} and {len(square_decays)}; "
+            "give both k of them"
+        )
+    for momentum, square_decay in zip(momenta, square_decays, strict=True):
+        _check("momentum", momentum, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        _check("square_decay", square_decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+    return LearningRule(
+        f"{len(momenta)}-Adam",
+        _k_adam_update,
+        learning_rate,
+        tuple(momenta),
+        weight_decay,
+        gradient_weight=None,
+        square_decay=tuple(square_decays),
+        epsilon=epsilon,
+        decoupled=True,
     )
 
 
@@ -258,15 +293,30 @@ def _rmsprop_update(rule, q, state, gradient):
 
 
 def _adam_update(rule, q, state, gradient):
+    force = gradient(q) + (0 if rule.decoupled else rule.weight_decay) * q
+    direction, state = _adapted(rule.momentum, rule.square_decay, rule.epsilon, force, state)
+    shrink = 1 - rule.learning_rate * rule.weight_decay if rule.decoupled else 1
+    return shrink * q - rule.learning_rate * direction, state
+
+
+def _k_adam_update(rule, q, state, gradient):
+    direction, stages = gradient(q), []
+    for stage, (momentum, square_decay) in enumerate(zip(rule.momentum, rule.square_decay, strict=True)):
+        before = state[stage] if state else ()
+        direction, after = _adapted(momentum, square_decay, rule.epsilon, direction, before)
+        stages.append(after)
+    shrink = 1 - rule.learning_rate * rule.weight_decay
+    return shrink * q - rule.learning_rate * direction, tuple(stages)
+
+
+def _adapted(momentum, square_decay, epsilon, force, state):
+    """Averaged force over the root of its averaged square, both without the bias of their start at zero."""
     n, buffer, square = state or (0, 0, 0)
     n = n + 1
-    force = gradient(q) + (0 if rule.decoupled else rule.weight_decay) * q
-    buffer = rule.momentum * buffer + rule.gradient_weight * force
-    square = rule.square_decay * square + (1 - rule.square_decay) * force**2
-    direction = buffer / (1 - rule.momentum**n)
-    scale = (square / (1 - rule.square_decay**n)) ** 0.5 + rule.epsilon
-    shrink = 1 - rule.learning_rate * rule.weight_decay if rule.decoupled else 1
-    return shrink * q - rule.learning_rate * direction / scale, (n, buffer, square)
+    buffer = momentum * buffer + (1 - momentum) * force
+    square = square_decay * square + (1 - square_decay) * force**2
+    scale = (square / (1 - square_decay**n)) ** 0.5 + epsilon
+    return buffer / (1 - momentum**n) / scale, (n, buffer, square)
 
 
 def _check(name: str, value, holds, expected: str) -> None:

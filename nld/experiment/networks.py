@@ -66,6 +66,13 @@ def mlp(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8) -
     return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
 
+def bare_mlp(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8) -> nn.Sequential:
+    """``mlp`` without its normalizations, with biases in their place; ``epsilon`` has nothing to do."""
+    inputs, hidden = math.prod(image), max(1, round(width * 128))
+    layers = [nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden, classes))
+
+
 class Patches(nn.Module):
     """Image to tokens: square patches, flattened, mapped linearly, with a learned position added."""
 
@@ -129,6 +136,7 @@ def transformer(image: Shape, classes: int, width: float = 1.0, epsilon: float =
 
 
 NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
+    "bare_mlp": bare_mlp,
     "digits_cnn": digits_cnn,
     "mlp": mlp,
     "transformer": transformer,

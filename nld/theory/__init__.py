@@ -1,13 +1,14 @@
 """Predictions in symbols and closed forms; never sees a run.
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
-``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` is exact,
-``equilibrium`` is where they end.
+``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
+``adam`` are exact, ``equilibrium`` is where they end.
 """
 
 import importlib
 
 _SUBMODULES = {
+    "adam",
     "adaptive",
     "bregman",
     "continuum",
@@ -28,6 +29,7 @@ _PUBLIC = {
     "predict_root_mean_square": "solutions",
     "predict_squared_norm": "solutions",
     "predict_squared_norm_from_steps": "discrete",
+    "predict_squared_norm_from_updates": "adam",
 }
 
 __all__ = sorted(_PUBLIC.keys() | _SUBMODULES)  # pyright: ignore[reportUnsupportedDunderAll]

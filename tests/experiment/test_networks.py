@@ -7,8 +7,10 @@ from torch import nn
 
 from nld.experiment import Experiment, networks, run
 
-IMAGES = {"digits_cnn": (1, 8, 8), "mlp": (1, 8, 8), "transformer": (3, 16, 16), "vgg11": (3, 32, 32)}
-FILTERS = {"digits_cnn": (8, 16, 32), "mlp": (128, 128), "transformer": (), "vgg11": (64, 128, 256, 256, *[512] * 4)}
+IMAGES = {"transformer": (3, 16, 16), "vgg11": (3, 32, 32)} | dict.fromkeys(
+    ("bare_mlp", "digits_cnn", "mlp"), (1, 8, 8)
+)
+FILTERS = {"digits_cnn": (8, 16, 32), "mlp": (128, 128), "vgg11": (64, 128, 256, 256, *[512] * 4)}
 
 
 def built(name, **options):
@@ -29,7 +31,7 @@ def test_law_filters_are_scale_symmetric_and_nothing_else_is(name):
     assert before.shape == (6, 7)
     filters = networks.filter_names(network)
     sizes = [len(network.get_parameter(f)) for f in filters]
-    assert sizes == [n // 4 if name == "vgg11" else n for n in FILTERS[name]]
+    assert sizes == [n // 4 if name == "vgg11" else n for n in FILTERS.get(name, ())]
     with torch.no_grad():
         for f in filters:
             weight = network.get_parameter(f)
@@ -69,7 +71,7 @@ def test_initial_filters_have_squared_norm_one_third():
 def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="multiples of 32 pixels, got 8×8"):
         networks.build("vgg11", (1, 8, 8), 10, width=1.0, epsilon=0.0, seed=0)
-    with pytest.raises(ValueError, match="there are digits_cnn, mlp, transformer, vgg11"):
+    with pytest.raises(ValueError, match="there are bare_mlp, digits_cnn, mlp, transformer, vgg11"):
         networks.build("resnet", (1, 8, 8), 10, width=1.0, epsilon=0.0, seed=0)
     with pytest.raises(ValueError, match="no batch-normalized filter"):
         run(Experiment(network="transformer", constrained=True))

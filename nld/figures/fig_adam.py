@@ -1,0 +1,250 @@
+"""How large Adam's updates can become. Beyond the paper: Gould and Tanaka 2024 in discrete time."""
+
+import numpy as np
+import xarray as xr
+
+from nld import learning_rule as rules
+from nld.experiment import by_rule
+from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import power
+from nld.paper import Claim
+from nld.theory import adam
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
+
+CHAPTER = "book/adam-and-normalization"
+SETTINGS = ((0.9, 0.999), (0.69, 0.5), (0.98, 0.9))  # momentum and square decay: inside, between the bounds, outside
+GROWING = ((0.99, 0.95), (0.95, 0.9), (0.8, 0.5))  # outside, from long to short memories
+NETWORK_STEPS = 300
+# Where updates grow, those of single weights differ by a quarter between AVX-512 and SSE4.1.
+TOLERANCE = {"network_update": 1.0, "slow_update": 1.0}
+
+SOURCE = "gould2024continuous"
+CLAIMS = (
+    Claim("adam-stable-region", "Adam's updates are bounded where 2 (1 - beta)/beta > (1 - rho)/rho and can grow "
+          "exponentially where the inequality is reversed.", (), "fig-adam", CHAPTER, SOURCE),
+    Claim("adam-growth-rate", "Outside the stable region updates grow at the rate |C|/2 a step, "
+          "C = 2 (1 - beta)/beta - (1 - rho)/rho.", (), "fig-adam", CHAPTER, SOURCE),
+    Claim("adam-largest-step", "A step of Adam is at most the learning rate times the larger of 1 and "
+          "(1 - beta)/sqrt(1 - rho), reached by one gradient after silence.", (), "fig-adam", CHAPTER,
+          "kingma2015adam"),
+)  # fmt: skip
+
+
+def compute(profile: str, *, seed: int = 0, learning_rate: float = 1e-3) -> xr.Dataset:
+    """Bounds, what attains them, and updates in a network trained at ``learning_rate``; one for all profiles."""
+    data = xr.merge([plane(), boundary(), largest(seed, learning_rate), growth()])
+    return data.assign_attrs(seed=seed, learning_rate=learning_rate)
+
+
+def plane() -> xr.Dataset:
+    """The exact largest update over momentum and square decay."""
+    momentum, decay = np.linspace(0, 0.995, 100), np.linspace(0.01, 0.995, 100)
+    values = adam.largest_update(momentum, decay[:, None])
+    attributes = {"units": "1", "long_name": "largest update after infinitely many steps"}
+    return xr.Dataset(
+        {"largest_plane": (("plane_decay", "plane_momentum"), values, attributes)},
+        coords={"plane_decay": decay, "plane_momentum": momentum},
+    )
+
+
+def run_updates(momentum, square_decay, gradients) -> np.ndarray:
+    """u_n of Adam on given gradients, (steps, ...): the negative of a step from zero at learning rate one."""
+    rule, state, found = rules.adam(1.0, momentum, square_decay, epsilon=1e-300), (), []
+    for gradient in gradients:
+        q, state = rule.step(np.zeros_like(gradient), state, lambda _, gradient=gradient: gradient)
+        found.append(-q)
+    return np.array(found)
+
+
+def boundary(steps: int = 250) -> xr.Dataset:
+    """The momentum at which Adam's updates, after one gradient and then none, neither fall nor grow; by running it."""
+    decay, momentum = np.linspace(0.1, 0.95, 12), np.linspace(0.2, 0.998, 400)[:, None]
+    spike = np.zeros((steps, len(momentum), len(decay)))
+    spike[0] = 1
+    found = run_updates(momentum, decay, spike)
+    grown = np.log(found[-1] / found[steps // 2])
+    first = (grown > 0).argmax(0)
+    columns = np.arange(len(decay))
+    low, high = grown[first - 1, columns], grown[first, columns]
+    located = momentum[first - 1, 0] + (momentum[1, 0] - momentum[0, 0]) * low / (low - high)
+    attributes = {"units": "1", "long_name": "momentum above which updates grow, located by running Adam"}
+    return xr.Dataset({"boundary": (("boundary_decay",), located, attributes)}, coords={"boundary_decay": decay})
+
+
+def largest(seed: int, learning_rate: float) -> xr.Dataset:
+    """Largest updates after n steps at the three settings: laws, worst gradients, and a network on digits.
+
+    ``slow_update``: the network at the last setting, trained at a tenth of the learning rate.
+    """
+    momentum, decay = np.array(SETTINGS).T[..., None]
+    step, worst_step = np.arange(1, NETWORK_STEPS + 1), np.array([1, 2, 4, 8, 16, 32, 64, 100, 150, 200, 250, 300])
+    worst = [[run_updates(*s, adam.worst_gradients(*s, n))[-1] for n in worst_step] for s in SETTINGS]
+    runs = [(learning_rate, *s) for s in SETTINGS] + [(learning_rate / 10, *SETTINGS[-1])]
+    trained = [
+        by_rule.train(rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
+        for run in runs
+    ]
+    *fast, slow = [run["largest_update"].values[0] for run in trained]
+    units = {"units": "1"}
+    return xr.Dataset(
+        {
+            "law": (("setting", "update_step"), adam.largest_update(momentum, decay, step), units),
+            "continuous": (("setting", "update_step"), adam.continuous_largest_update(momentum, decay, step), units),
+            "worst": (("setting", "worst_step"), np.array(worst), units),
+            "network_update": (("setting", "update_step"), np.stack(fast), units),
+            "slow_update": (("update_step",), slow, units),
+        },
+        coords={"update_step": step, "worst_step": worst_step, "momentum": ("setting", momentum[:, 0]),
+                "square_decay": ("setting", decay[:, 0])},
+    )  # fmt: skip
+
+
+def growth(steps: int = 200) -> xr.Dataset:
+    """Rate at which updates grow after a single gradient, and what discrete and continuous time say it is."""
+    momentum, decay = np.array(GROWING).T
+    spike = np.zeros((4 * steps, len(GROWING)))
+    spike[0] = 1
+    found = run_updates(momentum, decay, spike)
+    rates = [np.log(found[-1] / found[-steps - 1]) / steps, adam.growth_rate(momentum, decay),
+             -adam.continuous_exponent(momentum, decay) / 2]  # fmt: skip
+    return xr.Dataset(
+        {"growth_rate": (("origin", "growing"), np.stack(rates), {"units": "1/step"})},
+        coords={"origin": ["measured", "discrete", "continuous"], "growing_momentum": ("growing", momentum),
+                "growing_decay": ("growing", decay)},
+    )  # fmt: skip
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """What the measurements say of CLAIMS; each label by comparison."""
+    return [_region(data), _rate(data), _step_bound()]
+
+
+def _region(data: xr.Dataset) -> Verdict:
+    decay, found = data["boundary_decay"].values, data["boundary"].values
+    exact = np.abs(found - adam.largest_stable_momentum(decay)).max()
+    theirs = np.abs(found - adam.continuous_largest_stable_momentum(decay)).max()
+    label = REPRODUCED if theirs < 0.01 else CORRECTED if exact < 0.01 else REFUTED
+    return Verdict("adam-stable-region", label, (
+        f"Located by running Adam, the boundary is off beta = sqrt(rho) by at most {exact:.1g} and off "
+        f"beta = 2 rho/(1 + rho) by up to {theirs:.2f}; what lies between the two is bounded."
+    ))  # fmt: skip
+
+
+def _rate(data: xr.Dataset) -> Verdict:
+    measured, discrete, continuous = data["growth_rate"].values
+    exact, theirs = np.abs(discrete / measured - 1).max(), continuous / measured
+    label = REPRODUCED if np.abs(theirs - 1).max() < 0.01 else CORRECTED if exact < 0.01 else REFUTED
+    names = ", ".join(f"{ratio:.2f} at ({b:g}, {r:g})" for ratio, (b, r) in zip(theirs, GROWING, strict=True))
+    return Verdict("adam-growth-rate", label, (
+        f"Measured rates are ln beta - ln(rho)/2 to {exact:.0e}; |C|/2 over the measured rate is {names} "
+        "for (beta, rho)."
+    ))  # fmt: skip
+
+
+def _step_bound() -> Verdict:
+    found, stated = worst_default(), _stated()
+    label = REPRODUCED if found <= stated * (1 + 1e-6) else REFUTED
+    return Verdict("adam-largest-step", label, (
+        f"At (0.9, 0.999) the stated bound is {stated:.2f}; gradients that grow by rho/beta a step reach {found:.2f}."
+    ))  # fmt: skip
+
+
+def worst_default(steps: int = 8000) -> float:
+    """The update to which the worst gradients bring Adam at its default setting, by running it."""
+    gradients = adam.worst_gradients(*SETTINGS[0], steps)
+    return float(run_updates(*SETTINGS[0], np.where(gradients > 1e-100, gradients, 0))[-1])
+
+
+def _stated() -> float:
+    return float(max(1.0, adam.largest_update_after_silence(*SETTINGS[0])))
+
+
+def draw(data: xr.Dataset):
+    """The plane of both memories, and largest updates over steps."""
+    figure, (a, b) = new_figure(1, 2, size=(6.4, 3.4))
+    _draw_plane(a, data)
+    _draw_updates(b, data)
+    for letter, axes in zip("ab", (a, b), strict=True):
+        axes.set_title(f"({letter})", fontsize=9)
+    return figure
+
+
+COLORS = (COLOR["adam"], COLOR["heavy_ball"], COLOR["rmsprop"])  # of SETTINGS
+SMALL = {"textcoords": "offset points", "fontsize": 8}
+
+
+def _draw_plane(axes, data: xr.Dataset) -> None:
+    decay = np.linspace(0.005, 1, 200)
+    edge, line = adam.largest_stable_momentum(decay), {"color": COLOR["original"], "linewidth": 0.8}
+    axes.fill_betweenx(decay, edge, 1, color=COLOR["rmsprop"], alpha=0.18, linewidth=0)
+    values = (data["plane_momentum"], data["plane_decay"], data["largest_plane"])
+    lines = axes.contour(*values, [1.1, 1.5, 2, 3], colors=line["color"], linewidths=line["linewidth"])
+    labels = axes.clabel(lines, fontsize=7, inline=False, manual=[(0.25, 0.37), (0.2, 0.7), (0.2, 0.82), (0.2, 0.93)])
+    for label in labels:
+        label.set_verticalalignment("bottom")
+    axes.plot(decay, decay, **line)
+    axes.annotate("1", (0.35, 0.35), (-3, 3), color=line["color"], ha="right", **(SMALL | {"fontsize": 7}))
+    axes.plot(edge, decay, **predicted())
+    axes.plot(adam.continuous_largest_stable_momentum(decay), decay, **BASELINE)
+    axes.plot(data["boundary"], data["boundary_decay"], "o", color=COLOR["rmsprop"], markersize=4)
+    for (momentum, square_decay), color in zip(SETTINGS, COLORS, strict=True):
+        axes.plot(momentum, square_decay, "*", color=color, markersize=9, markeredgecolor="white",
+                  markeredgewidth=0.5, clip_on=False, zorder=5)  # fmt: skip
+    axes.annotate("default", SETTINGS[0], (0, 5), color=COLORS[0], ha="center", **SMALL)
+    axes.annotate(
+        "no bound,\n$\\beta > \\sqrt{\\rho}$", (0.76, 0.22), (0, 0), color=COLOR["rmsprop"], ha="center", **SMALL
+    )
+    axes.annotate("continuous time", (0.36, 0.035), (0, 0), color=BASELINE["color"], **SMALL)
+    axes.plot([0.35, 0.235], [0.055, 0.135], color=BASELINE["color"], linewidth=0.6)
+    axes.set(xlabel="momentum $\\beta$", ylabel="memory of squares $\\rho$", xlim=(0, 1), ylim=(0, 1))
+
+
+def _draw_updates(axes, data: xr.Dataset) -> None:
+    for index, color in enumerate(COLORS):
+        row = data.isel(setting=index)
+        axes.plot(data["update_step"], row["continuous"], **BASELINE)
+        axes.plot(data["update_step"], row["law"], **predicted())
+        axes.plot(data["worst_step"], row["worst"], "o", color=color, markersize=3.5)
+        axes.plot(data["update_step"], row["network_update"], color=color, linewidth=1)
+    places = ((0, 298, 5.2, "right"), (1, 298, 0.22, "right"), (2, 298, 90, "right"))
+    for index, x, y, side in places:
+        momentum, square_decay = SETTINGS[index]
+        text = f"$\\beta = {momentum:g}$, $\\rho = {square_decay:g}$"
+        axes.annotate(text, (x, y), (0, 0), color=COLORS[index], ha=side, **SMALL)
+    axes.annotate("network", (298, 34), (0, 0), color=COLORS[2], ha="right", **SMALL)
+    axes.annotate("continuous\ntime", (100, 560), (-4, 0), color=BASELINE["color"], ha="right", **SMALL)
+    axes.set(
+        xlabel="step $n$", ylabel="largest update $|u_n|$", yscale="log", xlim=(0, NETWORK_STEPS), ylim=(0.15, 1e4)
+    )
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    settings = ", ".join(f"({b:g}, {r:g})" for b, r in SETTINGS)
+    return (
+        "Adam's updates are bounded if and only if $\\beta < \\sqrt\\rho$. **(a)** Lines: the largest update, in "
+        "units of the learning rate, that any sequence of gradients can cause, over the memory $\\beta$ of gradients "
+        "and $\\rho$ of squares. Beyond the dashed curve there is no bound; dots: where running Adam puts that curve; "
+        "dotted: where continuous time puts it. **(b)** The largest update after $n$ steps at the three stars, "
+        f"$(\\beta, \\rho) =$ {settings}. Dots: Adam, run on the worst gradients; dashed: the bound; dotted: the bound "
+        "in continuous time; thin lines: the largest entry of the updates of a network that learns digits at $\\eta = "
+        f"{data.attrs['learning_rate']:g}$ w. After {NETWORK_STEPS} steps the worst gradients are off the bound by "
+        f"{power(attained(data))} of it."
+    )
+
+
+def attained(data: xr.Dataset) -> float:
+    """Largest relative difference between the bound and the update that the worst gradients cause."""
+    law = data["law"].sel(update_step=data["worst_step"].values).values
+    return float(np.abs(data["worst"].values / law - 1).max())
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    last = data["law"].values[:, -1]
+    return (
+        "Left: the plane of momentum and memory of squares. Level lines of the largest update fan out from a straight "
+        "line of value 1, and dots lie on a dashed curve beyond which there is no bound; a dotted curve runs inside. "
+        f"Right: largest updates over steps. Two dashed curves end at {last[0]:.1f} and {last[1]:.1f}, a third rises "
+        f"to {last[2]:.0f}. Dots lie on all three, the network's curves below them."
+    )
