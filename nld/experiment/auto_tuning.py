@@ -1,4 +1,4 @@
-"""Gradient descent on a quotient of quadratic forms, which no learning rate makes diverge, and on a form, which one does.
+"""Gradient descent on a quotient of quadratic forms, which no learning rate makes diverge, and on a form alone.
 
 f(q) = <q, A q>/|q|^2 is scale-invariant: the smallest model of a weight in front of a normalization. The coordinates
 are those in which A is diagonal.
@@ -41,8 +41,8 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
 
     Returns:
         Dataset over (rate, step), step being POINTS numbers of steps done: ``squared_norm`` in w^2, ``counted`` =
-        |q_0|^2 + sum of |q_{n+1} - q_n|^2, ``unit_gradient`` (its length without noise, in l) and
-        ``smallest_gradient`` and ``summed_square`` (its minimum and sum of squares so far).
+        |q_0|^2 + sum of |q_{n+1} - q_n|^2, ``unit_gradient`` (its length without noise, in l),
+        ``smallest_gradient`` so far and ``largest_late_gradient``, of the second half of all steps so far.
     """
     spectrum = eigenvalues()
     rates = np.asarray(learning_rates, float)
@@ -51,9 +51,9 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
     q, state = np.tile(start(len(spectrum), seed), (len(rates), 1)), ()
     marks = np.unique(np.geomspace(1, steps, POINTS).round().astype(int))
     rows: dict[str, list] = {
-        name: [] for name in ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "summed_square")
+        name: [] for name in ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "largest_late_gradient")
     }
-    counted, smallest, total = (q * q).sum(1), np.full(len(rates), np.inf), np.zeros(len(rates))
+    counted, smallest, late = (q * q).sum(1), np.full(len(rates), np.inf), np.zeros(len(rates))
     for step in range(steps):
         norm = np.linalg.norm(q, axis=1, keepdims=True)
         clean = unit_gradient(q, spectrum)
@@ -61,9 +61,10 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
         sample = clean + noise * _tangential(rng, q / norm) if noise else clean
         before, (q, state) = q, rule.step(q, state, lambda _, g=sample / norm: g)
         counted = counted + ((q - before) ** 2).sum(1)
-        smallest, total = np.minimum(smallest, length), total + length**2
+        smallest = np.minimum(smallest, length)
+        late = np.maximum(late, length) if 2 * step >= steps else late
         if step + 1 in marks:
-            values = ((q * q).sum(1), counted, length, smallest, total)
+            values = ((q * q).sum(1), counted, length, smallest, late)
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
     return xr.Dataset(

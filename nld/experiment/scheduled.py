@@ -90,9 +90,7 @@ def initial_weights(inputs: int, classes: int, seed: int) -> list[torch.Tensor]:
     """Of the two trained layers and the read-out, each row uniform as PyTorch's own initialization has it."""
     generator = torch.Generator().manual_seed(seed)
     shapes = ((WIDTH, inputs), (WIDTH, WIDTH), (classes, WIDTH))
-    return [
-        (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / shape[1] ** 0.5 for shape in shapes
-    ]
+    return [(2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / shape[1] ** 0.5 for shape in shapes]
 
 
 def member_losses(weights, readout, images, labels, epsilon: float) -> torch.Tensor:
