@@ -252,7 +252,7 @@ def _draw_tuning(axes, data: xr.Dataset) -> None:
                   color="#888888", **small)  # fmt: skip
     axes.annotate("scale-invariant", (300, 0.15), (0, 0), textcoords="offset points", color=blue, **small)
     axes.annotate("with noise", (0.3, 0.0022), (0, -6), textcoords="offset points", color=red, **small)
-    axes.annotate("bounds", (0.013, 0.0045), (-2, 16), textcoords="offset points", **small)
+    axes.annotate("bounds", (1.0, 0.02), (0, 0), textcoords="offset points", ha="center", **small)
 
 
 def _draw_losses(axes, data: xr.Dataset) -> None:
@@ -281,8 +281,8 @@ def _draw_schedule(axes, data: xr.Dataset) -> None:
     axes.plot(point, data["norm"].sel(run="weight decay") * data["scale"], **predicted())
     at = int(0.55 * len(step))
     places = (
-        ("rate with decay", data.attrs["learning_rate"], before, (0, -11)),
-        ("rate without", float(data["schedule"][at]), after, (14, -12)),
+        ("rate with decay", data.attrs["learning_rate"], before, (0, 5)),
+        ("rate without", float(data["schedule"][at]), after, (22, -10)),
         ("norm with decay", float(data["norm"].sel(run="weight decay")[at]), before, (0, -11)),
         ("norm without", float(data["norm"].sel(run="exponential")[at]), after, (-16, 8)),
     )
@@ -308,7 +308,7 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
             band(axes, step, size, color, linewidth=1.0)
         else:
             axes.plot(step, np.median(size, 0), **BASELINE)
-    for place, (_, color, text) in zip((0.94, 0.64, 0.46, 0.36), lines, strict=True):
+    for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
         axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
     axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [l]", yscale="log", ylim=(3e-17, 3),
              xlim=(0, STEPS), title="(d)")  # fmt: skip

@@ -2,13 +2,15 @@
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
 ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` is exact,
-``equilibrium`` is where they end.
+``equilibrium`` is where they end; ``auto_tuning`` bounds a step that limits itself, ``schedules`` trades weight decay
+for a growing learning rate.
 """
 
 import importlib
 
 _SUBMODULES = {
     "adaptive",
+    "auto_tuning",
     "bregman",
     "continuum",
     "discrete",
@@ -16,12 +18,14 @@ _SUBMODULES = {
     "integral_laws",
     "lagrangian",
     "noether",
+    "schedules",
     "solutions",
     "tables",
 }
 
 # Public name -> module that defines it; imported on first use, for sympy takes half a second.
 _PUBLIC = {
+    "exponential_schedule": "schedules",
     "predict_linear_charge": "solutions",
     "predict_quadratic_charge": "solutions",
     "predict_quadratic_charge_from_steps": "discrete",
