@@ -106,4 +106,4 @@ def member_losses(weights, readout, images, labels, epsilon: float) -> torch.Ten
 
 
 def _norm(weights) -> torch.Tensor:
-    return sum(w.detach().square().sum((1, 2)) for w in weights).sqrt()
+    return torch.stack([w.detach().square().sum((1, 2)) for w in weights]).sum(0).sqrt()

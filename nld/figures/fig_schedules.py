@@ -3,14 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import auto_tuning as tuned
-from nld.experiment import scheduled
+from nld.figures import schedule_runs as runs
 from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures.text import power
-from nld.learning_rule import LearningRule, gradient_descent, heavy_ball
+from nld.learning_rule import heavy_ball
 from nld.paper import Claim
-from nld.theory import auto_tuning, schedules
-from nld.theory.solutions import predict_squared_norm
+from nld.theory.schedules import slow_eigenvalue
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 CHAPTER = "book/auto-tuning-and-schedules"
@@ -31,13 +29,7 @@ CLAIMS = (
           "converging where each alone lets it converge.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
 )  # fmt: skip
 
-RATES = np.geomspace(1e-2, 1e4, 13)
-TUNING_STEPS = 20_000
-NOISE = (0.0, 1.0)
 SEEDS = 3
-STEPS = 1000
-RUNS = ("weight decay", "exponential", "empty buffer", "naive", "decay dropped")
-RESTLESS = (0.1, 0.1)  # learning rate, weight decay
 SAME = 1e-10  # what counts as one trajectory, in l
 # The first burst after the gradients have died depends on how they were rounded.
 TOLERANCE = {"loss": 1e-5, "restless": 0.5}
@@ -55,110 +47,10 @@ def compute(
     """Effective learning rates over six decades, and a network trained with decay and at schedules without it."""
     seeds = range(seed, seed + SEEDS)
     rule = heavy_ball(learning_rate, momentum, weight_decay)
-    parts = [_tuning(seeds), _scheduled(rule, seeds), _stepped(rule, factor, seed)]
-    data = xr.merge([*parts, _restless(seed)])
+    parts = [runs.tuning(seeds), runs.traded(rule, seeds), runs.stepped(rule, factor, seed), runs.restless(seed)]
+    data = xr.merge(parts)
     attrs = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "factor": factor}
-    return data.assign_attrs(attrs | {"alpha": schedules.slow_eigenvalue(rule), "tuning_steps": TUNING_STEPS})
-
-
-def _tuning(seeds) -> xr.Dataset:
-    landscape = auto_tuning.rayleigh_landscape(tuned.eigenvalues())
-    found = [[tuned.train(RATES, TUNING_STEPS, noise=noise, seed=seed) for seed in seeds] for noise in NOISE]
-    low, high, noisy = [], [], []
-    for seed in seeds:
-        first = np.linalg.norm(tuned.unit_gradient(tuned.start(20, seed), tuned.eigenvalues()))
-        bounds = auto_tuning.squared_norm_bounds(landscape, RATES, 1.0, first)
-        low.append(RATES / bounds[1])
-        high.append(RATES / bounds[0])
-        kicked = auto_tuning.squared_norm_bounds(landscape, RATES, 1.0, np.hypot(first, NOISE[1]))[0]
-        noisy.append([_noisy(rate, start) for rate, start in zip(RATES, kicked, strict=True)])
-    clean = found[0]
-    identity = [[np.abs(run["counted"] / run["squared_norm"] - 1).max("step") for run in row] for row in found]
-    limit = auto_tuning.smallest_gradient_bound(landscape, RATES, 1.0, TUNING_STEPS)
-    square = np.mean([run["unit_gradient"].isel(rate=slice(2, 9)) ** 2 for run in found[1]], axis=(0, 1))
-    kept = (("seed", "rate"), "1/l")
-    variables: dict = {
-        "effective_rate": (("noise", "seed", "rate"), [[_effective(run) for run in row] for row in found], "1/l"),
-        "lowest": (kept[0], low, kept[1]),
-        "highest": (kept[0], high, kept[1]),
-        "noisy_law": (kept[0], noisy, kept[1]),
-        "identity": (("noise", "seed", "rate"), np.array(identity), "1"),
-        "smallest_gradient": (kept[0], [run["smallest_gradient"].isel(step=-1).values for run in clean], "l"),
-        "smallest_gradient_bound": (("rate",), limit, "l"),
-        "noisy_gradient": (("tuning_step",), np.sqrt(square), "l"),
-        "form_diverged": (("rate",), _diverged(seeds[0]), "1"),
-    }
-    return xr.Dataset(
-        {name: (dims, np.asarray(values), {"units": unit}) for name, (dims, values, unit) in variables.items()},
-        coords={"noise": list(NOISE), "rate": RATES, "tuning_step": clean[0]["step"].values},
-    )
-
-
-def _effective(run: xr.Dataset) -> np.ndarray:
-    return (run["learning_rate"] / run["squared_norm"].isel(step=-1)).values
-
-
-def _noisy(rate: float, start: float) -> float:
-    """Eq 17 without momentum and decay, driven by the noise alone, from the norm after the first step."""
-    law = predict_squared_norm(gradient_descent(rate), np.full(TUNING_STEPS - 1, NOISE[1] ** 2), start)
-    return rate / law.value[-1]
-
-
-def _diverged(seed: int) -> np.ndarray:
-    return (tuned.squared_norms_on_the_form(RATES, TUNING_STEPS, seed=seed) > 1e6).astype(int)
-
-
-def _scheduled(rule: LearningRule, seeds) -> xr.Dataset:
-    """Five trainings a seed: with decay, and without it at schedules that trade it or fail to."""
-    constant = np.full(STEPS, rule.learning_rate)
-    eigen = schedules.exponential_schedule(rule, constant)
-    warm = schedules.exponential_schedule(rule, constant, "empty buffer")
-    beta = rule.momentum
-    runs = [
-        scheduled.Run(constant, beta, rule.weight_decay),
-        scheduled.Run(eigen.learning_rate, beta, buffer=eigen.buffer),
-        scheduled.Run(warm.learning_rate, beta),
-        scheduled.Run(eigen.learning_rate, beta),
-        scheduled.Run(constant, beta),
-    ]
-    found = [scheduled.train(runs, seed=seed) for seed in seeds]
-    loss = np.stack([run["loss"].values for run in found])
-    rough = scheduled.train(runs[:2], seed=seeds[0], epsilon=1e-5)["loss"].values
-    return xr.Dataset(
-        {
-            "loss": (("step",), loss[0, 0], {"units": "l", "long_name": "loss of the mini-batch, first seed"}),
-            "difference": (("seed", "run", "step"), loss - loss[:, :1], {"units": "l"}),
-            "norm": (("run", "point"), found[0]["norm"].values, {"units": "w", "long_name": "norm of all weights"}),
-            "cosine": (("seed", "run"), np.stack([run["cosine"].values for run in found]), {"units": "1"}),
-            "schedule": (("step",), eigen.learning_rate, {"units": "w²/l"}),
-            "warm_schedule": (("step",), warm.learning_rate, {"units": "w²/l"}),
-            "scale": (("point",), np.exp(eigen.log_scale), {"units": "1"}),
-            "rough_difference": ((), np.abs(rough[1] - rough[0]).max(), {"units": "l"}),
-        },
-        coords={"seed": list(seeds), "run": list(RUNS), "step": np.arange(STEPS), "point": np.arange(STEPS + 1)},
-    )
-
-
-def _stepped(rule: LearningRule, factor: float, seed: int) -> xr.Dataset:
-    """Largest loss differences for a rate that is multiplied by ``factor`` half-way: exact growth, jumping growth."""
-    rates = np.where(np.arange(STEPS) < STEPS // 2, 1.0, factor) * rule.learning_rate
-    exact = schedules.exponential_schedule(rule, rates)
-    runs = [
-        scheduled.Run(rates, rule.momentum, rule.weight_decay),
-        scheduled.Run(exact.learning_rate, rule.momentum, buffer=exact.buffer),
-        scheduled.Run(schedules.tapered_schedule(rule, rates), rule.momentum, buffer=exact.buffer),
-    ]
-    loss = scheduled.train(runs, seed=seed)["loss"].values
-    return xr.Dataset({"step_difference": (("growth",), np.abs(loss[1:] - loss[0]).max(1), {"units": "l"})},
-                      coords={"growth": ["settles", "jumps"]})  # fmt: skip
-
-
-def _restless(seed: int) -> xr.Dataset:
-    """Largest unit gradient of the last half of the recorded steps, without decay and with it."""
-    rate, decay = RESTLESS
-    late = [tuned.train([rate], TUNING_STEPS, weight_decay=k, seed=seed).isel(rate=0) for k in (0.0, decay)]
-    values = [float(run["largest_late_gradient"].isel(step=-1)) for run in late]
-    return xr.Dataset({"restless": (("decay",), values, {"units": "l"})}, coords={"decay": [0.0, decay]})
+    return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(rule), "tuning_steps": runs.TUNING_STEPS})
 
 
 def differences(data: xr.Dataset) -> dict[str, float]:
@@ -172,11 +64,51 @@ def noise_slope(data: xr.Dataset) -> float:
     return float(np.polyfit(np.log(late["tuning_step"]), np.log(late), 1)[0])
 
 
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure."""
+    clean, noisy, found = data["effective_rate"].sel(noise=0), data["effective_rate"].sel(noise=1), differences(data)
+    share, spread = (data["smallest_gradient"] / data["smallest_gradient_bound"]).values, noisy.isel(rate=slice(1, 8))
+    constant = data["smallest_gradient_bound"].values * data.attrs["tuning_steps"] ** 0.5
+    ratio = data["norm"].sel(run="exponential") / data["norm"].sel(run="weight decay") / data["scale"]
+    settles, jumps = data["step_difference"].values
+    calm, restless = data["restless"].values
+    excess = data["schedule"].values[-1] / data["warm_schedule"].values[-1] - 1
+    return {
+        "tuned-most": f"{float(clean.max()):.2f}",
+        "tuned-least": power(clean.min(), 1),
+        "identity": power(data["identity"].max()),
+        "tuned-steps": f"{data.attrs['tuning_steps']}",
+        "noisy-limit": power((2 * data.attrs["tuning_steps"]) ** -0.5, 2),
+        "form-from": f"{data['rate'].values[data['form_diverged'].values == 1].min():.2g}",
+        "noisy-low": power(spread.min(), 2),
+        "noisy-high": power(spread.max(), 2),
+        "bound-share": power(share.max(), 1),
+        "constant-low": f"{constant.min():.1f}",
+        "constant-high": power(constant.max(), 1),
+        "slowest-gradient": f"{float(data['smallest_gradient'].max()):.2g}",
+        "noise-slope": f"{noise_slope(data):.2f}",
+        "alpha": f"{data.attrs['alpha']:.6f}",
+        "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
+        "exact": power(max(found["exponential"], found["empty buffer"])),
+        "cosine": power(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
+        "naive": f"{found['naive']:.2g}",
+        "dropped": f"{found['decay dropped']:.2g}",
+        "excess": f"{100 * excess:.1f} %",
+        "norm-error": power(abs(ratio - 1).max()),
+        "settles": power(settles),
+        "jumps": power(jumps, 1),
+        "rough": power(data["rough_difference"], 1),
+        "calm": power(calm),
+        "restless": f"{restless:.2f}",
+    }
+
+
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Each claim by the bound, slope or largest difference that it states."""
     clean = data["effective_rate"].sel(noise=0)
     inside = bool(((clean >= data["lowest"]) & (clean <= data["highest"])).all())
-    diverged = data["rate"].values[data["form_diverged"].values == 1]
+    rates = data["rate"].values
+    diverged = rates[data["form_diverged"].values == 1]
     share = (data["smallest_gradient"] / data["smallest_gradient_bound"]).values
     slope, found = noise_slope(data), differences(data)
     exact, (settles, jumps) = max(found["exponential"], found["empty buffer"]), data["step_difference"].values
@@ -186,7 +118,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "scale-invariant-step-tunes-itself",
             REPRODUCED if inside and len(diverged) else REFUTED,
-            f"For learning rates from {power(RATES[0])} to {power(RATES[-1])} w²/l the last effective learning rates "
+            f"For learning rates from {power(rates[0])} to {power(rates[-1])} w²/l the last effective learning rates "
             f"are between {clean.min():.1e} and {clean.max():.2g} per l, within the bounds; on the quadratic form "
             f"itself gradient descent diverges from {diverged.min():.2g} on."
             if len(diverged)
@@ -195,7 +127,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "stationary-at-any-rate",
             REPRODUCED if share.max() <= 1 else REFUTED,
-            f"The smallest unit gradient of {TUNING_STEPS} steps is at most {share.max():.2g} of the bound K/sqrt(T).",
+            f"The smallest unit gradient of {data.attrs['tuning_steps']} steps is at most {share.max():.2g} of the bound "
+            "K/sqrt(T).",
         ),
         Verdict(
             "stationary-with-noise",
@@ -205,8 +138,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "decay-is-a-growing-rate",
             REPRODUCED if exact < SAME else REFUTED,
-            f"Losses of {STEPS} steps differ by at most {power(exact)} l. With the buffer left at zero and the same "
-            f"rates they differ by {found['naive']:.2g} l; without decay at all by {found['decay dropped']:.2g} l.",
+            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l. With the buffer left "
+            f"at zero and the same rates they differ by {found['naive']:.2g} l; without decay at all by {found['decay dropped']:.2g} l.",
         ),
         Verdict(
             "step-decay-is-tapered-growth",
@@ -217,8 +150,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "normalization-with-decay-is-restless",
             REPRODUCED if calm < 1e-6 and restless > 0.1 else REFUTED,
-            f"Largest unit gradient of the second half of {TUNING_STEPS} steps: {calm:.1e} l without decay, "
-            f"{restless:.2g} l with it.",
+            f"Largest unit gradient of the second half of {data.attrs['tuning_steps']} steps: {calm:.1e} l without "
+            f"decay, {restless:.2g} l with it.",
         ),
     ]
 
@@ -256,13 +189,11 @@ def _draw_tuning(axes, data: xr.Dataset) -> None:
 
 
 def _draw_losses(axes, data: xr.Dataset) -> None:
-    every = 10
-    step = data["step"].values.reshape(-1, every).mean(1)
-    loss = data["loss"].values.reshape(-1, every).mean(1)
-    other = (data["loss"].values + data["difference"].sel(run="exponential").isel(seed=0).values).reshape(-1, every)
+    other = data["loss"] + data["difference"].sel(run="exponential").isel(seed=0)
+    step, loss, other = (_tens(data[name] if name else other).mean(1) for name in ("step", "loss", ""))
     axes.plot(step, loss, color=COLOR["original"], linewidth=2.6, alpha=0.6)
-    axes.plot(step, other.mean(1), **predicted())
-    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", xlim=(0, STEPS), title="(b)", yscale="log")
+    axes.plot(step, other, **predicted())
+    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", xlim=(0, data.sizes["step"]), title="(b)", yscale="log")
     axes.set_yticks([1.2, 1.5, 2.0], ["1.2", "1.5", "2"])
     axes.minorticks_off()
     at = len(step) // 3
@@ -288,7 +219,7 @@ def _draw_schedule(axes, data: xr.Dataset) -> None:
     )
     for text, value, color, shift in places:
         axes.annotate(text, (at, value), shift, textcoords="offset points", color=color, fontsize=8, ha="center")
-    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/l], norm $r$ [w]", yscale="log", xlim=(0, STEPS),
+    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/l], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
              title="(c)")  # fmt: skip
 
 
@@ -299,11 +230,9 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
         ("exponential", COLOR["transformed"], "growing rate, matched buffer"),
         ("empty buffer", COLOR["heavy_ball"], "warmed-up rate, empty buffer"),
     )
-    every = 10
-    step = data["step"].values.reshape(-1, every).mean(1)
+    step = _tens(data["step"]).mean(1)
     for run, color, _ in lines:
-        size = np.abs(data["difference"].sel(run=run).values).reshape(data.sizes["seed"], -1, every).max(2)
-        size = np.maximum(size, 1e-16)
+        size = np.array([_tens(abs(row)).max(1) for row in data["difference"].sel(run=run)]).clip(1e-16)
         if color:
             band(axes, step, size, color, linewidth=1.0)
         else:
@@ -311,7 +240,12 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
     for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
         axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
     axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [l]", yscale="log", ylim=(3e-17, 3),
-             xlim=(0, STEPS), title="(d)")  # fmt: skip
+             xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
+
+
+def _tens(values) -> np.ndarray:
+    """Ten steps a row; a rest of the run that does not fill a row is left out."""
+    return np.asarray(values)[: len(values) // 10 * 10].reshape(-1, 10)
 
 
 def caption(data: xr.Dataset) -> str:

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from nld.figures import fig_schedules
+from nld.figures import fig_schedules, schedule_runs
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fig_schedules, "STEPS", 60)
-        patch.setattr(fig_schedules, "TUNING_STEPS", 1500)
+        patch.setattr(schedule_runs, "STEPS", 60)
+        patch.setattr(schedule_runs, "TUNING_STEPS", 1500)
         patch.setattr(fig_schedules, "SEEDS", 2)
         return fig_schedules.compute("quick")
 
@@ -63,7 +63,7 @@ def test_fig_schedules_acceptance():
     assert set(data["rate"].values[data["form_diverged"].values == 1]) >= {data["rate"].values[6]}  # eta = 10
     # noise: four decades of learning rates, one effective rate, 1/sqrt(2 T) for unit noise
     flat = data["effective_rate"].sel(noise=1).isel(rate=slice(1, 8))
-    np.testing.assert_allclose(flat, (2 * fig_schedules.TUNING_STEPS) ** -0.5, rtol=0.05)
+    np.testing.assert_allclose(flat, (2 * data.attrs["tuning_steps"]) ** -0.5, rtol=0.05)
     # the law takes the mean of the first step's noise; up to here what that step adds is small
     calm = {"rate": slice(0, 8)}
     np.testing.assert_allclose(data["effective_rate"].sel(noise=1).isel(calm), data["noisy_law"].isel(calm), rtol=0.05)
