@@ -107,7 +107,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Each claim by the bound, slope or largest difference that it states."""
     clean = data["effective_rate"].sel(noise=0)
     inside = bool(((clean >= data["lowest"]) & (clean <= data["highest"])).all())
-    rates = data["rate"].values
+    rates, steps = data["rate"].values, data.attrs["tuning_steps"]
     diverged = rates[data["form_diverged"].values == 1]
     share = (data["smallest_gradient"] / data["smallest_gradient_bound"]).values
     slope, found = noise_slope(data), differences(data)
@@ -127,8 +127,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "stationary-at-any-rate",
             REPRODUCED if share.max() <= 1 else REFUTED,
-            f"The smallest unit gradient of {data.attrs['tuning_steps']} steps is at most {share.max():.2g} of the bound "
-            "K/sqrt(T).",
+            f"The smallest unit gradient of {steps} steps is at most {share.max():.2g} of the bound K/sqrt(T).",
         ),
         Verdict(
             "stationary-with-noise",
@@ -138,8 +137,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "decay-is-a-growing-rate",
             REPRODUCED if exact < SAME else REFUTED,
-            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l. With the buffer left "
-            f"at zero and the same rates they differ by {found['naive']:.2g} l; without decay at all by {found['decay dropped']:.2g} l.",
+            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l. At the same rates with the buffer "
+            f"left at zero they differ by {found['naive']:.2g} l; without decay at all by {found['decay dropped']:.2g} l.",
         ),
         Verdict(
             "step-decay-is-tapered-growth",
@@ -150,8 +149,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "normalization-with-decay-is-restless",
             REPRODUCED if calm < 1e-6 and restless > 0.1 else REFUTED,
-            f"Largest unit gradient of the second half of {data.attrs['tuning_steps']} steps: {calm:.1e} l without "
-            f"decay, {restless:.2g} l with it.",
+            f"Largest unit gradient of the second half of {steps} steps: {calm:.1e} l without decay, {restless:.2g} l "
+            "with it.",
         ),
     ]
 
