@@ -137,8 +137,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             "decay-is-a-growing-rate",
             REPRODUCED if exact < SAME else REFUTED,
-            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l. At the same rates with the buffer "
-            f"left at zero they differ by {found['naive']:.2g} l; without decay at all by {found['decay dropped']:.2g} l.",
+            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l; at the same rates with the "
+            f"buffer left at zero by {found['naive']:.2g} l, without decay at all by {found['decay dropped']:.2g} l.",
         ),
         Verdict(
             "step-decay-is-tapered-growth",
