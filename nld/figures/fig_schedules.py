@@ -86,7 +86,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "constant-low": f"{constant.min():.1f}",
         "constant-high": power(constant.max(), 1),
         "slowest-gradient": f"{float(data['smallest_gradient'].max()):.2g}",
-        "noise-slope": f"{noise_slope(data):.2f}",
+        "noise-slope": f"{noise_slope(data):.2f}".replace("-", "−"),
         "alpha": f"{data.attrs['alpha']:.6f}",
         "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
         "exact": power(max(found["exponential"], found["empty buffer"])),

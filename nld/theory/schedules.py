@@ -47,8 +47,8 @@ def slow_eigenvalue(rule: LearningRule) -> float:
     return 1 - _shrinking(rule)
 
 
-def buffer_of_mode(rule: LearningRule) -> float:
-    """Buffer over weight at the start of the exponential schedule: -(1 - alpha)/(eta alpha), in l/w^2."""
+def matched_buffer(rule: LearningRule) -> float:
+    """Buffer over weight with which the exponential schedule starts: -(1 - alpha)/(eta alpha), in l/w^2."""
     lost = _shrinking(rule)
     return -lost / (rule.learning_rate * (1 - lost))
 
@@ -89,7 +89,7 @@ def exponential_schedule(rule: LearningRule, learning_rate, start: str = "expone
                 "does; lower the weight decay or the learning rate"
             )
     log_scale = np.concatenate([[0.0], -np.cumsum(np.log1p(-lost))])
-    buffer = buffer_of_mode(_with_rate(rule, rates[0])) if start == "exponential" else 0.0
+    buffer = matched_buffer(_with_rate(rule, rates[0])) if start == "exponential" else 0.0
     return Schedule(rates * np.exp(log_scale[1:] + log_scale[:-1]), log_scale, buffer)
 
 
