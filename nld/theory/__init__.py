@@ -1,8 +1,9 @@
 """Predictions in symbols and closed forms; never sees a run.
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
-``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
-``adam`` are exact, ``equilibrium`` is where they end.
+``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and ``adam`` are exact,
+``equilibrium`` is where they end; ``auto_tuning`` bounds a step that limits itself, ``schedules`` trades weight decay
+for a growing learning rate.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import importlib
 _SUBMODULES = {
     "adam",
     "adaptive",
+    "auto_tuning",
     "bregman",
     "continuum",
     "discrete",
@@ -17,12 +19,14 @@ _SUBMODULES = {
     "integral_laws",
     "lagrangian",
     "noether",
+    "schedules",
     "solutions",
     "tables",
 }
 
 # Public name -> module that defines it; imported on first use, for sympy takes half a second.
 _PUBLIC = {
+    "exponential_schedule": "schedules",
     "predict_linear_charge": "solutions",
     "predict_quadratic_charge": "solutions",
     "predict_quadratic_charge_from_steps": "discrete",

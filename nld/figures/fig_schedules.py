@@ -1,0 +1,281 @@
+"""Scale-invariant weights tune their own step, and turn weight decay into a growing learning rate. Beyond the paper."""
+
+import numpy as np
+import xarray as xr
+
+from nld.figures import schedule_runs as runs
+from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
+from nld.figures.text import power
+from nld.learning_rule import heavy_ball
+from nld.paper import Claim
+from nld.theory.schedules import slow_eigenvalue
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
+
+CHAPTER = "book/auto-tuning-and-schedules"
+TUNING, EXPONENTIAL = "arora2019theoretical", "li2020exponential"
+CLAIMS = (
+    Claim("scale-invariant-step-tunes-itself", "On scale-invariant weights gradient descent diverges at no learning "
+          "rate: the norm grows until the effective learning rate is stable.", (), "fig-schedules", CHAPTER, TUNING),
+    Claim("stationary-at-any-rate", "At any fixed learning rate the smallest gradient of T steps at unit norm falls as "
+          "T^(-1/2) or faster.", (), "fig-schedules", CHAPTER, TUNING),
+    Claim("stationary-with-noise", "With noisy gradients and a fixed learning rate the gradient at unit norm falls as "
+          "T^(-1/4).", (), "fig-schedules", CHAPTER, TUNING),
+    Claim("decay-is-a-growing-rate", "Training with weight decay visits the same directions as training without it at "
+          "a learning rate that grows exponentially, with momentum too.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
+    Claim("step-decay-is-tapered-growth", "Step decay with weight decay is exponential growth whose rate jumps by "
+          "the step's factor and whose exponent becomes that of the new rate.", (), "fig-schedules", CHAPTER,
+          EXPONENTIAL),
+    Claim("normalization-with-decay-is-restless", "Normalization and weight decay together keep gradient descent from "
+          "converging where each alone lets it converge.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
+)  # fmt: skip
+
+SEEDS = 3
+SAME = 1e-10  # what counts as one trajectory, in l
+# The first burst after the gradients have died depends on how they were rounded.
+TOLERANCE = {"loss": 1e-5, "restless": 0.5}
+
+
+def compute(
+    profile: str,
+    *,
+    seed: int = 0,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 2e-3,
+    factor: float = 0.1,
+) -> xr.Dataset:
+    """Effective learning rates over six decades, and a network trained with decay and at schedules without it."""
+    seeds = range(seed, seed + SEEDS)
+    rule = heavy_ball(learning_rate, momentum, weight_decay)
+    parts = [runs.tuning(seeds), runs.traded(rule, seeds), runs.stepped(rule, factor, seed), runs.restless(seed)]
+    data = xr.merge(parts)
+    attrs = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "factor": factor}
+    return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(rule), "tuning_steps": runs.TUNING_STEPS})
+
+
+def differences(data: xr.Dataset) -> dict[str, float]:
+    """Largest |loss difference| to training with decay by run, over seeds and steps, in l."""
+    return {str(run): float(np.abs(data["difference"].sel(run=run)).max()) for run in data["run"].values}
+
+
+def noise_slope(data: xr.Dataset) -> float:
+    """Slope of the logarithm of the noisy runs' unit gradient over that of the step, from step 100 on."""
+    late = data["noisy_gradient"].sel(tuning_step=slice(100, None))
+    return float(np.polyfit(np.log(late["tuning_step"]), np.log(late), 1)[0])
+
+
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure."""
+    clean, noisy, found = data["effective_rate"].sel(noise=0), data["effective_rate"].sel(noise=1), differences(data)
+    share, spread = (data["smallest_gradient"] / data["smallest_gradient_bound"]).values, noisy.isel(rate=slice(1, 8))
+    constant = data["smallest_gradient_bound"].values * data.attrs["tuning_steps"] ** 0.5
+    ratio = data["norm"].sel(run="exponential") / data["norm"].sel(run="weight decay") / data["scale"]
+    settles, jumps = data["step_difference"].values
+    calm, restless = data["restless"].values
+    excess = data["schedule"].values[-1] / data["warm_schedule"].values[-1] - 1
+    return {
+        "tuned-most": f"{float(clean.max()):.2f}",
+        "tuned-least": power(clean.min(), 1),
+        "identity": power(data["identity"].max()),
+        "tuned-steps": f"{data.attrs['tuning_steps']}",
+        "noisy-limit": power((2 * data.attrs["tuning_steps"]) ** -0.5, 2),
+        "form-from": f"{data['rate'].values[data['form_diverged'].values == 1].min():.2g}",
+        "noisy-low": power(spread.min(), 2),
+        "noisy-high": power(spread.max(), 2),
+        "bound-share": power(share.max(), 1),
+        "constant-low": f"{constant.min():.1f}",
+        "constant-high": power(constant.max(), 1),
+        "slowest-gradient": f"{float(data['smallest_gradient'].max()):.2g}",
+        "noise-slope": f"{noise_slope(data):.2f}".replace("-", "−"),
+        "alpha": f"{data.attrs['alpha']:.6f}",
+        "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
+        "exact": power(max(found["exponential"], found["empty buffer"])),
+        "cosine": power(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
+        "naive": f"{found['naive']:.2g}",
+        "dropped": f"{found['decay dropped']:.2g}",
+        "excess": f"{100 * excess:.1f} %",
+        "norm-error": power(abs(ratio - 1).max()),
+        "settles": power(settles),
+        "jumps": power(jumps, 1),
+        "rough": power(data["rough_difference"], 1),
+        "calm": power(calm),
+        "restless": f"{restless:.2f}",
+    }
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Each claim by the bound, slope or largest difference that it states."""
+    clean = data["effective_rate"].sel(noise=0)
+    inside = bool(((clean >= data["lowest"]) & (clean <= data["highest"])).all())
+    rates, steps = data["rate"].values, data.attrs["tuning_steps"]
+    diverged = rates[data["form_diverged"].values == 1]
+    share = (data["smallest_gradient"] / data["smallest_gradient_bound"]).values
+    slope, found = noise_slope(data), differences(data)
+    exact, (settles, jumps) = max(found["exponential"], found["empty buffer"]), data["step_difference"].values
+    calm, restless = data["restless"].values
+    stepped = REPRODUCED if jumps < SAME else CORRECTED if settles < SAME else REFUTED
+    return [
+        Verdict(
+            "scale-invariant-step-tunes-itself",
+            REPRODUCED if inside and len(diverged) else REFUTED,
+            f"For learning rates from {power(rates[0])} to {power(rates[-1])} w²/l the last effective learning rates "
+            f"are between {clean.min():.1e} and {clean.max():.2g} per l, within the bounds; on the quadratic form "
+            f"itself gradient descent diverges from {diverged.min():.2g} on."
+            if len(diverged)
+            else "The control does not diverge either.",
+        ),
+        Verdict(
+            "stationary-at-any-rate",
+            REPRODUCED if share.max() <= 1 else REFUTED,
+            f"The smallest unit gradient of {steps} steps is at most {share.max():.2g} of the bound K/sqrt(T).",
+        ),
+        Verdict(
+            "stationary-with-noise",
+            REPRODUCED if abs(slope + 0.25) < 0.05 else REFUTED,
+            f"Slope of the logarithms {slope:.3f}, for learning rates from 0.1 to 100 w²/l together.",
+        ),
+        Verdict(
+            "decay-is-a-growing-rate",
+            REPRODUCED if exact < SAME else REFUTED,
+            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l; at the same rates with the "
+            f"buffer left at zero by {found['naive']:.2g} l, without decay at all by {found['decay dropped']:.2g} l.",
+        ),
+        Verdict(
+            "step-decay-is-tapered-growth",
+            stepped,
+            f"Losses differ by up to {jumps:.1e} l if the growth jumps with the rate and the buffer is left as it is, "
+            f"and by {power(settles)} l if the growth settles as the buffer forgets.",
+        ),
+        Verdict(
+            "normalization-with-decay-is-restless",
+            REPRODUCED if calm < 1e-6 and restless > 0.1 else REFUTED,
+            f"Largest unit gradient of the second half of {steps} steps: {calm:.1e} l without decay, {restless:.2g} l "
+            "with it.",
+        ),
+    ]
+
+
+def draw(data: xr.Dataset):
+    """Effective rates; losses; rates and norms; differences of losses."""
+    figure, axes = new_figure(2, 2, size=(6.4, 5.4))
+    _draw_tuning(axes[0, 0], data)
+    _draw_losses(axes[0, 1], data)
+    _draw_schedule(axes[1, 0], data)
+    _draw_differences(axes[1, 1], data)
+    return figure
+
+
+def _draw_tuning(axes, data: xr.Dataset) -> None:
+    rate = data["rate"].values
+    blue, red = COLOR["gradient_descent"], COLOR["scale"]
+    axes.plot(rate, rate, **BASELINE)
+    gone = rate[data["form_diverged"].values == 1]
+    axes.plot(gone, gone, "x", color=BASELINE["color"], markersize=4)
+    for name in ("highest", "noisy_law"):
+        axes.plot(rate, data[name].median("seed"), **predicted())
+    axes.plot(rate, data["lowest"].median("seed"), **predicted(linewidth=0.8))
+    for noise, color, marker in zip(data["noise"].values, (blue, red), ("o", "s"), strict=True):
+        values = data["effective_rate"].sel(noise=noise).values
+        axes.plot(rate, np.median(values, 0), marker, color=color, markersize=3.5)
+    axes.set(xscale="log", yscale="log", ylim=(3e-5, 3e3), xlabel="learning rate $\\eta$ [w²/l]",
+             ylabel="last effective rate $\\eta/r^2$ [1/l]", title="(a)")  # fmt: skip
+    small = {"fontsize": 7.5}
+    axes.annotate("not scale-invariant:\ndiverges (×)", (30, 60), (-4, 2), textcoords="offset points", ha="right",
+                  color="#888888", **small)  # fmt: skip
+    axes.annotate("scale-invariant", (300, 0.15), (0, 0), textcoords="offset points", color=blue, **small)
+    axes.annotate("with noise", (0.3, 0.0022), (0, -6), textcoords="offset points", color=red, **small)
+    axes.annotate("bounds", (1.0, 0.02), (0, 0), textcoords="offset points", ha="center", **small)
+
+
+def _draw_losses(axes, data: xr.Dataset) -> None:
+    other = data["loss"] + data["difference"].sel(run="exponential").isel(seed=0)
+    step, loss, other = (_tens(data[name] if name else other).mean(1) for name in ("step", "loss", ""))
+    axes.plot(step, loss, color=COLOR["original"], linewidth=2.6, alpha=0.6)
+    axes.plot(step, other, **predicted())
+    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", xlim=(0, data.sizes["step"]), title="(b)", yscale="log")
+    axes.set_yticks([1.2, 1.5, 2.0], ["1.2", "1.5", "2"])
+    axes.minorticks_off()
+    at = len(step) // 3
+    axes.annotate("decay, constant rate", (step[at], loss[at]), (4, 38), textcoords="offset points", fontsize=8,
+                  color=COLOR["original"])  # fmt: skip
+    axes.annotate("no decay, growing rate", (step[at], loss[at]), (4, 26), textcoords="offset points", fontsize=8)
+
+
+def _draw_schedule(axes, data: xr.Dataset) -> None:
+    before, after = COLOR["original"], COLOR["transformed"]
+    step, point = data["step"].values, data["point"].values
+    axes.plot(step, np.full(len(step), data.attrs["learning_rate"]), color=before)
+    axes.plot(step, data["schedule"], color=after)
+    axes.plot(point, data["norm"].sel(run="weight decay"), color=before)
+    axes.plot(point, data["norm"].sel(run="exponential"), color=after)
+    axes.plot(point, data["norm"].sel(run="weight decay") * data["scale"], **predicted())
+    at = int(0.55 * len(step))
+    places = (
+        ("rate with decay", data.attrs["learning_rate"], before, (0, 5)),
+        ("rate without", float(data["schedule"][at]), after, (22, -10)),
+        ("norm with decay", float(data["norm"].sel(run="weight decay")[at]), before, (0, -11)),
+        ("norm without", float(data["norm"].sel(run="exponential")[at]), after, (-16, 8)),
+    )
+    for text, value, color, shift in places:
+        axes.annotate(text, (at, value), shift, textcoords="offset points", color=color, fontsize=8, ha="center")
+    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/l], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
+             title="(c)")  # fmt: skip
+
+
+def _draw_differences(axes, data: xr.Dataset) -> None:
+    lines = (
+        ("decay dropped", None, "decay dropped, rate kept"),
+        ("naive", COLOR["scale"], "growing rate, buffer at zero"),
+        ("exponential", COLOR["transformed"], "growing rate, matched buffer"),
+        ("empty buffer", COLOR["heavy_ball"], "warmed-up rate, empty buffer"),
+    )
+    step = _tens(data["step"]).mean(1)
+    for run, color, _ in lines:
+        size = np.array([_tens(abs(row)).max(1) for row in data["difference"].sel(run=run)]).clip(1e-16)
+        if color:
+            band(axes, step, size, color, linewidth=1.0)
+        else:
+            axes.plot(step, np.median(size, 0), **BASELINE)
+    for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
+        axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
+    axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [l]", yscale="log", ylim=(3e-17, 3),
+             xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
+
+
+def _tens(values) -> np.ndarray:
+    """Ten steps a row; a rest of the run that does not fill a row is left out."""
+    return np.asarray(values)[: len(values) // 10 * 10].reshape(-1, 10)
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    clean, found = data["effective_rate"].sel(noise=0), differences(data)
+    grown = float(data["schedule"][-1] / data["schedule"][0])
+    return (
+        "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
+        "rate. **(a)** Effective learning rate after "
+        f"{data.attrs['tuning_steps']} steps of gradient descent on $\\langle q, Aq\\rangle/\\|q\\|^2$: blue between "
+        f"the two bounds (dashed), at most {float(clean.max()):.2g} per l, over six decades of $\\eta$; with noise "
+        "(red) it forgets $\\eta$, as Eq 17 without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself (grey), "
+        "where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with weight decay "
+        "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
+        f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
+        "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
+        f"{power(max(found['exponential'], found['empty buffer']))} l, if buffer and rates match, and "
+        f"{found['naive']:.1g} l if the buffer is left at zero. Largest of ten steps, median and range of "
+        f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/l, "
+        f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ l/w²."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    clean, found = data["effective_rate"].sel(noise=0).median("seed").values, differences(data)
+    return (
+        f"Four panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
+        "bounds; red squares are level over four decades; grey crosses on the diagonal mark divergence. (b) A dashed "
+        "loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is level and the other a rising "
+        "straight line; likewise one norm rises above the other. (d) Two differences of losses stay near "
+        f"{power(max(found['exponential'], found['empty buffer']))}, two others rise to {found['naive']:.1g} and "
+        f"{found['decay dropped']:.1g}."
+    )

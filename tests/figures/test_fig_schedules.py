@@ -1,0 +1,73 @@
+"""fig-schedules: what the acceptance of the two papers asks, and that each verdict can turn."""
+
+import numpy as np
+import pytest
+
+from nld.figures import fig_schedules, schedule_runs
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED
+
+
+@pytest.fixture(scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule_runs, "STEPS", 60)
+        patch.setattr(schedule_runs, "TUNING_STEPS", 1500)
+        patch.setattr(fig_schedules, "SEEDS", 2)
+        return fig_schedules.compute("quick")
+
+
+def labels(data):
+    return {verdict.claim: verdict.label for verdict in fig_schedules.judge(data)}
+
+
+def test_fig_schedules_rules_on_its_claims(small):
+    found = labels(small)
+    assert list(found) == [claim.name for claim in fig_schedules.CLAIMS]
+    assert found["scale-invariant-step-tunes-itself"] == REPRODUCED
+    assert found["decay-is-a-growing-rate"] == REPRODUCED
+    assert found["step-decay-is-tapered-growth"] == CORRECTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "change"),
+    [
+        ("scale-invariant-step-tunes-itself", lambda d: d.update({"effective_rate": 3 * d["effective_rate"]})),
+        ("scale-invariant-step-tunes-itself", lambda d: d.update({"form_diverged": 0 * d["form_diverged"]})),
+        ("stationary-at-any-rate", lambda d: d.update({"smallest_gradient": d["smallest_gradient"] + 100})),
+        ("stationary-with-noise", lambda d: d.update({"noisy_gradient": 0 * d["noisy_gradient"] + 1})),
+        ("decay-is-a-growing-rate", lambda d: d.update({"difference": d["difference"] + 1e-9})),
+        ("step-decay-is-tapered-growth", lambda d: d.update({"step_difference": d["step_difference"] + 1e-9})),
+        ("normalization-with-decay-is-restless", lambda d: d.update({"restless": 0 * d["restless"]})),
+    ],
+)
+def test_fig_schedules_verdicts_can_turn(small, claim, change):
+    data = small.copy(deep=True)
+    change(data)
+    assert labels(data)[claim] == REFUTED
+
+
+def test_fig_schedules_slope_of_a_known_decay(small):
+    known = small.copy()
+    known["noisy_gradient"] = ("tuning_step", small["tuning_step"].values ** -0.25)
+    assert fig_schedules.noise_slope(known) == pytest.approx(-0.25, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_fig_schedules_acceptance():
+    data = fig_schedules.compute("quick")
+    assert all(label in (REPRODUCED, CORRECTED) for label in labels(data).values())
+    assert float(data["identity"].max()) < 1e-11
+    assert float(data["effective_rate"].sel(noise=0).max()) < 1  # self-limited below the stability of the form
+    middle = (data["rate"] >= 1e-2) & (data["rate"] <= 1e2 * (1 + 1e-9))
+    assert bool((data["smallest_gradient"] <= data["smallest_gradient_bound"]).isel(rate=middle.values).all())
+    assert set(data["rate"].values[data["form_diverged"].values == 1]) >= {data["rate"].values[6]}  # eta = 10
+    # noise: four decades of learning rates, one effective rate, 1/sqrt(2 T) for unit noise
+    flat = data["effective_rate"].sel(noise=1).isel(rate=slice(1, 8))
+    np.testing.assert_allclose(flat, (2 * data.attrs["tuning_steps"]) ** -0.5, rtol=0.05)
+    # the law takes the mean of the first step's noise; up to here what that step adds is small
+    calm = {"rate": slice(0, 8)}
+    np.testing.assert_allclose(data["effective_rate"].sel(noise=1).isel(calm), data["noisy_law"].isel(calm), rtol=0.05)
+    found = fig_schedules.differences(data)
+    assert max(found["exponential"], found["empty buffer"]) < 1e-10
+    assert found["naive"] > 1e-3
+    assert float(data["rough_difference"]) > 1e-8
