@@ -1,8 +1,8 @@
 """Predictions in symbols and closed forms; never sees a run.
 
-``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
-``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` is exact,
-``equilibrium`` is where they end.
+``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` and ``counter_terms`` go from
+updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` is
+exact, ``equilibrium`` is where they end.
 """
 
 import importlib
@@ -11,6 +11,7 @@ _SUBMODULES = {
     "adaptive",
     "bregman",
     "continuum",
+    "counter_terms",
     "discrete",
     "equilibrium",
     "integral_laws",
