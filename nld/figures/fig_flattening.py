@@ -253,7 +253,7 @@ def _draw_drifts(data, axes) -> None:
         a = data["coefficient"].values[index]
         text = f"{'○□▲'[index]} {name}, $a$ = {a:g}"
         place = {"transform": axes.transAxes, "ha": "right", "fontsize": 8}
-        axes.text(0.99, 0.8 - 0.075 * index, text, color=color, **place)
+        axes.text(0.99, 0.72 - 0.075 * index, text, color=color, **place)
     axes.set_title("(b) one strength, one drift, any rule")
 
 
