@@ -7,6 +7,7 @@ Kovachki and Stuart 2021 with momentum), mirror descent with its Bregman motion,
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,7 +26,7 @@ RESCALED_TIME = 1.2  # t/mu at which distances are measured
 RELAXATIONS = {"quick": (40, 67, 113, 190, 320), "paper": (40, 67, 113, 190, 320, 538)}  # mu times the steps
 NETWORK_TIME, NETWORK_STEPS = 4, (20, 40, 80, 160)
 ACCELERATED_TIME, ACCELERATED_STEPS = 2.0, (40, 80, 160, 320, 640)
-MIRROR_MOMENTUM = 0.5
+MIRROR_MOMENTUM: Any = 0.5
 EXPONENTS = (1.5, 2, 3, 4)
 CURVATURES = np.logspace(-4, 0, 41)  # l/w² of the quadratic on which the Bregman family runs
 WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
@@ -230,7 +231,8 @@ def _bregman_family() -> dict:
         scaling = partial(bregman.polynomial_scaling, p, constant)
         path = continuum.bregman_flow(rules.euclidean, scaling, lambda q: CURVATURES * q, start, 0 * start, time)
         loss = (CURVATURES * path.position**2).sum(1) / 2
-        ahead = path.position + path.velocity * time[:, None] / p
+        velocity: Any = path.velocity
+        ahead = path.position + velocity * time[:, None] / p
         times.append(time)
         losses.append(loss)
         energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)

@@ -145,7 +145,7 @@ def _rule_of(make, strength: float, rescaled_time: float):
 
 def _layer(eta: float, k: float) -> list[float]:
     """Stationary cosine and |q|^4 of a scale-invariant layer with |g^| = 1; decay rate of a translation charge."""
-    q = np.array([1.0, 0.0])
+    q = before = np.array([1.0, 0.0])
     for _ in range(round(40 / (eta * k))):
         tangent = np.array([-q[1], q[0]]) / (q @ q)  # of length |g^|/|q|, here always to the same side
         before, q = q, (1 - eta * k) * q - eta * tangent
