@@ -24,7 +24,7 @@ from nld.verdict import REFUTED, REPRODUCED, Verdict
 
 RESCALED_TIME = 1.2  # t/mu at which distances are measured
 RELAXATIONS = {"quick": (40, 67, 113, 190, 320), "paper": (40, 67, 113, 190, 320, 538)}  # mu times the steps
-NETWORK_TIME, NETWORK_STEPS = 4, (20, 40, 80, 160)
+NETWORK_TIME, NETWORK_STEPS = 4, (40, 80, 160, 320)
 ACCELERATED_TIME, ACCELERATED_STEPS = 2.0, (40, 80, 160, 320, 640)
 MIRROR_MOMENTUM: Any = 0.5
 EXPONENTS = (1.5, 2, 3, 4)

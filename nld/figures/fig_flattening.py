@@ -189,6 +189,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     layer = data["layer"].values
     worst = np.abs(layer[:, 2] / [k for _, k in LAYERS] - 1)
     return {
+        "path-rates": ", ".join(f"{x:g}" for x in data["path_rate"].values),
+        "layer-strengths": ", ".join(f"{eta * k:g}" for eta, k in LAYERS),
         "flatness": ", ".join(f"{x:.3f}" for x in flatness),
         "charges": ", ".join(f"{x:.3f}" for x in charge(data["end"].values)),
         "law-gap": power(data["law_gap"].max()),
