@@ -115,16 +115,15 @@ def _nesterov(momentum) -> Callable[[float], LearningRule]:
 def _euclidean_cases(profile: str, momentum: float):
     """(group, label, predicted order, steps, errors) of the three rules on the loss of fig-orders."""
     for group, family in (("gradient descent", _descent), ("heavy ball", _heavy_ball), ("Nesterov", _nesterov)):
-        rows = []
-        for relaxations in RELAXATIONS[profile]:
-            rule, steps = _rule_for(family(momentum), relaxations)
-            rows.append([rule.learning_rate / rule.friction**2, *distances(rule, gradient, START, steps)])
-        scale, *errors = np.array(rows).T
-        labels = (("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3))
-        cold = (("1 term, empty buffer", 1), ("the same, delay taken off", 2))
-        for (label, order), error in zip([*labels, *cold], errors, strict=True):
-            if group == "gradient descent" and (label, order) in cold:
-                continue  # without a buffer there is nothing to fill
+        labels = [("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3)]
+        measured = [distances]
+        if family is not _descent:  # without a buffer there is nothing to fill
+            labels += [("1 term, empty buffer", 1), ("the same, delay taken off", 2)]
+            measured += [cold_distances]
+        runs = [_rule_for(family(momentum), relaxations) for relaxations in RELAXATIONS[profile]]
+        scale = [rule.learning_rate / rule.friction**2 for rule, _ in runs]
+        rows = [[x for measure in measured for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
+        for (label, order), error in zip(labels, np.array(rows).T, strict=True):
             yield group, f"{group}: {label}", order, scale, error
 
 
@@ -134,17 +133,18 @@ def _rule_for(make: Callable[[float], LearningRule], relaxations: float) -> tupl
     return make(RESCALED_TIME * friction / steps), steps
 
 
-def distances(rule: LearningRule, slope, start, steps: int) -> list[float]:
-    """Last iterate to flows with 0, 1, 2 terms from the manifold; from an empty buffer to one with 1 term, twice.
+def distances(rule: LearningRule, slope, start, steps: int, orders=(0, 1, 2)) -> list[float]:
+    """Last iterate of a run that begins on the slow manifold to the flows with so many counter terms."""
+    last = iterate(rule, slope, start, steps, state_on_manifold(rule, slope, start)).position[-1]
+    end = [0, steps * rule.learning_rate]
+    return [float(np.linalg.norm(last - slow_flow(rule, slope, start, end, n).position[-1])) for n in orders]
 
-    The last distance is that to the flow read ``startup_delay`` steps earlier.
-    """
-    end, late = steps * rule.learning_rate, startup_delay(rule) * rule.learning_rate
-    warm = iterate(rule, slope, start, steps, state_on_manifold(rule, slope, start)).position[-1]
-    fresh = iterate(rule, slope, start, steps).position[-1]
-    compared = [(warm, end, 0), (warm, end, 1), (warm, end, 2), (fresh, end, 1), (fresh, end - late, 1)]
-    ends = [(last, slow_flow(rule, slope, start, [0, t], order).position[-1]) for last, t, order in compared]
-    return [float(np.linalg.norm(a - b)) for a, b in ends]
+
+def cold_distances(rule: LearningRule, slope, start, steps: int) -> list[float]:
+    """Last iterate from an empty buffer to the flow with one term, and to the same ``startup_delay`` steps earlier."""
+    last, late = iterate(rule, slope, start, steps).position[-1], startup_delay(rule)
+    ends = [[0, n * rule.learning_rate] for n in (steps, steps - late)]
+    return [float(np.linalg.norm(last - slow_flow(rule, slope, start, end).position[-1])) for end in ends]
 
 
 def _attraction(make: Callable[[float], LearningRule]) -> float:

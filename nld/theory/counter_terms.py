@@ -36,7 +36,8 @@ def counter_terms(rule: LearningRule) -> tuple:
     """
     if rule.potential.name != "euclidean":
         raise ValueError(f"expected a Euclidean potential, got {rule.potential.name}; use continuum.bregman_flow")
-    recursion(rule)
+    if rule.square_decay is not None:
+        recursion(rule)  # says why there is none
     beta, found = _derived(rule.update)
     exact = (x.subs(beta, rule.momentum) for x in found)
     return tuple(sp.factor(x) if x.free_symbols else float(x) for x in exact)

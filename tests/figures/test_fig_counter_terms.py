@@ -12,6 +12,7 @@ from nld.verdict import REFUTED, REPRODUCED
 def data():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(figure.RELAXATIONS, "quick", (40, 113))
+        patch.setattr(figure, "NETWORK_STEPS", (40, 113))
         return figure.compute("quick", momentum=0.5)
 
 
@@ -23,7 +24,7 @@ def test_fig_counter_terms_a_network_at_the_larger_rates_has_slopes_1_and_2():
     """The rates of the works' own figures, 0.2 to 0.025, larger than those shown."""
     slope, start = figure.network(0)
     steps = [20, 40, 80, 160]
-    errors = [figure.distances(gradient_descent(4 / n), slope, start, n)[:2] for n in steps]
+    errors = [figure.distances(gradient_descent(4 / n), slope, start, n, (0, 1)) for n in steps]
     found = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     np.testing.assert_allclose(found, [1, 2], atol=0.2)
 

@@ -13,6 +13,7 @@ from nld.verdict import REFUTED, REPRODUCED
 def data():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure, "STRENGTHS", (0.1, 0.2))
+        patch.setattr(figure, "TOY_STRENGTHS", (0.004, 0.008))
         return figure.compute("quick", momentum=0.5)
 
 
