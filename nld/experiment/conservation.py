@@ -6,22 +6,28 @@ import torch.nn.functional as F
 from torch import nn
 
 from nld.experiment import data
+from nld.experiment.monitored import make_optimizer
 
 IMAGES = 256
-OPTIMIZERS = {
-    "gradient descent": torch.optim.SGD,
-    "Adam": torch.optim.Adam,
+OPTIMIZERS = {  # names in the book -> names in nld.experiment.monitored
+    "gradient descent": "SGD",
+    "heavy ball": "SGD",
+    "Nesterov": "Nesterov",
+    "Adam": "Adam",
 }
 
 
-def drifts(optimizer: str, learning_rate: float, steps: int, seed: int = 0) -> dict[str, float]:
+def drifts(
+    optimizer: str, learning_rate: float, steps: int, seed: int = 0, *, momentum: float = 0.0
+) -> dict[str, float]:
     """How far each charge moves in a training run on full batches of digits, in float64.
 
     Args:
         optimizer: a name in ``OPTIMIZERS``.
-        learning_rate: in w²/l for gradient descent, in w for Adam.
+        learning_rate: in w²/l, in w for Adam.
         steps: updates.
         seed: of the initialization.
+        momentum: of heavy ball and Nesterov.
 
     Returns:
         By symmetry, |C(end) - C(0)| over the size of what the charge is made of: the norm of the layer (translation)
@@ -35,7 +41,7 @@ def drifts(optimizer: str, learning_rate: float, steps: int, seed: int = 0) -> d
     source = data.load("digits", train_size=IMAGES)
     images = source.normalized(source.train_images, torch.float64).flatten(1)
     model = network(images.shape[1], source.classes, seed)
-    update = OPTIMIZERS[optimizer](model.parameters(), lr=learning_rate)
+    update = make_optimizer(OPTIMIZERS[optimizer], model.parameters(), learning_rate, momentum=momentum)
     before = charges(model)
     for _ in range(steps):
         update.zero_grad()

@@ -1,9 +1,9 @@
 """Predictions in symbols and closed forms; never sees a run.
 
-``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` goes from updates to flows,
-``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and ``adam`` are exact,
-``equilibrium`` is where they end; ``auto_tuning`` bounds a step that limits itself, ``schedules`` trades weight decay
-for a growing learning rate.
+``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` and ``counter_terms`` go from
+updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
+``adam`` are exact, ``equilibrium`` is where they end; ``auto_tuning`` bounds a step that limits itself, ``schedules``
+trades weight decay for a growing learning rate.
 """
 
 import importlib
@@ -14,6 +14,7 @@ _SUBMODULES = {
     "auto_tuning",
     "bregman",
     "continuum",
+    "counter_terms",
     "discrete",
     "equilibrium",
     "integral_laws",

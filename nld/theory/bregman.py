@@ -63,9 +63,27 @@ def damped_scaling(mass, friction, time) -> Scaling:
 def nesterov_scaling(time) -> Scaling:
     """alpha = log 2 - log t, beta = 2 log t + log 1/4, gamma = 2 log t: q'' + 3/t q' + grad f = 0.
 
-    Paper: Table 1, row 1.
+    Paper: Table 1, row 1; the polynomial scaling of exponent 2.
     """
-    return Scaling(sp.log(2) - sp.log(time), 2 * sp.log(time) + sp.log(sp.Rational(1, 4)), 2 * sp.log(time))
+    return polynomial_scaling(2, sp.Rational(1, 4), time)
+
+
+def polynomial_scaling(exponent, constant, time) -> Scaling:
+    """alpha = log p - log t, beta = p log t + log C, gamma = p log t: q'' + (p + 1)/t q' + C p^2 t^{p-2} grad f = 0.
+
+    The loss above its minimum falls at least as t^-p. Ideal scaling; Wibisono, Wilson and Jordan 2016.
+    """
+    p = exponent
+    return Scaling(sp.log(p) - sp.log(time), p * sp.log(time) + sp.log(constant), p * sp.log(time))
+
+
+def dilated(scaling: Scaling, time: sp.Symbol, clock) -> Scaling:
+    """The scaling whose motion is that of ``scaling``, read at the time ``clock``, an increasing function of t.
+
+    alpha(clock) + log clock', beta(clock), gamma(clock). Wibisono, Wilson and Jordan 2016.
+    """
+    alpha, beta, gamma = (sp.sympify(x).subs(time, clock) for x in (scaling.alpha, scaling.beta, scaling.gamma))
+    return Scaling(alpha + sp.log(sp.diff(clock, time)), beta, gamma)
 
 
 def ideal_scaling(mass, friction, time) -> Scaling:

@@ -11,8 +11,9 @@ import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from nld.learning_rule import LearningRule
+from nld.learning_rule import LearningRule, Potential
 from nld.series import Trajectory
+from nld.theory.bregman import Scaling
 
 
 def recursion(rule: LearningRule):
@@ -84,7 +85,7 @@ def gradient_flow(rule: LearningRule, gradient: Callable, start, time) -> Trajec
         q = h.inverse(z)
         return -(gradient(q) + rule.weight_decay * q) / rule.friction
 
-    return Trajectory(np.asarray(time), h.inverse(_solve(rate, h.gradient(np.asarray(start, float)), time)))
+    return Trajectory(np.asarray(time), h.inverse(integrate(rate, h.gradient(np.asarray(start, float)), time)))
 
 
 def euler_lagrange_flow(rule: LearningRule, gradient: Callable, start, velocity, time) -> Trajectory:
@@ -109,7 +110,7 @@ def euler_lagrange_flow(rule: LearningRule, gradient: Callable, start, velocity,
         v = (h.inverse(w) - q) / relaxation
         return np.concatenate([v, -(gradient(q + rule.lookahead * v) + rule.weight_decay * q) / rule.friction])
 
-    state = _solve(rate, np.concatenate([q0, h.gradient(q0 + relaxation * np.asarray(velocity))]), time)
+    state = integrate(rate, np.concatenate([q0, h.gradient(q0 + relaxation * np.asarray(velocity))]), time)
     q, w = state[:, :size], state[:, size:]
     return Trajectory(np.asarray(time), q, (h.inverse(w) - q) / relaxation)
 
@@ -127,10 +128,53 @@ def fresh_velocity(rule: LearningRule, gradient: Callable, start) -> np.ndarray:
     return -factor * rule.potential.inverse_metric(q, force)
 
 
-def _solve(rate, start, time):
+def bregman_flow(
+    potential: Potential, scaling: Callable[[sp.Symbol], Scaling], gradient: Callable, start, velocity, time
+) -> Trajectory:
+    """Solution of the Bregman Lagrangian's motion under any scaling, without a Hessian.
+
+    With w = grad h(q + e^{-alpha} q') the Euler-Lagrange equation of Eq 2 is the first-order system
+
+        w' = (e^alpha - gamma') (w - grad h(q)) - e^{alpha + beta} grad f,    q' = e^alpha ((grad h)^{-1}(w) - q),
+
+    whose first term vanishes under ideal scaling. Paper: Eq 2; Wibisono, Wilson and Jordan 2016.
+
+    Args:
+        potential: h.
+        scaling: time symbol -> alpha, beta and gamma, such as ``partial(bregman.polynomial_scaling, 3, 1)``.
+        gradient: maps (coordinates,) to (coordinates,).
+        start, velocity: q and q' at time[0], shape (coordinates,).
+        time: increasing, positive where the scaling is singular at 0.
+    """
+    h, symbol = potential, sp.Symbol("t", positive=True)
+    alpha, beta, gamma = scaling(symbol).alpha, scaling(symbol).beta, scaling(symbol).gamma
+    ahead, excess, push = (
+        sp.lambdify(symbol, sp.simplify(x))
+        for x in (sp.exp(alpha), sp.exp(alpha) - sp.diff(gamma, symbol), sp.exp(alpha + beta))
+    )
+    q0, size = np.asarray(start, float), len(start)
+
+    def rate(t, state):
+        q, w = state[:size], state[size:]
+        pull = excess(t) * (w - h.gradient(q)) - push(t) * gradient(q)
+        return np.concatenate([ahead(t) * (h.inverse(w) - q), pull])
+
+    there = q0 + np.asarray(velocity) / ahead(time[0])
+    state = integrate(rate, np.concatenate([q0, h.gradient(there)]), time)
+    q, w = state[:, :size], state[:, size:]
+    v = np.array([ahead(t) for t in time])[:, None] * (h.inverse(w) - q)
+    return Trajectory(np.asarray(time), q, v)
+
+
+def integrate(rate: Callable, start, time) -> np.ndarray:
+    """Solution of y' = rate(t, y) at the given times, the first of which is the start's.
+
+    Raises:
+        ValueError: the solver gave up.
+    """
     time = np.asarray(time, float)
     # Tight enough to be below every discretization error that is compared with it.
-    solution = solve_ivp(rate, (0, time[-1]), start, "DOP853", time, rtol=1e-11, atol=1e-13)
+    solution = solve_ivp(rate, (time[0], time[-1]), start, "DOP853", time, rtol=1e-11, atol=1e-13)
     if not solution.success:
         raise ValueError(f"expected a solution up to t = {time[-1]}, got: {solution.message}; shorten the time")
     return solution.y.T

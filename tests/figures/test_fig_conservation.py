@@ -53,5 +53,7 @@ def test_fig_conservation_the_network_has_the_symmetries():
 
 
 def test_unknown_optimizer_is_said():
-    with pytest.raises(ValueError, match="expected an optimizer among gradient descent, Adam, got 'sgd'"):
+    with pytest.raises(
+        ValueError, match="expected an optimizer among gradient descent, heavy ball, Nesterov, Adam, got 'sgd'"
+    ):
         conservation.drifts("sgd", 0.1, 1)
