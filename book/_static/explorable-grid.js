@@ -47,6 +47,7 @@
       var setting = names.map(function (name, n) {
         return SYMBOLS[name] + " = " + short(data.fields[name][chosen[n]]) + UNITS[name];
       }).join(", ");
+      root.querySelector("[data-setting]").textContent = setting;
       root.querySelector("output").textContent = data.readout
         .replace("{setting}", setting)
         .replace("{steps}", data.steps[last])

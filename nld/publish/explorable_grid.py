@@ -60,7 +60,7 @@ def show(data: xr.Dataset) -> Explorable:
         f'<fieldset disabled class="nld-choices"><legend>Choose a setting</legend>'
         f"{''.join(_choices(name, data[name].values) for name in FIELDS)}</fieldset>"
         f'<div class="nld-plots">{"".join(_plot(name, chosen[name], axes[name]) for name in PLOTS)}</div>'
-        f"{_table(chosen, steps)}"
+        f"{_table(chosen, steps, setting)}"
         f'<output class="nld-spoken" aria-live="polite">{readout}</output>'
         f"<noscript><p>Choosing needs JavaScript. Shown is {setting}; the figure's data hold the rest.</p></noscript>"
         f'<script type="application/json">{_data(data, axes)}</script>'
@@ -154,7 +154,7 @@ def _points(values: np.ndarray, steps: np.ndarray, ends: tuple[float, float]) ->
     )
 
 
-def _table(chosen: xr.Dataset, steps: int) -> str:
+def _table(chosen: xr.Dataset, steps: int, setting: str) -> str:
     heads = "".join(f'<th scope="col">{heading}</th>' for heading, _ in COLUMNS.values())
     rows = ""
     for number, mode in enumerate(MODES):
@@ -167,7 +167,7 @@ def _table(chosen: xr.Dataset, steps: int) -> str:
         )
         rows += f'<tr><th scope="row">{line}{mode}</th>{cells}</tr>'
     return (
-        f"<table><caption>Measured after {steps} steps</caption>"
+        f"<table><caption>Measured after {steps} steps<br><span data-setting>{setting}</span></caption>"
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
 

@@ -83,7 +83,9 @@ def test_every_setting_shows_its_measured_numbers(opened, data):
             for name in ("test_loss", "squared_norm", "effective_rate"):
                 course = drawn(page, name, mode)
                 np.testing.assert_allclose(course, runs[name].values[number], rtol=0.01, err_msg=f"{wanted} {mode}")
-        assert all(f"{symbol} = {value:g}" in spoken for symbol, value in zip("ηβk", setting, strict=True))
+        shown = page.locator(".nld-grid caption").inner_text()
+        assert all(f"{symbol} = {value:g}" in shown for symbol, value in zip("ηβk", setting, strict=True))
+        assert shown.splitlines()[-1] in spoken
         seen.add(spoken)
     assert len(seen) == data["diverged"].size / 2
     assert opened.complaints == []
