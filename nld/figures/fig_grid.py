@@ -72,7 +72,7 @@ def draw(data: xr.Dataset):
                     line["learning_rate"] / (1 - momentum), line, color=COLOR[name], marker=marker, markersize=4,
                     linewidth=1, markerfacecolor=COLOR[name] if mode else "none", alpha=0.85,
                 )  # fmt: skip
-        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/l]", ylim=(0.05, 9))
+        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/l]", ylim=(0.05, 16))
         panel.set_title(f"$k$ = {decay:g} l/w²")
         panel.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
         panel.minorticks_off()
