@@ -161,5 +161,5 @@
     update();
   }
 
-  Array.prototype.forEach.call(document.querySelectorAll(".nld-explorable"), start);
+  Array.prototype.forEach.call(document.querySelectorAll(".nld-sliders"), start);
 })();

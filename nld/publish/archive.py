@@ -1,7 +1,8 @@
 """The book as one file to keep: pages, PDF, notebooks, figure data, what each is, and a checksum of everything.
 
 The zip opens by double click on `index.html` without a network. Two archives of one commit are the same bytes: files
-are sorted, dates are that of the release, and what differs from run to run (wall times) is left out.
+are sorted, dates are that of the release, and what differs from run to run is left out. That is the wall time of each
+figure, which the pages of a build show, and what `nld.publish.execute.make_reproducible` takes from a notebook.
 """
 
 import hashlib
@@ -52,6 +53,13 @@ def write_archive(root: Path, pdf: Path, path: Path) -> None:
             entry.external_attr, entry.create_system = 0o100644 << 16, 3
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[name])
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Names of the files that two archives do not share, or do not hold alike; none if the archives are equal."""
+    with zipfile.ZipFile(one) as first, zipfile.ZipFile(other) as second:
+        held = [{entry.filename: (entry.CRC, entry.file_size) for entry in each.infolist()} for each in (first, second)]
+    return sorted(name for name in held[0].keys() | held[1].keys() if held[0].get(name) != held[1].get(name))
 
 
 def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:

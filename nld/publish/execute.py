@@ -95,14 +95,32 @@ def _verdict(output: Path, error: str | None, lines: list[str]) -> dict:
     notebook.cells = [cell for cell in notebook.cells if "nld-end" not in cell.metadata.get("tags", ())]
     notebook.metadata.pop("papermill", None)
     notebook.metadata["nld"] = {"figures": sorted({figure["folder"] for figure in _figures(notebook)})}
-    for cell in notebook.cells:  # times of execution would make two equal runs differ
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
+    make_reproducible(notebook)
     try:
         nbformat.write(notebook, output)
     except OSError as raised:
         error = error or f"{type(raised).__name__}: {raised}"
     return _failure(number, code[number - 1].source, error, lines) if error else {"status": "done", "loaded": loaded}
+
+
+def make_reproducible(notebook) -> None:
+    """Leave in an executed notebook only what the next run will write again: no random identifier and no time.
+
+    What a cell printed is joined: in how many pieces it arrived depends on how busy the machine was.
+    """
+    notebook.nbformat_minor = 5  # the first format whose cells have identifiers
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        outputs = []
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream" and outputs and outputs[-1].get("name") == output.name:
+                outputs[-1].text += output.text
+            else:
+                outputs.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = outputs
 
 
 def _figures(notebook) -> list[dict]:

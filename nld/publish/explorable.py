@@ -102,7 +102,8 @@ def show(seed: int = 0) -> Explorable:
     charge = {name: (found[name], 1.05) for name in ("charge", "charge_predicted")}
     norms = {name: (found[name], top) for name in ("squared_norm", "eq16", "corrected")}
     return Explorable(
-        '<div class="nld-explorable" role="group" aria-label="Explorable: a damped charge and the norm of a filter">'
+        '<div class="nld-explorable nld-sliders" role="group" '
+        'aria-label="Explorable: a damped charge and the norm of a filter">'
         f"<fieldset hidden><legend>Move the sliders</legend>{''.join(map(_slider, SLIDERS))}</fieldset>"
         '<div class="nld-plots">'
         + _plot("charge", "Charge of a rotation, over its first value", charge, "1.05", _key("charge"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from nld.publish.build import JUPYTER_BOOK
+from nld.publish.citation import base_address
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 # Chromium writes when it printed, and how many objects it made before; equal books are to be equal bytes.
@@ -39,6 +40,7 @@ def print_book(root: Path, path: Path) -> None:
         "version": str(record["version"]),
         "date": str(record["date-released"]),
         "note": NOTE + record["url"],
+        "address": base_address(root),
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)

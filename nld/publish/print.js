@@ -8,6 +8,7 @@
     '.bd-footer, .sd-container-fluid, .headerlink')) unwanted.remove();
   const contents = document.createElement('ol');
   const chapters = document.querySelectorAll('[id^="document-book/"] + section');
+  const pages = new Map();
   contents.className = 'nld-contents';
   let number = 0;
   for (const chapter of chapters) {
@@ -15,9 +16,11 @@
     if (!chapter.isConnected || !heading) continue;
     chapter.classList.add('nld-chapter');
     number += 1;
+    heading.id = 'chapter-' + number;  // sections of two chapters may share an id
+    pages.set(chapter.previousElementSibling.id.replace('document-', '') + '.html', heading);
     heading.prepend(number + '\u2002');
     const item = document.createElement('li'), link = document.createElement('a');
-    link.href = '#' + chapter.id;
+    link.href = '#' + heading.id;
     link.textContent = heading.textContent;
     item.append(link);
     contents.append(item);
@@ -35,4 +38,19 @@
   article.prepend(title, contents);
   const root = article.querySelector(':scope > section');
   if (root) root.classList.add('nld-chapter');
+
+  // Links to other files would lead to the folder in which the book was printed: into the print, or else to its pages.
+  const entries = new Map();
+  for (const entry of document.querySelectorAll('div.citation[id]')) {  // chapters have citations of the same ids
+    entries.set(entry.id, entry);
+    entry.id = 'reference-' + entry.id;
+  }
+  for (const link of document.querySelectorAll('article a[href]')) {
+    const path = link.getAttribute('href').replace(/^(\.\.?\/)+/, '');
+    if (link.protocol !== 'file:' || path.startsWith('#')) continue;
+    const [page, fragment] = path.split('#').map(decodeURIComponent);
+    const target = fragment ? entries.get(fragment) || document.getElementById(fragment) : pages.get(page);
+    if (target) link.href = '#' + target.id;
+    else link.href = about.address + (/^[^/]+\.html$/.test(page) ? 'book/' : '') + path;
+  }
 }

@@ -68,7 +68,7 @@ def claims(profile: str) -> Myst:
     for ruling in ledger(profile):
         if ruling.claim.source != source:
             source = ruling.claim.source
-            parts.append(f"```{{rubric}} {{cite:t}}`{source}`\n```")
+            parts.append(f":::{{rubric}} {{cite:t}}`{source}`\n:::")  # backticks end a fence of backticks
         where = f" {{numref}}`{ruling.figure}`, profile {ruling.profile}." if ruling.figure else ""
         numbers = ", ".join(str(number) for number in ruling.claim.equations)
         basis = f"Rests on the paper's Eq {numbers}; see" if numbers else "See"

@@ -3,6 +3,9 @@
 import json
 import re
 import shlex
+import subprocess
+import zipfile
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import h5py
@@ -10,6 +13,7 @@ import pybtex.database
 import pytest
 
 from nld.cli import make_parser
+from nld.publish.archive import write_archive
 from tests.browser.conftest import ROOT
 from tests.browser.test_pages import PAGES, open_page, settle
 
@@ -34,6 +38,37 @@ def test_a_reader_goes_from_front_page_to_data_and_bibtex_in_three_clicks(browse
     bibtex = figure.locator("pre").first.inner_text()
     (entry,) = pybtex.database.parse_string(bibtex, "bibtex").entries.values()
     assert entry.fields["url"].endswith(f"#{name}")
+    assert opened.complaints == []
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_a_keeper_opens_the_archive_without_a_network(browser, site, tmp_path):
+    pytest.importorskip("rocrate", reason='needs rocrate: pip install -c constraints.txt -e ".[archive]"')
+    (tmp_path / "book.pdf").write_bytes(b"%PDF-1.4 a stand-in")
+    write_archive(ROOT, tmp_path / "book.pdf", tmp_path / "nld.zip")
+    zipfile.ZipFile(tmp_path / "nld.zip").extractall(tmp_path)
+    folder = tmp_path / "nld"
+    checked = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert checked.returncode == 0, checked.stdout
+    opened = open_page(browser, (folder / "index.html").as_uri(), wait=False, offline=True)
+    page = opened.page
+    page.wait_for_url("**/html/book/index.html")
+    page.locator(".bd-sidebar-primary a", has_text="What symmetry breaking buys").click()
+    page.wait_for_url("**/what-symmetry-breaking-buys.html")
+    page.wait_for_selector("mjx-container")
+    page.locator(".nld-grid label", has_text="0.01").click()
+    assert "η = 0.01" in page.locator(".nld-grid caption").inner_text()
+    links = page.locator("figure#fig-grid .nld-figure-files a[download]").evaluate_all("all => all.map(a => a.href)")
+    assert len(links) == 6
+    for link in links:
+        path = Path(unquote(urlsplit(link).path))
+        assert path.is_relative_to(folder)
+        assert path.stat().st_size > 0
+    page.goto((folder / "html" / "search.html").as_uri() + "?q=kinetic")
+    page.locator("#search-results li a").first.wait_for(timeout=20_000)
+    assert [url for url in opened.requests if not url.startswith((folder.as_uri(), "data:", "blob:"))] == []
+    assert opened.failed == []
     assert opened.complaints == []
     page.context.close()
 

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
 from collections import Counter
 
+import nbformat
 import pytest
 import yaml
 
-from nld.publish.archive import collect, write_archive
+from nld.publish.archive import collect, differences, write_archive
+from nld.publish.execute import make_reproducible
 from tests.publish.scratch import REPOSITORY
 
 rocrate = pytest.importorskip("rocrate.rocrate", reason='needs rocrate: pip install -c constraints.txt -e ".[archive]"')
@@ -52,6 +55,65 @@ def test_two_archives_are_the_same_bytes_whatever_the_runs_took(built, pdf, pack
         for file, text in before.items():
             (page / file).write_text(text)
     assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(packed.read_bytes()).digest()
+
+
+@pytest.mark.slow
+def test_two_archives_are_the_same_bytes_though_all_was_executed_again_elsewhere(built, pdf, packed, tmp_path):
+    again = built.copy(tmp_path / "elsewhere")
+    for folder in ("executed", "figures", "current"):
+        shutil.rmtree(again.store / folder)
+    assert again.build("--jobs", "1").returncode == 0
+    assert sorted(again.ran()) == ["picture", "plain", "reaching"]
+    write_archive(again.root, pdf, tmp_path / "nld-test.zip")
+    assert differences(packed, tmp_path / "nld-test.zip") == []
+    assert (tmp_path / "nld-test.zip").read_bytes() == packed.read_bytes()
+
+
+def test_what_differs_between_two_archives_is_named(packed, tmp_path):
+    other = tmp_path / "nld-test.zip"
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(other, "w") as target:
+        for entry in source.infolist():
+            if entry.filename != "nld-test/LICENSE" and not entry.filename.endswith("index.html"):
+                target.writestr(entry, source.read(entry))
+        target.writestr("nld-test/index.html", "another")
+        target.writestr("nld-test/added", "")
+    with zipfile.ZipFile(packed) as source:
+        gone = {name for name in source.namelist() if name.endswith(("index.html", "/LICENSE"))}
+    assert differences(packed, other) == sorted(gone | {"nld-test/added"})
+    assert differences(packed, packed) == []
+
+
+def test_an_executed_notebook_keeps_no_time_and_no_random_identifier():
+    """Two runs of the same cells on machines that are unequally busy."""
+
+    def ran(second: int, pieces: list[str]):
+        stamp = f"2026-01-01T00:00:{second:02d}"
+        before, after = (
+            [nbformat.v4.new_output("stream", name="stdout", text=piece) for piece in pieces] for _ in range(2)
+        )
+        warning = nbformat.v4.new_output("stream", name="stderr", text="a warning")
+        shown = nbformat.v4.new_output("display_data", {"text/plain": "a figure"})
+        code = nbformat.v4.new_code_cell(
+            "print()",
+            outputs=[*before, warning, shown, *after],
+            metadata={"tags": ["kept"], "papermill": {"start_time": stamp}, "execution": {"iopub.status.busy": stamp}},
+        )
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title"), code])
+
+    one, other = ran(1, ["first\nsecond\n"]), ran(2, ["first\n", "sec", "ond\n"])
+    assert nbformat.writes(one) != nbformat.writes(other)
+    other.nbformat_minor = 4  # older, without identifiers
+    for cell in other.cells:
+        del cell["id"]
+    make_reproducible(one)
+    make_reproducible(other)
+    assert nbformat.writes(one) == nbformat.writes(other)
+    nbformat.validate(other)
+    assert other.cells[1].metadata == {"tags": ["kept"]}
+    kinds = [(output.output_type, output.get("text")) for output in other.cells[1].outputs]
+    assert kinds == [
+        ("stream", "first\nsecond\n"), ("stream", "a warning"), ("display_data", None), ("stream", "first\nsecond\n"),
+    ]  # fmt: skip
 
 
 def test_it_holds_what_a_reader_and_a_librarian_need(opened):

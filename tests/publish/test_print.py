@@ -11,15 +11,20 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-def test_the_book_prints_with_vectors_and_the_same_bytes_twice(book, tmp_path):
+LINKS = 'See {numref}`fig-toy`, {doc}`picture` and <a href="../book/gone.html">a page</a> that is not printed.'
+
+
+def test_the_book_prints_with_vectors_and_the_same_bytes_wherever_it_lies(built, tmp_path):
     if shutil.which("chromium") is None:
         (pytest.fail if os.environ.get("NLD_REQUIRE_BROWSER") else pytest.skip)(
             "needs Chromium: apt-get install chromium"
         )
-    assert book.build().returncode == 0
-    environment = {**os.environ, "PYTHONPATH": str(book.root), "SCRATCH_TRACE": str(book.trace)}
     prints = []
     for number in range(2):
+        book = built.copy(tmp_path / f"copy-{number}")
+        page = book.root / "book" / "plain.md"
+        page.write_text(page.read_text().replace("Some prose.", LINKS))
+        environment = {**os.environ, "PYTHONPATH": str(book.root), "SCRATCH_TRACE": str(book.trace)}
         path = tmp_path / f"{number}.pdf"
         command = [sys.executable, "-m", "nld.cli", "book", "pdf", "--root", str(book.root), "--to", str(path)]
         result = subprocess.run(command, env=environment, cwd=book.root, capture_output=True, text=True)
@@ -30,3 +35,8 @@ def test_the_book_prints_with_vectors_and_the_same_bytes_twice(book, tmp_path):
     assert len(re.findall(rb"/Type /Page\b", prints[0])) >= 5  # title, contents, front page and each chapter on its own
     assert b"/Subtype /Image" not in prints[0]
     assert b"/Outlines" in prints[0]
+    # Links lead into the print, or else to the published book; never to the folder in which it was printed.
+    assert b"file:" not in prints[0]
+    assert b"https://nld-book.github.io/nld/book/gone.html" in prints[0]
+    destinations = set(re.findall(rb"/Dest /([^\s/>]+)", prints[0]))
+    assert {b"fig-toy", b"chapter-2"} <= destinations

@@ -63,8 +63,12 @@ def test_a_change_reruns_only_the_chapter_that_reaches_it(book, file, old, new, 
     assert result.stdout.count("nothing changed") == 2
 
 
-def test_force_runs_what_was_asked_for(book):
+def test_force_runs_what_was_asked_for_and_writes_the_same_bytes(book):
+    notebook = book.store / "executed" / f"{book.current('plain')['key']}.ipynb"
+    before = notebook.read_bytes()
+    notebook.unlink()
     result = book.build("--no-html", "--chapter", "plain", "--force", "--why")
+    assert notebook.read_bytes() == before
     assert book.ran() == ["plain"]
     assert "plain: --force" in result.stdout
 

@@ -1,0 +1,119 @@
+"""Learning rate × momentum × weight decay, filter norms free and held: the runs that the page's explorable shows."""
+
+import numpy as np
+import xarray as xr
+
+from nld.experiment import Sweep, run_sweep
+from nld.figures.experiment_table import CHANCE, PANELS, origin, quick_sweep
+from nld.figures.style import BASELINE, COLOR, new_figure
+
+# At the largest rates a run amplifies the last bits: its course may be another one on another processor.
+TOLERANCE = {"test_loss": 1.0, "test_accuracy": 1.0, "squared_norm": 0.5, "effective_rate": 0.5, "diverged": 1.0}
+MODES = ("unconstrained", "constrained")
+GRID = {
+    "learning_rate": (0.01, 0.1, 1.0),
+    "momentum": (0.0, 0.9, 0.95),
+    "weight_decay": (0.0, 5e-4, 5e-3),
+}
+DEFAULT = {"learning_rate": 1.0, "momentum": 0.9, "weight_decay": 5e-4}
+GUESSING = float(-np.log(CHANCE["digits"]))
+MARKER = "ovs"  # one a momentum
+
+
+def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
+    """One run a setting and mode, at constant learning rate, quick in all profiles; panel A's runs are among them.
+
+    Returns:
+        test_loss, test_accuracy, squared_norm and effective_rate (medians over filters), each (constrained,
+        learning_rate, momentum, weight_decay, step), NaN after a run diverged; diverged (without step).
+    """
+    sweep = Sweep(name="grid", base=quick_sweep("A").base, vary={**GRID, "constrained": (False, True), "seed": (seed,)})
+    gathered = run_sweep(sweep)
+    fields = {
+        name: ("run", [kind(getattr(each, name)) for each in sweep.experiments])
+        for name, kind in {"constrained": int, **dict.fromkeys(GRID, float)}.items()
+    }
+    gathered = gathered.drop_vars(["key", *fields], errors="ignore").assign_coords(fields)
+    rate = gathered["learning_rate"] / (1 - gathered["momentum"]) / gathered["squared_norm"]
+    runs = xr.Dataset(
+        {
+            "test_loss": gathered["test_loss"],
+            "test_accuracy": gathered["test_accuracy"],
+            "squared_norm": gathered["squared_norm"].median("filter").assign_attrs(units="w²", long_name="median"),
+            "effective_rate": rate.median("filter").assign_attrs(units="1/l", long_name="median over the filters"),
+            "diverged": gathered["diverged"].astype(int),
+        }
+    )
+    grid = runs.rename(evaluation_step="step").set_index(run=list(fields)).unstack("run").transpose(*fields, "step")
+    return grid.assign_attrs(seed=seed, origin=origin(gathered))
+
+
+def final_loss(data: xr.Dataset) -> xr.DataArray:
+    """Test loss after the last step; a diverged run ends as one that guesses."""
+    return data["test_loss"].isel(step=-1).where(data["diverged"] == 0, GUESSING)
+
+
+def trained(data: xr.Dataset) -> tuple[int, int, int]:
+    """At how many settings the free and the held run end with less than half the loss of guessing, and of how many."""
+    good = (final_loss(data) < GUESSING / 2).sum([*GRID]).values
+    return int(good[0]), int(good[1]), int(np.prod([data.sizes[name] for name in GRID]))
+
+
+def draw(data: xr.Dataset):
+    """One panel a weight decay: final test loss against what sets the effective rate at the start."""
+    figure, axes = new_figure(1, len(data["weight_decay"]), size=(6.4, 2.9), sharey=True)
+    loss = final_loss(data)
+    for panel, decay in zip(axes, data["weight_decay"].values, strict=True):
+        panel.axhline(GUESSING, **BASELINE)
+        for mode, name in enumerate(MODES):
+            for marker, momentum in zip(MARKER, data["momentum"].values, strict=True):
+                line = loss.sel(constrained=mode, weight_decay=decay, momentum=momentum)
+                panel.plot(
+                    line["learning_rate"] / (1 - momentum), line, color=COLOR[name], marker=marker, markersize=4,
+                    linewidth=1, markerfacecolor=COLOR[name] if mode else "none", alpha=0.85,
+                )  # fmt: skip
+        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/l]", ylim=(0.05, 16))
+        panel.set_title(f"$k$ = {decay:g} l/w²")
+        panel.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
+        panel.minorticks_off()
+    axes[0].set_ylabel("test loss at the end [l]")
+    axes[0].text(0.012, GUESSING * 1.1, "guessing", fontsize=8, color=BASELINE["color"])
+    for mode, name in enumerate(MODES):
+        axes[1].text(0.04, 0.9 - 0.08 * mode, name, color=COLOR[name], fontsize=8, transform=axes[1].transAxes)
+    for row, (marker, momentum) in enumerate(zip(MARKER, data["momentum"].values, strict=True)):
+        at = {"transform": axes[2].transAxes, "color": BASELINE["color"]}
+        axes[2].plot(0.07, 0.925 - 0.08 * row, marker=marker, markersize=4, markerfacecolor="none", **at)
+        axes[2].text(0.12, 0.9 - 0.08 * row, f"$\\beta$ = {momentum:g}", fontsize=8, **at)
+    return figure
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    free, held, settings = trained(data)
+    marks = ", ".join(
+        f"{shape} $\\beta = {momentum:g}$"
+        for shape, momentum in zip(("circles", "triangles", "squares"), data["momentum"].values, strict=True)
+    )
+    return (
+        f"Free norms train at more settings than held ones: {free} of {settings} end below half the loss of guessing, "
+        f"against {held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of "
+        f"$\\eta$, $\\beta$ and $k$, one run a setting (seed {data.attrs['seed']}), against $\\eta/(1-\\beta)$, to "
+        "which the effective learning rate at the start is proportional; "
+        f"{marks}; open marks unconstrained, full marks constrained. The dotted line is the loss of guessing. "
+        f"*quick:* {data.attrs['origin']}."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    free, held, settings = trained(data)
+    loss, rates = final_loss(data), data["learning_rate"].values
+    middle = loss.sel(weight_decay=DEFAULT["weight_decay"], momentum=DEFAULT["momentum"]).values
+    listed = ["; ".join(f"{value:.2g} at {rate:g}" for value, rate in zip(row, rates, strict=True)) for row in middle]
+    return (
+        f"{len(data['weight_decay'])} panels, one a {PANELS['C'].words}: final test loss against learning rate over "
+        "one minus momentum. All curves fall together at first; then those of held norms rise to the loss of guessing, "
+        f"those of free norms later or not. {free} free and {held} held runs of {settings} end below half of it. At "
+        f"momentum {DEFAULT['momentum']:g} and weight decay {DEFAULT['weight_decay']:g} the free run's loss is "
+        f"{listed[0]}, the held run's {listed[1]}."
+    )
