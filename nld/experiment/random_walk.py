@@ -4,6 +4,7 @@ The gradient is white, normal, orthogonal to q and as long as |g^|/|q|: all that
 and nothing else of a network.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +20,11 @@ class Settled:
         squared_norm: <|q|^2>, in w^2.
         angular_step: root of the mean squared angle between q_n and q_{n+1}, in radians.
         radial_step: <(q_{n+1} - q_n) . q_n>/<|q|^2>: what a step does along q.
-        error: standard error of the squared norm over the units, relative.
     """
 
     squared_norm: float
     angular_step: float
     radial_step: float
-    error: float
 
 
 def walk(
@@ -53,21 +52,48 @@ def walk(
     """
     if not 0 <= settle < steps:
         raise ValueError(f"expected 0 <= settle < steps, got {settle} and {steps}; walk longer")
+    sums = np.zeros((3, units))
+    for n, (q, moved) in enumerate(_pairs(rule, start, steps, squared_gradient, size, units, seed)):
+        if n < settle:
+            continue
+        norm, along = (q * q).sum(-1), (q * moved).sum(-1)
+        across = np.sqrt(np.maximum(norm * (moved * moved).sum(-1) - along**2, 0))
+        sums += norm, np.arctan2(across, along) ** 2, along - norm
+    norm, turn, radial = sums / (steps - settle)
+    return Settled(float(norm.mean()), float(np.sqrt(turn.mean())), float(radial.mean() / norm.mean()))
+
+
+def squared_norms(
+    rule: LearningRule,
+    *,
+    start: float,
+    steps: int,
+    squared_gradient: float = 1.0,
+    size: int = 1000,
+    units: int = 8,
+    seed: int = 0,
+) -> np.ndarray:
+    """|q_n|^2 of a walk before the first step and after each: (steps + 1, units). Arguments as in ``walk``."""
+    rows = [np.full(units, start**2)]
+    for _, moved in _pairs(rule, start, steps, squared_gradient, size, units, seed):
+        rows.append((moved * moved).sum(-1))
+    return np.array(rows)
+
+
+def _pairs(
+    rule: LearningRule, start: float, steps: int, squared_gradient: float, size: int, units: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """q before and after each step, (units, size)."""
     random = np.random.default_rng(seed)
     q = random.standard_normal((units, size))
     q *= start / np.sqrt((q * q).sum(-1, keepdims=True))
-    state, sums = (), np.zeros((3, units))
-    for n in range(steps):
+    state: tuple = ()
+    for _ in range(steps):
         norm = (q * q).sum(-1)
         noise = random.standard_normal(q.shape)
         noise -= q * ((q * noise).sum(-1) / norm)[:, None]
-        noise *= np.sqrt(squared_gradient / size / norm)[:, None]
+        # Of the C coordinates of the noise, C - 1 are left.
+        noise *= np.sqrt(squared_gradient / (size - 1) / norm)[:, None]
         moved, state = rule.step(q, state, lambda _, noise=noise: noise)
-        if n >= settle:
-            along = (q * moved).sum(-1)
-            across = np.sqrt(np.maximum(norm * (moved * moved).sum(-1) - along**2, 0))
-            sums += norm, np.arctan2(across, along) ** 2, along - norm
+        yield q, moved
         q = moved
-    norm, turn, radial = sums / (steps - settle)
-    error = norm.std(ddof=1) / np.sqrt(units) / norm.mean() if units > 1 else np.nan
-    return Settled(norm.mean(), np.sqrt(turn.mean()), radial.mean() / norm.mean(), error)
