@@ -1,4 +1,4 @@
-"""Learning rules beyond AdamW whose weight decay bypasses their buffers: Lion, SGDP, AdamP, and turning by a fixed angle.
+"""Learning rules beyond AdamW whose weight decay bypasses their buffers: Lion, SGDP, AdamP; and turning by an angle.
 
 A point is an array whose last axis runs over the coordinates of one unit (a filter, a neuron's incoming weights).
 References: Chen et al. 2023 (Lion), Heo et al. 2021 (SGDP, AdamP).

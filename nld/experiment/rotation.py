@@ -55,8 +55,9 @@ def turn_filters(
     }
     for name in names:
         parameters[name].data *= filter_scale
-    rules = {name: rule if name in names else others or dataclasses.replace(rule, projected=False) for name in parameters}
-    states: dict[str, tuple] = {name: () for name in parameters}
+    others = others or dataclasses.replace(rule, projected=False)
+    rules = {name: rule if name in names else others for name in parameters}
+    states: dict[str, tuple] = dict.fromkeys(parameters, ())
     orders = [BatchOrder(source, monitored.BATCH, seed) for seed in seeds]
     norms, turns = [], []
     squares = {name: torch.zeros_like(_rows(parameters[name])) for name in names}

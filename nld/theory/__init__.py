@@ -16,6 +16,7 @@ _SUBMODULES = {
     "integral_laws",
     "lagrangian",
     "noether",
+    "rotation",
     "solutions",
     "tables",
 }

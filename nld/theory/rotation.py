@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 
 from nld.learning_rule import LearningRule
 from nld.theory.equilibrium import given, squared_weights, unknown
@@ -58,9 +59,9 @@ def rotational_equilibrium(
             norm = math.sqrt(eta * square / (k * (1 - beta) * (2 - eta * k / (1 + beta))))
             return _turning(norm, 2 * eta * k / (1 + beta), 1 / average)
         case "Adam":
-            norm = _coupled_squared_norm(rule, given("squared_gradient", squared_gradient, rule), given("size", size, rule))
-            scale = math.sqrt((squared_gradient / norm + k**2 * norm) / size)  # type: ignore[operator]
-            return _turning(norm, 2 * eta * k / scale * average, 1 / average)
+            square, count = given("squared_gradient", squared_gradient, rule), given("size", size, rule)
+            norm = _coupled_squared_norm(rule, square, count)
+            return _turning(norm, 2 * eta * k / _root_mean_square(rule, square, count, norm) * average, 1 / average)
         case "AdamW":
             return _decoupled(rule, given("size", size, rule) * average, _geometric(beta * (1 - eta * k)))
         case "Lion":
@@ -95,19 +96,22 @@ def _projected(decay: float, beta: float, source: float, power: int) -> Equilibr
     return _turning((source / (x * longer)) ** (1 / power), 2 * decay, 1.0)
 
 
-def _coupled_squared_norm(rule: LearningRule, squared_gradient: float, size: int | float) -> float:
-    """Root R of 2 delta R (1 + beta delta/(1 + beta)) = eta^2 C, delta = eta k/sigma, sigma^2 = (|g^|^2/R + k^2 R)/C."""
-    from scipy.optimize import brentq
-
+def _coupled_squared_norm(rule: LearningRule, squared_gradient: float, size: float) -> float:
+    """Root R of 2 delta R (1 + beta delta/(1 + beta)) = eta^2 C, delta = eta k/sigma."""
     eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
 
     def excess(log_norm: float) -> float:
         norm = math.exp(log_norm)
-        delta = eta * k / math.sqrt((squared_gradient / norm + k**2 * norm) / size)
+        delta = eta * k / _root_mean_square(rule, squared_gradient, size, norm)
         return math.log(2 * delta * norm * (1 + beta * delta / (1 + beta)) / (eta**2 * size))
 
     leading = math.log((eta * math.sqrt(size * squared_gradient) / (2 * k)) ** (2 / 3))
-    return math.exp(brentq(excess, leading - 5, leading + 5))  # type: ignore[arg-type]
+    return math.exp(float(brentq(excess, leading - 5, leading + 5)))  # type: ignore[arg-type]
+
+
+def _root_mean_square(rule: LearningRule, squared_gradient: float, size: float, norm: float) -> float:
+    """sigma of a coordinate's gradient with its decay: sigma^2 = (|g^|^2/R + k^2 R)/C."""
+    return math.sqrt((squared_gradient / norm + rule.weight_decay**2 * norm) / size)
 
 
 def _geometric(factor: float) -> float:
