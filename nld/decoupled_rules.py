@@ -6,11 +6,12 @@ References: Chen et al. 2023 (Lion), Heo et al. 2021 (SGDP, AdamP).
 
 import dataclasses
 import math
+from typing import Any
 
 from nld.learning_rule import LearningRule
 
 
-def lion(learning_rate, interpolation=0.9, momentum=0.99, weight_decay=0) -> LearningRule:
+def lion(learning_rate: Any, interpolation: Any = 0.9, momentum: Any = 0.99, weight_decay: Any = 0) -> LearningRule:
     """q <- (1 - eta k) q - eta sign(b buffer + (1 - b) g), then buffer <- beta buffer + (1 - beta) g.
 
     Args:
@@ -29,7 +30,9 @@ def lion(learning_rate, interpolation=0.9, momentum=0.99, weight_decay=0) -> Lea
     )
 
 
-def sgdp(learning_rate, momentum=0.9, weight_decay=0, decay_ratio=0.1, projected=True) -> LearningRule:
+def sgdp(
+    learning_rate: Any, momentum: Any = 0.9, weight_decay: Any = 0, decay_ratio=0.1, projected=True
+) -> LearningRule:
     """buffer <- beta buffer + g, q <- (1 - eta k/(1 - beta)) q - eta P buffer, P removing the part along q.
 
     The authors decay what they project a tenth as much; ``weight_decay`` of the rule is the product k.
@@ -50,7 +53,13 @@ def sgdp(learning_rate, momentum=0.9, weight_decay=0, decay_ratio=0.1, projected
 
 
 def adamp(
-    learning_rate, momentum=0.9, square_decay=0.999, weight_decay=0, epsilon=1e-8, decay_ratio=0.1, projected=True
+    learning_rate: Any,
+    momentum: Any = 0.9,
+    square_decay: Any = 0.999,
+    weight_decay: Any = 0,
+    epsilon=1e-8,
+    decay_ratio=0.1,
+    projected=True,
 ) -> LearningRule:
     """AdamW whose step is freed of its part along q: q <- (1 - eta k) q - eta P u. Arguments as for ``sgdp``."""
     return LearningRule(

@@ -191,7 +191,12 @@ def rmsprop(learning_rate, square_decay=0.99, weight_decay=0, epsilon=1e-8) -> L
 
 
 def adam(
-    learning_rate, momentum=0.9, square_decay=0.999, weight_decay=0, epsilon=1e-8, decoupled=False
+    learning_rate: Any,
+    momentum: Any = 0.9,
+    square_decay: Any = 0.999,
+    weight_decay: Any = 0,
+    epsilon: Any = 1e-8,
+    decoupled=False,
 ) -> LearningRule:
     """Adam with bias correction: averaged gradient over the root of the averaged square; ``decoupled``: AdamW."""
     return LearningRule(
