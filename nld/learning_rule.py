@@ -113,6 +113,8 @@ class LearningRule:
         square_decay: rho of RMSProp or Adam, the memory of squared gradients.
         epsilon: added to the root of the squared gradients.
         decoupled: whether weight decay bypasses the buffers (AdamW).
+        interpolation: share of the old buffer in the direction of a step, where it is not ``momentum`` (Lion).
+        projected: whether steps are freed of their part along q (SGDP, AdamP).
     """
 
     name: str
@@ -126,6 +128,8 @@ class LearningRule:
     square_decay: Any = None
     epsilon: Any = 0
     decoupled: bool = False
+    interpolation: Any = None
+    projected: bool = False
 
     @property
     def mass(self):
@@ -146,6 +150,7 @@ class LearningRule:
         _check("momentum", self.momentum, lambda x: 0 <= x < 1, "a number in [0, 1)")
         _check("weight_decay", self.weight_decay, lambda x: 0 <= x < np.inf, "a finite number >= 0")
         _check("square_decay", self.square_decay, lambda x: 0 <= x < 1, "a number in [0, 1)")
+        _check("interpolation", self.interpolation, lambda x: 0 <= x < 1, "a number in [0, 1)")
         _check("epsilon", self.epsilon, lambda x: 0 <= x < np.inf, "a finite number >= 0")
 
 
@@ -186,9 +191,13 @@ def rmsprop(learning_rate, square_decay=0.99, weight_decay=0, epsilon=1e-8) -> L
 
 
 def adam(
-    learning_rate: Any, momentum: Any = 0.9, square_decay: Any = 0.999, weight_decay: Any = 0, epsilon=1e-8,
+    learning_rate: Any,
+    momentum: Any = 0.9,
+    square_decay: Any = 0.999,
+    weight_decay: Any = 0,
+    epsilon: Any = 1e-8,
     decoupled=False,
-) -> LearningRule:  # fmt: skip
+) -> LearningRule:
     """Adam with bias correction: averaged gradient over the root of the averaged square; ``decoupled``: AdamW."""
     return LearningRule(
         "AdamW" if decoupled else "Adam",

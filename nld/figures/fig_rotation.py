@@ -1,0 +1,333 @@
+"""What a learning rule fixes in equilibrium: the norm of a normalized filter and the angle it turns by in a step.
+
+Every rule in walks of random gradients and in a network; AdamW against Adam with coupled decay, layer by layer.
+"""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from nld.decoupled_rules import adamp, lion, sgdp, turned
+from nld.experiment.random_walk import squared_norms, walk
+from nld.experiment.rotation import turn_filters
+from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.learning_rule import LearningRule, adam, heavy_ball
+from nld.paper import Claim
+from nld.theory import equilibrium
+from nld.theory.rotation import rotational_equilibrium
+from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED, Verdict
+
+CHAPTER = "book/rotational-equilibrium"
+CLAIMS = (
+    Claim("rotational-equilibrium", "With white gradients, heavy ball, AdamW and Adam with coupled decay settle at the "
+          "norms and angles that the closed forms give.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+    Claim("rotational-equilibrium-of-lion", "Lion settles at the norm and angle of its closed form.",
+          (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+    Claim("balanced-rotation", "AdamW turns all layers of a network by one angle, Adam with coupled decay each by its "
+          "own.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+    Claim("rotation-replaces-decay", "Turning filters by a prescribed angle, without weight decay on them, trains a "
+          "network as well as AdamW.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+    Claim("balanced-rotation-generalizes", "Balanced rotation makes AdamW generalize better than Adam with coupled "
+          "decay.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+    Claim("projection-slows-growth", "Without decay, momentum lets norms grow (1 + beta)/(1 - beta) times as fast, "
+          "and projecting the step undoes it.", (), "fig-rotation", CHAPTER, "heo2021adamp"),
+)  # fmt: skip
+
+SIZE = 500
+NETWORK = "digits_cnn"
+STEPS = 600
+MEAN_OVER = 10  # steps
+GROWTH = (0.9, 800)  # momentum and steps of the walks without decay
+ALLOWED = {"heavy ball": 0.01, "AdamW": 0.01, "Adam": 0.01, "Lion": 0.05}  # what the closed forms should hold to
+LABEL = {"heavy ball": "SGD, momentum", "Adam": "Adam + L2"}
+STYLE = {
+    "heavy ball": ("heavy_ball", "o"),
+    "AdamW": ("adamw", "s"),
+    "Adam": ("adam", "D"),
+    "Lion": ("lion", "^"),
+    "SGDP": ("sgdp", "v"),
+    "AdamP": ("adamp", "P"),
+}
+# Three times the spread between AVX-512 and SSE4.1 of training in 32 bits on noisy labels; walks are in 64 bits.
+TOLERANCE = {"network_norm": 0.03, "network_angle": 0.1, "network_norm_law": 0.05, "network_angle_law": 0.01,
+             "accuracy": 0.1, "squared_angle": 0.35, "layer_law": 0.01}  # fmt: skip
+
+
+def adamw(rate: float, beta: float, decay: float, memory: float = 0.99, epsilon: float = 0) -> LearningRule:
+    """AdamW, all its numbers named."""
+    return adam(rate, beta, memory, decay, epsilon, decoupled=True)
+
+
+# Rule, squared gradient at unit norm, steps.
+WALKS: tuple[tuple[LearningRule, float, int], ...] = (
+    (heavy_ball(0.1, 0.0, 0.02), 1.0, 1200),
+    (heavy_ball(0.1, 0.5, 5e-3), 4.0, 2000),
+    (heavy_ball(0.1, 0.9, 5e-3), 1.0, 1000),
+    (adamw(0.01, 0.0, 0.1, 0.998), 1.0, 7000),
+    (adamw(0.003, 0.5, 0.5, 0.998), 1.0, 5000),
+    (adamw(0.01, 0.9, 0.1, 0.998), 1.0, 7000),
+    (adam(0.02, 0.9, 0.998, 0.002, 0), 1.0, 5000),
+    (adam(0.02, 0.9, 0.998, 0.002, 0), 16.0, 5000),
+    (lion(0.003, 0.9, 0.99, 0.3), 1.0, 4500),
+    (lion(0.01, 0.95, 0.98, 0.05), 1.0, 6000),
+    (sgdp(0.1, 0.0, 0.05), 1.0, 3000),
+    (sgdp(0.1, 0.9, 0.02), 1.0, 1500),
+    (adamp(0.01, 0.0, 0.998, 2.0, 0), 1.0, 5000),
+    (adamp(0.01, 0.9, 0.998, 1.0, 0), 1.0, 6000),
+)
+
+
+def network_rules(weight_decay: float, coupled_decay: float) -> tuple[tuple[LearningRule, float], ...]:
+    """What trains the network, each with the factor that brings the filters near their equilibrium at the start."""
+    return (
+        (heavy_ball(0.03, 0.9, 0.02), 1.0),
+        (adamw(0.003, 0.9, weight_decay, epsilon=1e-8), 1.0),
+        (adam(0.003, 0.9, 0.99, coupled_decay, 1e-8), 1.0),
+        (lion(0.001, 0.9, 0.95, 6.0), 0.7),
+        (lion(0.001, 0.9, 0.99, 6.0), 0.7),
+        (sgdp(0.02, 0.8, 0.2), 0.4),
+        (adamp(0.003, 0.9, 0.99, 13.0, 1e-8), 0.1),
+    )
+
+
+def compute(
+    profile: str, *, seed: int = 0, weight_decay: float = 3.0, coupled_decay: float = 0.1, label_noise: float = 0.4
+) -> xr.Dataset:
+    """Predicted and measured norms and angles of walks and of a small network; one size for all profiles."""
+    walks = [_walk(rule, square, steps, seed) for rule, square, steps in WALKS]
+    rules = network_rules(weight_decay, coupled_decay)
+    shared = {"network": NETWORK, "steps": STEPS, "label_noise": label_noise}
+    seeds = range(seed, seed + 3)  # of the rules that are compared; one seed for the others
+    compared = ("AdamW", "Adam")
+    runs = [
+        turn_filters(rule, seeds=seeds if rule.name in compared else seeds[:1], filter_scale=scale, **shared)
+        for rule, scale in rules
+    ]
+    plain = rules[1][0]
+    angle = equilibrium.angular_step(plain)
+    forced = turn_filters(
+        turned(adamw(0.003, 0.9, 0, epsilon=1e-8), angle), others=plain, seeds=seeds, **shared
+    )  # no decay of the filters
+    courses = [run["squared_angle"].coarsen(step=MEAN_OVER).mean().values for run in runs[1:3]]  # type: ignore[attr-defined]
+    tables = [_network(rule, run) for (rule, _), run in zip(rules, runs, strict=True)]
+    growth, projected = (_growth(make(0.1, GROWTH[0]), seed) for make in (heavy_ball, sgdp))
+    columns = ("norm", "angle", "norm_law", "angle_law", "norm_closed", "angle_closed", "norm_uncharged")
+    return xr.Dataset(
+        {
+            **{name: (("walk",), [row[name] for row in walks]) for name in columns},
+            **{f"network_{name}": (("run", "layer"), [row[name] for row in tables]) for name in columns[:4]},
+            "squared_angle": (("treatment", "course_step", "layer"), np.array(courses), {"units": "rad²"}),
+            "layer_law": (("treatment", "layer"), [tables[1]["angle_law"], tables[2]["angle_law"]], {"units": "rad"}),
+            "accuracy": (("trained", "seed"), [runs[1].accuracy, runs[2].accuracy, forced.accuracy], {"units": "1"}),
+            "growth": (("grown",), [growth, projected], {"units": "w⁴", "long_name": "slope of |q|⁴ a step"}),
+        },
+        coords={
+            "rule": ("walk", [rule.name for rule, _, _ in WALKS]),
+            "momentum": ("walk", [rule.momentum for rule, _, _ in WALKS]),
+            "network_rule": ("run", [rule.name for rule, _ in rules]),
+            "network_momentum": ("run", [rule.momentum for rule, _ in rules]),
+            "size": ("layer", runs[0]["size"].values),
+            "course_step": np.arange(len(courses[0])) * MEAN_OVER + MEAN_OVER / 2,
+            "treatment": list(compared),
+            "trained": [*compared, "turned"],
+            "grown": ["heavy ball", "SGDP"],
+            "seed": list(seeds),
+        },
+        attrs={"label_noise": label_noise, "weight_decay": weight_decay, "coupled_decay": coupled_decay},
+    )
+
+
+def _walk(rule: LearningRule, squared_gradient: float, steps: int, seed: int) -> dict[str, float]:
+    closed = equilibrium.squared_norm(rule, squared_gradient, SIZE)
+    law = rotational_equilibrium(rule, squared_gradient, SIZE)
+    found = walk(
+        rule, start=1.1 * math.sqrt(closed), steps=steps, settle=int(0.7 * steps),
+        squared_gradient=squared_gradient, size=SIZE, units=3, seed=seed,
+    )  # fmt: skip
+    share = (1 - rule.momentum) / (1 + rule.momentum) if rule.name == "AdamW" and rule.momentum else math.nan
+    return {
+        "norm": math.sqrt(found.squared_norm),
+        "angle": found.angular_step,
+        "norm_law": math.sqrt(law.squared_norm),
+        "angle_law": law.angular_step,
+        "norm_closed": math.sqrt(closed),
+        "angle_closed": equilibrium.angular_step(rule, squared_gradient, SIZE),
+        "norm_uncharged": math.sqrt(closed * share),
+    }
+
+
+def _network(rule: LearningRule, run: xr.Dataset) -> dict[str, list[float]]:
+    """Measured over the second half; predicted from the measured gradients where a rule needs them."""
+    late = run.isel(step=slice(run.sizes["step"] // 2, None))
+    sizes = [int(size) for size in run["size"].values]
+    squares = run["squared_gradient"].values
+    if rule.name == "Adam":  # coordinate i settles at eta sigma_i/(2 k): the sum of the sigma_i is what counts
+        squares = run["gradient_sum"].values ** 2 / sizes
+    laws = [rotational_equilibrium(rule, float(square), size) for square, size in zip(squares, sizes, strict=True)]
+    return {
+        "norm": list(np.sqrt(late["squared_norm"].mean("step").values)),
+        "angle": list(np.sqrt(late["squared_angle"].mean("step").values)),
+        "norm_law": [math.sqrt(law.squared_norm) for law in laws],
+        "angle_law": [law.angular_step for law in laws],
+    }
+
+
+def _growth(rule: LearningRule, seed: int) -> float:
+    """Slope of |q|^4 over the steps, without weight decay, once the buffer is full; small turns within a memory."""
+    norms = squared_norms(rule, start=6.0, steps=GROWTH[1], size=SIZE, units=3, seed=seed).mean(1)
+    late = np.arange(GROWTH[1] // 4, GROWTH[1] + 1)
+    return float(np.polyfit(late, norms[late] ** 2, 1)[0])
+
+
+def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
+    """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
+    rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
+    return max(float(abs(rows[part] / rows[f"{part}_{law}"] - 1).max()) for part in ("norm", "angle"))
+
+
+def unbalance(data: xr.Dataset, treatment: str) -> float:
+    """Largest over smallest angle of the layers, in the second half of a run."""
+    course = data["squared_angle"].sel(treatment=treatment)
+    late = np.sqrt(course.isel(course_step=slice(course.sizes["course_step"] // 2, None)).mean("course_step"))
+    return float(late.max() / late.min())
+
+
+def advantage(data: xr.Dataset, one: str, other: str) -> tuple[float, float]:
+    """Mean difference of two accuracies, and its standard error over the seeds."""
+    difference = data["accuracy"].sel(trained=one) - data["accuracy"].sel(trained=other)
+    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(difference.size))
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """What the walks and the network say of the claims."""
+    found = {name: errors(data, name) for name in ALLOWED}
+    plain = [name for name in ALLOWED if name != "Lion"]
+    lion_law = errors(data, "Lion", "law")
+    if found["Lion"] <= 0.01:
+        of_lion = REPRODUCED
+    else:
+        of_lion = CORRECTED if found["Lion"] <= ALLOWED["Lion"] and lion_law <= 0.01 else REFUTED
+    equal, apart = unbalance(data, "AdamW"), unbalance(data, "Adam")
+    forced, forced_error = advantage(data, "turned", "AdamW")
+    better, better_error = advantage(data, "AdamW", "Adam")
+    means = {name: 100 * float(data["accuracy"].sel(trained=name).mean()) for name in data["trained"].values}
+    ratio, law = float(data["growth"][0] / data["growth"][1]), (1 + GROWTH[0]) / (1 - GROWTH[0])
+    return [
+        Verdict("rotational-equilibrium", REPRODUCED if all(found[n] <= ALLOWED[n] for n in plain) else REFUTED,
+                "Largest error of norm or angle: " + ", ".join(f"{n} {100 * found[n]:.2f} %" for n in plain) + "."),
+        Verdict("rotational-equilibrium-of-lion", of_lion,
+                f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay "
+                f"within the memory, {100 * lion_law:.2f} %."),
+        Verdict("balanced-rotation", REPRODUCED if equal < 1.2 and apart > 2 else REFUTED,
+                f"Largest over smallest angle of the layers: {equal:.2f} for AdamW, {apart:.1f} for Adam."),
+        Verdict("rotation-replaces-decay", REPRODUCED if forced > -2 * max(forced_error, 0.01) else REFUTED,
+                f"Accuracy {means['turned']:.1f} % turned, {means['AdamW']:.1f} % with AdamW, "
+                f"{data.sizes['seed']} seeds."),
+        Verdict("balanced-rotation-generalizes", REPRODUCED if better > 3 * better_error else UNTESTED,
+                f"AdamW {means['AdamW']:.1f} %, Adam {means['Adam']:.1f} %, difference "
+                f"{100 * better:.1f} ± {100 * better_error:.1f} points over {data.sizes['seed']} seeds."),
+        Verdict("projection-slows-growth", REPRODUCED if abs(ratio / law - 1) < 0.02 else REFUTED,
+                f"Slopes of the norm's fourth power: ratio {ratio:.2f}, law {law:.0f}, at momentum {GROWTH[0]:g}."),
+    ]  # fmt: skip
+
+
+def draw(data: xr.Dataset):
+    """Measured over predicted angles and norms of all rules; angles of layers in training, AdamW and Adam."""
+    figure, panels = new_figure(2, 2, size=(6.4, 5.9))
+    _scatter(panels[0, 0], data, "angle", "angle of a step", "rad")
+    _scatter(panels[0, 1], data, "norm", "norm", "w")
+    wrong = data["norm_uncharged"].values
+    panels[0, 1].plot(wrong, data["norm"].values, "x", color=BASELINE["color"], markersize=7, markeredgewidth=1.6)
+    at = int(np.nanargmax(wrong))
+    panels[0, 1].annotate("AdamW without\nthe charge", (wrong[at], float(data["norm"][at])), (-3, 9),
+                          textcoords="offset points", ha="center", fontsize=8, color=BASELINE["color"])  # fmt: skip
+    panels[0, 0].set_title("(a) angles, every rule")
+    panels[0, 1].set_title("(b) norms, every rule")
+    handles = [
+        panels[0, 0].plot([], [], marker, color=COLOR[color], label=LABEL.get(name, name), markersize=5)[0]
+        for name, (color, marker) in STYLE.items()
+    ]
+    panels[0, 0].legend(handles=handles, fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
+    _explain(panels[0], data)
+    step = data["course_step"].values
+    ticks = [0.005, 0.01, 0.02, 0.04]
+    top = math.sqrt(float(data["squared_angle"].max()))
+    for axes, name, title in zip(panels[1], data["treatment"].values, ("(c) AdamW", "(d) Adam + L2"), strict=True):
+        for layer in range(data.sizes["layer"]):
+            angle = np.sqrt(data["squared_angle"].sel(treatment=name).values[:, layer])
+            axes.plot(step, angle, color=COLOR[STYLE[str(name)][0]], linewidth=(0.9, 1.5, 2.2)[layer])
+            law = float(data["layer_law"].sel(treatment=name)[layer])
+            axes.axhline(law, **predicted())
+            if name == "Adam":
+                axes.annotate(f"$C = {int(data['size'][layer])}$", (step[-1], law), (4, -3), annotation_clip=False,
+                              textcoords="offset points", fontsize=8)  # fmt: skip
+        axes.set(yscale="log", xlim=(0, step[-1]), ylim=(4e-3, 1.25 * top), xlabel="step $n$")
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_title(f"{title}: three layers")
+    law = float(data["layer_law"].sel(treatment="AdamW")[0])
+    panels[1, 0].annotate("one angle for all", (step[-1] / 2, law), (0, 9), textcoords="offset points", ha="center",
+                          fontsize=8)  # fmt: skip
+    panels[1, 0].set_ylabel("angle of a step [rad]")
+    return figure
+
+
+def _explain(panels, data: xr.Dataset) -> None:
+    """Which symbols are walks and which a network, and the one rule that is off the line."""
+    run = int(np.flatnonzero(data["network_momentum"].values >= 0.99)[0])
+    place = float(data["network_angle_law"][run, 0]), float(data["network_angle"][run].max())
+    panels[0].annotate("Lion, memory\nof 100 steps", place, (-8, 2), textcoords="offset points", ha="right",
+                       fontsize=8, color=COLOR["lion"])  # fmt: skip
+    panels[1].text(0.97, 0.04, "filled: random gradients\nopen: layers of a network", fontsize=8, ha="right",
+                   transform=panels[1].transAxes)  # fmt: skip
+
+
+def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
+    values = [data[f"{part}_law"].values, data[part].values, data[f"network_{part}_law"].values.ravel()]
+    values.append(data[f"network_{part}"].values.ravel())
+    if part == "norm":
+        values.append(data["norm_uncharged"].values)
+    both = np.concatenate(values)
+    limits = np.nanmin(both) / 1.5, np.nanmax(both) * 1.5
+    axes.plot(limits, limits, **predicted())
+    for rule, (color, marker) in STYLE.items():
+        rows = data["rule"].values == rule
+        axes.plot(data[f"{part}_law"].values[rows], data[part].values[rows], marker, color=COLOR[color], markersize=5)
+        runs = data["network_rule"].values == rule
+        law, found = (data[f"network_{part}{end}"].values[runs].ravel() for end in ("_law", ""))
+        axes.plot(law, found, marker, color=COLOR[color], markersize=5, fillstyle="none")
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel=f"predicted {name} [{unit}]",
+             ylabel=f"measured {name} [{unit}]")  # fmt: skip
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    worst = 100 * max(errors(data, name, "law") for name in STYLE)
+    short = data["network_momentum"].values < 0.99
+    ratio = (data["network_angle"] / data["network_angle_law"]).values[short]
+    return (
+        "The learning rule fixes how far a normalized filter turns in a step, for all layers alike; Adam with coupled "
+        "decay is the exception. **(a, b)** Angles and norms in equilibrium, measured over predicted: filled, walks of "
+        f"random gradients ({SIZE} coordinates), within {worst:.1f} % of the dashed diagonal; open, three layers of "
+        f"a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, but "
+        "for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
+        "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW "
+        f"($k = {data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ "
+        f"l/w²), means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each "
+        "layer, from its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
+        f"{100 * data.attrs['label_noise']:.0f} % of the labels are wrong."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    law = np.sort(data["layer_law"].sel(treatment="Adam").values)
+    wrong = float((data["norm"] / data["norm_uncharged"]).max())
+    return (
+        "Top: two scatter plots of measured against predicted angles and norms for six learning rules; filled symbols "
+        f"lie on the diagonal, open ones near it, grey crosses up to {wrong:.1f} times above it. Bottom left: three "
+        "angles under AdamW run together into one dashed line at "
+        f"{float(data['layer_law'].sel(treatment='AdamW')[0]):.2g} radians. Bottom right: three angles under Adam with "
+        f"coupled decay go to three dashed lines, at {law[0]:.2g}, {law[1]:.2g} and {law[2]:.2g} radians."
+    )
