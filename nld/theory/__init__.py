@@ -2,8 +2,8 @@
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` and ``counter_terms`` go from
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
-``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits itself,
-``schedules`` trades weight decay for a growing learning rate.
+``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
+itself, ``schedules`` trades weight decay for a growing learning rate.
 """
 
 import importlib
