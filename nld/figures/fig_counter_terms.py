@@ -5,30 +5,15 @@ Kovachki and Stuart 2021 with momentum), mirror descent with its Bregman motion,
 (Wibisono, Wilson and Jordan 2016).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
-from nld import learning_rule as rules
-from nld.figures.fig_orders import START, gradient
+from nld.figures import bregman_family, flow_distances
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
-from nld.learning_rule import LearningRule, iterate
 from nld.paper import Claim
-from nld.theory import bregman, continuum
-from nld.theory.counter_terms import slow_flow, startup_delay, state_on_manifold
 from nld.verdict import REFUTED, REPRODUCED, Verdict
 
-RESCALED_TIME = 1.2  # t/mu at which distances are measured
-RELAXATIONS = {"quick": (40, 67, 113, 190, 320), "paper": (40, 67, 113, 190, 320, 538)}  # mu times the steps
-NETWORK_TIME, NETWORK_STEPS = 4, (40, 80, 160, 320)
-ACCELERATED_TIME, ACCELERATED_STEPS = 2.0, (40, 80, 160, 320, 640)
-MIRROR_MOMENTUM: Any = 0.5
-EXPONENTS = (1.5, 2, 3, 4)
-CURVATURES = np.logspace(-4, 0, 41)  # l/w² of the quadratic on which the Bregman family runs
 WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
 CHAPTER = "book/between-the-steps"
@@ -76,7 +61,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
         momentum: beta of heavy ball and Nesterov.
         seed: of the small network and its data.
     """
-    cases = [*_network_cases(seed), *_euclidean_cases(profile, momentum), *_mirror_cases(profile), _accelerated_case()]
+    cases = flow_distances.cases(profile, momentum, seed)
     longest = max(len(steps) for *_, steps, _ in cases)
     step, error = (
         np.array([[*row, *[np.nan] * (longest - len(row))] for row in rows])
@@ -92,166 +77,12 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
             ),
             "predicted_order": (("case",), [case[2] for case in cases]),
             "group": (("case",), [case[0] for case in cases]),
-            "attraction": (("rule",), [_attraction(make(momentum)) for make in (_heavy_ball, _nesterov)]),
+            "attraction": (("rule",), flow_distances.attractions(momentum)),
         },
         coords={"case": [case[1] for case in cases], "rule": ["heavy ball", "Nesterov"]},
-        attrs={"momentum": momentum, "mirror_momentum": MIRROR_MOMENTUM},
+        attrs={"momentum": momentum, "mirror_momentum": flow_distances.MIRROR_MOMENTUM},
     )
-    return data.assign(_bregman_family())
-
-
-def _descent(_momentum) -> Callable[[float], LearningRule]:
-    return rules.gradient_descent
-
-
-def _heavy_ball(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.heavy_ball(rate, momentum)
-
-
-def _nesterov(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.nesterov(rate, momentum)
-
-
-def _euclidean_cases(profile: str, momentum: float):
-    """(group, label, predicted order, steps, errors) of the three rules on the loss of fig-orders."""
-    for group, family in (("gradient descent", _descent), ("heavy ball", _heavy_ball), ("Nesterov", _nesterov)):
-        labels = [("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3)]
-        measured = [distances]
-        if family is not _descent:  # without a buffer there is nothing to fill
-            labels += [("1 term, empty buffer", 1), ("the same, delay taken off", 2)]
-            measured += [cold_distances]
-        runs = [_rule_for(family(momentum), relaxations) for relaxations in RELAXATIONS[profile]]
-        scale = [rule.learning_rate / rule.friction**2 for rule, _ in runs]
-        rows = [[x for measure in measured for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
-        for (label, order), error in zip(labels, np.array(rows).T, strict=True):
-            yield group, f"{group}: {label}", order, scale, error
-
-
-def _rule_for(make: Callable[[float], LearningRule], relaxations: float) -> tuple[LearningRule, int]:
-    friction = make(1.0).friction
-    steps = round(relaxations / friction)
-    return make(RESCALED_TIME * friction / steps), steps
-
-
-def distances(rule: LearningRule, slope, start, steps: int, orders=(0, 1, 2)) -> list[float]:
-    """Last iterate of a run that begins on the slow manifold to the flows with so many counter terms."""
-    last = iterate(rule, slope, start, steps, state_on_manifold(rule, slope, start)).position[-1]
-    end = [0, steps * rule.learning_rate]
-    return [float(np.linalg.norm(last - slow_flow(rule, slope, start, end, n).position[-1])) for n in orders]
-
-
-def cold_distances(rule: LearningRule, slope, start, steps: int) -> list[float]:
-    """Last iterate from an empty buffer to the flow with one term, and to the same ``startup_delay`` steps earlier."""
-    last, late = iterate(rule, slope, start, steps).position[-1], startup_delay(rule)
-    ends = [[0, n * rule.learning_rate] for n in (steps, steps - late)]
-    return [float(np.linalg.norm(last - slow_flow(rule, slope, start, end).position[-1])) for end in ends]
-
-
-def _attraction(make: Callable[[float], LearningRule]) -> float:
-    """Factor by which a step shrinks the distance of iterates from an empty buffer to the slow flow they end on."""
-    rule, _ = _rule_for(make, 3200)
-    count = round(2 / rule.friction)
-    fresh = iterate(rule, gradient, START, count).position
-    late = startup_delay(rule) * rule.learning_rate
-    early = slow_flow(rule, gradient, START, [0, -late], 2).position[-1]
-    flow = slow_flow(rule, gradient, early, np.arange(count + 1) * rule.learning_rate, 2).position
-    gap = np.linalg.norm(fresh - flow, axis=1)
-    return float(np.exp(np.polyfit(np.arange(count + 1), np.log(gap), 1)[0]))
-
-
-def _network_cases(seed: int):
-    """Gradient descent on a small tanh network: full batch, mean squared error."""
-    slope, start = network(seed)
-    rates = [NETWORK_TIME / n for n in NETWORK_STEPS]
-    errors = np.array(
-        [distances(rules.gradient_descent(r), slope, start, n) for r, n in zip(rates, NETWORK_STEPS, strict=True)]
-    )
-    for order, label in enumerate(("gradient flow", "1 counter term", "2 counter terms"), 1):
-        yield "network", f"network: {label}", order, rates, errors[:, order - 1]
-
-
-def network(seed: int) -> tuple[Callable, np.ndarray]:
-    """Gradient of the loss of a 3-8-1 tanh network on 32 points, and parameters to start from, shape (41,)."""
-    draw = np.random.default_rng(seed)
-    inputs = draw.normal(size=(32, 3))
-    targets = np.sin(inputs.sum(1))
-
-    def slope(q):
-        weights, bias, out, shift = q[:24].reshape(8, 3), q[24:32], q[32:40], q[40]
-        hidden = np.tanh(inputs @ weights.T + bias)
-        error = (hidden @ out + shift - targets) / len(targets)
-        back = np.outer(error, out) * (1 - hidden**2)
-        return np.concatenate([(back.T @ inputs).ravel(), back.sum(0), hidden.T @ error, [error.sum()]])
-
-    return slope, 0.7 * draw.normal(size=41)
-
-
-def _mirror_cases(profile: str):
-    """Mirror descent with momentum under entropy: natural gradient flow, Table 1's scaling, the ideal one."""
-    rows = []
-    for relaxations in RELAXATIONS[profile]:
-        rule, steps = _rule_for(lambda rate: rules.mirror(rate, rules.entropy, MIRROR_MOMENTUM), relaxations)
-        end = [0, steps * rule.learning_rate]
-        flows = [continuum.gradient_flow(rule, gradient, START, end)]
-        velocity = continuum.fresh_velocity(rule, gradient, START)
-        for scaling in (bregman.damped_scaling, bregman.ideal_scaling):
-            motion = partial(scaling, rule.mass, rule.friction)
-            flows.append(continuum.bregman_flow(rules.entropy, motion, gradient, START, velocity, end))
-        last = iterate(rule, gradient, START, steps).position[-1]
-        rows.append([rule.learning_rate / rule.friction**2, *(np.linalg.norm(last - x.position[-1]) for x in flows)])
-    scale, *errors = np.array(rows).T
-    labels = (("natural gradient flow", 1), ("scaling of Table 1", 1), ("ideal scaling", 2))
-    for (label, order), error in zip(labels, errors, strict=True):
-        yield "mirror descent", f"mirror descent: {label}", order, scale, error
-
-
-def _accelerated_case():
-    """Nesterov's method of 1983, momentum (n - 1)/(n + 2), against the Bregman motion p = 2, where t = n sqrt(eta)."""
-    start, roots = np.array(START), ACCELERATED_TIME / np.array(ACCELERATED_STEPS)
-    motion = continuum.bregman_flow(
-        rules.euclidean, bregman.nesterov_scaling, gradient, start, 0 * start, [1e-6, ACCELERATED_TIME]
-    )
-    errors = []
-    for root, steps in zip(roots, ACCELERATED_STEPS, strict=True):
-        before = now = start
-        for n in range(1, steps + 1):
-            ahead = now + (n - 1) / (n + 2) * (now - before)
-            before, now = now, ahead - root**2 * gradient(ahead)
-        errors.append(np.linalg.norm(now - motion.position[-1]))
-    return "Bregman, p = 2", "Bregman, p = 2: accelerated gradient", 1, roots, errors
-
-
-def _bregman_family() -> dict:
-    """Losses of q'' + (p + 1)/t q' + p² t^{p-2}/4 f' = 0 from rest, read at times with equal clocks t^p."""
-    clock = np.geomspace(0.01, 100, 301)
-    start, constant = np.ones_like(CURVATURES), 0.25
-    times, losses, energies, positions = [], [], [], []
-    for p in EXPONENTS:
-        time = clock ** (2 / p)
-        scaling = partial(bregman.polynomial_scaling, p, constant)
-        path = continuum.bregman_flow(rules.euclidean, scaling, lambda q: CURVATURES * q, start, 0 * start, time)
-        loss = (CURVATURES * path.position**2).sum(1) / 2
-        velocity: Any = path.velocity
-        ahead = path.position + velocity * time[:, None] / p
-        times.append(time)
-        losses.append(loss)
-        energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)
-        positions.append(path.position)
-    energy, loss, time = np.array(energies), np.array(losses), np.array(times)
-    powers = np.array(EXPONENTS)[:, None]
-    same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
-    return {
-        "exponent": ("exponent", list(EXPONENTS)),
-        "time": (("exponent", "moment"), time, {"units": "w/√l", "long_name": "time of the Bregman motion"}),
-        "loss": (("exponent", "moment"), loss, {"units": "l", "long_name": "loss above its minimum"}),
-        "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
-        "bound": (
-            ("exponent",),
-            (constant * time**powers * loss / energy[:, :1]).max(1),
-            {"long_name": "C t^p f/E(0)"},
-        ),
-        "dilation": (("exponent",), same.max((1, 2)), {"units": "w", "long_name": "distance to p = 2, same clock"}),
-    }
+    return data.assign(bregman_family.measured())
 
 
 def orders(data: xr.Dataset) -> np.ndarray:
@@ -441,12 +272,12 @@ def caption(data: xr.Dataset) -> str:
     return (
         "Every counter term adds one order of accuracy, for every rule. **(a)** Distance between heavy ball "
         f"($\\beta = {data.attrs['momentum']:g}$) and flows with no, one and two counter terms, at $t/\\mu = "
-        f"{RESCALED_TIME:g}$ w²/l; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along four members of "
-        "the Bregman family, from rest on a quadratic with curvatures over four decades (solid), and $t^{-p}$ "
-        f"(dashed); fitted exponents {text['exponents']}. **(c)** Orders measured by such fits as in (a) (dots) and "
-        "predicted (bars), for iterates that begin on the slow manifold, or with an empty buffer where it says so; "
-        f"the network has 41 parameters, mirror descent the entropy's geometry and momentum {mirror:g}. No measured "
-        f"order is further than {text['furthest-order']} from its prediction."
+        f"{flow_distances.RESCALED_TIME:g}$ w²/l; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
+        "four members of the Bregman family, from rest on a quadratic with curvatures over four decades (solid), and "
+        f"$t^{{-p}}$ (dashed); fitted exponents {text['exponents']}. **(c)** Orders measured by such fits as in (a) "
+        "(dots) and predicted (bars), for iterates that begin on the slow manifold, or with an empty buffer where it "
+        f"says so; the network has 41 parameters, mirror descent the entropy's geometry and momentum {mirror:g}. No "
+        f"measured order is further than {text['furthest-order']} from its prediction."
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_counter_terms as figure
+from nld.figures import flow_distances
 from nld.learning_rule import gradient_descent
 from nld.verdict import REFUTED, REPRODUCED
 
@@ -11,8 +12,8 @@ from nld.verdict import REFUTED, REPRODUCED
 @pytest.fixture(scope="module")
 def data():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(figure.RELAXATIONS, "quick", (40, 113))
-        patch.setattr(figure, "NETWORK_STEPS", (40, 113))
+        patch.setitem(flow_distances.RELAXATIONS, "quick", (40, 113))
+        patch.setattr(flow_distances, "NETWORK_STEPS", (40, 113))
         return figure.compute("quick", momentum=0.5)
 
 
@@ -22,9 +23,9 @@ def test_fig_counter_terms_orders_are_the_predicted_ones(data):
 
 def test_fig_counter_terms_a_network_at_the_larger_rates_has_slopes_1_and_2():
     """The rates of the works' own figures, 0.2 to 0.025, larger than those shown."""
-    slope, start = figure.network(0)
+    slope, start = flow_distances.network(0)
     steps = [20, 40, 80, 160]
-    errors = [figure.distances(gradient_descent(4 / n), slope, start, n, (0, 1)) for n in steps]
+    errors = [flow_distances.distances(gradient_descent(4 / n), slope, start, n, (0, 1)) for n in steps]
     found = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     np.testing.assert_allclose(found, [1, 2], atol=0.2)
 
@@ -46,7 +47,7 @@ def test_fig_counter_terms_every_claim_is_judged_once_and_can_fail(data):
 
 
 def test_fig_counter_terms_the_networks_gradient_is_its_losss():
-    slope, q = figure.network(3)
+    slope, q = flow_distances.network(3)
     axis = np.random.default_rng(0).normal(size=(4, len(q)))
     # a gradient field has a symmetric Jacobian
     forth = [(slope(q + 1e-5 * d) - slope(q - 1e-5 * d)) / 2e-5 for d in axis]
