@@ -12,6 +12,10 @@ pytestmark = pytest.mark.browser
 PAGE = "book/what-symmetry-breaking-buys.html"
 FIELDS = ("learning_rate", "momentum", "weight_decay")
 MODES = ("unconstrained", "constrained")
+PLACES = """grid => [...grid.querySelectorAll('fieldset, label, figure, svg, table, td, th')].map(part => {
+  const here = part.getBoundingClientRect(), there = grid.getBoundingClientRect();
+  return [here.x - there.x, here.y - there.y, here.width, here.height].map(Math.round);
+})"""
 SHIFTS = "() => { window.shifts = []; new PerformanceObserver(list => window.shifts.push(...list.getEntries()" + (
     ".map(entry => entry.value))).observe({type: 'layout-shift', buffered: true}); }"
 )
@@ -98,16 +102,13 @@ def test_choosing_moves_nothing(browser, address, data, width):
     grid = page.locator(".nld-grid")
     grid.scroll_into_view_if_needed()
     page.wait_for_timeout(300)
-    place = "e => { const r = e.getBoundingClientRect(); return [r.x, r.y + scrollY, r.width, r.height]; }"
-    boxes = grid.locator("figure, table, td, th, fieldset")
-    everywhere = f"all => all.map({place})"
-    before = boxes.evaluate_all(everywhere)
+    before = grid.evaluate(PLACES)
     page.evaluate(SHIFTS)
     page.evaluate("window.shifts.length = 0")
     values = {name: data[name].values for name in FIELDS}
     for ends in (0, -1):
         choose(page, {name: values[name][ends] for name in FIELDS}, values)
-        assert boxes.evaluate_all(everywhere) == before
+        assert grid.evaluate(PLACES) == before
     assert page.evaluate("window.shifts") == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.context.close()
@@ -127,8 +128,12 @@ def test_tab_visits_the_three_groups_once_each(browser, address):
 
 
 def test_without_scripts_one_measured_setting_stays(browser, address, data):
+    opened = open_page(browser, f"{address['file']}/{PAGE}")
+    lively = opened.page.locator(".nld-grid").evaluate(PLACES)
+    opened.page.context.close()
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{address['file']}/{PAGE}")
+    assert page.locator(".nld-grid").evaluate(PLACES) == lively  # the script moves nothing when it starts
     assert page.locator(".nld-grid input:disabled").count() == sum(data.sizes[name] for name in FIELDS)
     chosen = {
         name: float(page.locator(f".nld-grid [data-field={name}] label:has(input:checked)").inner_text())
