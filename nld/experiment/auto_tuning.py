@@ -41,8 +41,9 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
 
     Returns:
         Dataset over (rate, step), step being POINTS numbers of steps done: ``squared_norm`` in w^2, ``counted`` =
-        |q_0|^2 + sum of |q_{n+1} - q_n|^2, ``unit_gradient`` (its length without noise, in l),
-        ``smallest_gradient`` so far and ``largest_late_gradient``, of the second half of all steps so far.
+        |q_0|^2 + sum of |q_{n+1} - q_n|^2, ``unit_gradient``, the root mean square of its length without noise since
+        the point before, in l, ``smallest_gradient`` so far and ``largest_late_gradient`` of the second half of the
+        run so far.
     """
     spectrum = eigenvalues()
     rates = np.asarray(learning_rates, float)
@@ -54,6 +55,7 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
         name: [] for name in ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "largest_late_gradient")
     }
     counted, smallest, late = (q * q).sum(1), np.full(len(rates), np.inf), np.zeros(len(rates))
+    square, last = np.zeros(len(rates)), 0
     for step in range(steps):
         norm = np.linalg.norm(q, axis=1, keepdims=True)
         clean = unit_gradient(q, spectrum)
@@ -61,10 +63,11 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
         sample = clean + noise * _tangential(rng, q / norm) if noise else clean
         before, (q, state) = q, rule.step(q, state, lambda _, g=sample / norm: g)
         counted = counted + ((q - before) ** 2).sum(1)
-        smallest = np.minimum(smallest, length)
+        smallest, square = np.minimum(smallest, length), square + length**2
         late = np.maximum(late, length) if 2 * step >= steps else late
         if step + 1 in marks:
-            values = ((q * q).sum(1), counted, length, smallest, late)
+            values = ((q * q).sum(1), counted, np.sqrt(square / (step + 1 - last)), smallest, late)
+            square, last = np.zeros(len(rates)), step + 1
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
     return xr.Dataset(

@@ -47,7 +47,7 @@ def compute(
     """Effective learning rates over six decades, and a network trained with decay and at schedules without it."""
     seeds = range(seed, seed + SEEDS)
     rule = heavy_ball(learning_rate, momentum, weight_decay)
-    parts = [runs.tuning(seeds), runs.traded(rule, seeds), runs.stepped(rule, factor, seed), runs.restless(seed)]
+    parts = [runs.tuning(seeds), runs.traded(rule, seeds), runs.stepped(rule, factor, seeds), runs.restless(seed)]
     data = xr.merge(parts)
     attrs = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "factor": factor}
     return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(rule), "tuning_steps": runs.TUNING_STEPS})
@@ -59,8 +59,8 @@ def differences(data: xr.Dataset) -> dict[str, float]:
 
 
 def noise_slope(data: xr.Dataset) -> float:
-    """Slope of the logarithm of the noisy runs' unit gradient over that of the step, from step 100 on."""
-    late = data["noisy_gradient"].sel(tuning_step=slice(100, None))
+    """Slope of the logarithm of the noisy runs' unit gradient over that of the step, from step 500 on."""
+    late = data["noisy_gradient"].sel(tuning_step=slice(500, None))
     return float(np.polyfit(np.log(late["tuning_step"]), np.log(late), 1)[0])
 
 
@@ -97,6 +97,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "norm-error": power(abs(ratio - 1).max()),
         "settles": power(settles),
         "jumps": power(jumps, 1),
+        "rate-error": power(data["rate_error"]),
         "rough": power(data["rough_difference"], 1),
         "calm": power(calm),
         "restless": f"{restless:.2f}",

@@ -95,18 +95,28 @@ def traded(rule: LearningRule, seeds) -> xr.Dataset:
     )
 
 
-def stepped(rule: LearningRule, factor: float, seed: int) -> xr.Dataset:
-    """Largest loss differences for a rate that is multiplied by ``factor`` half-way: exact growth, jumping growth."""
+def stepped(rule: LearningRule, factor: float, seeds) -> xr.Dataset:
+    """A rate that is multiplied by ``factor`` half-way, traded with a growth that settles (exact) or jumps.
+
+    Largest loss differences to the run with decay, and how far the rates of the second are from those of the first.
+    """
     rates = np.where(np.arange(STEPS) < STEPS // 2, 1.0, factor) * rule.learning_rate
     exact = schedules.exponential_schedule(rule, rates)
+    jumping = schedules.tapered_schedule(rule, rates)
     runs = [
         scheduled.Run(rates, rule.momentum, rule.weight_decay),
         scheduled.Run(exact.learning_rate, rule.momentum, buffer=exact.buffer),
-        scheduled.Run(schedules.tapered_schedule(rule, rates), rule.momentum, buffer=exact.buffer),
+        scheduled.Run(jumping, rule.momentum, buffer=exact.buffer),
     ]
-    loss = scheduled.train(runs, seed=seed)["loss"].values
-    return xr.Dataset({"step_difference": (("growth",), np.abs(loss[1:] - loss[0]).max(1), {"units": "l"})},
-                      coords={"growth": ["settles", "jumps"]})  # fmt: skip
+    losses = [scheduled.train(runs, seed=seed)["loss"].values for seed in seeds]
+    largest = np.max([np.abs(loss[1:] - loss[0]).max(1) for loss in losses], axis=0)
+    return xr.Dataset(
+        {
+            "step_difference": (("growth",), largest, {"units": "l"}),
+            "rate_error": ((), np.abs(jumping / exact.learning_rate - 1).max(), {"units": "1"}),
+        },
+        coords={"growth": ["settles", "jumps"]},
+    )
 
 
 def restless(seed: int) -> xr.Dataset:
