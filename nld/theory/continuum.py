@@ -160,21 +160,21 @@ def bregman_flow(
         return np.concatenate([ahead(t) * (h.inverse(w) - q), pull])
 
     there = q0 + np.asarray(velocity) / ahead(time[0])
-    state = integrate(rate, np.concatenate([q0, h.gradient(there)]), time)
+    state = integrate(rate, np.concatenate([q0, h.gradient(there)]), time, begin=time[0])
     q, w = state[:, :size], state[:, size:]
     v = np.array([ahead(t) for t in time])[:, None] * (h.inverse(w) - q)
     return Trajectory(np.asarray(time), q, v)
 
 
-def integrate(rate: Callable, start, time) -> np.ndarray:
-    """Solution of y' = rate(t, y) at the given times, the first of which is the start's.
+def integrate(rate: Callable, start, time, begin: float = 0.0) -> np.ndarray:
+    """Solution of y' = rate(t, y), y(begin) = start, at the given times.
 
     Raises:
         ValueError: the solver gave up.
     """
     time = np.asarray(time, float)
     # Tight enough to be below every discretization error that is compared with it.
-    solution = solve_ivp(rate, (time[0], time[-1]), start, "DOP853", time, rtol=1e-11, atol=1e-13)
+    solution = solve_ivp(rate, (begin, time[-1]), start, "DOP853", time, rtol=1e-11, atol=1e-13)
     if not solution.success:
         raise ValueError(f"expected a solution up to t = {time[-1]}, got: {solution.message}; shorten the time")
     return solution.y.T
