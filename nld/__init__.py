@@ -15,6 +15,7 @@ _SUBMODULES = {
     "learning_rule",
     "monitor",
     "paper",
+    "potential",
     "publish",
     "series",
     "symmetry",

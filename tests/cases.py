@@ -4,6 +4,7 @@ import numpy as np
 import sympy as sp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld import symmetry
 
 # name -> (symmetry, number of parts, a loss of numpy parts that has it)
@@ -36,20 +37,20 @@ MODELLED_RULES = {
     "heavy ball 0.5": lambda lr: rules.heavy_ball(lr, 0.5),
     "heavy ball 0.8, weight decay": lambda lr: rules.heavy_ball(lr, 0.8, 0.2),
     "Nesterov 0.7": lambda lr: rules.nesterov(lr, 0.7),
-    "mirror, entropy": lambda lr: rules.mirror(lr, rules.entropy),
-    "mirror, entropy, momentum": lambda lr: rules.mirror(lr, rules.entropy, momentum=0.5),
-    "mirror, 1.5-norm": lambda lr: rules.mirror(lr, rules.p_norm(1.5)),
-    "mirror, 3-norm, weight decay": lambda lr: rules.mirror(lr, rules.p_norm(3), weight_decay=0.2),
-    "mirror, quadratic form": lambda lr: rules.mirror(lr, rules.quadratic_form(METRIC), momentum=0.3),
+    "mirror, entropy": lambda lr: rules.mirror(lr, potentials.entropy),
+    "mirror, entropy, momentum": lambda lr: rules.mirror(lr, potentials.entropy, momentum=0.5),
+    "mirror, 1.5-norm": lambda lr: rules.mirror(lr, potentials.p_norm(1.5)),
+    "mirror, 3-norm, weight decay": lambda lr: rules.mirror(lr, potentials.p_norm(3), weight_decay=0.2),
+    "mirror, quadratic form": lambda lr: rules.mirror(lr, potentials.quadratic_form(METRIC), momentum=0.3),
 }
 
 POTENTIALS = {
-    "euclidean": rules.euclidean,
-    "entropy": rules.entropy,
-    "Burg": rules.burg,
-    "1.5-norm": rules.p_norm(1.5),
-    "3-norm": rules.p_norm(3),
-    "quadratic form": rules.quadratic_form(METRIC),
+    "euclidean": potentials.euclidean,
+    "entropy": potentials.entropy,
+    "Burg": potentials.burg,
+    "1.5-norm": potentials.p_norm(1.5),
+    "3-norm": potentials.p_norm(3),
+    "quadratic form": potentials.quadratic_form(METRIC),
 }
 
 

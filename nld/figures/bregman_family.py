@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.theory import bregman, continuum
 
 EXPONENTS = (1.5, 2, 3, 4)
@@ -23,7 +23,7 @@ def measured() -> dict:
     for p in EXPONENTS:
         time = clock ** (2 / p)
         scaling = partial(bregman.polynomial_scaling, p, constant)
-        path = continuum.bregman_flow(rules.euclidean, scaling, lambda q: CURVATURES * q, start, 0 * start, time)
+        path = continuum.bregman_flow(potentials.euclidean, scaling, lambda q: CURVATURES * q, start, 0 * start, time)
         loss = (CURVATURES * path.position**2).sum(1) / 2
         velocity: Any = path.velocity
         ahead = path.position + velocity * time[:, None] / p

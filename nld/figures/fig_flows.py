@@ -8,7 +8,7 @@ Paper: Eq 5 to 7.
 import numpy as np
 import xarray as xr
 
-from nld import learning_rule as rules
+from nld import potential as potentials
 from nld import symmetry
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
@@ -24,9 +24,9 @@ FAMILIES = {
     "scale": symmetry.scale(),
 }
 GEOMETRIES = {
-    "Euclidean": (rules.euclidean, bregman.euclidean),
-    "entropy": (rules.entropy, bregman.entropy),
-    "Burg": (rules.burg, bregman.burg),
+    "Euclidean": (potentials.euclidean, bregman.euclidean),
+    "entropy": (potentials.entropy, bregman.entropy),
+    "Burg": (potentials.burg, bregman.burg),
 }
 SLOPE_STEP = 1e-4  # half width of the difference that measures a slope
 
@@ -72,12 +72,12 @@ def carry(name: str, s: float) -> np.ndarray:
     return np.stack([there, ahead - there])
 
 
-def kinetic_energy(h: rules.Potential, q: np.ndarray, v: np.ndarray, mass: float) -> np.ndarray:
+def kinetic_energy(h: potentials.Potential, q: np.ndarray, v: np.ndarray, mass: float) -> np.ndarray:
     """T_h = D_h(q + m v, q)/m by the definition of the divergence; shapes (..., 2) to (...)."""
     return (h.value(q + mass * v) - h.value(q) - (h.gradient(q) * mass * v).sum(-1)) / mass
 
 
-def measured_slope(h: rules.Potential, name: str, mass: float) -> float:
+def measured_slope(h: potentials.Potential, name: str, mass: float) -> float:
     """Central difference quotient of the kinetic energy at s = 0."""
     below, above = (kinetic_energy(h, carry(name, s)[0], carry(name, s)[1], mass) for s in (-SLOPE_STEP, SLOPE_STEP))
     return float(above - below) / (2 * SLOPE_STEP)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.figures.fig_orders import START, gradient
 from nld.learning_rule import LearningRule, iterate
 from nld.theory import bregman, continuum
@@ -121,13 +122,13 @@ def _mirror_cases(profile: str) -> Iterator[Case]:
     """Mirror descent with momentum under entropy: natural gradient flow, Table 1's scaling, the ideal one."""
     rows = []
     for relaxations in RELAXATIONS[profile]:
-        rule, steps = _rule_for(lambda rate: rules.mirror(rate, rules.entropy, MIRROR_MOMENTUM), relaxations)
+        rule, steps = _rule_for(lambda rate: rules.mirror(rate, potentials.entropy, MIRROR_MOMENTUM), relaxations)
         end = [0, steps * rule.learning_rate]
         flows = [continuum.gradient_flow(rule, gradient, START, end)]
         velocity = continuum.fresh_velocity(rule, gradient, START)
         for scaling in (bregman.damped_scaling, bregman.ideal_scaling):
             motion = partial(scaling, rule.mass, rule.friction)
-            flows.append(continuum.bregman_flow(rules.entropy, motion, gradient, START, velocity, end))
+            flows.append(continuum.bregman_flow(potentials.entropy, motion, gradient, START, velocity, end))
         last = iterate(rule, gradient, START, steps).position[-1]
         rows.append([rule.learning_rate / rule.friction**2, *(np.linalg.norm(last - x.position[-1]) for x in flows)])
     scale, *errors = np.array(rows).T
@@ -140,7 +141,7 @@ def _accelerated_case() -> Case:
     """Nesterov's method of 1983, momentum (n - 1)/(n + 2), against the Bregman motion p = 2, where t = n sqrt(eta)."""
     start, roots = np.array(START), ACCELERATED_TIME / np.array(ACCELERATED_STEPS)
     motion = continuum.bregman_flow(
-        rules.euclidean, bregman.nesterov_scaling, gradient, start, 0 * start, [1e-6, ACCELERATED_TIME]
+        potentials.euclidean, bregman.nesterov_scaling, gradient, start, 0 * start, [1e-6, ACCELERATED_TIME]
     )
     errors = []
     for root, steps in zip(roots, ACCELERATED_STEPS, strict=True):

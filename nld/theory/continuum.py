@@ -11,7 +11,8 @@ import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from nld.learning_rule import LearningRule, Potential
+from nld.learning_rule import LearningRule
+from nld.potential import Potential
 from nld.series import Trajectory
 from nld.theory.bregman import Scaling
 

@@ -8,6 +8,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.theory import bregman, continuum, lagrangian
 
 t = sp.Symbol("t", positive=True)
@@ -28,7 +29,7 @@ def test_law_the_flow_solves_the_euler_lagrange_equation(name):
     pull = lagrangian.acceleration(energy, x, t)[sp.diff(q, t, 2)]
     pull = sp.lambdify((t, place, speed), pull.subs(sp.diff(q, t), speed).subs(q, place))
     time = [1.0, 2.0, 3.0]
-    flow = continuum.bregman_flow(rules.entropy, SCALINGS[name], lambda p: p - 1, [1.7], [-0.2], time)
+    flow = continuum.bregman_flow(potentials.entropy, SCALINGS[name], lambda p: p - 1, [1.7], [-0.2], time)
     other = solve_ivp(lambda s, y: [y[1], pull(s, *y)], (1, 3), [1.7, -0.2], "DOP853", time, rtol=1e-11, atol=1e-13).y
     np.testing.assert_allclose(flow.position[:, 0], other[0], rtol=1e-8)
     assert flow.velocity is not None
@@ -36,11 +37,11 @@ def test_law_the_flow_solves_the_euler_lagrange_equation(name):
 
 
 def test_law_the_rules_own_motion_is_the_ideal_one():
-    rule = rules.mirror(0.05, rules.entropy, momentum=0.5)
+    rule = rules.mirror(0.05, potentials.entropy, momentum=0.5)
     start, velocity, time = [1.7, 0.9], [-0.3, 0.1], [0.0, 0.4, 0.8]
     own = continuum.euler_lagrange_flow(rule, lambda q: q - 1, start, velocity, time)
     ideal = partial(bregman.ideal_scaling, rule.mass, rule.friction)
-    flow = continuum.bregman_flow(rules.entropy, ideal, lambda q: q - 1, start, velocity, time)
+    flow = continuum.bregman_flow(potentials.entropy, ideal, lambda q: q - 1, start, velocity, time)
     np.testing.assert_allclose(flow.position, own.position, rtol=1e-9)
 
 
@@ -85,10 +86,10 @@ def test_law_the_energy_never_grows_and_bounds_the_loss(p):
     time = np.geomspace(0.05, 20, 120) ** (2 / p)
     scaling = partial(bregman.polynomial_scaling, p, 0.25)
     path = continuum.bregman_flow(
-        rules.entropy, scaling, lambda q: CURVATURE * (q - 1), [2.0, 0.4, 1.6], [0, 0, 0], time
+        potentials.entropy, scaling, lambda q: CURVATURE * (q - 1), [2.0, 0.4, 1.6], [0, 0, 0], time
     )
     assert path.velocity is not None
-    ahead, h = path.position + path.velocity * time[:, None] / p, rules.entropy
+    ahead, h = path.position + path.velocity * time[:, None] / p, potentials.entropy
     divergence = h.value(np.ones((1, 3))) - h.value(ahead) - (h.gradient(ahead) * (1 - ahead)).sum(1)
     loss = (CURVATURE * (path.position - 1) ** 2).sum(1) / 2
     energy = divergence + 0.25 * time**p * loss

@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.theory import continuum, counter_terms
 from tests.laws.test_order_laws import START, TIME, gradient, order
 
@@ -177,7 +178,7 @@ def test_miyagawa_translation_charge_decays_as_the_discrete_rate(learning_rate, 
 
 def test_a_metric_and_a_wrong_order_are_refused():
     with pytest.raises(ValueError, match="expected a Euclidean potential, got entropy"):
-        counter_terms.counter_terms(rules.mirror(0.1, rules.entropy))
+        counter_terms.counter_terms(rules.mirror(0.1, potentials.entropy))
     with pytest.raises(ValueError, match="one linear buffer, got Adam"):
         counter_terms.counter_terms(rules.adam(0.1))
     with pytest.raises(ValueError, match="expected order 0, 1 or 2, got 3"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from tests.cases import MODELLED_RULES, POTENTIALS
 
 TORCH = {
@@ -98,8 +99,8 @@ def test_law_mirror_and_natural_gradient_agree_to_first_order(name):
         (lambda: rules.heavy_ball(float("nan")), "expected learning_rate"),
         (lambda: rules.heavy_ball(0.1, 0.9, -1), "expected weight_decay"),
         (lambda: rules.adam(0.1, square_decay=1.5), "expected square_decay"),
-        (lambda: rules.p_norm(1), "expected p > 1, got 1"),
-        (lambda: rules.quadratic_form(np.array([[1.0, 2], [2, 1]])), "positive definite"),
+        (lambda: potentials.p_norm(1), "expected p > 1, got 1"),
+        (lambda: potentials.quadratic_form(np.array([[1.0, 2], [2, 1]])), "positive definite"),
         (
             lambda: rules.iterate(rules.heavy_ball(0.1), lambda q: np.ones((2, 2)), [1.0, 2.0], 1),
             "expected a gradient of",

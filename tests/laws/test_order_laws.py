@@ -6,6 +6,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.theory import continuum
 from tests.cases import MODELLED_RULES, POTENTIALS
 
@@ -68,7 +69,7 @@ def test_law_the_damped_scaling_misses_mirror_momentum_where_the_ideal_one_does_
 
     def distances(steps):
         eta = TIME * (1 - beta) / steps
-        rule = rules.mirror(eta, rules.entropy, momentum=beta)
+        rule = rules.mirror(eta, potentials.entropy, momentum=beta)
         last = rules.iterate(rule, slope, [x0], steps).position[-1, 0]
         m, mu = rule.mass, rule.friction
         velocity = continuum.fresh_velocity(rule, slope, [x0])

@@ -6,6 +6,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.theory import bregman, continuum, lagrangian
 from tests.cases import polynomial_potential
 
@@ -70,10 +71,10 @@ def test_eq02_divergence_is_a_distance_to_second_order(h):
 @pytest.mark.parametrize(
     ("symbolic", "numeric"),
     [
-        (bregman.euclidean, rules.euclidean),
-        (bregman.entropy, rules.entropy),
-        (bregman.p_norm(3), rules.p_norm(3)),
-        (bregman.quadratic_form([[2, 0.5], [0.5, 1]]), rules.quadratic_form(np.array([[2, 0.5], [0.5, 1]]))),
+        (bregman.euclidean, potentials.euclidean),
+        (bregman.entropy, potentials.entropy),
+        (bregman.p_norm(3), potentials.p_norm(3)),
+        (bregman.quadratic_form([[2, 0.5], [0.5, 1]]), potentials.quadratic_form(np.array([[2, 0.5], [0.5, 1]]))),
     ],
 )
 def test_eq02_potentials_of_rules_and_of_derivations_are_the_same(symbolic, numeric):

@@ -9,6 +9,7 @@ import pytest
 import sympy as sp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld import symmetry
 from nld.symmetry import Symmetry
 from nld.theory import bregman, continuum, lagrangian, noether
@@ -96,7 +97,7 @@ def test_eq10_terms_by_hand_for_scale_and_entropy():
 
 def test_eq10_numerically_along_a_mirror_descent():
     """The two sides along an integrated trajectory of entropic motion in a scale-invariant loss."""
-    rule = rules.mirror(0.2, rules.entropy, momentum=0.5, weight_decay=0.1)
+    rule = rules.mirror(0.2, potentials.entropy, momentum=0.5, weight_decay=0.1)
 
     def gradient(p):
         x, y = p
@@ -206,7 +207,7 @@ def test_eq13_the_charge_belongs_to_the_metric(p):
     def gradient(q):
         return np.array([q[1], q[0]]) * (q[0] * q[1] - 3)
 
-    rule = rules.mirror(0.1, rules.p_norm(p))
+    rule = rules.mirror(0.1, potentials.p_norm(p))
     path = continuum.gradient_flow(rule, gradient, [0.5, 1.5], [0, 0.5, 1]).position
     drift = {power: np.ptp(path[:, 0] ** power - path[:, 1] ** power) for power in (1.5, 2, 3)}
     assert drift.pop(p) < 1e-9

@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 from nld import learning_rule as rules
+from nld import potential as potentials
 from nld.table import Table
 from nld.theory import bregman, lagrangian, noether, tables
 
@@ -53,8 +54,8 @@ def test_eq05_burg_mirror_descent_commutes_with_a_scaling_at_finite_steps():
         scaled, _ = rule.step(c * q, (), lambda _: g / c)
         return np.abs(scaled - c * rule.step(q, (), lambda _: g)[0]).max()
 
-    assert gap(rules.mirror(0.1, rules.burg)) < 1e-13
-    assert gap(rules.mirror(0.1, rules.entropy)) > 0.01
+    assert gap(rules.mirror(0.1, potentials.burg)) < 1e-13
+    assert gap(rules.mirror(0.1, potentials.entropy)) > 0.01
 
 
 def test_eq13_table_of_conservation():
