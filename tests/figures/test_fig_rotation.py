@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld.figures import fig_rotation
+from nld.figures import fig_rotation, rotation_runs
 from nld.figures.verify import reference_path
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
 from tests.test_chapters import ROOT
@@ -51,7 +51,7 @@ def test_fig_rotation_the_formula_without_the_charge_is_refuted(data):
 
 @pytest.mark.slow
 def test_fig_rotation_computes_and_draws(data, monkeypatch):
-    monkeypatch.setattr(fig_rotation, "STEPS", 40)
+    monkeypatch.setattr(rotation_runs, "STEPS", 40)
     short = fig_rotation.compute("quick")
     assert set(short.data_vars) == set(data.data_vars)
     np.testing.assert_allclose(short["norm"], data["norm"], rtol=1e-6)
