@@ -22,7 +22,7 @@ def names() -> list[str]:
     return sorted(
         module.name
         for module in pkgutil.iter_modules([str(FOLDER)])
-        if "def table(" in (FOLDER / f"{module.name}.py").read_text("utf-8")
+        if not module.name.startswith("_") and "def table(" in (FOLDER / f"{module.name}.py").read_text("utf-8")
     )
 
 
