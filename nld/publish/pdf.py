@@ -12,7 +12,8 @@ from nld.publish.build import JUPYTER_BOOK
 from nld.publish.citation import base_address
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-# Chromium writes when it printed, and how many objects it made before; equal books are to be equal bytes.
+# Chromium writes when it printed, and numbers that count what it made before; equal books are to be equal bytes.
+NODES = re.compile(rb"(?<=\()node\d{8}(?=\))")
 DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
 
 HERE = Path(__file__).parent
@@ -54,7 +55,14 @@ def print_book(root: Path, path: Path) -> None:
         browser.close()
     stamp = about["date"].replace("-", "").encode() + b"000000"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(DATES.sub(rb"/\1 (D:" + stamp, content))
+    path.write_bytes(_renumbered(DATES.sub(rb"/\1 (D:" + stamp, content)))
+
+
+def _renumbered(content: bytes) -> bytes:
+    """The same PDF with its table headers numbered from one: Chromium's own numbers change from run to run."""
+    known = sorted(set(NODES.findall(content)))  # in their order, since the PDF lists them sorted
+    number = {node: b"node%08d" % place for place, node in enumerate(known, 1)}
+    return NODES.sub(lambda found: number[found[0]], content)
 
 
 def _one_page(root: Path) -> Path:

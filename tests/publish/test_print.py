@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from nld.publish.pdf import _renumbered
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
@@ -40,3 +42,9 @@ def test_the_book_prints_with_vectors_and_the_same_bytes_wherever_it_lies(built,
     assert b"https://nld-book.github.io/nld/book/gone.html" in prints[0]
     destinations = set(re.findall(rb"/Dest /([^\s/>]+)", prints[0]))
     assert {b"fig-toy", b"chapter-2"} <= destinations
+
+
+def test_numbers_that_chromium_counts_up_do_not_reach_the_file():
+    """Their order and their length stay: the PDF lists them sorted, and other objects by their place."""
+    runs = [b"(node%08d) text node00000009 (node%08d) [(node%08d)]" % (n + 7, n, n + 7) for n in (6850, 6851)]
+    assert {_renumbered(run) for run in runs} == {b"(node00000002) text node00000009 (node00000001) [(node00000002)]"}
