@@ -10,10 +10,12 @@ __version__ = "0.1.0"
 
 _SUBMODULES = {
     "compare",
+    "decoupled_rules",
     "experiment",
     "figures",
     "learning_rule",
     "monitor",
+    "notation",
     "paper",
     "potential",
     "publish",

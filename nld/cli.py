@@ -8,10 +8,23 @@ from collections.abc import Sequence
 
 from nld import __version__, commands
 
+EPILOG = """examples:
+  nld book build
+  nld figure show fig-1
+  nld symmetries torchvision.models:resnet18 --input 8,3,64,64
+
+`nld COMMAND --help` has more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser with every subcommand that `nld.commands` holds."""
-    parser = argparse.ArgumentParser(prog="nld", description="Noether's learning dynamics: book, experiments, monitor.")
+    parser = argparse.ArgumentParser(
+        prog="nld",
+        description="Noether's learning dynamics: book, experiments, monitor.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"nld {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in sorted(pkgutil.iter_modules(commands.__path__), key=lambda module: module.name):
@@ -29,6 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except RuntimeError as error:
+        if not _told(error):
+            raise
+        print(f"nld {args.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _told(error: RuntimeError) -> bool:
+    """Whether the message says all: runs of a sweep that failed, or data that are not here. Others are our faults."""
+    from nld.experiment.fetch import DataError
+    from nld.experiment.sweep import SweepError
+
+    return isinstance(error, (DataError, SweepError))
 
 
 if __name__ == "__main__":

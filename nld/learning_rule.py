@@ -149,6 +149,9 @@ def k_adam(
     Args:
         momenta: beta_1, ..., beta_k; square_decays: rho_1, ..., rho_k; one each a stage.
 
+    Raises:
+        ValueError: no stage, as many momenta as square decays are not given, or one lies outside [0, 1).
+
     References: Gould and Tanaka 2024.
     """
     if len(momenta) != len(square_decays) or len(momenta) == 0:

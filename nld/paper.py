@@ -1,4 +1,4 @@
-"""The paper as data: equations, tables, figures, claims and symbols, with their code, test and chapter.
+"""The paper as data: equations, tables, figures and claims, with their code, test and chapter.
 
 H. Tanaka and D. Kunin, Noether's Learning Dynamics: Role of Symmetry Breaking in Neural Networks, NeurIPS 2021,
 arXiv 2105.02716. Numbers are the manuscript's. The tests demand that every name here exists.
@@ -89,16 +89,6 @@ class Claim:
     figure: str
     chapter: str
     source: str = "tanaka2021noether"
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """A symbol, its name in code, its meaning and its unit in weights w and losses l."""
-
-    latex: str
-    code: str
-    meaning: str
-    unit: str = ""
 
 
 EQUATIONS = (
@@ -275,35 +265,6 @@ CLAIMS = (
     Claim("norm-closed-form", "The squared norm follows the closed form.", (17,), "fig-experiments", LIMITS),
     Claim("scale-breaking-power", "The kinetic energy of scale breaks by exp(-2 alpha) |dq/dt|^2.", (6,), "", BREAKING),
 )  # fmt: skip
-
-SYMBOLS = (
-    Symbol(r"q \in \mathbb R^N", "q", "parameters of the network, the position", "w"),
-    Symbol(r"f(q)", "loss", "loss, the potential energy", "l"),
-    Symbol(r"g = \nabla f", "gradient", "gradient of the loss", "l/w"),
-    Symbol(r"\eta", "learning_rate", "learning rate", "w²/l"),
-    Symbol(r"\beta", "momentum", "momentum of heavy ball"),
-    Symbol(r"k", "weight_decay", "weight decay", "l/w²"),
-    Symbol(r"t = n\eta", "time", "time after n steps", "w²/l"),
-    Symbol(r"m = \eta(1+\beta)/2", "mass", "mass", "w²/l"),
-    Symbol(r"\mu = 1-\beta", "friction", "friction"),
-    Symbol(r"r^2 = \|q\|^2", "squared_norm", "squared norm of a scale-invariant unit", "w²"),
-    Symbol(r"\hat q = q/r", "direction", "direction of a scale-invariant unit"),
-    Symbol(r"\hat g = r\,g", "unit_gradient", "gradient at unit norm", "l"),
-    Symbol(r"Q(q, s)", "transform", "a one-parameter symmetry"),
-    Symbol(r"A(q) = \partial_s Q|_{s=0}", "generator", "its generator"),
-    Symbol(r"L", "lagrangian", "Lagrangian"),
-    Symbol(r"T_h", "kinetic_energy", "kinetic energy of the geometry h"),
-    Symbol(r"\partial_s T", "kinetic_symmetry_breaking", "kinetic symmetry breaking"),
-    Symbol(r"h", "potential", "distance-generating function of a Bregman divergence"),
-    Symbol(r"D_h(y, x)", "divergence", "Bregman divergence"),
-    Symbol(r"F = \nabla^2 h", "hessian", "metric"),
-    Symbol(r"\alpha_t, \beta_t, \gamma_t", "scaling", "functions of time in the Bregman Lagrangian"),
-    Symbol(r"\Delta_h", "dual_displacement", "displacement in the dual space"),
-    Symbol(r"\langle\Delta_h, \partial_s Q\rangle", "noether_charge", "Noether charge"),
-    Symbol(r"\rho", "square_decay", "memory of RMSProp"),
-    Symbol(r"G", "mean_square", "exponential average of squared gradients", "l²/w²"),
-    Symbol(r"\chi", "closure", "correlation sum of successive gradients"),
-)
 
 
 def equation(number: int) -> Equation:

@@ -56,6 +56,9 @@ def p_norm(p: float) -> Potential:
     """h = sum |q|^p / (p (p - 1)), so F = |q|^{p-2}; p > 1, and p = 2 is Euclidean.
 
     Its flow conserves sum |q_in|^p - sum |q_out|^p under a rescale symmetry.
+
+    Raises:
+        ValueError: p is 1 or less.
     """
     if isinstance(p, Real) and not p > 1:
         raise ValueError(f"expected p > 1, got {p}; use p_norm(2) for the Euclidean potential")
@@ -69,7 +72,11 @@ def p_norm(p: float) -> Potential:
 
 
 def quadratic_form(matrix: np.ndarray) -> Potential:
-    """h = q.M q / 2 with M symmetric and positive definite: a constant, non-Euclidean metric."""
+    """h = q.M q / 2 with M symmetric and positive definite: a constant, non-Euclidean metric.
+
+    Raises:
+        ValueError: M is not symmetric or not positive definite.
+    """
     matrix = np.asarray(matrix, float)
     if matrix.ndim != 2 or not np.array_equal(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] <= 0:
         raise ValueError(f"expected a symmetric positive definite matrix, got {matrix.tolist()}; use (M + M.T)/2")

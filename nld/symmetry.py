@@ -109,6 +109,9 @@ def general_linear(size: int, row: int, column: int) -> Symmetry:
     1 - s/(1 + delta s) E. Linear pairs, queries and keys, values and outputs have it.
 
     A(q): row ``row`` of W receives row ``column``; column ``column`` of U loses column ``row``.
+
+    Raises:
+        ValueError: the row or the column is not below the size.
     """
     if not (0 <= row < size and 0 <= column < size):
         raise ValueError(f"expected row and column below size {size}, got ({row}, {column}); count from 0")

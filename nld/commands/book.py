@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from nld.commands import positive
+
 EXAMPLE = """examples:
-  nld book build                                   the whole book
-  nld book build --chapter 01 -p learning_rate 0.2 one chapter with another learning rate
-  nld book build --why                             say what runs again, and because of what
+  nld book build                                    the whole book
+  nld book build --chapter 01 -p learning_rate 0.2  one chapter with another learning rate
+  nld book build --why                              say what runs again, and because of what
 """
 PDF = """example:
   nld book pdf --to book.pdf                       the whole book, after building what changed
@@ -19,7 +21,12 @@ ARCHIVE = """example:
 
 def add_parser(subparsers) -> None:
     """Add `nld book`."""
-    parser = subparsers.add_parser("book", help="build the book")
+    parser = subparsers.add_parser(
+        "book",
+        help="build, print and pack the book",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser(
         "build",
@@ -35,17 +42,17 @@ def add_parser(subparsers) -> None:
     build.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter"
     )
-    build.add_argument("--jobs", type=_positive(int), metavar="N", help="chapters at once (default: one a core)")
+    build.add_argument("--jobs", type=positive(int), metavar="N", help="chapters at once (default: one a core)")
     build.add_argument("--force", action="store_true", help="run chapters also when nothing changed")
     build.add_argument("--why", action="store_true", help="say why each chapter runs")
-    build.add_argument("--timeout", type=_positive(float), metavar="SECONDS", help="wall-clock limit of a chapter")
+    build.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="wall-clock limit of a chapter")
     build.add_argument("--no-html", dest="html", action="store_false", help="execute only, render no page")
     build.set_defaults(run=run_build)
     pdf = actions.add_parser(
         "pdf", help="build and print the book", epilog=PDF, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     pdf.add_argument(
-        "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="default: _build/book.pdf"
+        "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="where to (default: _build/book.pdf)"
     )
     pdf.set_defaults(run=run_pdf)
     archive = actions.add_parser(
@@ -58,17 +65,6 @@ def add_parser(subparsers) -> None:
     archive.set_defaults(run=run_archive)
     for action in (pdf, archive):
         action.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
-
-
-def _positive(kind):
-    def positive(text: str):
-        value = kind(text)
-        if not value > 0:
-            raise ValueError
-        return value
-
-    positive.__name__ = f"positive {kind.__name__}"
-    return positive
 
 
 def run_build(args) -> int:

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from nld.commands import positive
+
 EXAMPLE = """examples:
   nld data fetch tiny-imagenet                            download (248 MB) and decode
   nld data fetch tiny-imagenet --from tiny-imagenet-200/  from a folder or an archive you have
@@ -32,9 +34,19 @@ def add_parser(subparsers) -> None:
         action.add_argument("name", metavar="NAME", help="tiny-imagenet or cifar-10")
         action.set_defaults(run=run_action)
         if name == "fetch":
-            action.add_argument("--from", dest="given", nargs="+", type=Path, default=[], metavar="PATH")
+            action.add_argument(
+                "--from",
+                dest="given",
+                nargs="+",
+                type=Path,
+                default=[],
+                metavar="PATH",
+                help="the unpacked folder, a folder that holds it, or its archives (default: NLD_DATA, else download)",
+            )
             action.add_argument("--again", action="store_true", help="also when the cache is whole")
-            action.add_argument("--jobs", type=int, metavar="N", help="processes that decode (default: one a core)")
+            action.add_argument(
+                "--jobs", type=positive(int), metavar="N", help="processes that decode (default: one a core)"
+            )
 
 
 def run_action(args) -> int:

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 EXAMPLE = """examples:
-  nld figure list
+  nld figure list                                 names and what each shows
   nld figure show fig-1
   nld figure show fig-1 -p learning_rate 0.2
 """
 EXPORT = """example:
   nld figure export fig-1 --to paper/figures      svg, pdf, png, csv, netCDF and provenance
+"""
+CITE = """example:
+  nld figure cite fig-1 --format text             BibTeX by default
 """
 VERIFY = """examples:
   nld figure verify --all                         exit status 1 when a number moved
@@ -24,9 +27,11 @@ _RAW = argparse.RawDescriptionHelpFormatter
 
 def add_parser(subparsers) -> None:
     """Add `nld figure`."""
-    parser = subparsers.add_parser("figure", help="list or draw figures")
+    parser = subparsers.add_parser(
+        "figure", help="list, draw, export, cite and verify figures", epilog=EXAMPLE, formatter_class=_RAW
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="names and titles of all figures")
+    listing = actions.add_parser("list", help="names of all figures and what each shows")
     listing.set_defaults(run=run_list)
     show = actions.add_parser(
         "show",
@@ -37,15 +42,23 @@ def add_parser(subparsers) -> None:
     show.add_argument("name", nargs="*", help="such as fig-1")
     show.add_argument("--all", action="store_true", help="every figure")
     show.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
-    show.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    show.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="change a parameter; a wrong name lists those of the figure",
+    )
     show.set_defaults(run=run_show)
     export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
-    export.add_argument("name")
+    export.add_argument("name", help="such as fig-1")
     export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
     export.set_defaults(run=run_export)
-    cite = actions.add_parser("cite", help="print how to cite a figure")
-    cite.add_argument("name")
-    cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex")
+    cite = actions.add_parser("cite", help="print how to cite a figure", epilog=CITE, formatter_class=_RAW)
+    cite.add_argument("name", help="such as fig-1")
+    cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex", help="default: bibtex")
     cite.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
     cite.set_defaults(run=run_cite)
     verify = actions.add_parser(

@@ -18,8 +18,12 @@ def add_parser(subparsers) -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("record", type=Path, help="a file written by nld.monitor.save or a streaming monitor")
-    parser.add_argument("-o", "--output", type=Path, help="the page (default: the record's name with .html)")
+    parser.add_argument(
+        "record", type=Path, metavar="RECORD", help="a file written by nld.monitor.save or a streaming monitor"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="the page (default: the record's name with .html)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 EXAMPLE = """examples:
   nld run digits.toml                          fields of an Experiment, such as: learning_rate = 0.1
   nld run digits.toml --set constrained=true --set steps=500
+
+Every field has a default; a wrong name lists them all.
 """
 
 
@@ -30,7 +32,7 @@ def run_one(args) -> int:
     """Carry out `nld run`; returns the exit status."""
     import tomllib
 
-    from nld.commands.sweep import compute
+    from nld.commands.sweep import compute, write
     from nld.experiment.spec import Sweep, load
     from nld.experiment.store import RunStore
 
@@ -60,6 +62,4 @@ def run_one(args) -> int:
     else:
         print(f"test accuracy {float(run.test_accuracy[-1]):.4f}, test loss {float(run.test_loss[-1]):.4f}")
     print(store.path(experiment) / "record.nc")
-    if args.output:
-        store.load(experiment).to_netcdf(args.output, engine="h5netcdf")
-    return 0
+    return write("nld run", store.load(experiment), args.output) if args.output else 0

@@ -5,6 +5,8 @@ import sys
 import threading
 from pathlib import Path
 
+from nld.commands import positive
+
 EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
   nld sweep run rates.toml --executor pool --workers 4  on the cores or GPUs of this machine
@@ -21,6 +23,10 @@ a sweep file:
   learning_rate = [0.01, 0.1, 1.0]
   constrained = [false, true]
 """
+
+
+# The executors that have each option.
+EXECUTORS_WITH = {"workers": ("pool",), "minutes": ("slurm",), "parameter": ("slurm",), "no_wait": ("slurm",)}
 
 
 def add_parser(subparsers) -> None:
@@ -47,16 +53,28 @@ def add_parser(subparsers) -> None:
         )
         action.set_defaults(run=run_action)
         if name == "run":
-            action.add_argument("--executor", choices=("ensemble", "pool", "slurm"), default="ensemble")
-            action.add_argument("--workers", type=int, metavar="N", help="processes of the pool")
-            action.add_argument("--members", type=int, metavar="N", help="largest ensemble; 1 trains each run alone")
-            action.add_argument("--minutes", type=int, metavar="N", help="time limit of a Slurm task")
-            action.add_argument("--no-wait", action="store_true", help="return once the Slurm tasks are submitted")
             action.add_argument(
-                "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="for submitit"
+                "--executor",
+                choices=("ensemble", "pool", "slurm"),
+                default="ensemble",
+                help="where: in this process (default), on this machine's cores or GPUs, or on a cluster",
+            )
+            action.add_argument("--workers", type=positive(int), metavar="N", help="pool: processes")
+            action.add_argument(
+                "--members", type=positive(int), metavar="N", help="largest ensemble; 1 trains each run alone"
+            )
+            action.add_argument("--minutes", type=positive(int), metavar="N", help="slurm: time limit of a task")
+            action.add_argument("--no-wait", action="store_true", help="slurm: return once the tasks are submitted")
+            action.add_argument(
+                "--parameter",
+                nargs=2,
+                action="append",
+                default=[],
+                metavar=("NAME", "VALUE"),
+                help="slurm: for submitit, such as slurm_partition gpu",
             )
         if name == "gather":
-            action.add_argument("--output", type=Path, required=True, metavar="FILE")
+            action.add_argument("--output", type=Path, required=True, metavar="FILE", help="the netCDF file")
             action.add_argument("--summary", action="store_true", help="medians over filters and few steps only")
 
 
@@ -64,6 +82,7 @@ def run_action(args) -> int:
     """Carry out `nld sweep ACTION`; returns the exit status."""
     from nld.experiment import sweep as sweeps
     from nld.experiment.spec import Experiment, load
+    from nld.experiment.specs import summary as summarized
     from nld.experiment.store import RunStore
 
     try:
@@ -74,26 +93,34 @@ def run_action(args) -> int:
     experiments = [sweep] if isinstance(sweep, Experiment) else list(sweep.experiments)
     store = RunStore.default(args.keep_stale)
     if args.action == "run":
-        if args.no_wait and args.executor != "slurm":
-            print("nld sweep run: --no-wait is for --executor slurm", file=sys.stderr)
-            return 2
+        for name, executors in EXECUTORS_WITH.items():
+            if getattr(args, name) and args.executor not in executors:
+                option = "--" + name.replace("_", "-")
+                print(f"nld sweep run: {option} is for --executor {', '.join(executors)}", file=sys.stderr)
+                return 2
         options = {name: value for name in ("workers", "members", "minutes") if (value := getattr(args, name))}
         if args.executor == "slurm":
             options["parameters"] = {name: int(v) if v.isdigit() else v for name, v in args.parameter}
         if args.no_wait:
             from nld.experiment.executors import slurm
 
-            slurm([e for e in experiments if not store.is_done(e)], store, wait=False, **options)
+            try:
+                slurm([e for e in experiments if not store.is_done(e)], store, wait=False, **options)
+            except (RuntimeError, OSError) as error:
+                print(f"nld sweep run: {error}", file=sys.stderr)
+                return 1
             return 0
         return 0 if compute("nld sweep", experiments, store, args.executor, options) is not None else 1
     if args.action == "gather":
         try:
-            write(sweeps.gather(experiments, store), args.output, args.summary)
+            gathered = sweeps.gather(experiments, store)
         except FileNotFoundError as error:
             print(f"nld sweep gather: {error}; so far: {sweeps.status(experiments, store)}", file=sys.stderr)
             return 1
-        print(args.output)
-        return 0
+        status = write("nld sweep gather", summarized(gathered) if args.summary else gathered, args.output)
+        if not status:
+            print(args.output)
+        return status
     if args.action == "watch":
         state = sweeps.watch(experiments, store, show=line(), seconds=2.0)
         print()
@@ -106,14 +133,16 @@ def run_action(args) -> int:
     return 0 if state.finished else 1
 
 
-def write(gathered, output: Path, summary: bool) -> None:
-    """Write gathered records to a netCDF file, compressed; only their summary if asked."""
-    from nld.experiment.specs import summary as summarized
-
-    gathered = summarized(gathered) if summary else gathered
-    encoding = {name: {"zlib": True} for name, values in gathered.data_vars.items() if values.ndim}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    gathered.to_netcdf(output, engine="h5netcdf", encoding=encoding)
+def write(command: str, record, output: Path) -> int:
+    """Write a record to a netCDF file, compressed; returns the exit status after saying what failed."""
+    encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        record.to_netcdf(output, engine="h5netcdf", encoding=encoding)
+    except OSError as error:
+        print(f"{command}: cannot write {output}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def compute(command: str, experiments: list, store, executor: str, options: dict):

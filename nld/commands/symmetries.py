@@ -5,7 +5,9 @@ import importlib
 import os
 import sys
 
-EXAMPLE = """example:
+from nld.commands import positive
+
+EXAMPLE = """examples:
   nld symmetries torchvision.models:resnet18 --input 8,3,64,64
   nld symmetries mymodels:gpt --input 4,16 --tokens 50257 --loss cross_entropy --describe
 """
@@ -29,7 +31,9 @@ def add_parser(subparsers) -> None:
         metavar="SIZES",
         help="sizes of a random input with its batch, such as 8,3,32,32; repeat for several arguments",
     )
-    parser.add_argument("--tokens", type=int, metavar="N", help="inputs are integers below N instead of real numbers")
+    parser.add_argument(
+        "--tokens", type=positive(int), metavar="N", help="inputs are integers below N instead of real numbers"
+    )
     parser.add_argument(
         "--loss", choices=("none", "cross_entropy", "mse"), default="none", help="loss of the output (default: any)"
     )
@@ -42,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the table. Returns 0 when done, 1 when the model failed, 2 when it was not named properly."""
     module_name, _, factory_name = args.model.partition(":")
     if not module_name or not factory_name:
-        print(f"expected MODULE:FACTORY, got {args.model!r}; for example mymodels:resnet", file=sys.stderr)
+        print(f"nld symmetries: expected MODULE:FACTORY, got {args.model!r}; such as mymodels:resnet", file=sys.stderr)
         return 2
     sys.path.insert(0, os.getcwd())
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except (ImportError, AttributeError) as error:
-        print(f"cannot find {args.model}: {error}; is it importable from this folder?", file=sys.stderr)
+        print(f"nld symmetries: {args.model}: {error}; is it importable from this folder?", file=sys.stderr)
         return 2
     finally:
         sys.path.remove(os.getcwd())
@@ -60,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
 
     losses = {"none": None, "cross_entropy": torch.nn.functional.cross_entropy, "mse": torch.nn.functional.mse_loss}
     try:
-        model = factory().train(not args.eval)
+        model = _model(args.model, factory).train(not args.eval)
         inputs = tuple(torch.randint(args.tokens, s) if args.tokens else torch.randn(s) for s in args.input)
         symmetries = find_symmetries(model, inputs, loss=losses[args.loss])
     except Exception as error:
-        print(f"{args.model} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"nld symmetries: {args.model} failed: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(table(symmetries))
     if args.describe:
@@ -74,8 +78,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _model(name: str, factory):
+    """What the factory builds, called without arguments."""
+    import inspect
+
+    import torch
+
+    if not callable(factory) or isinstance(factory, torch.nn.Module):
+        raise TypeError(f"expected a function or class that returns the model, got a {type(factory).__name__}")
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"expected to call it without arguments, but {error}; name a function that gives them"
+        ) from None
+    except ValueError:
+        pass  # a builtin without a signature
+    model = factory()
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"expected {name} to return a torch.nn.Module, got a {type(model).__name__}")
+    return model
+
+
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(size) for size in text.split(","))
+        sizes = tuple(int(size) for size in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected sizes such as 8,3,32,32, got {text!r}") from None
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"expected sizes such as 8,3,32,32, got {text!r}")
+    return sizes

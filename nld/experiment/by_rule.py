@@ -5,12 +5,12 @@ The rule is plain arithmetic, so what runs here on tensors is the very object th
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import xarray as xr
 
 from nld.experiment import batches, data, networks
 from nld.experiment.ensemble import member_losses
+from nld.experiment.measure import inner_products
 from nld.experiment.monitored import BATCH, accuracy_on_test_images
 from nld.learning_rule import LearningRule
 
@@ -72,26 +72,16 @@ def train(
         rows["loss"].append(loss.detach())
         rows["largest_update"].append(torch.stack(largest).amax(0) / rule.learning_rate)
         if filters:
-            norm, moved = _inner(before, before, filters), _inner(update, update, filters)
+            norm, moved = inner_products(before, before, filters), inner_products(update, update, filters)
             rows["squared_norm"].append(norm)
             rows["squared_update"].append(moved)
-            rows["alignment"].append(_inner(before, update, filters) / (norm * moved).sqrt())
+            rows["alignment"].append(inner_products(before, update, filters) / (norm * moved).sqrt())
     for index, member in enumerate(members):
         for name in names:
             member.get_parameter(name).data = q[name][index]
     values = {name: torch.stack(row, 1).numpy() for name, row in rows.items() if row}
     accuracy = [accuracy_on_test_images(member) for member in members]
-    return _dataset(values, accuracy, seeds, [_inner(q, q, filters).numpy()] if filters else [])
-
-
-def squared_norms(record: xr.Dataset) -> np.ndarray:
-    """|q_n|² before the first step and after each: (seed, steps + 1, filter)."""
-    return np.concatenate([record["squared_norm"].values, record["last_squared_norm"].values[:, None]], axis=1)
-
-
-def _inner(a: dict, b: dict, names: Sequence[str]) -> torch.Tensor:
-    """⟨a, b⟩ of each filter, (member, filter), the layers one after the other."""
-    return torch.cat([(a[name] * b[name]).flatten(2).sum(2) for name in names], 1)
+    return _dataset(values, accuracy, seeds, [inner_products(q, q, filters).numpy()] if filters else [])
 
 
 def _dataset(values, accuracy, seeds, last) -> xr.Dataset:

@@ -118,10 +118,12 @@ def slurm(
         wait: return when all are done; otherwise at once after submission.
 
     Raises:
-        RuntimeError: submitit is missing, or tasks keep dying; the message says where their logs are.
+        RuntimeError: submitit is missing, Slurm does not take the tasks, or they keep dying; the message says where
+            their logs are.
     """
     try:
         import submitit
+        from submitit.core.utils import FailedJobError
     except ImportError as error:
         raise RuntimeError("the Slurm executor needs submitit: pip install 'nld[slurm]'") from error
     logs = store.folder.absolute() / "slurm"
@@ -137,8 +139,11 @@ def slurm(
         slurm_additional_parameters={"requeue": True},
         **(parameters or {}),
     )
-    with executor.batch():
-        jobs = [executor.submit(task) for task in tasks]
+    try:
+        with executor.batch():
+            jobs = [executor.submit(task) for task in tasks]
+    except FailedJobError as error:
+        raise RuntimeError(f"Slurm did not take the tasks: {str(error).strip()}") from error
     print(f"submitted {len(jobs)} tasks as Slurm job {jobs[0].job_id.split('_')[0]}; logs in {logs}", flush=True)
     restarts = 0
     while wait:

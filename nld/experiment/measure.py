@@ -1,6 +1,7 @@
 """Every step of every filter, measured by definition: squared norm, step and gradient. No theory enters."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ def measure_filters(experiments: Sequence[Experiment]) -> xr.Dataset:
             for name, _ in members[0].named_parameters()
         }
         names = networks.filter_names(members[0])
+        inner = partial(inner_products, names=names)
         update = Update(experiments, members[0], parameters)
         orders = [batches.BatchOrder(source, e.batch_size, e.seed, e.augment) for e in experiments]
         rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*MEASURED, "batch_loss")}
@@ -54,20 +56,34 @@ def measure_filters(experiments: Sequence[Experiment]) -> xr.Dataset:
             before = {name: parameters[name].detach().clone() for name in names}
             update(step, list(gradients.values()))
             moved = {name: parameters[name].detach() - before[name] for name in names}
-            norm, gradient = _inner(before, before), _inner(gradients, gradients, names)
+            norm, gradient = inner(before, before), inner(gradients, gradients)
             rows["squared_norm"].append(norm)
-            rows["squared_step"].append(_inner(moved, moved))
+            rows["squared_step"].append(inner(moved, moved))
             rows["squared_gradient"].append(gradient)
-            rows["cosine"].append(_inner(gradients, before, names) / (norm * gradient).sqrt())
+            rows["cosine"].append(inner(gradients, before) / (norm * gradient).sqrt())
             rows["batch_loss"].append(loss.detach())
         last = {name: parameters[name].detach() for name in names}
-        rows["last_squared_norm"] = [_inner(last, last)]
+        rows["last_squared_norm"] = [inner(last, last)]
     layers = [name for name in names for _ in range(parameters[name].shape[1])]
     return _dataset({name: torch.stack(values, 1).cpu().numpy() for name, values in rows.items()}, layers)
 
 
+def inner_products(a: dict, b: dict, names: Sequence[str]) -> torch.Tensor:
+    """⟨a, b⟩ of each filter, (member, filter), the layers one after the other.
+
+    Args:
+        a, b: tensors (member, filter, ...) by name.
+        names: the layers.
+    """
+    return torch.cat([(a[name] * b[name]).flatten(2).sum(2) for name in names], 1)
+
+
 def squared_norms(record: xr.Dataset) -> np.ndarray:
-    """|q_n|² before the first step and after each: (member, steps + 1, filter)."""
+    """|q_n|² before the first step and after each: (member or seed, steps + 1, filter).
+
+    Args:
+        record: of ``measure_filters`` or of ``by_rule.train``.
+    """
     return np.concatenate([record["squared_norm"].values, record["last_squared_norm"].values[:, None]], axis=1)
 
 
@@ -90,11 +106,6 @@ def _running_mean(values, window: int) -> np.ndarray:
     index = np.arange(len(values))
     low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
     return (total[high] - total[low]) / (high - low).reshape(-1, *[1] * (total.ndim - 1))
-
-
-def _inner(a: dict, b: dict, names: Sequence[str] = ()) -> torch.Tensor:
-    """⟨a, b⟩ of each filter, (member, filter), the layers one after the other."""
-    return torch.cat([(a[name] * b[name]).flatten(2).sum(2) for name in names or a], 1)
 
 
 def _dataset(values: dict[str, np.ndarray], layers: list[str]) -> xr.Dataset:

@@ -40,7 +40,10 @@ def vgg11(image: Shape, classes: int, width: float = 1.0, epsilon: float = 1e-8)
     """VGG-11 with batch normalization: eight 3×3 convolutions, five poolings, one linear layer.
 
     Configuration A of Simonyan and Zisserman (2015) without their two hidden linear layers, which hold nine tenths of
-    the parameters and no filter; the paper does not say what it uses. Height and width are multiples of 32.
+    the parameters and no filter; the paper does not say what it uses.
+
+    Raises:
+        ValueError: height or width is no multiple of 32.
     """
     channels, height, breadth = image
     if height % 32 or breadth % 32:

@@ -99,7 +99,11 @@ def run(
 
 
 def load_data(experiment: Experiment) -> data.Data:
-    """The experiment's data on its device."""
+    """The experiment's data on its device.
+
+    Raises:
+        RuntimeError: the device is a GPU and there is none.
+    """
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("device='cuda' needs a GPU that this torch can use; there is none: choose device='cpu'")
     source = data.load(

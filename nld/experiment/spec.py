@@ -11,12 +11,22 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 SCHEDULES = ("constant", "step")
 PRECISIONS = ("float32", "float64", "bfloat16")
 DEVICES = ("cpu", "cuda")
+# What a field takes, by its type.
+KINDS = {
+    bool: (bool, "true or false"),
+    int: (Integral, "a whole number"),
+    int | None: (Integral | None, "a whole number or none"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+    tuple[float, ...]: (list | tuple, "a list of numbers"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +80,10 @@ class Experiment:
         # TOML has no tuples and writes 1 for 1.0: equal experiments must have equal digests.
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is float and isinstance(value, int) and not isinstance(value, bool):
+            kind, expected = KINDS.get(field.type, (object, ""))
+            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+                raise ValueError(f"Experiment.{field.name} must be {expected}, got {value!r}")
+            if field.type is float:
                 object.__setattr__(self, field.name, float(value))
         object.__setattr__(self, "milestones", tuple(float(m) for m in self.milestones))
         checks = {
@@ -169,6 +182,8 @@ class Sweep:
     vary: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        if single := [name for name, values in self.vary.items() if isinstance(values, str | Real)]:
+            raise ValueError(f"Sweep.vary must have a list for each field, got one value for {', '.join(single)}")
         object.__setattr__(self, "vary", {name: tuple(values) for name, values in self.vary.items()})
         if empty := [name for name, values in self.vary.items() if not values]:
             raise ValueError(f"Sweep.vary needs at least one value for each field, got none for {', '.join(empty)}")

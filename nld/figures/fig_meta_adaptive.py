@@ -7,6 +7,7 @@ import xarray as xr
 
 from nld import learning_rule as rules
 from nld.experiment import by_rule
+from nld.experiment.measure import squared_norms
 from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.learning_rule import LearningRule
 from nld.paper import Claim
@@ -82,7 +83,7 @@ def _norms_of(trained: LearningRule, rule: LearningRule, seed: int, label_noise:
         trained, (seed, seed + 1), steps=NORM_STEPS, network="digits_cnn", width=0.5, epsilon=1e-12,
         label_noise=label_noise,
     )  # fmt: skip
-    values = by_rule.squared_norms(record)
+    values = squared_norms(record)
     predictions = [
         [adam.predict_squared_norm_from_updates(rule, moved, start, closure).value for closure in adam.CLOSURES]
         for moved, start in zip(record["squared_update"].values, values[:, 0], strict=True)

@@ -97,34 +97,27 @@ def draw_terms(record: xr.Dataset) -> Figure:
     return figure
 
 
-def _median(record: xr.Dataset, name: str) -> xr.DataArray:
-    return record[name].median("unit")
+def _draw_medians(record: xr.Dataset, name: str, label: str) -> Figure:
+    """A positive quantity of each scale-invariant layer against the step, median over its units."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    values = record[name].median("unit")
+    axes.set_yscale("log")
+    axes.set_ylim(*_limits(values))
+    _labelled(axes, record, values)
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(label)
+    return figure
 
 
 def draw_norms(record: xr.Dataset) -> Figure:
     """Squared norm of each layer's filters, median over filters."""
-    record = _thin(_scale(record))
-    figure, axes = _picture()
-    axes.set_yscale("log")
-    values = _median(record, "squared_norm")
-    axes.set_ylim(*_limits(values))
-    _labelled(axes, record, values)
-    axes.set_xlabel("step $n$")
-    axes.set_ylabel(r"$|q|^2$, median over units  (w$^2$)")
-    return figure
+    return _draw_medians(record, "squared_norm", r"$|q|^2$, median over units  (w$^2$)")
 
 
 def draw_rates(record: xr.Dataset) -> Figure:
-    """Effective learning rate of each layer's filters."""
-    record = _thin(_scale(record))
-    figure, axes = _picture()
-    axes.set_yscale("log")
-    values = _median(record, "effective_learning_rate")
-    axes.set_ylim(*_limits(values))
-    _labelled(axes, record, values)
-    axes.set_xlabel("step $n$")
-    axes.set_ylabel(r"effective learning rate $\eta/|q|^2$  (1/l)")
-    return figure
+    """Effective learning rate of each layer's filters, median over filters."""
+    return _draw_medians(record, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/l)")
 
 
 def draw_angles(record: xr.Dataset) -> Figure:

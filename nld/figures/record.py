@@ -8,6 +8,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,13 @@ from nld.reach import reached_modules, source_hashes
 
 MIME = "application/vnd.nld.figure+json"
 PROFILES = ("quick", "paper")
+# What a parameter takes, by the type of its default.
+KINDS = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+}
 
 
 @dataclass(frozen=True)
@@ -116,4 +124,9 @@ def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dic
     unknown = sorted(parameters.keys() - defaults.keys())
     if unknown:
         raise ValueError(f"expected parameters of {name} among {sorted(defaults)}, got {unknown}")
+    for parameter, value in parameters.items():
+        default = defaults[parameter]
+        kind, expected = KINDS.get(type(default), (object, ""))
+        if not isinstance(value, kind):
+            raise ValueError(f"expected {parameter} of {name} to be {expected}, such as {default!r}, got {value!r}")
     return {**defaults, **parameters}

@@ -4,6 +4,7 @@ import importlib
 
 # Public name -> module that defines it, imported on first use.
 _PUBLIC = {
+    "ADAPTERS": "adapters",
     "Adapter": "adapters",
     "Block": "block",
     "Finding": "diagnosis",

@@ -5,7 +5,7 @@ The exact law needs four numbers and a buffer from an optimizer, whatever else i
     π_{n+1} = β π_n + c (± g_n + k q_n)
 
 A new optimizer is a new row. What the row does not mention (preconditioners, Nesterov's
-look-ahead, decoupled decay) enters through the displacement that is measured.
+look-ahead, decoupled decay, signs, projections) enters through the displacement that is measured.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,15 +90,18 @@ def _sgd_equilibrium(group: Group) -> str:
     return "nesterov" if group["nesterov"] else "heavy_ball"
 
 
-def _averaging(decoupled: bool | Callable[[Group], bool]) -> Adapter:
-    """Adam and its relatives: π is the running mean of the gradient."""
+def _averaging(decoupled: bool | Callable[[Group], bool], beta: int = 0, equilibrium: bool = True) -> Adapter:
+    """Adam and its relatives: π is the running mean of the gradient, with the optimizer's beta of that number.
+
+    ``equilibrium``: whether AdamW's closed form of the angular step holds where the decay is decoupled.
+    """
     return Adapter(
         momentum_buffer="exp_avg",
-        decay=lambda group: group["betas"][0],
-        coefficient=lambda group: 1 - group["betas"][0],
+        decay=lambda group: group["betas"][beta],
+        coefficient=lambda group: 1 - group["betas"][beta],
         weight_decay=_weight_decay,
         decoupled=decoupled,
-        equilibrium=lambda group: "decoupled" if _value(decoupled, group) else None,
+        equilibrium=lambda group: "decoupled" if equilibrium and _value(decoupled, group) else None,
     )
 
 
@@ -136,13 +139,25 @@ ADAPTERS: dict[str, Adapter] = {
         weight_decay=_weight_decay,
         decoupled=True,
     ),
+    # Not of torch.optim, so given by hand: adapter=ADAPTERS["Lion"]. The keys are those of the authors' code.
+    "Lion": _averaging(True, beta=1, equilibrium=False),
+    "AdamP": _averaging(True, equilibrium=False),
+    "SGDP": Adapter(
+        # The authors' code without Nesterov momentum projects the buffer itself, which is then no sum of gradients.
+        momentum_buffer=lambda group: "momentum" if group.get("nesterov", True) else None,
+        decay=lambda group: group["momentum"],
+        coefficient=lambda group: 1 - group.get("dampening", 0.0) if group.get("nesterov", True) else 1.0,
+        weight_decay=_weight_decay,
+        decoupled=True,
+    ),
 }
 
 
 def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
-    """The adapter of an optimizer, from ADAPTERS.
+    """The adapter of one of torch.optim's optimizers, from ADAPTERS.
 
-    A subclass shares its parent's adapter unless it has a ``step`` of its own.
+    A subclass shares its parent's adapter unless it has a ``step`` of its own. An optimizer that only bears a name
+    of the table may keep its momentum otherwise, so it is not taken for it.
 
     Raises:
         TypeError: the optimizer is not in the table.
@@ -153,10 +168,15 @@ def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
             return ADAPTERS[kind.__name__]
         if "step" in vars(kind):
             break
+    theirs = [name for name in ADAPTERS if hasattr(torch.optim, name)]
+    others = [name for name in ADAPTERS if name not in theirs]
+    kind = type(optimizer)
     raise TypeError(
-        f"expected one of torch.optim's {', '.join(ADAPTERS)}, got {type(optimizer).__name__}: "
-        "the exact law needs to know where the optimizer keeps its momentum. If it has the form "
-        "π ← β π + c (g + k q), pass adapter=nld.monitor.Adapter(momentum_buffer=..., decay=..., coefficient=..., "
-        "weight_decay=..., decoupled=...); if one step evaluates the loss several times (LBFGS) or updates π in "
-        "parts (SparseAdam), the law does not apply."
+        f"expected one of torch.optim's {', '.join(theirs)}, got {kind.__module__}.{kind.__qualname__}: the exact law "
+        "needs to know where the optimizer keeps its momentum. If that is π ← β π + c (g + k q), pass adapter="
+        "nld.monitor.Adapter(momentum_buffer=..., decay=..., coefficient=..., weight_decay=..., decoupled=...). Those "
+        f"of {', '.join(others)}, as their authors wrote them, are at hand: adapter=nld.monitor.ADAPTERS['Lion']. "
+        "Without such a buffer pass Adapter(momentum_buffer=None): norms, angles and violations are kept as ever, and "
+        "the charges are those of the bare gradient. If one step evaluates the loss several times (LBFGS) or updates π "
+        "in parts (SparseAdam), the law does not apply."
     )

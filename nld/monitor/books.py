@@ -64,6 +64,7 @@ class Rows:
         return per_parameter[..., parameters]
 
     def coefficients(self) -> np.ndarray:
+        """The members' coefficients, one a row: (rows,)."""
         return np.repeat([u.member.coefficient for u in self.uses], [u.member.units for u in self.uses])
 
     def total(self, values: np.ndarray) -> np.ndarray:

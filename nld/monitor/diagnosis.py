@@ -79,14 +79,6 @@ def steps_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
         return (np.log(abs(1 / x - 1) / near) / rate).clip(min=0.0)
 
 
-def unexplained(record: xr.Dataset) -> xr.DataArray:
-    """Share of the charges' motion that the law does not explain: Σ|residual| over Σ of its terms' sizes, (block,)."""
-    over = ["step", "unit"]
-    terms = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
-    moved = sum(abs(record[name]).sum(over) for name in terms)
-    return abs(record.residual).sum(over) / (abs(record.residual).sum(over) + moved).where(lambda total: total > 0)
-
-
 def tolerance(record: xr.Dataset) -> float:
     """Relative residual that the weights' precision allows."""
     return max(TOLERANCE.get(name, 1e-4) for name in record.attrs["precision"].split(", "))

@@ -122,9 +122,10 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
         ValueError: the file is damaged, or is no record of a monitor.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(
-            f"expected a monitor's record at {path}, got nothing there; write one with nld.monitor.save"
+            f"expected a monitor's record at {path}, got {'a folder' if path.is_dir() else 'nothing there'}; "
+            "write one with nld.monitor.save"
         )
     try:
         record = xr.open_dataset(path, engine="h5netcdf")

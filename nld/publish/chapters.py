@@ -34,18 +34,26 @@ class Chapter:
 
     @property
     def name(self) -> str:
+        """What the command line calls it, such as "notation"."""
         return Path(self.document).name
 
     @property
     def label(self) -> str:
+        """Number and name, such as "18 notation"."""
         return f"{self.number:02d} {self.name}"
 
     @property
     def path(self) -> Path:
+        """Its file."""
         return self.root / f"{self.document}.md"
 
     @cached_property
     def text(self) -> str:
+        """What its file holds.
+
+        Raises:
+            UsageError: the file is not valid UTF-8.
+        """
         try:
             return self.path.read_text("utf-8")
         except UnicodeDecodeError as error:
@@ -53,7 +61,11 @@ class Chapter:
 
     @cached_property
     def cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Source and tags of each code cell, in order."""
+        """Source and tags of each code cell, in order.
+
+        Raises:
+            UsageError: the header is not valid YAML.
+        """
         try:
             notebook = read_notebook(self.text)
         except yaml.YAMLError as error:
@@ -139,6 +151,6 @@ def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
             return chapter
     names = {chapter.name: chapter for chapter in chapters}
     near = difflib.get_close_matches(wanted.split("/")[-1], names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"did you mean {near[0]!r}? The" if near else "the"
     listing = ", ".join(chapter.label for chapter in chapters)
-    raise UsageError(f"unknown chapter {name!r}; {hint}The chapters are: {listing}")
+    raise UsageError(f"unknown chapter {name!r}; {hint} chapters are: {listing}")

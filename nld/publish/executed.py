@@ -26,6 +26,7 @@ class Plan:
 
     @property
     def parameters(self) -> dict:
+        """Every parameter's value, by name."""
         defaults = {name: parameter.default for name, parameter in self.chapter.parameters.items()}
         return {**defaults, **self.changed}
 
@@ -47,10 +48,12 @@ class Plan:
 
     @cached_property
     def key(self) -> str:
+        """Name of the outputs in the store: equal keys, equal ingredients."""
         return store.content_key({"chapter": self.chapter.document, **self.ingredients})
 
 
 def notebook_path(root: Path, key: str) -> Path:
+    """Where the executed notebook of this key is kept."""
     return root / "executed" / f"{key}.ipynb"
 
 

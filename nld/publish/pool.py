@@ -24,6 +24,7 @@ class Job:
     log: Path
 
     def start(self) -> subprocess.Popen:
+        """Execute it in a process of its own, which ends when this one does."""
         for path in (self.output, self.log):
             path.parent.mkdir(parents=True, exist_ok=True)
         self.output.unlink(missing_ok=True)
@@ -63,13 +64,13 @@ class Job:
 
 
 def run_jobs(
-    jobs: list[Job], workers: int, timeout: float, progress: Callable[[dict[str, float], int], None]
+    jobs: list[Job], workers: int, timeout: float, progress: Callable[[dict[str, float]], None]
 ) -> Generator[tuple[Job, dict], None, None]:
     """Run every job, at most ``workers`` at once; yield each with its verdict as it ends.
 
     ``progress`` is called several times a second with the running names and their ages in
-    seconds, and the number of jobs that wait. When the caller stops early, by Ctrl-C for
-    one, every process that was started is ended, with its kernel.
+    seconds. When the caller stops early, by Ctrl-C for one, every process that was started
+    is ended, with its kernel.
     """
     waiting = list(reversed(jobs))
     running: dict[Job, tuple[subprocess.Popen, float]] = {}
@@ -88,7 +89,7 @@ def run_jobs(
                     del running[job]
                     error = f"Timeout: the chapter ran for {age:.0f} s, longer than --timeout {timeout:g}"
                     yield job, {**job.verdict(process), "status": "failed", "error": error, "traceback": []}
-            progress({job.name: time.monotonic() - start for job, (_, start) in running.items()}, len(waiting))
+            progress({job.name: time.monotonic() - start for job, (_, start) in running.items()})
             time.sleep(0.05)
     finally:
         for process, _ in running.values():

@@ -18,7 +18,7 @@ class Progress:
         self.live = bool(getattr(out, "isatty", lambda: False)())
         self._print(f"{total} chapter{'s' * (total != 1)} to run, {fresh} unchanged.")
 
-    def update(self, running: dict[str, float], waiting: int) -> None:
+    def update(self, running: dict[str, float]) -> None:
         """Redraw the live line: running chapters with their age in seconds."""
         if self.live and running:
             share = round(20 * self.finished / self.total)

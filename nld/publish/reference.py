@@ -1,4 +1,4 @@
-"""The reference pages of the book, printed from `nld.paper` and the ledger."""
+"""The reference pages of the book, printed from `nld.notation`, `nld.paper` and the ledger."""
 
 import ast
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nld import paper
 from nld.claims import ledger
+from nld.notation import SYMBOLS
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
 
 REPOSITORY = "https://github.com/nld-book/nld/blob/main"
@@ -38,7 +39,7 @@ def notation() -> Myst:
     """Table of symbols."""
     rows = [
         f"| ${_in_table(symbol.latex)}$ | {symbol.meaning} | {symbol.unit or '1'} | `{symbol.code}` |"
-        for symbol in paper.SYMBOLS
+        for symbol in SYMBOLS
     ]
     return Myst("\n".join(["| symbol | meaning | unit | name in code |", "|---|---|---|---|", *rows]))
 

@@ -163,7 +163,11 @@ class FigureRenderer(MimeRenderPlugin):
 
 
 def drawings(folder: Path, base: str, alt: str) -> str:
-    """HTML of the two drawings of a figure, light and dark, with their size, so that nothing moves when they load."""
+    """HTML of the two drawings of a figure, light and dark, with their size, so that nothing moves when they load.
+
+    Raises:
+        ValueError: a drawing does not say its size.
+    """
     text = ""
     for file, shade in (("figure.svg", "nld-light"), ("figure-dark.svg", "nld-dark")):
         with (folder / file).open(encoding="utf-8") as drawing:

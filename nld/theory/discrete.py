@@ -51,6 +51,9 @@ def predict_squared_norm_from_steps(rule: LearningRule, squared_step, initial) -
 
     Returns:
         Prediction with value (steps + 1,) or (steps + 1, units).
+
+    Raises:
+        ValueError: a squared step is negative or not finite, or there are none.
     """
     steps = np.asarray(squared_step, float)
     if steps.ndim == 0 or not np.isfinite(steps.sum()) or steps.min(initial=0) < 0:

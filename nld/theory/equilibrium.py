@@ -17,6 +17,9 @@ def angular_step(rule: LearningRule, squared_gradient: float | None = None, size
     Lion: sqrt(pi eta k S), S = (1 - b)^2 + b^2 (1 - beta)/(1 + beta). SGDP: sqrt(2 eta k/(1 - beta)).
     AdamP: sqrt(2 eta k). Adam with coupled decay: eta sqrt(C (1 - beta)/(1 + beta))/|q|, which depends on the
     gradients, so that layers turn at different rates. Arguments as in ``squared_norm``.
+
+    Raises:
+        ValueError: another rule, or Adam without the gradient or the size that it needs.
     """
     eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
     match rule.name:
@@ -83,7 +86,11 @@ def squared_weights(rule: LearningRule):
 
 
 def given(name: str, value: float | None, rule: LearningRule) -> float:
-    """The value, or an error that says which rule needs it."""
+    """The value, or an error that says which rule needs it.
+
+    Raises:
+        ValueError: the value is None.
+    """
     if value is None:
         raise ValueError(f"expected {name} for the equilibrium of {rule.name}, got None; pass it")
     return value

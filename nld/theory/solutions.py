@@ -94,6 +94,9 @@ def predict_root_mean_square(learning_rate, square_decay, squared_gradient, init
         learning_rate: eta; square_decay: rho in [0, 1].
         squared_gradient: |g|^2, shape (steps,) or (steps, units).
         initial: G(0), one number or shape (units,).
+
+    Raises:
+        ValueError: a rate out of range, or a negative square.
     """
     if not (np.isfinite(learning_rate) and learning_rate > 0 and 0 <= square_decay <= 1):
         raise ValueError(

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from nld import learning_rule as rules
 from nld.experiment import batches, by_rule, data, networks
+from nld.experiment.measure import squared_norms
 
 ETA, K, STEPS = 0.01, 0.1, 6
 PAIRS = {
@@ -47,7 +48,7 @@ def test_by_rule_trains_as_pytorch_does(name, network):
         losses, norms = by_torch(make, seed, network)
         np.testing.assert_allclose(record["loss"].values[index], losses, rtol=1e-7)
         if norms is not None:
-            np.testing.assert_allclose(by_rule.squared_norms(record)[index, -1], norms, rtol=1e-7)
+            np.testing.assert_allclose(squared_norms(record)[index, -1], norms, rtol=1e-7)
     assert ("squared_norm" in record) == (network == "digits_cnn")
 
 

@@ -8,6 +8,7 @@ import xarray as xr
 
 from nld import learning_rule as rules
 from nld.experiment import by_rule
+from nld.experiment.measure import squared_norms
 from nld.figures import fig_meta_adaptive as figure
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
@@ -87,7 +88,7 @@ def test_unequal_denominators_win_where_steps_are_small_and_gradients_keep_their
         record = by_rule.train(
             trained, (0,), steps=300, network="digits_cnn", width=0.5, epsilon=1e-12, train_size=512, batch_size=512
         )
-        norms = by_rule.squared_norms(record)[0, :, :4]
+        norms = squared_norms(record)[0, :, :4]
         changes[name] = norms[-1].sum() - norms[0].sum()
         moved = record["squared_update"].values[0, :, :4].sum()
         assert changes[name] == pytest.approx(moved, rel=1e-6) or name == "own"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nld import paper
+from nld import notation, paper
 
 HERE = Path(__file__).parent
 SOURCES = {path.name: ast.parse(path.read_text()) for path in sorted(HERE.glob("test_section*.py"))}
@@ -88,9 +88,9 @@ def test_claims_and_figures_refer_to_each_other():
 
 def test_symbols_have_one_meaning_each():
     for field in ("latex", "code"):
-        values = [getattr(symbol, field) for symbol in paper.SYMBOLS]
+        values = [getattr(symbol, field) for symbol in notation.SYMBOLS]
         assert len(set(values)) == len(values)
-    assert all(symbol.code.isidentifier() and symbol.code.isascii() for symbol in paper.SYMBOLS)
+    assert all(symbol.code.isidentifier() and symbol.code.isascii() for symbol in notation.SYMBOLS)
 
 
 def test_equation_by_number():

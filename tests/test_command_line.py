@@ -1,0 +1,133 @@
+"""What a user types wrong at each command: one line that says what was expected, and the right exit status."""
+
+import pytest
+
+from nld.cli import main, make_parser
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder with a few files; returns its exit status and what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLD_STORE", str(tmp_path / ".nld"))
+    monkeypatch.setenv("NLD_CACHE", str(tmp_path / "cache"))
+    files = {
+        "run.toml": "steps = 0",
+        "word.toml": "steps = 'many'",
+        "wrong.toml": "stepz = 3",
+        "sweep.toml": "[base]\nsteps = 0\n[vary]\nlearning_rate = [0.1, 0.2]",
+        "one.toml": "[vary]\nlearning_rate = 0.1",
+        "mine.py": "import torch\nmodel = torch.nn.Linear(2, 2)\n\ndef number():\n    return 3\n",
+        "notes.txt": "no archive",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def run(line: str) -> tuple[int, str]:
+        try:
+            status = main(line.split())
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        return status, "".join(capsys.readouterr())
+
+    return run
+
+
+WRONG = {
+    "run word.toml": (2, "nld run: word.toml: Experiment.steps must be a whole number, got 'many'"),
+    "run wrong.toml": (2, "an experiment has no field stepz; it has network,"),
+    "run run.toml --set steps=many": (2, "nld run: Experiment.steps must be a whole number, got 'many'"),
+    "run run.toml --set augment=1": (2, "Experiment.augment must be true or false, got 1"),
+    "run run.toml --set steps": (2, "--set expects FIELD=VALUE, got 'steps'"),
+    "run sweep.toml": (2, "use nld sweep run sweep.toml"),
+    "run absent.toml": (2, "absent.toml"),
+    "sweep run one.toml": (2, "must have a list for each field, got one value for learning_rate"),
+    "sweep run sweep.toml --workers 2": (2, "--workers is for --executor pool"),
+    "sweep run sweep.toml --minutes 5": (2, "--minutes is for --executor slurm"),
+    "sweep run sweep.toml --parameter a b": (2, "--parameter is for --executor slurm"),
+    "sweep run sweep.toml --no-wait": (2, "--no-wait is for --executor slurm"),
+    "sweep run sweep.toml --members 0": (2, "invalid positive int value: '0'"),
+    "sweep gather sweep.toml --output s.nc": (1, "so far: 2 waiting"),
+    "data fetch imagenet": (2, "unknown data set 'imagenet'; there are tiny-imagenet, cifar-10"),
+    "data fetch cifar-10 --jobs 0": (2, "invalid positive int value: '0'"),
+    "data fetch cifar-10 --from absent": (1, "absent does not exist; give a folder or an archive of cifar-10"),
+    "data fetch cifar-10 --from notes.txt": (1, "notes.txt is not a whole zip or tar archive"),
+    "data verify cifar-10": (1, "Fetch it: nld data fetch cifar-10"),
+    "figure show": (2, "name a figure or give --all; there are: fig-1,"),
+    "figure show fig-lanscape": (2, "did you mean 'fig-landscape'?"),
+    "figure show fig-2 -p rate 1": (2, "expected parameters of fig-2 among ['learning_rate'], got ['rate']"),
+    "figure show fig-2 -p learning_rate fast": (2, "expected learning_rate of fig-2 to be a number, such as 0.02"),
+    "figure show fig-1 -p seed 1.5": (2, "expected seed of fig-1 to be a whole number, such as 0, got 1.5"),
+    "figure cite fig-2": (2, "expected _toc.yml, found none; run this in the root of the book"),
+    "notebook 01": (2, "_toc.yml, found none"),
+    "report absent.nc": (1, "nld report: expected a monitor's record at absent.nc, got nothing there"),
+    "report .": (1, "got a folder"),
+    "symmetries mine --input 1,2": (2, "nld symmetries: expected MODULE:FACTORY, got 'mine'"),
+    "symmetries absent:model --input 1,2": (2, "is it importable from this folder?"),
+    "symmetries mine:absent --input 1,2": (2, "is it importable from this folder?"),
+    "symmetries mine:model --input 1,2": (1, "a function or class that returns the model, got a Linear"),
+    "symmetries mine:number --input 1,2": (1, "to return a torch.nn.Module, got a int"),
+    "symmetries torch.nn:Linear --input 1,2": (1, "missing a required argument: 'in_features'; name a function"),
+    "symmetries mine:model --input 1,x": (2, "expected sizes such as 8,3,32,32, got '1,x'"),
+    "symmetries mine:model --input 0,2": (2, "expected sizes such as 8,3,32,32, got '0,2'"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_command_says_what_was_expected(typed, line):
+    status, said = typed(line)
+    expected, words = WRONG[line]
+    assert (status, words in said) == (expected, True), said
+    assert "Traceback" not in said
+
+
+def test_an_output_that_cannot_be_written_is_told(typed):
+    status, said = typed("run run.toml --output notes.txt/run.nc")
+    assert status == 1
+    assert "nld run: cannot write notes.txt/run.nc" in said
+
+
+def test_runs_of_a_figure_that_fail_are_told_not_traced(typed, monkeypatch):
+    from nld import figures
+    from nld.experiment.sweep import SweepError
+
+    def fail(*_, **__):
+        raise SweepError("6 of 6 runs failed; the first: no GPU")
+
+    monkeypatch.setattr(figures, "show", fail)
+    for command in ("figure show fig-1", "claims"):
+        assert typed(command) == (1, f"nld {command.split()[0]}: 6 of 6 runs failed; the first: no GPU\n")
+
+
+def test_other_errors_keep_their_traceback(typed, monkeypatch):
+    from nld import figures
+
+    def fail(*_, **__):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(figures, "show", fail)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        typed("figure show fig-1")
+
+
+def parsers(parser, name="nld"):
+    yield name, parser
+    for action in parser._actions:
+        for word, child in (action.choices if isinstance(action.choices, dict) else {}).items():
+            yield from parsers(child, f"{name} {word}")
+
+
+PARSERS = dict(parsers(make_parser()))
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_help_explains_each_option_and_has_an_example_that_parses(name):
+    parser = PARSERS[name]
+    silent = [action.dest for action in parser._actions if not action.help and action.dest not in ("command", "action")]
+    assert silent == []
+    lines = [line.strip() for line in (parser.epilog or "").splitlines()]
+    examples = [line.removeprefix("example: ").split("  ")[0].split() for line in lines if "nld " in line[:13]]
+    examples = [words[1:] for words in examples if words[0] == "nld"]
+    assert examples or name == "nld figure list", f"{name} --help has no example"
+    for words in examples:
+        make_parser().parse_args(words)
