@@ -169,7 +169,7 @@ def pictures(record: xr.Dataset) -> dict[str, tuple[str, str, str]]:
         if name in _NEED_SCALE and not (record.kind == "scale").any():
             continue
         with tempfile.TemporaryDirectory() as folder:
-            save(draw, record, Path(folder))
+            save(draw, record, Path(folder), printed=False)
             light, dark = (Path(folder, f"figure{suffix}.svg").read_text() for suffix in ("", "-dark"))
         found[name] = (light, dark, caption)
     return found

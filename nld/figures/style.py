@@ -65,8 +65,8 @@ def band(axes, x, samples: np.ndarray, color: str, **line) -> None:
     axes.plot(x, np.median(samples, axis=0), color=color, **line)
 
 
-def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -> None:
-    """Draw and write figure.svg, figure-dark.svg, figure.pdf and figure.png into ``folder``.
+def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path, printed: bool = True) -> None:
+    """Draw and write figure.svg, figure-dark.svg and, if ``printed``, figure.pdf and figure.png into ``folder``.
 
     The files hold no date and no random identifier: equal data give equal bytes.
     """
@@ -76,8 +76,9 @@ def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path) -
         mpl.rcParams.update(style)
         figure = draw(data)
         figure.savefig(folder / "figure.svg", metadata={"Date": None})
-        figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-        figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
+        if printed:
+            figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+            figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
         mpl.rcParams.update(dark)
         dark_drawing = io.StringIO()
         draw(data).savefig(dark_drawing, format="svg", metadata={"Date": None})

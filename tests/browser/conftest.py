@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.browser.reader import Tab
+
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 # Without these Chromium itself talks to the network, which a page's requests could hide behind.
@@ -57,6 +59,14 @@ def browser():
         running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def tab(browser):
+    """A tab for tests that open their pages themselves, one after the other."""
+    tab = Tab(browser)
+    yield tab
+    tab.close()
 
 
 @pytest.fixture(scope="session")

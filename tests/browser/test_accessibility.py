@@ -44,11 +44,8 @@ def axe() -> str:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_axe_finds_nothing_serious(name, browser, address, axe):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", bypass_csp=True)
-    page = context.new_page()
-    page.goto(f"{address['http']}/{name}", wait_until="load")
-    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; }")
+def test_axe_finds_nothing_serious(name, tab, address, axe):
+    page = tab.open(f"{address['http']}/{name}").page
     page.evaluate("document.querySelectorAll('article details').forEach(details => { details.open = true; })")
     page.add_style_tag(content=STILL)  # colours are judged at rest
     page.evaluate(axe)
@@ -57,16 +54,14 @@ def test_axe_finds_nothing_serious(name, browser, address, axe):
     if name != "404.html":
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
     found["dark"] = page.evaluate(AUDIT, ["color-contrast", "link-in-text-block"])  # only these depend on colours
-    context.close()
     assert found == {"light": [], "dark": []}
 
 
-def test_axe_would_notice(browser, axe):
-    page = browser.new_page()
+def test_axe_would_notice(tab, axe):
+    page = tab.open("about:blank").page
     page.set_content(
         '<html lang="en"><title>t</title><main><img src="x.png"><p style="color:#aaa">pale</p></main></html>'
     )
     page.evaluate(axe)
     found = page.evaluate(AUDIT, None)
-    page.close()
     assert {text.split(":")[0] for text in found} >= {"critical image-alt", "serious color-contrast"}

@@ -5,13 +5,13 @@ same page, so that the whole book takes seconds.
 """
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from nld.publish.chapters import read_chapters
+from tests.browser.reader import SIZE, Tab, settle
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [chapter.document for chapter in read_chapters(ROOT)]
@@ -23,20 +23,21 @@ CONTRAST = """() => {
     const f = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
     return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
   };
-  const parse = text => {
-    const canvas = parse.canvas ??= new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const remembered = (known, f) => key => {
+    if (!known.has(key)) known.set(key, f(key));
+    return known.get(key);
+  };
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const parse = remembered(new Map(), text => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = text;
     canvas.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
     return [r, g, b, a / 255];
-  };
+  });
   const over = (top, below) => [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i]);
-  const background = element => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) layers.push(parse(getComputedStyle(e).backgroundColor));
-    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
-  };
+  const background = remembered(new Map(), element => element
+    ? over(parse(getComputedStyle(element).backgroundColor), background(element.parentElement)) : [255, 255, 255]);
   const low = [];
   const walker = document.createTreeWalker(document.querySelector('article'), NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
@@ -54,43 +55,13 @@ CONTRAST = """() => {
   return low;
 }"""
 
+SHOWN = """modes => [...document.querySelectorAll('.nld-figure')].map(figure => modes.map(mode => {
+  const image = figure.querySelector(`img.nld-${mode}`);
+  return image.checkVisibility({visibilityProperty: true}) && image.getBoundingClientRect().height > 0;
+}))"""
 WIDER = """() => [...document.querySelectorAll('article *')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility())
   .map(e => e.tagName + '.' + e.className).slice(0, 5)"""
-
-
-@dataclass
-class Opened:
-    """A page in the browser with all that it asked for and complained of."""
-
-    page: object
-    requests: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-
-def open_page(browser, address: str, wait=True, **options) -> Opened:
-    """Open an address and, with ``wait``, wait until its formulas are typeset and its pictures are there."""
-    page = browser.new_context(**options).new_page()
-    opened = Opened(page)
-    page.on("request", lambda request: opened.requests.append(request.url))
-    page.on("requestfailed", lambda request: opened.failed.append(request.url))
-    page.on("response", lambda answer: opened.failed.append(answer.url) if answer.status >= 400 else None)
-    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)
-    page.goto(address, wait_until="load")
-    if wait:
-        settle(page)
-    return opened
-
-
-def settle(page) -> None:
-    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; }")
-    page.evaluate("""async () => {
-      const shown = [...document.images].filter(image => image.checkVisibility());
-      for (const image of shown) image.loading = 'eager';
-      await Promise.all(shown.map(image => image.decode().catch(() => {})));
-    }""")
 
 
 @pytest.fixture(scope="module", params=["file", "http"])
@@ -98,11 +69,17 @@ def scheme(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def own_tab(browser):
+    """Not `tab`: the tests with a page of their own run in between."""
+    tab = Tab(browser)
+    yield tab
+    tab.close()
+
+
 @pytest.fixture(scope="module", params=PAGES)
-def opened(request, browser, address, scheme):
-    opened = open_page(browser, f"{address[scheme]}/{request.param}", viewport={"width": 1280, "height": 900})
-    yield opened
-    opened.page.context.close()
+def opened(request, own_tab, address, scheme):
+    return own_tab.open(f"{address[scheme]}/{request.param}")
 
 
 # How a page looks does not depend on where it came from: once is enough.
@@ -139,9 +116,8 @@ def test_pictures_are_there_with_a_text_and_follow_the_mode(opened):
         page.emulate_media(color_scheme=mode)
         page.wait_for_function(f"document.documentElement.dataset.theme === '{mode}'")
         settle(page)
-        for figure in page.locator(".nld-figure").all():
-            assert figure.locator(f"img.nld-{mode}").is_visible()
-            assert not figure.locator(f"img.nld-{other}").is_visible()
+        shown = page.evaluate(SHOWN, [mode, other])
+        assert shown == [[True, False]] * len(shown)
         broken = page.evaluate(
             "[...document.images].filter(i => i.checkVisibility() && !(i.complete && i.naturalWidth)).map(i => i.src)"
         )
@@ -164,7 +140,7 @@ def test_a_phone_never_scrolls_sideways(opened):
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, page.evaluate(WIDER)
     finally:
-        page.set_viewport_size({"width": 1280, "height": 900})
+        page.set_viewport_size(SIZE)
 
 
 def test_links_within_the_book_lead_somewhere(opened, site):
@@ -189,29 +165,26 @@ def test_the_favicon_loads(opened, site):
     assert path.stat().st_size > 0
 
 
-def test_search_finds_a_word(browser, address, scheme):
-    opened = open_page(browser, f"{address[scheme]}/search.html?q=kinetic")
+def test_search_finds_a_word(tab, address, scheme):
+    opened = tab.open(f"{address[scheme]}/search.html?q=kinetic")
     found = opened.page.locator("#search-results li a").first
     found.wait_for(timeout=20_000)
     assert opened.page.locator("#search-results li a[href*='symmetry-of-the-loss']").count()
     external = [url for url in opened.requests if not url.startswith((address[scheme], "data:", "blob:"))]
     assert external == []
     assert opened.complaints == []
-    opened.page.context.close()
 
 
-def test_the_front_door_opens_the_book(browser, address, scheme):
-    opened = open_page(browser, f"{address[scheme]}/index.html", wait=False)
+def test_the_front_door_opens_the_book(tab, address, scheme):
+    opened = tab.open(f"{address[scheme]}/index.html", wait=False)
     opened.page.wait_for_url(f"**/{PAGES[0]}")
     assert opened.complaints == []
-    opened.page.context.close()
 
 
-def test_a_figure_card_tells_where_the_figure_comes_from(browser, address, scheme):
-    opened = open_page(browser, f"{address[scheme]}/{PAGES[0]}")
+def test_a_figure_card_tells_where_the_figure_comes_from(tab, address, scheme):
+    opened = tab.open(f"{address[scheme]}/{PAGES[0]}")
     card = opened.page.locator("details.nld-card").first
     card.locator("summary").click()
     opened.page.wait_for_function("document.querySelector('details.nld-card').dataset.filled === 'yes'")
     opened.page.wait_for_function("/ s$/.test(document.querySelector('[data-nld-field=wall_seconds]').textContent)")
     assert opened.complaints == []
-    opened.page.context.close()

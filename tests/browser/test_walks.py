@@ -15,14 +15,15 @@ import pytest
 from nld.cli import make_parser
 from nld.publish.archive import write_archive
 from tests.browser.conftest import ROOT
-from tests.browser.test_pages import PAGES, open_page, settle
+from tests.browser.reader import open_window, settle
+from tests.browser.test_pages import PAGES
 
 pytestmark = pytest.mark.browser
 LIMIT = 400_000  # bytes of one page beyond what all pages share
 
 
-def test_a_reader_goes_from_front_page_to_data_and_bibtex_in_three_clicks(browser, address):
-    opened = open_page(browser, f"{address['file']}/book/index.html", viewport={"width": 1280, "height": 900})
+def test_a_reader_goes_from_front_page_to_data_and_bibtex_in_three_clicks(tab, address):
+    opened = tab.open(f"{address['file']}/book/index.html")
     page = opened.page
     page.locator(".bd-sidebar-primary a", has_text="Figures").click()  # one
     page.locator(".nld-gallery-entry p:not(.nld-gallery-files) a").nth(1).click()  # two: the figure in its chapter
@@ -39,7 +40,6 @@ def test_a_reader_goes_from_front_page_to_data_and_bibtex_in_three_clicks(browse
     (entry,) = pybtex.database.parse_string(bibtex, "bibtex").entries.values()
     assert entry.fields["url"].endswith(f"#{name}")
     assert opened.complaints == []
-    page.context.close()
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_keeper_opens_the_archive_without_a_network(browser, site, tmp_path):
     folder = tmp_path / "nld"
     checked = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True)
     assert checked.returncode == 0, checked.stdout
-    opened = open_page(browser, (folder / "index.html").as_uri(), wait=False, offline=True)
+    opened = open_window(browser, (folder / "index.html").as_uri(), wait=False, offline=True)
     page = opened.page
     page.wait_for_url("**/html/book/index.html")
     page.locator(".bd-sidebar-primary a", has_text="What symmetry breaking buys").click()
@@ -74,7 +74,9 @@ def test_a_keeper_opens_the_archive_without_a_network(browser, site, tmp_path):
 
 
 def test_a_citer_copies_every_form_with_the_button(browser, address):
-    opened = open_page(browser, f"{address['http']}/book/index.html", permissions=["clipboard-read", "clipboard-write"])
+    opened = open_window(
+        browser, f"{address['http']}/book/index.html", permissions=["clipboard-read", "clipboard-write"]
+    )
     page = opened.page
     page.locator("details.nld-card summary").first.click()
     card = page.locator("details.nld-card").first
@@ -98,14 +100,13 @@ def test_a_citer_copies_every_form_with_the_button(browser, address):
     page.context.close()
 
 
-def test_the_gallery_shows_every_figure_of_the_book_once(browser, address):
-    opened = open_page(browser, f"{address['file']}/book/figures.html", viewport={"width": 1280, "height": 900})
+def test_the_gallery_shows_every_figure_of_the_book_once(tab, address):
+    opened = tab.open(f"{address['file']}/book/figures.html")
     links = opened.page.locator(".nld-gallery-entry p:not(.nld-gallery-files) a").evaluate_all(
         "all => all.map(a => a.href)"
     )
     shown = {f"{path.name}#{name}" for path in (ROOT / "_build/html/book").glob("*.html") for name in figures(path)}
     assert sorted(link.rpartition("/")[2] for link in links) == sorted(shown)
-    opened.page.context.close()
 
 
 def figures(path) -> list[str]:
@@ -117,8 +118,8 @@ def kind_of_link(page, kind):
 
 
 @pytest.mark.parametrize("scheme", ["file", pytest.param("http", marks=pytest.mark.slow)])
-def test_links_show_what_they_lead_to(browser, address, scheme):
-    opened = open_page(browser, f"{address[scheme]}/book/symmetry-of-the-loss.html")
+def test_links_show_what_they_lead_to(tab, address, scheme):
+    opened = tab.open(f"{address[scheme]}/book/symmetry-of-the-loss.html")
     page = opened.page
     for kind, content in (
         ("#equation-eq-", "mjx-container"),
@@ -138,11 +139,10 @@ def test_links_show_what_they_lead_to(browser, address, scheme):
     assert [url for url in opened.requests if not url.startswith((address[scheme], "data:"))] == []
     assert opened.failed == []
     assert opened.complaints == []
-    page.context.close()
 
 
-def test_previews_answer_the_keyboard(browser, address):
-    opened = open_page(browser, f"{address['file']}/book/symmetry-of-the-loss.html")
+def test_previews_answer_the_keyboard(tab, address):
+    opened = tab.open(f"{address['file']}/book/symmetry-of-the-loss.html")
     page, link = opened.page, kind_of_link(opened.page, "#equation-eq-")
     link.focus()
     page.wait_for_selector("#nld-preview[data-ready]")
@@ -150,15 +150,13 @@ def test_previews_answer_the_keyboard(browser, address):
     page.keyboard.press("Escape")
     page.wait_for_selector("#nld-preview", state="detached")
     assert link.get_attribute("aria-describedby") is None
-    page.context.close()
 
 
-def test_previews_are_readable_in_the_dark(browser, address):
-    opened = open_page(browser, f"{address['file']}/book/symmetry-of-the-loss.html", color_scheme="dark")
+def test_previews_are_readable_in_the_dark(tab, address):
+    opened = tab.open(f"{address['file']}/book/symmetry-of-the-loss.html", scheme="dark")
     kind_of_link(opened.page, "index.html#fig-answer").focus()
     opened.page.wait_for_selector("#nld-preview[data-ready] img.nld-dark")
     assert not opened.page.locator("#nld-preview img.nld-light").is_visible()
-    opened.page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -167,7 +165,7 @@ def test_no_page_is_heavy(name, site):
 
 
 def test_pictures_that_load_late_move_nothing(browser, address):
-    opened = open_page(browser, f"{address['http']}/{PAGES[1]}", wait=False, viewport={"width": 1280, "height": 900})
+    opened = open_window(browser, f"{address['http']}/{PAGES[1]}", wait=False)
     page = opened.page
     page.evaluate("async () => { await MathJax.startup.promise; }")
     before = page.evaluate("document.documentElement.scrollHeight")
@@ -177,8 +175,8 @@ def test_pictures_that_load_late_move_nothing(browser, address):
     page.context.close()
 
 
-def test_on_paper_there_is_the_text_and_nothing_to_click(browser, address):
-    opened = open_page(browser, f"{address['http']}/{PAGES[1]}", color_scheme="dark")
+def test_on_paper_there_is_the_text_and_nothing_to_click(tab, address):
+    opened = tab.open(f"{address['http']}/{PAGES[1]}", scheme="dark")
     opened.page.emulate_media(media="print")
     for selector in (
         ".bd-sidebar-primary",
@@ -190,11 +188,10 @@ def test_on_paper_there_is_the_text_and_nothing_to_click(browser, address):
         assert not opened.page.locator(selector).first.is_visible(), selector
     assert opened.page.locator("img.nld-light").first.is_visible()
     assert opened.page.locator("#jb-print-docs-body h1").is_visible()
-    opened.page.context.close()
 
 
-def test_a_rerunner_finds_the_command_on_the_page(browser, address):
-    opened = open_page(browser, f"{address['file']}/{PAGES[1]}")
+def test_a_rerunner_finds_the_command_on_the_page(tab, address):
+    opened = tab.open(f"{address['file']}/{PAGES[1]}")
     box = opened.page.locator("details", has_text="Rerun this chapter").last
     box.locator("summary").click()
     command = shlex.split(box.locator("pre").inner_text())
@@ -203,4 +200,3 @@ def test_a_rerunner_finds_the_command_on_the_page(browser, address):
     asked = make_parser().parse_args(command[1:])
     assert asked.chapter == ["symmetry-of-the-loss"]
     assert asked.parameter
-    opened.page.context.close()

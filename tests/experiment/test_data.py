@@ -221,7 +221,7 @@ def host():
 
     state = {"body": np.random.default_rng(0).bytes(300_000), "ranges": True, "breaks": 0, "sent": 0}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     digest = hashlib.sha256(state["body"]).hexdigest()
     yield state, replace(TINY, url=f"http://127.0.0.1:{server.server_port}/file.bin", sha256=digest)

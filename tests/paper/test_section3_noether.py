@@ -75,7 +75,7 @@ def test_eq10_full_law_on_shell_for_every_h_loss_and_symmetry(weight_decay):
     law = noether.noethers_learning_dynamics(ANY, q, ANY_SYMMETRY, SCALING, t, weight_decay)
     scaled = sp.exp(alpha + beta) * slope_of_loss(solution)
     assert sp.simplify(sp.expand((law.residual + scaled).doit())) == 0
-    assert sp.simplify(law.residual.doit()) != 0
+    assert sp.expand(law.residual.doit()) != 0
 
 
 def test_eq10_terms_by_hand_for_scale_and_entropy():

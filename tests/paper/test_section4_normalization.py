@@ -135,9 +135,10 @@ def test_eq17_solves_eq16_without_inertia():
     equation = adaptive.squared_norm_equation(y, unit(t), rule.mass, rule.friction, k, t)
     without_inertia = equation.subs(sp.diff(y, t, 2), 0)
     # multiplied by 2 y/mu it is an equation for y^2
-    slope = sp.diff(fourth, t).doit()
+    slope = sp.diff(fourth, t)
     as_square = sp.expand(2 * y / rule.friction * without_inertia).subs(sp.diff(y, t), slope / (2 * y))
-    assert sp.simplify(sp.expand(as_square).subs(y**2, fourth)) == 0
+    # without doit: the integral of an undetermined gradient stays, and looking for its value takes seconds
+    assert sp.simplify(sp.expand(as_square).subs(y**2, fourth), doit=False) == 0
     assert sp.simplify(fourth.subs(t, 0).doit() - start**2) == 0
 
 
@@ -233,7 +234,7 @@ def test_eq18_solves_the_equation_of_rmsprop():
     rho, start, squared = sp.Symbol("rho"), sp.Symbol("G0", positive=True), sp.Function("g2")
     mean_square = adaptive.mean_square_solution(eta, rho, squared(tau), start, t, tau)
     equation = sp.diff(mean_square, t) + (1 - rho) / eta * (mean_square - squared(t))
-    assert sp.simplify(sp.expand(equation.doit())) == 0
+    assert sp.simplify(equation, doit=False) == 0
     assert sp.simplify(mean_square.subs(t, 0).doit() - start) == 0
 
 
