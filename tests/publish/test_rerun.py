@@ -104,17 +104,24 @@ def test_parameters_change_figure_provenance_and_page_and_a_plain_build_brings_t
     def provenance():
         return json.loads(book.root.joinpath(*FIGURE, "provenance.json").read_text())
 
+    (book.root / "book" / "index.md").write_text("# Front\n\n```{nld-figures}\n```\n")
     result = book.build("--chapter", "picture", "-p", "seed", "7")
     assert result.returncode == 0, result.stdout
     assert book.ran() == ["picture"]
     assert "Changed parameters" in book.page("picture")
-    assert "seed = 7" in book.page("picture")
+    assert "A toy. From a rerun with seed = 7." in book.page("picture")
+    assert "@misc" not in book.page("picture")  # its permalink shows another figure
+    assert "rerun with <code>seed = 7</code>" in book.page("index")
+    previews = (book.root / "_build" / "html" / "_static" / "previews.js").read_text()
+    assert "From a rerun with seed = 7" in previews
     changed, changed_svg = provenance(), book.root.joinpath(*FIGURE, "figure.svg").read_bytes()
     assert changed["parameters"] == {"seed": 7}
 
     assert book.build().returncode == 0
     assert book.ran() == []
     assert "Changed parameters" not in book.page("picture")
+    assert "@misc" in book.page("picture")
+    assert "rerun with" not in book.page("picture") + book.page("index")
     assert provenance()["parameters"] == {"seed": 0}
     assert provenance()["alt"] != changed["alt"]
     assert book.root.joinpath(*FIGURE, "figure.svg").read_bytes() != changed_svg
