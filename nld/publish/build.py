@@ -14,15 +14,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nld import store
-from nld.publish import executed
+from nld.publish import executed, rendered
 from nld.publish.chapters import Chapter, UsageError, find_chapter, read_chapters
 from nld.publish.executed import Plan
 from nld.publish.parameters import ParameterError
 from nld.publish.pool import Job, run_jobs
 from nld.publish.progress import Progress
 
-# Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+LISTED = 8  # reasons that --why names for the pages
+# Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
 
 
@@ -51,7 +52,8 @@ def build(root: Path, options: Options, out=sys.stdout) -> int:
         OSError: the store cannot be written.
     """
     started = time.monotonic()
-    plans = make_plans(read_chapters(root), options)  # usage errors come before anything is touched
+    chapters = read_chapters(root)
+    plans = make_plans(chapters, options)  # usage errors come before anything is touched
     folder = root / ".nld"
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / "build.lock")
@@ -63,8 +65,7 @@ def build(root: Path, options: Options, out=sys.stdout) -> int:
     with lock:
         failed = execute_plans(root, folder, plans, options, out)
         if options.html:
-            good = render(root, folder, strict=not (options.chapters or failed), out=out)
-            failed += not good
+            failed += not update_pages(root, folder, chapters, failed, options, out)
     page = root / "_build" / "html" / "index.html"
     if failed:
         print(f"Failed; logs are in {folder / 'logs'}.", file=out)
@@ -178,6 +179,34 @@ def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force
         environment=environment,
         log=folder / "logs" / f"{name}.log",
     )
+
+
+def update_pages(root: Path, folder: Path, chapters: list[Chapter], failed: int, options: Options, out) -> bool:
+    """Render the pages unless they are what a render would write; returns whether they are good.
+
+    Args:
+        root: folder with `_toc.yml`.
+        folder: the store.
+        chapters: all chapters of the book.
+        failed: how many of them failed just now; with any, the pages are rendered and no record is kept.
+        options: of these, `chapters`, `force` and `why` count.
+        out: where to print.
+    """
+    strict = not (options.chapters or failed)
+    before = rendered.ingredients(root, folder, chapters)
+    reasons = ["--force"] if options.force else ["a chapter failed"] if failed else rendered.why(root, before, strict)
+    if options.why:
+        more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
+        print("pages: " + ("; ".join(reasons[:LISTED]) + more or "nothing changed"), file=out)
+    if not reasons:
+        print("The pages are up to date.", file=out)
+        return True
+    rendered.forget(root)
+    good = render(root, folder, strict, out)
+    # What was edited while the pages were rendered may have been read before or after.
+    if good and not failed and rendered.ingredients(root, folder, chapters) == before:
+        rendered.remember(root, before, strict)
+    return good
 
 
 def render(root: Path, folder: Path, strict: bool, out) -> bool:

@@ -21,7 +21,12 @@ SHADES = {REPRODUCED: "good", CORRECTED: "mixed", REFUTED: "bad"}
 RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
 
 
-def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
+def in_words(changed: dict) -> str:
+    """Changed parameters with their values, as a sentence holds them."""
+    return ", ".join(f"{name} = {value!r}" for name, value in changed.items())
+
+
+def card(origin: dict, citation: Citation, base: str, repository: str, changed: dict | None = None) -> str:
     """HTML of the card of one figure.
 
     Args:
@@ -29,6 +34,8 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
         citation: how to cite it.
         base: relative address of the folder with the figure's files, with a slash at its end.
         repository: address under which sources are found, with the branch.
+        changed: the parameters with which the page was rerun; such a figure is nothing to cite, since its
+            permalink shows another one.
     """
     name = origin["figure"]
     links = " · ".join(f'<a href="{base}{file}" download>{label}</a>' for label, file in FILES.items())
@@ -47,17 +54,27 @@ def card(origin: dict, citation: Citation, base: str, repository: str) -> str:
         "Rerun": f"<code>{html.escape(rerun_command(origin))}</code>",
     }
     listing = "".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in rows.items())
-    forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
-    cite = "".join(
-        f'<div class="nld-cite-form">{label}</div><div class="highlight-text notranslate"><div class="highlight">'
-        f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
-        for label, text in forms.items()
-    )
+    if changed:
+        cite = (
+            f"<p>This figure comes from a rerun with <code>{html.escape(in_words(changed))}</code>. The published one, "
+            "which can be cited, is brought back by <code>nld book build</code>.</p>"
+        )
+    else:
+        cite = _cite(citation)
     return (
         f'<div class="nld-figure-files">{links}{verdict_badges(origin)}</div>'
         f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
         f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
         f'<div class="nld-cite-title">Cite this figure</div>{cite}</details>'
+    )
+
+
+def _cite(citation: Citation) -> str:
+    forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
+    return "".join(
+        f'<div class="nld-cite-form">{label}</div><div class="highlight-text notranslate"><div class="highlight">'
+        f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
+        for label, text in forms.items()
     )
 
 

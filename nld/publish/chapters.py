@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
+from sphinx_external_toc.parsing import MalformedError, parse_toc_data
 
 from nld.publish.parameters import Parameter, read_parameters
 
@@ -93,8 +94,8 @@ def read_chapters(root: Path) -> list[Chapter]:
     """Every chapter of `_toc.yml`, in reading order.
 
     Raises:
-        UsageError: `_toc.yml` is missing, is not YAML, has no `root` or a key that means nothing, or names a
-            file that does not exist or a chapter twice.
+        UsageError: `_toc.yml` is missing, is not YAML, has no `root` or a key that means nothing, or is otherwise
+            not what Sphinx reads, or names a file that does not exist or a chapter twice.
     """
     path = root / "_toc.yml"
     try:
@@ -136,6 +137,10 @@ def read_chapters(root: Path) -> list[Chapter]:
         if chapter.name in names:  # results and pages of the one would replace those of the other
             raise UsageError(f"{path} names {chapter.name!r} twice; each chapter needs a name of its own")
         names.add(chapter.name)
+    try:
+        parse_toc_data(toc)  # what Sphinx will say, before anything runs
+    except MalformedError as error:
+        raise UsageError(f"{path}: {error}") from None
     return chapters
 
 

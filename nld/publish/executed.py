@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from nld import store
@@ -40,7 +40,8 @@ class Plan:
         """Everything the outputs depend on, by a name that a person understands."""
         found = {f"cell {n}": _hash(source) for n, (source, _) in enumerate(self.chapter.cells, 1)}
         found |= {f"parameter {name}": repr(value) for name, value in self.parameters.items()}
-        found |= {f"module {name}": digest for name, digest in source_hashes(self.modules).items()}
+        for module in sorted(self.modules):
+            found |= {f"module {name}": digest for name, digest in _source_hashes(module).items()}
         constraints = self.chapter.root / "constraints.txt"
         found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
         found["python"] = ".".join(platform.python_version_tuple()[:2])
@@ -90,10 +91,14 @@ def why(root: Path, plan: Plan) -> list[str]:
     before, now = current(root, plan.chapter).get("ingredients", {}), plan.ingredients
     if not before:
         return ["it has never run"]
+    return differences(before, now) or ["its executed copy or a figure of it is gone"]
+
+
+def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """What changed, came and went between two tables of ingredients, in words."""
     changed = [f"{name} changed" for name in now if name in before and before[name] != now[name]]
     changed += [f"{name} is new" for name in now if name not in before]
-    changed += [f"{name} is gone" for name in before if name not in now]
-    return changed or ["its executed copy or a figure of it is gone"]
+    return changed + [f"{name} is gone" for name in before if name not in now]
 
 
 def _reached(source: str) -> frozenset[str]:
@@ -103,6 +108,12 @@ def _reached(source: str) -> frozenset[str]:
         return reached_modules("\n".join(lines))
     except SyntaxError:
         return frozenset()
+
+
+@cache
+def _source_hashes(module: str) -> dict[str, str]:
+    # Read once: chapters share most of what they reach.
+    return source_hashes(frozenset([module]))
 
 
 def _hash(text: str) -> str:

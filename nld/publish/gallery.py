@@ -11,7 +11,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from nld.publish.card import FILES, verdict_badges
+from nld.publish.card import FILES, in_words, verdict_badges
 
 
 class FigureIndex(nodes.General, nodes.Element):
@@ -64,9 +64,10 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     # Out of the way of keyboards and screen readers: the link with the title beside it says and does the same.
     opening = f'<a class="nld-thumbnail" href="{address}" tabindex="-1" aria-hidden="true">{drawings}</a>'
     where = html.escape(env.titles[page].astext())
-    closing = (
-        f'<p class="nld-gallery-files">in <a href="{up}{page}.html">{where}</a><br>{data}{verdict_badges(origin)}</p>'
-    )
+    changed = env.metadata[page].get("nld_changed")
+    rerun = f", from a rerun with <code>{html.escape(in_words(changed))}</code>" if changed else ""
+    place = f'in <a href="{up}{page}.html">{where}</a>{rerun}'
+    closing = f'<p class="nld-gallery-files">{place}<br>{data}{verdict_badges(origin)}</p>'
     reference = nodes.reference("", "", nodes.Text(f"{numbered} "), refuri=address, internal=True)
     reference.extend(sentence)
     parts = [nodes.raw("", opening, format="html"), nodes.paragraph("", "", reference)]

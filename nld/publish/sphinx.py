@@ -22,7 +22,7 @@ from myst_parser.config.main import MdParserConfig
 from sphinx.util import logging
 
 from nld.publish import executed
-from nld.publish.card import card, write_script
+from nld.publish.card import card, in_words, write_script
 from nld.publish.chapters import Chapter
 from nld.publish.citation import citation
 from nld.publish.execute import FIGURE_MIME
@@ -124,7 +124,7 @@ def announce_changes(app, page: str, template: str, context: dict, doctree) -> N
     """A page that was rerun with other parameters says so at its top, and how to go back."""
     changed = app.env.metadata.get(page, {}).get("nld_changed")
     if changed and "body" in context:
-        values = ", ".join(f"<code>{name} = {value!r}</code>" for name, value in changed.items())
+        values = f"<code>{html.escape(in_words(changed))}</code>"
         context["body"] = (
             '<div class="admonition warning nld-changed"><p class="admonition-title">Changed parameters</p>'
             f"<p>This page was rerun with {values}. It is not the page to cite; "
@@ -154,9 +154,13 @@ class FigureRenderer(MimeRenderPlugin):
         caption = nodes.caption()
         with myst.current_node_context(caption):
             myst.nested_render_text(described["caption"], data.line or 0, inline=True)
+        changed = env.metadata[env.docname].get("nld_changed", {})
+        if changed:  # the caption goes with the figure wherever it is shown
+            caption += nodes.Text(f" From a rerun with {in_words(changed)}.")
         figure += caption
         origin = json.loads((folder / "provenance.json").read_text("utf-8"))
-        text = card(origin, citation(Path(env.srcdir), folder, env.docname), base, _repository(env.config))
+        cited = citation(Path(env.srcdir), folder, env.docname)
+        text = card(origin, cited, base, _repository(env.config), changed)
         figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]

@@ -1,4 +1,4 @@
-"""A rerunner's walk: the command printed in a chapter reruns it, the page and its figure say so, and one brings it back."""
+"""A rerunner's walk: the printed command reruns a chapter, page and figure say so, and one command brings it back."""
 
 import json
 import shlex
@@ -34,11 +34,16 @@ def test_the_command_in_a_chapter_reruns_it_and_the_next_build_brings_it_back(bu
     assert arguments == ["--chapter", CHAPTER, "-p", name, value]
     assert origin["parameters"] == {name: 0} != {name: int(value)}
 
+    (book.root / "book" / "index.md").write_text("# Front\n\n```{nld-figures}\n```\n")
     result = book.build(*arguments)
     assert result.returncode == 0, result.stdout
     assert book.ran() == [CHAPTER]
     assert f"{name} = {value}" in article(book).select_one(".nld-changed").get_text()
     assert "nld-changed" not in book.page("plain")
+    assert f"A toy. From a rerun with {name} = {value}." in book.page(CHAPTER)
+    assert "@misc" not in book.page(CHAPTER)  # its permalink shows another figure
+    assert f"rerun with <code>{name} = {value}</code>" in book.page("index")
+    assert f"From a rerun with {name} = {value}" in (book.root / "_build/html/_static/previews.js").read_text()
     changed, changed_drawing = figure(book)
     assert changed["parameters"] == {name: int(value)}
     assert changed["alt"] != origin["alt"]
@@ -46,5 +51,7 @@ def test_the_command_in_a_chapter_reruns_it_and_the_next_build_brings_it_back(bu
 
     assert book.build().returncode == 0
     assert book.ran() == []
+    assert "@misc" in book.page(CHAPTER)
+    assert "rerun with" not in book.page("index")
     assert article(book) == canonical
     assert figure(book) == (origin, drawing)

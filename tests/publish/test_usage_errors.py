@@ -93,6 +93,8 @@ def test_the_whole_book_checks_a_shared_parameter_in_every_chapter(refused):
         (b"", "expected a mapping with 'root: <front page>'"),
         (b"- book/index\n", "expected a mapping with 'root: <front page>'"),
         (b"format: jb-book\nchapters: []\n", "expected a mapping with 'root: <front page>'"),
+        (b"format: jb-book\nroot: book/index\nchapters: []\n", "not a non-empty list"),
+        (b"format: jb-book\nroot: book/index\nparts: []\nchapters:\n- file: book/plain\n", "Both 'parts' and"),
         (b"root: book/index\nchapters: book/plain\n", "expected a list under 'chapters'"),
         (b"root: book/index\nchapters:\n- book/plain\n", "write '- file: book/name'"),
         (

@@ -1,0 +1,279 @@
+"""Pages are rendered when anything they depend on changed, or they themselves did, and only then.
+
+The laws run on a small book with a renderer that only joins the sources; the last test runs the real one.
+"""
+
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from nld.publish import build, rendered
+from nld.publish.build import Options
+from nld.publish.chapters import read_chapters
+from tests.publish.scratch import Scratch
+
+FILES = {
+    "_config.yml": "title: A book\n",
+    "_toc.yml": "format: jb-book\nroot: book/index\nchapters:\n- file: book/picture\n",
+    "CITATION.cff": "title: A book\n",
+    "constraints.txt": "numpy==2\n",
+    "book/index.md": "# Front\n",
+    "book/picture.md": "# Picture\n\n```{code-cell}\nshow()\n```\n",
+    "book/references.bib": "",
+    "book/_static/nld.css": "p {}\n",
+    "book/_templates/layout.html": "<p>",
+    "nld/publish/card.py": "",
+    "results/reference/fig-x.nc": "numbers",
+    "README.md": "read me",
+    ".nld/current/picture.json": json.dumps({"key": "k", "changed": {}}),
+    ".nld/executed/k.ipynb": json.dumps({"cells": [], "metadata": {"nld": {"figures": ["figures/fig-x/f"]}}}),
+    ".nld/figures/fig-x/f/provenance.json": "{}",
+    ".nld/figures/fig-x/f/figure.svg": "<svg>",
+    ".nld/figures/fig-x/other/figure.svg": "<svg>",
+}
+
+
+class Book:
+    """A book in ``root`` and an account of its renders."""
+
+    def __init__(self, root: Path):
+        self.root, self.renders, self.during = root, 0, lambda: True
+        for name, text in FILES.items():
+            self.write(name, text)
+
+    def write(self, name: str, text: str):
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).write_text(text)
+
+    def render(self, root, folder, strict, out) -> bool:
+        self.renders += 1
+        shutil.rmtree(root / "_build" / "html", ignore_errors=True)
+        for path in (root / "book").glob("*.md"):
+            self.write(f"_build/html/book/{path.stem}.html", path.read_text())
+        return self.during()
+
+    def update(self, *chapters: str, failed: int = 0, **options) -> bool:
+        """Whether the pages were rendered."""
+        before, self.said = self.renders, io.StringIO()
+        asked = Options(chapters=chapters, why=True, **options)
+        chapters_of_book = read_chapters(self.root)
+        self.good = build.update_pages(self.root, self.root / ".nld", chapters_of_book, failed, asked, self.said)
+        return self.renders > before
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch) -> Book:
+    """A rendered book."""
+    package = tmp_path / "installed" / "nld"
+    package.mkdir(parents=True)
+    (package / "card.py").write_text("")
+    (tmp_path / "site" / "theme-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(rendered, "PACKAGE", package)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    book = Book(tmp_path / "book")
+    monkeypatch.setattr(build, "render", book.render)
+    assert book.update()
+    assert book.good
+    return book
+
+
+def edited(name):
+    def change(root, monkeypatch):
+        path, times = root / name, os.stat(root / name)
+        text = path.read_text()
+        path.write_text(text[:-1] + chr(ord(text[-1]) ^ 1) if text else " ")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a checkout or a copy may leave it
+
+    return change
+
+
+def added(name):
+    return lambda root, monkeypatch: (root / name).write_text("new")
+
+
+def removed(name):
+    return lambda root, monkeypatch: (root / name).unlink()
+
+
+def changed_parameter(root, monkeypatch):
+    (root / ".nld/current/picture.json").write_text(json.dumps({"key": "k", "changed": {"seed": 7}}))
+
+
+CHANGES = {
+    **{f"{name} edited": edited(name) for name in FILES if not name.startswith((".nld/current", "_toc", ".nld/ex"))},
+    "file of a page added": added("book/_static/new.js"),
+    "file of a page removed": removed("book/_static/nld.css"),
+    "table of contents": lambda root, monkeypatch: (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\n"
+    ),
+    "other parameters": changed_parameter,
+    "executed copy": lambda root, monkeypatch: (root / ".nld/executed/k.ipynb").write_text(
+        json.dumps({"cells": [1], "metadata": {"nld": {"figures": ["figures/fig-x/f"]}}})
+    ),
+    "executed copy gone": removed(".nld/executed/k.ipynb"),
+    "executed copy cut off": edited(".nld/executed/k.ipynb"),
+    "nothing executed": removed(".nld/current/picture.json"),
+    "file of a figure added": added(".nld/figures/fig-x/f/data.nc"),
+    "nld outside the checkout": edited("../installed/nld/card.py"),
+    "package installed again": lambda root, monkeypatch: os.utime(root.parent / "site/theme-1.0.dist-info", (1, 1)),
+    "package of another version": lambda root, monkeypatch: (root.parent / "site/theme-1.0.dist-info").rename(
+        root.parent / "site/theme-1.1.dist-info"
+    ),
+    "another python": lambda root, monkeypatch: monkeypatch.setattr(sys, "version", "3.99"),
+    "date of the build": lambda root, monkeypatch: monkeypatch.setenv("SOURCE_DATE_EPOCH", "0"),
+    "page edited": edited("_build/html/book/index.html"),
+    "page removed": removed("_build/html/book/index.html"),
+    "page added": added("_build/html/book/stray.html"),
+    "no pages": lambda root, monkeypatch: shutil.rmtree(root / "_build"),
+    "record gone": removed("_build/rendered.json"),
+    "record cut off": lambda root, monkeypatch: os.truncate(root / "_build/rendered.json", 99),
+    "record of something else": lambda root, monkeypatch: (root / "_build/rendered.json").write_text("[]"),
+}
+del CHANGES[".nld/figures/fig-x/other/figure.svg edited"]  # no page shows it
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_each_change_alone_renders_the_pages_once(shelf, change, monkeypatch):
+    assert not shelf.update()
+    change(shelf.root, monkeypatch)
+    assert shelf.update()
+    assert "nothing changed" not in shelf.said.getvalue()
+    for page in ("index", "picture"):
+        source = (shelf.root / f"book/{page}.md").read_text()
+        assert (shelf.root / f"_build/html/book/{page}.html").read_text() == source
+    assert not (shelf.root / "_build/html/book/stray.html").exists()
+    unknown = change in (CHANGES["executed copy gone"], CHANGES["executed copy cut off"])
+    assert shelf.update() == unknown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".git/index",
+        ".venv/lib/x.py",
+        "nld/__pycache__/card.pyc",
+        "dist/nld.zip",
+        "_build/book.pdf",
+        "_build/singlehtml/print.html",
+        "book/.page.md.swp",
+        ".nld/executed/another.ipynb",
+        ".nld/figures/fig-x/other/figure.svg",
+        ".nld/logs/jupyter-book.log",
+    ],
+)
+def test_what_no_page_shows_renders_nothing(shelf, name):
+    shelf.write(name, "other")
+    assert not shelf.update()
+    assert "pages: nothing changed" in shelf.said.getvalue()
+    assert "up to date" in shelf.said.getvalue()
+
+
+def test_a_virtual_environment_and_a_link_back_are_passed_over(shelf):
+    shelf.write("env/pyvenv.cfg", "")
+    shelf.write("env/lib/big.py", "")
+    (shelf.root / "book" / "loop").symlink_to(shelf.root / "book")
+    os.mkfifo(shelf.root / "book" / "pipe")
+    assert shelf.update()  # link and pipe are new
+    assert not shelf.update()
+    shelf.write("env/lib/big.py", "other")
+    assert not shelf.update()
+
+
+def test_what_is_reached_through_a_link_counts(shelf):
+    shelf.write("../elsewhere/part.md", "one")
+    (shelf.root / "book" / "parts").symlink_to(shelf.root.parent / "elsewhere")
+    assert shelf.update()
+    shelf.write("../elsewhere/part.md", "two")
+    assert shelf.update()
+    assert "book/parts/part.md changed" in shelf.said.getvalue()
+    (shelf.root / "book" / "broken").symlink_to("nowhere")
+    assert shelf.update()
+    assert shelf.update()  # it cannot be read, so nobody knows
+
+
+def test_pages_rendered_with_warnings_do_not_serve_a_whole_build(shelf):
+    assert not shelf.update("picture")
+    edited("book/index.md")(shelf.root, None)
+    assert shelf.update("picture")
+    assert not shelf.update("picture")
+    assert shelf.update()
+    assert "lets warnings pass" in shelf.said.getvalue()
+    assert not shelf.update()
+
+
+def test_force_renders_and_a_failed_chapter_leaves_no_record(shelf):
+    assert shelf.update(force=True)
+    assert not shelf.update()
+    assert shelf.update(failed=1)
+    assert shelf.update()
+    assert "no record of a finished render" in shelf.said.getvalue()
+
+
+def test_a_failed_or_interrupted_render_is_made_again(shelf):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    edited("book/index.md")(shelf.root, None)
+    shelf.during = lambda: False
+    assert shelf.update()
+    assert not shelf.good
+    shelf.during = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        shelf.update()
+    shelf.during = lambda: True
+    assert shelf.update()
+    assert not shelf.update()
+
+
+def test_an_edit_during_the_render_renders_again(shelf):
+    shelf.during = lambda: edited("book/index.md")(shelf.root, None) or True
+    assert shelf.update(force=True)
+    shelf.during = lambda: True
+    assert shelf.update()
+    assert not shelf.update()
+
+
+def test_the_real_build_leaves_good_pages_alone_and_restores_damaged_ones(book):
+    def pages():
+        html = book.root / "_build" / "html"
+        return {path.relative_to(html): path.read_bytes() for path in html.rglob("*") if path.is_file()}
+
+    def written():
+        return (book.root / "_build" / "html" / "book" / "plain.html").stat().st_mtime_ns
+
+    assert "Rendering" in book.build("--jobs", "2").stdout
+    first, when = pages(), written()
+    result = book.build("--why")
+    assert result.returncode == 0
+    assert "pages: nothing changed" in result.stdout
+    assert "Rendering" not in result.stdout
+    assert written() == when
+    assert pages() == first
+
+    html = book.root / "_build" / "html"
+    (html / "book" / "plain.html").write_text("<p>mine</p>")
+    (html / "book" / "picture.html").unlink()
+    (html / "book" / "gone.html").write_text("<p>of a chapter that left</p>")
+    result = book.build("--why")
+    assert result.returncode == 0
+    assert "page book/plain.html changed; page book/gone.html is new; page book/picture.html is gone" in result.stdout
+    assert {name: content for name, content in pages().items() if name.suffix == ".html"} == {
+        name: content for name, content in first.items() if name.suffix == ".html"
+    }
+    assert pages().keys() == first.keys()
+
+
+def test_pages_that_failed_are_never_up_to_date(tmp_path):
+    scratch = Scratch(tmp_path / "book").make({})
+    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    (scratch.root / "book" / "index.md").write_text("# Front\n\n{doc}`nowhere`\n")
+    for _ in range(2):
+        result = scratch.build()
+        assert result.returncode == 1
+        assert "unknown document" in result.stdout
+    assert not (scratch.root / "_build" / "rendered.json").exists()
