@@ -186,7 +186,7 @@ class Degrees:
     # -- operations
 
     def _interpret(self, call: Call) -> None:
-        if call.name in ZEROS:
+        if call.name in ZEROS or (call.outputs and all(ref.constant == 0 for ref in call.outputs)):
             self.nought.update(ref.index for ref in call.outputs)
             return
         inputs = [ref for ref in call.inputs if ref.index in self.values]
