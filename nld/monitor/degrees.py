@@ -119,7 +119,7 @@ class Degrees:
                 names.append(next(iter(form)))
             else:
                 names.append(int(self.equations.new()))
-                self.equations.solved[names[-1]] = form
+                self.equations.vanish({**form, names[-1]: -1})  # solved for a parameter's unknown if there is one
         return compress(torch.tensor(names)[inverse].expand(terms[0][0].shape))
 
     def tie(self, labels: torch.Tensor, axes: list[int]) -> torch.Tensor:

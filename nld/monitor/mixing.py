@@ -184,15 +184,16 @@ class Mixing:
         squared = source.index in self.squares or (
             call.name == "linalg_vector_norm" and call.arguments.get("ord", 2) == 2
         )
-        if squared and len(slots) == 1:
-            (labels,) = slots
-            others = [axis for axis in range(labels.ndim) if axis not in axes]
-            self.coordinates.join(labels, labels, -1)
-            self.coordinates.separate(number, labels, others)
-            if any(varies(labels, axis) for axis in others) and not any(varies(labels, axis) for axis in axes):
-                self.coordinates.break_(slots)
+        if squared:
+            inside = [labels for labels in slots if any(varies(labels, axis) for axis in axes)]
+            self.coordinates.break_(labels for labels in slots if all(labels is not other for other in inside))
+            if len(inside) > 1:
+                return self.coordinates.break_(inside)
+            for labels in inside:
+                self.coordinates.join(labels, labels, -1)
+                self.coordinates.separate(number, labels, [a for a in range(labels.ndim) if a not in axes])
             return
-        if call.name == "linalg_vector_norm" or squared or any(varies(s, axis) for s in slots for axis in axes):
+        if call.name == "linalg_vector_norm" or any(varies(s, axis) for s in slots for axis in axes):
             return self.coordinates.break_(slots)
         keep = len(shape) == len(source.shape)
         result = []
