@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     from nld.monitor.degrees import Degrees, Term
 
 
+FEW = 10_000  # more zeros than this are taken as numbers
+
+
 def _move(degrees: Degrees, call: Call):
     inputs = [ref for ref in call.inputs if ref.index in degrees.values]
     if len(call.inputs) == 1:
         parts = [moved(call, {inputs[0].index: labels}, ZERO) for labels, _ in degrees.values[inputs[0].index]]
         factors = [factor for _, factor in degrees.values[inputs[0].index]]
         return [list(zip(outputs, factors, strict=True)) for outputs in zip(*parts, strict=True)]
-    return moved(call, {ref.index: degrees.labels(ref) for ref in inputs}, ZERO)
+    labels = {ref.index: degrees.labels(ref) for ref in inputs}
+    for ref in call.inputs:  # zeros between activations have whatever degree their place needs
+        if ref.index in degrees.nought and torch.Size(ref.shape).numel() <= FEW:
+            labels[ref.index] = degrees.equations.new(ref.shape)
+    return moved(call, labels, ZERO)
 
 
 def _complex(degrees: Degrees, call: Call):

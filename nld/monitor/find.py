@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map, tree_map_only
 
-from nld.monitor.arrange import blocks, directions, parts, translations
+from nld.monitor.arrange import blocks, directions, parts, sparser, translations
 from nld.monitor.arrange_matrices import diagonal, mixings, signature
 from nld.monitor.block import Block
 from nld.monitor.check import check_symmetries
@@ -125,7 +125,7 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
 
     degrees = Degrees(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
-    units = [unit for unit in units if unit and signature(unit, shapes) not in contained]
+    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
     shifts = Shifts(tape, trainable)
     found += confirmed(blocks(None, units, shapes) + translations(shifts.equations, shifts.full, shifts.even, shapes))
 

@@ -13,7 +13,7 @@ import torch
 
 from nld.monitor.coordinates import NONE, Coordinates
 from nld.monitor.labels import compress, moved, varies
-from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, POOLS
+from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, POOLS, ZEROS
 from nld.monitor.tape import Call, Ref, Tape
 
 
@@ -38,7 +38,7 @@ class Mixing:
 
     def _interpret(self, number: int, call: Call) -> None:
         slots = {ref.index: self.slots[ref.index] for ref in call.inputs if self.slots.get(ref.index)}
-        if not slots or call.name in CREATIONS:
+        if not slots or call.name in CREATIONS | ZEROS:
             return
         outputs = [ref.index for ref in call.outputs]
         shape = call.outputs[0].shape if call.outputs else ()

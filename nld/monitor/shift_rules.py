@@ -40,12 +40,20 @@ class Answer:
 
 def _move(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     results: list[list[Answer]] = [[] for _ in call.outputs]
+    joined: dict[float, list[tuple[int, Answer]]] = {}
     for index, found in answers.items():
         for answer in found:
+            if len(answers) > 1 and not any(varies(answer.labels, axis) for axis in range(answer.labels.ndim)):
+                if not int(answer.labels.reshape(-1)[0]):  # shifts of the pieces that are joined may be one shift
+                    joined.setdefault(answer.coefficient, []).append((index, answer))
+                    continue
             unknowns = moved(call, {index: answer.unknowns}, ZERO)
             labels = moved(call, {index: answer.labels}, 0)
             for position, pair in enumerate(zip(unknowns, labels, strict=True)):
                 results[position].append(Answer(*pair, answer.coefficient))
+    for coefficient, found in joined.items():
+        unknowns = moved(call, {index: answer.unknowns for index, answer in found}, ZERO)[0]
+        results[0].append(Answer(unknowns, torch.tensor(0).expand(unknowns.shape), coefficient))
     return results
 
 

@@ -18,7 +18,7 @@ import torch
 from nld.monitor.degrees import Axis
 from nld.monitor.equations import ZERO, Equations
 from nld.monitor.labels import compress, core, distinct, varies
-from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES
+from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, ZEROS
 from nld.monitor.shift_rules import Answer, rule_of
 from nld.monitor.tape import Call, Ref, Tape
 
@@ -169,7 +169,7 @@ class Shifts:
     def _interpret(self, call: Call) -> None:
         answers = {ref.index: self._of(ref) for ref in call.inputs}
         everything = [answer for found in answers.values() for answer in found]
-        if not everything or call.name in CREATIONS:
+        if not everything or call.name in CREATIONS | ZEROS:
             return
         if call.name in COPIES:
             self.answers[call.outputs[0].index] = everything

@@ -116,12 +116,13 @@ class _Recorder(TorchDispatchMode):
         arguments = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
         arguments |= {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | (kwargs or {})
         recorded = tree_map_only(torch.Tensor, self.ref, arguments)
+        name = schema.name.split("::")[1]
+        before = _layout(args[0]) if name.startswith("as_strided") else None
         result = func(*args, **(kwargs or {}))
         written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         written = [arguments[n] for n in written if isinstance(arguments.get(n), torch.Tensor)]
         leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        name = func._schema.name.split("::")[1]
-        if name == "as_strided" and _layout(args[0]) == _layout(result):
+        if before is not None and before == _layout(result):
             name = "alias"
         constant = _constant(name, recorded, leaves)
         outputs = tuple(self.new(leaf, constant) for leaf in leaves)
