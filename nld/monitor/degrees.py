@@ -18,7 +18,7 @@ import torch
 from nld.monitor.degree_rules import rule_of
 from nld.monitor.equations import ZERO, Equations, Form
 from nld.monitor.labels import compress, core, distinct, varies
-from nld.monitor.operations import COPIES, CREATIONS, MOVES, SMOOTH, ZEROS
+from nld.monitor.operations import COPIES, CREATIONS, HOMOGENEOUS, MOVES, SMOOTH, ZEROS
 from nld.monitor.tape import Call, Ref, Tape
 
 Term = tuple[torch.Tensor, int | Fraction]  # labels of unknowns and the factor in front of them
@@ -191,8 +191,9 @@ class Degrees:
             return
         inputs = [ref for ref in call.inputs if ref.index in self.values]
         if not inputs or call.name in CREATIONS:
-            first = call.inputs[0] if call.inputs else None
-            if first is not None and first.index in self.nought and call.name in MOVES | COPIES:
+            zero = [ref.index in self.nought for ref in call.inputs]
+            kept = call.name in MOVES | COPIES | HOMOGENEOUS and all(zero)
+            if zero and (kept or (call.name == "mul" and any(zero)) or (call.name == "div" and zero[0])):
                 self.nought.update(ref.index for ref in call.outputs)
             return
         if call.name in COPIES:
