@@ -56,6 +56,26 @@ def parts(direction: dict[int, Sparse], axes: Sequence[Axis]) -> list[Part]:
     return result
 
 
+def sparser(units: list[list[Part]]) -> list[list[Part]]:
+    """The same span with fewer entries: a unit that contains others whole is left without them."""
+    entries = [{(place, i): c for place, c, indices in unit for i in indices} for unit in units]
+    order = sorted(range(len(units)), key=lambda number: len(entries[number]))
+    owners: dict = {}
+    for number in order:
+        inside = {owners[e] for e in entries[number].items() if e in owners}
+        for other in sorted(inside):
+            if entries[other].items() <= entries[number].items() and len(entries[other]) < len(entries[number]):
+                entries[number] = {e: c for e, c in entries[number].items() if e not in entries[other]}
+        for entry in entries[number].items():
+            owners.setdefault(entry, number)
+    result = []
+    for unit, left in zip(units, entries, strict=True):
+        kept = [(place, c, tuple(i for i in indices if (place, i) in left)) for place, c, indices in unit]
+        kept = [part for part in kept if part[2] or not part[0][2]]
+        result.append([(place, c / kept[0][1], indices) for place, c, indices in kept])
+    return result
+
+
 def _shift_constants(rows: Sparse, row_axis: Axis, columns: Sparse, column_axis: Axis) -> None:
     """Move the constant between two axes of a parameter to where fewest entries are left."""
     grouped = len(column_axis.axes) == 2

@@ -112,11 +112,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
 def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
     free = [p for p in parameters.values() if p.requires_grad]
-    try:
+    if not _reentrant(loss):
         found = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
-    except RuntimeError as error:  # reentrant checkpoints work only with backward()
-        if "use_reentrant" not in str(error):
-            raise
+    else:
         kept = [p.grad for p in free]
         for p in free:
             p.grad = None
@@ -127,6 +125,20 @@ def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> di
     gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
     names = [name for name, p in parameters.items() if p.requires_grad]
     return gradients | {name: g for name, g in zip(names, found, strict=True) if g is not None}
+
+
+def _reentrant(loss: torch.Tensor) -> bool:
+    """Whether a reentrant checkpoint lies in the graph: the gradients behind it come only with backward()."""
+    seen, ahead = set(), [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        if node.name().startswith("CheckpointFunction"):
+            return True
+        seen.add(node)
+        ahead += [following for following, _ in node.next_functions]
+    return False
 
 
 def check_symmetries(

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from nld.monitor.equations import ZERO
-from nld.monitor.labels import compress, moved, varies
-from nld.monitor.operations import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS
+from nld.monitor.labels import compress, core, moved, varies
+from nld.monitor.operations import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
 from nld.monitor.tape import EPSILON, Call, Ref
 
 if TYPE_CHECKING:
     from nld.monitor.degrees import Degrees, Term
+
+
+FEW = 10_000  # more zeros than this are taken as numbers
 
 
 def _move(degrees: Degrees, call: Call):
@@ -27,7 +30,11 @@ def _move(degrees: Degrees, call: Call):
         parts = [moved(call, {inputs[0].index: labels}, ZERO) for labels, _ in degrees.values[inputs[0].index]]
         factors = [factor for _, factor in degrees.values[inputs[0].index]]
         return [list(zip(outputs, factors, strict=True)) for outputs in zip(*parts, strict=True)]
-    return moved(call, {ref.index: degrees.labels(ref) for ref in inputs}, ZERO)
+    labels = {ref.index: degrees.labels(ref) for ref in inputs}
+    for ref in call.inputs:  # zeros between activations have whatever degree their place needs
+        if ref.index in degrees.nought and torch.Size(ref.shape).numel() <= FEW:
+            labels[ref.index] = degrees.equations.new(ref.shape)
+    return moved(call, labels, ZERO)
 
 
 def _complex(degrees: Degrees, call: Call):
@@ -57,8 +64,6 @@ def _index(degrees: Degrees, call: Call):
     if "indices" in call.arguments:
         indices = [None if i is None else i.value for i in call.arguments["indices"]]
         return [compress(call.function(labels, indices))]
-    if call.name == "index_select":
-        return [compress(call.function(labels, call.arguments["dim"], call.arguments["index"].value))]
     return [compress(call.function(labels, call.arguments["dim"], call.arguments["index"].value))]
 
 
@@ -75,7 +80,8 @@ def _compare(degrees: Degrees, call: Call):
 
 def _sum(degrees: Degrees, call: Call):
     """A sum, maximum or choice of tensors: equal degrees at every entry."""
-    refs = [ref for ref in call.inputs if ref.index not in degrees.nought and ref.value is None]
+    refs = [ref for name, ref in call.arguments.items() if isinstance(ref, Ref) and name != "condition"]
+    refs = [ref for ref in refs if ref.index not in degrees.nought and not (call.name == "where" and hides(ref.constant))]
     shape = call.outputs[0].shape
     constants = [v for k, v in call.arguments.items() if k in ("other", "self") and isinstance(v, (int, float))]
     small = call.outputs[0].index in degrees.denominators
@@ -86,7 +92,23 @@ def _sum(degrees: Degrees, call: Call):
     tied = [degrees.labels(ref).expand(shape) for ref in refs]
     for other in tied[1:]:
         degrees.vanishing_sum([(tied[0], 1), (other, -1)])
-    return [compress(tied[0])]
+    return [compress(tied[0])] if tied else []
+
+
+def _gather(degrees: Degrees, call: Call):
+    """Rows added into the rows of another tensor that an index names."""
+    axis, source = call.arguments["dim"], call.arguments.get("source", call.arguments.get("src"))
+    labels = degrees.tie(degrees.labels(source), [axis]).narrow(axis, 0, 1).expand(call.outputs[0].shape)
+    if call.arguments["self"].index not in degrees.nought:
+        degrees.vanishing_sum([(labels, 1), (degrees.labels(call.arguments["self"]), -1)])
+    return [labels]
+
+
+def _gated(degrees: Degrees, call: Call):
+    """glu: one half times the sigmoid of the other."""
+    half, gate = degrees.labels(call.arguments["self"]).chunk(2, call.arguments["dim"])
+    degrees.equations.vanish_all(core(gate).unique().tolist())
+    return [half]
 
 
 def _product(degrees: Degrees, call: Call):
@@ -270,6 +292,7 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys((*HOMOGENEOUS, "native_dropout"), _same),
     **dict.fromkeys(("add", "sub", "rsub", "maximum", "minimum", "where"), _sum),
     **dict.fromkeys(("mul", "div"), _product),
+    **dict.fromkeys(("index_add", "scatter_add"), _gather),
     **dict.fromkeys(("pow", "sqrt", "rsqrt", "reciprocal", "square"), _power),
     **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm"), _matrix),
     **dict.fromkeys(("mv", "dot", "vdot"), _vector),
@@ -278,13 +301,14 @@ RULES: dict[str, Callable] = {
     "convolution": _convolution,
     "embedding": _embedding,
     "_fused_rms_norm": _rms_norm,
+    "glu": _gated,
     "_weight_norm_interface": _weight_norm,
 }
 
 
 def rule_of(call: Call, denominators: set[int]) -> Callable | None:
     """The rule that follows a call, None if there is none: then nothing that scales may reach it."""
-    given = call.arguments
+    given = {name: v.constant if isinstance(v, Ref) else v for name, v in call.arguments.items()}
     if call.name in COMPARISONS:
         return _compare if given.get("other") == 0 else None
     floor = given.get("min")
@@ -292,8 +316,9 @@ def rule_of(call: Call, denominators: set[int]) -> Callable | None:
     small = bool(call.outputs) and call.outputs[0].index in denominators and 0 <= floor <= EPSILON
     homogeneous = {
         "clamp_min": floor == 0 or small,
+        "clamp": (floor == 0 or small) and call.arguments.get("max") is None,
         "threshold": given.get("threshold") == 0 == given.get("value"),
-        "masked_fill": given.get("value") in (0, float("inf"), float("-inf")),
+        "masked_fill": given.get("value") == 0 or hides(given.get("value")),
     }
     if homogeneous.get(call.name):
         return _same

@@ -18,7 +18,7 @@ import torch
 from nld.monitor.degree_rules import rule_of
 from nld.monitor.equations import ZERO, Equations, Form
 from nld.monitor.labels import compress, core, distinct, varies
-from nld.monitor.operations import COPIES, CREATIONS, MOVES, SMOOTH, ZEROS
+from nld.monitor.operations import COPIES, CREATIONS, HOMOGENEOUS, MOVES, SMOOTH, ZEROS
 from nld.monitor.tape import Call, Ref, Tape
 
 Term = tuple[torch.Tensor, int | Fraction]  # labels of unknowns and the factor in front of them
@@ -119,7 +119,7 @@ class Degrees:
                 names.append(next(iter(form)))
             else:
                 names.append(int(self.equations.new()))
-                self.equations.solved[names[-1]] = form
+                self.equations.vanish({**form, names[-1]: -1})  # solved for a parameter's unknown if there is one
         return compress(torch.tensor(names)[inverse].expand(terms[0][0].shape))
 
     def tie(self, labels: torch.Tensor, axes: list[int]) -> torch.Tensor:
@@ -186,13 +186,14 @@ class Degrees:
     # -- operations
 
     def _interpret(self, call: Call) -> None:
-        if call.name in ZEROS:
+        if call.name in ZEROS or (call.outputs and all(ref.constant == 0 for ref in call.outputs)):
             self.nought.update(ref.index for ref in call.outputs)
             return
         inputs = [ref for ref in call.inputs if ref.index in self.values]
         if not inputs or call.name in CREATIONS:
-            first = call.inputs[0] if call.inputs else None
-            if first is not None and first.index in self.nought and call.name in MOVES | COPIES:
+            zero = [ref.index in self.nought for ref in call.inputs]
+            kept = call.name in MOVES | COPIES | HOMOGENEOUS and all(zero)
+            if zero and (kept or (call.name == "mul" and any(zero)) or (call.name == "div" and zero[0])):
                 self.nought.update(ref.index for ref in call.outputs)
             return
         if call.name in COPIES:

@@ -7,6 +7,7 @@ import xarray as xr
 
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
+EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
 
 
@@ -156,6 +157,33 @@ def _metric(record: xr.Dataset):
                 f"{name}: the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
             )
             yield Finding("metric", name, True, text)
+    if optimizer in EUCLIDEAN:
+        return
+    share, ratio = metric_drift(record)
+    for name in record.block.values[(ratio > 3).values & balanced.values]:
+        text = f"{name}: {optimizer}'s metric breaks the conservation of its norm: it moves |q|² by "
+        text += f"{float(share.sel(block=name)):.1%} a step, {float(ratio.sel(block=name)):.2g} times what the steps' "
+        text += "length and momentum do; under gradient flow |q|² stays as it is."
+        yield Finding("metric", name, True, text)
+
+
+def metric_drift(record: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """How the optimizer's metric moves squared norms that a normalization protects, (block,) and (block,).
+
+    ⟨q, Δq⟩ = (Δ|q|² − |Δq|²)/2 without decoupled decay is −η⟨q, Pπ⟩: for a Euclidean metric, P = 1, only momentum makes
+    it, and |q|² grows by |Δq|² (1 + β)/(1 − β) a step in the mean. Returns the mean of 2|⟨q, Δq⟩|/|q|² a step, and that
+    over the Euclidean growth. NaN for other kinds, without consecutive steps, and with decay inside the gradient.
+    """
+    follows = np.diff(record.step.values) == 1
+    now, then = record.isel(step=slice(None, -1)), record.squared_norm.values[1:]
+    decoupled = now.equilibrium == "decoupled"
+    decay = xr.where(decoupled, now.learning_rate * now.weight_decay, 0.0) * now.squared_norm
+    radial = (then - now.squared_norm - now.squared_step) / 2 + decay
+    known = (now.kind == "scale") & (decoupled | (now.weight_decay == 0)) & xr.DataArray(follows, dims="step")
+    norm = now.squared_norm.where(known)
+    share = (2 * abs(radial) / norm).mean(["step", "unit"])
+    growth = (now.squared_step / norm * (1 + now.momentum) / (1 - now.momentum)).mean(["step", "unit"])
+    return share, (share / growth).where(growth > 0)
 
 
 def _equilibrium(record: xr.Dataset):

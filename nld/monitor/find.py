@@ -9,16 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map, tree_map_only
 
-from nld.monitor.arrange import blocks, directions, parts, translations
+from nld.monitor.arrange import blocks, directions, parts, sparser, translations
 from nld.monitor.arrange_matrices import diagonal, mixings, signature
 from nld.monitor.block import Block
 from nld.monitor.check import check_symmetries
 from nld.monitor.degrees import Degrees
 from nld.monitor.mixing import Mixing
 from nld.monitor.shifts import Shifts
-from nld.monitor.tape import WithoutEpsilon, elementary, record
+from nld.monitor.tape import WithoutEpsilon, elementary, record, tensors
 
 READABLE = {
     "_local_scalar_dense": "a number read out of a tensor",
@@ -87,19 +88,23 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
         )
     parameters = dict(twin.named_parameters())
     trainable = {name for name, p in parameters.items() if p.requires_grad}
+    imaginary = sorted(name for name in trainable if parameters[name].is_complex())
+    standing_in = _StandIn(model, twin)
     if not trainable:
         raise ValueError("expected a model with trainable parameters, got none with requires_grad; unfreeze some")
     _make_generic(parameters.values())
     outcome = _outcome(example_inputs, loss)
-    with elementary():
+    with elementary(), standing_in:
         scalar = _scalar(outcome(twin), loss)
-    tape = record(lambda: outcome(twin), parameters)
+    with standing_in:
+        tape = record(lambda: outcome(twin), parameters)
+    trainable -= set(imaginary)
     tolerance = TOLERANCE[torch.float64 if dtype is torch.float64 else torch.float32]
-    notes: list[str] = []
+    notes = [f"{name}: complex parameters are not analysed" for name in imaginary]
 
     @contextlib.contextmanager
     def exact():
-        with elementary(), WithoutEpsilon():
+        with elementary(), standing_in, WithoutEpsilon():
             yield
 
     def confirmed(candidates: list[Block]) -> list[Block]:
@@ -120,7 +125,7 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
 
     degrees = Degrees(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
-    units = [unit for unit in units if unit and signature(unit, shapes) not in contained]
+    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
     shifts = Shifts(tape, trainable)
     found += confirmed(blocks(None, units, shapes) + translations(shifts.equations, shifts.full, shifts.even, shapes))
 
@@ -132,6 +137,24 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
         for name, count in degrees.unknown.items()
     ]
     return Symmetries((_prefixed(block, prefix) for block in found), notes, tape.epsilons)
+
+
+class _StandIn(TorchFunctionMode):
+    """Wherever a loss or a hook reaches for a tensor of the model, it gets that of the twin that is studied.
+
+    A penalty on ``model.parameters()`` in the loss is the common case: it breaks scale symmetry, but only the twin's
+    parameters are on the tape.
+    """
+
+    def __init__(self, model: nn.Module, twin: nn.Module):
+        super().__init__()
+        pairs = [*zip(model.parameters(), twin.parameters(), strict=True)]
+        pairs += zip(model.buffers(), twin.buffers(), strict=True)
+        self.twins = {id(original): (original, stand_in) for original, stand_in in pairs}
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        args, kwargs = tree_map(lambda leaf: self.twins.get(id(leaf), (leaf, leaf))[1], (args, kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def _unwrap(model: nn.Module) -> tuple[nn.Module, str]:
@@ -209,7 +232,7 @@ def _scalar(example: Any, loss) -> Callable[[Any], torch.Tensor]:
     """A generic linear functional of every floating-point output."""
 
     def floats(output) -> list[torch.Tensor]:
-        return [t for t in tree_leaves(output) if isinstance(t, torch.Tensor) and t.is_floating_point()]
+        return [t for t in tensors(output) if t.is_floating_point()]
 
     if not floats(example):
         raise ValueError(

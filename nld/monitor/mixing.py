@@ -13,7 +13,7 @@ import torch
 
 from nld.monitor.coordinates import NONE, Coordinates
 from nld.monitor.labels import compress, moved, varies
-from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, POOLS
+from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, POOLS, ZEROS
 from nld.monitor.tape import Call, Ref, Tape
 
 
@@ -23,7 +23,8 @@ class Mixing:
     def __init__(self, tape: Tape, trainable: set[str]):
         self.coordinates = Coordinates()
         self.slots: dict[int, list[torch.Tensor]] = {}
-        self.squares: dict[int, int] = {}  # activation that is the square of another one
+        # Activation that is an entrywise product -> what is paired if it is summed.
+        self.products: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         for name, ref in tape.parameters.items():
             self.slots[ref.index] = [
                 self.coordinates.declare(name, axis, ref.shape, name in trainable)
@@ -38,7 +39,7 @@ class Mixing:
 
     def _interpret(self, number: int, call: Call) -> None:
         slots = {ref.index: self.slots[ref.index] for ref in call.inputs if self.slots.get(ref.index)}
-        if not slots or call.name in CREATIONS:
+        if not slots or call.name in CREATIONS | ZEROS:
             return
         outputs = [ref.index for ref in call.outputs]
         shape = call.outputs[0].shape if call.outputs else ()
@@ -49,7 +50,7 @@ class Mixing:
             self.slots.update(
                 {index: list(found) for index, found in zip(outputs, zip(*parts, strict=True), strict=True)}
             )
-        elif call.name in MOVES and all(len(slots.get(ref.index, [])) == 1 for ref in call.inputs):
+        elif call.name in MOVES and all(len(slots.get(ref.index, [])) < 2 for ref in call.inputs):
             self.slots[outputs[0]] = moved(call, {index: s[0] for index, s in slots.items()}, NONE)
         elif call.name == "neg" or (call.name in ("mul", "div") and not isinstance(call.arguments["other"], Ref)):
             self.slots[outputs[0]] = next(iter(slots.values()))
@@ -72,16 +73,20 @@ class Mixing:
             self.slots[outputs[0]] = [s[0].expand(shape) for s in slots.get(weight.index, []) if not varies(s, 0)]
         elif call.name in CONTRACTIONS:
             self._op_matrix(number, call, shape)
-        elif call.name == "convolution" and call.arguments["groups"] == 1 and not call.arguments["transposed"]:
+        elif call.name == "convolution" and call.arguments["groups"] == 1:
             self._op_convolution(call, shape)
         elif call.name in ("mean", "sum", "linalg_vector_norm"):
             self._op_reduce(number, call, shape)
         elif (call.name == "pow" and call.arguments["exponent"] == 2) or call.name == "square":
-            self.squares[outputs[0]] = call.arguments["self"].index
             self.slots[outputs[0]] = slots[call.arguments["self"].index]
-        elif call.name in POOLS and "avg" in call.name and POOLS[call.name]:
+            self.products[outputs[0]] = [(labels, labels) for labels in self.slots[outputs[0]]]
+        elif call.name == "mul" and all(len(found) == 1 for found in slots.values()):
+            left, right = (slots[call.arguments[name].index][0].expand(shape) for name in ("self", "other"))
+            self.slots[outputs[0]] = [left, right]
+            self.products[outputs[0]] = [(left, right)]
+        elif call.name in POOLS and _linear(call):
             (source,) = slots.values()
-            axes = range(len(shape) - POOLS[call.name], len(shape))
+            axes = range(len(shape) - (POOLS[call.name] or len(call.arguments["pad"]) // 2), len(shape))
             if any(varies(s, axis) for s in source for axis in axes):
                 self.coordinates.break_(source)
             else:
@@ -91,9 +96,9 @@ class Mixing:
             for found in slots.values():
                 self.coordinates.break_(found)
             return
-        for ref in call.inputs:  # a square may only be summed
-            if ref.index in self.squares and call.name not in ("mean", "sum"):
-                self.coordinates.break_(self.slots.get(ref.index, []))
+        for ref in call.inputs:  # a product may only be summed
+            if ref.index in self.products and call.name not in ("mean", "sum"):
+                self.coordinates.break_(labels for pair in self.products[ref.index] for labels in pair)
 
     def _op_sum(self, refs: list[Ref], output: int, shape: tuple[int, ...]) -> None:
         slots = [[labels.expand(shape) for labels in self.slots.get(ref.index, [])] for ref in refs]
@@ -157,18 +162,19 @@ class Mixing:
         source, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
         kernel = [0] * (len(shape) - 2)
         found = self.slots.get(weight.index, [])
-        rows = [s for s in found if varies(s, 0)]
-        columns = [s for s in found if varies(s, 1)]
+        first, second = (1, 0) if call.arguments["transposed"] else (0, 1)
+        rows = [s for s in found if varies(s, first)]
+        columns = [s for s in found if varies(s, second)]
         inner = self.slots.get(source.index, [])
         if len(inner) == 1 and len(columns) == 1 and not any(varies(inner[0], a) for a in range(2, len(shape))):
             self.coordinates.join(
-                inner[0][(slice(None), slice(None), *kernel)], columns[0][(slice(0, 1), slice(None), *kernel)], -1
+                inner[0][(slice(None), slice(None), *kernel)], columns[0].select(first, 0)[(..., *kernel)], -1
             )
         else:
             self.coordinates.break_([*inner, *columns])
         output = call.outputs[0]
         place = (1, -1, *[1] * len(kernel))
-        self.slots[output.index] = [s[(slice(None), 0, *kernel)].reshape(place).expand(shape) for s in rows]
+        self.slots[output.index] = [s.select(second, 0)[(..., *kernel)].reshape(place).expand(shape) for s in rows]
         if isinstance(bias, Ref):
             offset = self.slots.get(bias.index, [])
             if len(offset) == 1 and rows:
@@ -181,18 +187,21 @@ class Mixing:
         slots = self.slots[source.index]
         axes = call.arguments.get("dim") or list(range(len(source.shape)))
         axes = [axis % len(source.shape) for axis in ([axes] if isinstance(axes, int) else axes)]
-        squared = source.index in self.squares or (
-            call.name == "linalg_vector_norm" and call.arguments.get("ord", 2) == 2
-        )
-        if squared and len(slots) == 1:
-            (labels,) = slots
-            others = [axis for axis in range(labels.ndim) if axis not in axes]
-            self.coordinates.join(labels, labels, -1)
-            self.coordinates.separate(number, labels, others)
-            if any(varies(labels, axis) for axis in others) and not any(varies(labels, axis) for axis in axes):
-                self.coordinates.break_(slots)
+        pairs = self.products.get(source.index)
+        if call.name == "linalg_vector_norm" and call.arguments.get("ord", 2) == 2:
+            pairs = [(labels, labels) for labels in slots]
+        if pairs is not None:
+            summed = [pair for pair in pairs if all(any(varies(labels, axis) for axis in axes) for labels in pair)]
+            kept = [axis for axis in range(len(source.shape)) if axis not in axes]
+            for left, right in pairs:
+                if len(summed) > 1 or all(left is not pair[0] for pair in summed) or _axes(left) != _axes(right):
+                    self.coordinates.break_([left, right])
+                    continue
+                self.coordinates.join(left, right, -1)
+                for labels in (left, right):
+                    self.coordinates.separate(number, labels, kept)
             return
-        if call.name == "linalg_vector_norm" or squared or any(varies(s, axis) for s in slots for axis in axes):
+        if call.name == "linalg_vector_norm" or any(varies(s, axis) for s in slots for axis in axes):
             return self.coordinates.break_(slots)
         keep = len(shape) == len(source.shape)
         result = []
@@ -201,6 +210,12 @@ class Mixing:
                 labels = labels.narrow(axis, 0, 1) if keep else labels.select(axis, 0)
             result.append(labels)
         self.slots[call.outputs[0].index] = result
+
+
+def _linear(call: Call) -> bool:
+    """Whether a pooling averages, interpolates or pads with zeros."""
+    padded = call.name == "constant_pad_nd" and call.arguments.get("value", 0) == 0
+    return padded or "avg" in call.name or "upsample" in call.name
 
 
 def _axes(labels: torch.Tensor) -> list[int]:

@@ -12,6 +12,9 @@ MOVES = {
 # Operations that return their input.
 COPIES = {"_to_copy", "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "positive", "to"}
 # Operations that read only the shape of their input.
+# Operations that fill a tensor with one number, and the argument that holds it.
+FILLS = {"full": "fill_value", "full_like": "fill_value", "new_full": "fill_value", "scalar_tensor": "s"}
+LOWEST = -1e4  # scores this low are masked out: their exponential is zero beside any other one
 CREATIONS = {"empty_like", "full_like", "new_empty", "new_full", "new_ones", "ones_like", "rand_like", "randn_like"}
 ZEROS = {"new_zeros", "zeros", "zeros_like"}
 
@@ -20,7 +23,7 @@ HOMOGENEOUS = {"_prelu_kernel", "abs", "leaky_relu", "neg", "relu", "rrelu", "tr
 SMOOTH = {
     "_log_softmax", "_safe_softmax", "_softmax", "_thnn_fused_gru_cell", "_thnn_fused_lstm_cell", "acos",
     "argmax", "argmin", "asin", "atan", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "clamp", "cos", "cosh", "cumprod", "elu", "eq", "erf", "exp", "expm1", "floor", "ge", "gelu", "glu", "gt",
+    "clamp", "cos", "cosh", "cumprod", "elu", "eq", "erf", "exp", "expm1", "floor", "ge", "gelu", "gt",
     "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "isnan", "le", "log", "log10", "log1p", "log2",
     "log_sigmoid_forward", "logsumexp", "lt", "mish", "mkldnn_rnn_layer", "mse_loss", "ne",
     "nll_loss2d_forward", "nll_loss_forward", "prod", "relu6", "round", "selu", "sigmoid", "sign", "silu",
@@ -42,3 +45,8 @@ CONTRACTIONS = {"mm", "addmm", "bmm", "baddbmm"}
 SOFTMAX = {"_log_softmax", "_safe_softmax", "_softmax"}
 MEANS = {"mean", "sum", "amax", "amin"}
 SPREADS = {"std", "var"}
+
+
+def hides(value) -> bool:
+    """Whether a number written over scores only masks them out."""
+    return isinstance(value, (int, float)) and (value <= LOWEST or value == float("inf"))

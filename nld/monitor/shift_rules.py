@@ -14,7 +14,7 @@ import torch
 
 from nld.monitor.equations import ZERO
 from nld.monitor.labels import compress, moved, varies
-from nld.monitor.operations import CONTRACTIONS, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS
+from nld.monitor.operations import CONTRACTIONS, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
 from nld.monitor.tape import Call, Ref
 
 if TYPE_CHECKING:
@@ -40,12 +40,20 @@ class Answer:
 
 def _move(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     results: list[list[Answer]] = [[] for _ in call.outputs]
+    joined: dict[float, list[tuple[int, Answer]]] = {}
     for index, found in answers.items():
         for answer in found:
+            if len(answers) > 1 and not any(varies(answer.labels, axis) for axis in range(answer.labels.ndim)):
+                if not int(answer.labels.reshape(-1)[0]):  # shifts of the pieces that are joined may be one shift
+                    joined.setdefault(answer.coefficient, []).append((index, answer))
+                    continue
             unknowns = moved(call, {index: answer.unknowns}, ZERO)
             labels = moved(call, {index: answer.labels}, 0)
             for position, pair in enumerate(zip(unknowns, labels, strict=True)):
                 results[position].append(Answer(*pair, answer.coefficient))
+    for coefficient, found in joined.items():
+        unknowns = moved(call, {index: answer.unknowns for index, answer in found}, ZERO)[0]
+        results[0].append(Answer(unknowns, torch.tensor(0).expand(unknowns.shape), coefficient))
     return results
 
 
@@ -200,6 +208,21 @@ def _spread(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     return [[]]
 
 
+def _spread_and_mean(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+    return [[], _mean(shifts, call, answers)[0]]
+
+
+def _order(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+    """The largest along an axis: shifts that are constant along it leave the order as it is."""
+    axis = call.arguments.get("dim", -1)
+    if not call.outputs or len(call.outputs) != 2:
+        return None
+    kept = [a for a in answers[call.arguments["self"].index] if shifts.constant(a, [axis])]
+    if len(call.outputs[0].shape) == len(call.inputs[0].shape):
+        return [[a.map(lambda t: t.narrow(axis, 0, 1)).expand(call.outputs[0].shape) for a in kept], []]
+    return [[a.map(lambda t: t.select(axis, 0)) for a in kept], []]
+
+
 def _softmax(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     shifts.forget(answers[call.arguments["self"].index], [call.arguments["dim"]])
     return [[]]
@@ -250,7 +273,8 @@ def _norm(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
 
 
 def _masked(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    return [[a.expand(call.outputs[0].shape) for a in answers[call.arguments["self"].index]]]
+    """Scores of which some are hidden from the softmax that follows."""
+    return [[a.expand(call.outputs[0].shape) for found in answers.values() for a in found]]
 
 
 RULES: dict[str, Callable] = {
@@ -263,6 +287,8 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(POOLS, _pool),
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
     **dict.fromkeys(("mul", "div", "neg"), _product),
+    **dict.fromkeys(("topk", "sort", "max", "min"), _order),
+    "var_mean": _spread_and_mean,
     "convolution": _convolution,
     "embedding": _embedding,
     "index": _index,
@@ -271,6 +297,9 @@ RULES: dict[str, Callable] = {
 
 def rule_of(call: Call) -> Callable | None:
     """The rule that follows a call, None if there is none: then no answer may reach it."""
-    if call.name == "masked_fill" and call.arguments.get("value") == float("-inf"):
+    given = {name: v.constant if isinstance(v, Ref) else v for name, v in call.arguments.items()}
+    if call.name == "masked_fill" and hides(given["value"]):
+        return _masked
+    if call.name == "where" and (hides(given["self"]) or hides(given["other"])):
         return _masked
     return RULES.get(call.name)

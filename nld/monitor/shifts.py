@@ -18,7 +18,7 @@ import torch
 from nld.monitor.degrees import Axis
 from nld.monitor.equations import ZERO, Equations
 from nld.monitor.labels import compress, core, distinct, varies
-from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES
+from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, ZEROS
 from nld.monitor.shift_rules import Answer, rule_of
 from nld.monitor.tape import Call, Ref, Tape
 
@@ -34,12 +34,12 @@ class Shifts:
         self.reached: set[int] = set()  # unknowns whose answer some operation has met
         self.bundles: dict[int, list[int]] = {}  # an unknown that stands for several, all zero or all free
         self.labels_used = 1
-        weights = _contracted(tape)
+        weights, looked_up = _used(tape, CONTRACTIONS), _used(tape, {"embedding"})
         self.centred = _centred(tape)
         self.parameters = {ref.index for ref in tape.parameters.values()}
         for name, ref in tape.parameters.items():
             if name in trainable:
-                self._declare(name, ref, ref.index in weights)
+                self._declare(name, ref, ref.index in weights - looked_up)
         for call in tape.calls:
             self._interpret(call)
         for ref in tape.results:
@@ -55,15 +55,19 @@ class Shifts:
     def _declare(self, name: str, ref: Ref, weight: bool) -> None:
         shape = ref.shape
         answers = []
-        for axis in [a for a in range(len(shape)) if shape[a] > 1][: 2 if len(shape) > 3 else None]:
+        last = len(shape) - 1 if len(shape) < 4 else 1
+        for axis in [a for a in range(len(shape)) if shape[a] > 1 or a == last][: 2 if len(shape) > 3 else None]:
             place = [shape[a] if a == axis else 1 for a in range(len(shape))]
             others = [1 if a == axis else shape[a] for a in range(len(shape))]
-            if torch.Size(others).numel() > 1:
+            if torch.Size(others).numel() > 1 and shape[axis] > 1:
                 unknowns = self.equations.new((shape[axis],))
                 self.full.append(Axis(name, shape, (axis,), unknowns))
                 answers.append(Answer(unknowns.reshape(place).expand(shape), self.fresh(others).expand(shape)))
-            if not weight and axis == (len(shape) - 1 if len(shape) < 4 else 1):
+            first = axis == 0 and len(shape) > 2  # the filters of a weight that is centred before it is used
+            if not weight and (first or axis == last):
                 unknowns = self.equations.new((shape[axis],))
+                if self.even and self.even[-1].parameter == name:  # one constant on all entries is in both
+                    self.equations.vanish({int(unknowns[0]): 1})
                 self.even.append(Axis(name, shape, (axis,), unknowns))
                 answers.append(Answer(unknowns.reshape(place).expand(shape), torch.tensor(0).expand(shape)))
         self.answers[ref.index] = answers
@@ -165,7 +169,7 @@ class Shifts:
     def _interpret(self, call: Call) -> None:
         answers = {ref.index: self._of(ref) for ref in call.inputs}
         everything = [answer for found in answers.values() for answer in found]
-        if not everything or call.name in CREATIONS:
+        if not everything or call.name in CREATIONS | ZEROS:
             return
         if call.name in COPIES:
             self.answers[call.outputs[0].index] = everything
@@ -185,8 +189,8 @@ def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
     return bool((core(left) == core(right)).all())
 
 
-def _contracted(tape: Tape) -> set[int]:
-    """Parameters that some product or convolution uses as its weight."""
+def _used(tape: Tape, names: set[str]) -> set[int]:
+    """Parameters that some operation of these names (or, for products, a convolution) uses as its weight."""
     origin = {ref.index: ref.index for ref in tape.parameters.values()}
     found = set()
     for call in tape.calls:
@@ -194,10 +198,12 @@ def _contracted(tape: Tape) -> set[int]:
             for ref in call.inputs:
                 if ref.index in origin:
                     origin.update({output.index: origin[ref.index] for output in call.outputs})
-        elif call.name in CONTRACTIONS:
+        elif call.name == "embedding" in names:
+            found.update({call.arguments["weight"].index} & origin.keys())
+        elif call.name in names:
             refs = [v for v in call.arguments.values() if isinstance(v, Ref)][-2:]
             found.update(origin[ref.index] for ref in refs if ref.index in origin)
-        elif call.name == "convolution" and call.arguments["weight"].index in origin:
+        elif call.name == "convolution" and names is CONTRACTIONS and call.arguments["weight"].index in origin:
             found.add(origin[call.arguments["weight"].index])
     return found
 

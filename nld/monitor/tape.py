@@ -20,19 +20,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nld.monitor.operations import COPIES, MOVES
+from nld.monitor.operations import COPIES, FILLS, MOVES
 
 EPSILON = 1e-3  # a positive constant up to this, added to a denominator or its floor, is an epsilon
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor on the tape: its number, shape, which axes it may vary along, and its value if that is an integer."""
+    """A tensor on the tape: its number, shape, which axes it may vary along, its value if that is an integer, and the
+    number that fills it if the code says so."""
 
     index: int
     shape: tuple[int, ...]
     varies: tuple[bool, ...] = ()
     value: torch.Tensor | None = field(default=None, compare=False, repr=False)
+    constant: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,12 @@ class _Recorder(TorchDispatchMode):
         self.kept: list[torch.Tensor] = []  # keeps every tensor alive, so that ids stay unique
         self.sharing: dict[int, list[torch.Tensor]] = defaultdict(list)
 
-    def new(self, tensor: torch.Tensor) -> Ref:
+    def new(self, tensor: torch.Tensor, constant: float | None = None) -> Ref:
         """Give a tensor a new number."""
-        constant = None if tensor.is_floating_point() or tensor.is_complex() else tensor.detach().clone()
+        value = None if tensor.is_floating_point() or tensor.is_complex() else tensor.detach().clone()
         stride = tensor.stride() if tensor.layout is torch.strided else [1] * tensor.ndim
         varies = tuple(n > 1 and step != 0 for n, step in zip(tensor.shape, stride, strict=True))
-        ref = Ref(self.count, tuple(tensor.shape), varies, constant)
+        ref = Ref(self.count, tuple(tensor.shape), varies, value, constant)
         self.count += 1
         if id(tensor) not in self.refs:
             self.kept.append(tensor)
@@ -114,12 +116,16 @@ class _Recorder(TorchDispatchMode):
         arguments = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
         arguments |= {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | (kwargs or {})
         recorded = tree_map_only(torch.Tensor, self.ref, arguments)
+        name = schema.name.split("::")[1]
+        before = _layout(args[0]) if name.startswith("as_strided") else None
         result = func(*args, **(kwargs or {}))
         written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         written = [arguments[n] for n in written if isinstance(arguments.get(n), torch.Tensor)]
         leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        outputs = tuple(self.new(leaf) for leaf in leaves)
-        name = func._schema.name.split("::")[1]
+        if before is not None and before == _layout(result):
+            name = "alias"
+        constant = _constant(name, recorded, leaves)
+        outputs = tuple(self.new(leaf, constant) for leaf in leaves)
         in_place = name.endswith("_") and len(written) == 1
         for tensor in written:
             if not any(tensor is leaf for leaf in leaves):
@@ -131,6 +137,21 @@ class _Recorder(TorchDispatchMode):
         self.tape.epsilons.update(epsilons(name, arguments))
         self.tape.calls.append(Call(name.rstrip("_") if in_place else name, recorded, outputs, func))
         return result
+
+
+def _layout(tensor: torch.Tensor) -> tuple:
+    """Where the entries of a tensor lie; equal for two views that show the same."""
+    steps = [step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
+    return tuple(tensor.shape), steps, tensor.storage_offset()
+
+
+def _constant(name: str, arguments: dict[str, Any], results: list[torch.Tensor]) -> float | None:
+    """The number written in the code that fills what a call returns."""
+    if name in FILLS:
+        return float(arguments[FILLS[name]])
+    if name == "lift_fresh" and results[0].numel() == 1 and not results[0].is_complex():
+        return float(results[0])
+    return next((v.constant for v in arguments.values() if isinstance(v, Ref)), None) if name in COPIES else None
 
 
 def _memory(tensor: torch.Tensor) -> int:
@@ -200,7 +221,16 @@ def record(function, parameters: Mapping[str, torch.Tensor]) -> Tape:
     recorder.tape.parameters = {name: recorder.ref(tensor) for name, tensor in parameters.items()}
     with elementary(), recorder:
         results = function()
-    for leaf in tree_leaves(results):
-        if isinstance(leaf, torch.Tensor):
-            recorder.tape.results.append(recorder.ref(leaf))
+    recorder.tape.results = [recorder.ref(leaf) for leaf in tensors(results)]
     return recorder.tape
+
+
+def tensors(output: Any, depth: int = 4) -> list[torch.Tensor]:
+    """Every tensor in what a model returns, also inside objects that PyTorch does not look into."""
+    found = []
+    for leaf in tree_leaves(output):
+        if isinstance(leaf, torch.Tensor):
+            found.append(leaf)
+        elif depth and hasattr(leaf, "__dict__") and not isinstance(leaf, (type, torch.nn.Module)):
+            found += tensors(vars(leaf), depth - 1)
+    return found
