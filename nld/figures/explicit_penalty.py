@@ -63,6 +63,6 @@ def judge(data: xr.Dataset) -> Verdict:
     return Verdict(
         CLAIM.name,
         REPRODUCED if buys and bool((np.diff(penalty) < 0).all()) else REFUTED,
-        f"In a network of 41 parameters small steps leave large ones at order {alone:.2f}, with the penalty at order "
-        f"{helped:.2f}. In the valley the trace of the Hessian at the end is {steps[0]:.3f} with small steps, {listed}.",
+        f"In a network of 41 weights small steps leave large ones at order {alone:.2f}, with the penalty at order "
+        f"{helped:.2f}. In the valley the trace of the Hessian ends at {steps[0]:.3f} with small steps; {listed}.",
     )
