@@ -295,6 +295,6 @@ def alt(data: xr.Dataset) -> str:
         "Left: from one start a dotted curve and two dotted paths go to a thick grey curve of minima; the larger the "
         f"step, the lower they end, at squared distances {flat[1]:.2f} and {flat[2]:.2f} from the origin, against "
         f"{flat[0]:.2f} along the flow; a line, small steps with a penalty, ends between. Right, logarithmic axes: "
-        f"symbols of three learning rules lie on four dashed lines of slope 1; the network's drifts go from {power(drift.min())} to {power(drift.max())}, the valley's to "
-        f"{data['toy_drift'].values.max():.2f}."
+        "symbols of three learning rules lie on four dashed lines of slope 1; the network's drifts go from "
+        f"{power(drift.min())} to {power(drift.max())}, the valley's to {data['toy_drift'].values.max():.2f}."
     )
