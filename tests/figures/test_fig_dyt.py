@@ -49,7 +49,7 @@ def test_law_the_blocks_found_are_the_writers_and_the_alphas():
 def test_without_a_norm_the_residual_stream_has_no_symmetry():
     with pytest.raises(ValueError, match="expected one symmetry that scales the residual stream, got 0"):
         norm_free.residual_block(norm_free.build("none", dimension=SMALL))
-    with pytest.raises(ValueError, match="expected a norm among LayerNorm, DyT, none, .*, got 'batch'"):
+    with pytest.raises(ValueError, match=r"expected a norm among LayerNorm, DyT, none, .*, got 'batch'"):
         norm_free.build("batch")
 
 
