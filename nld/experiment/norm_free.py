@@ -22,11 +22,20 @@ BATCH = 64
 
 
 class DynamicTanh(nn.Module):
-    """y = weight · tanh(alpha x) + bias, with one learned number alpha for all coordinates, 1/2 at first."""
+    """y = weight · tanh(alpha x) + bias, with one number alpha for all coordinates, 1/2 at first and learned.
 
-    def __init__(self, dimension: int, alpha: float = 0.5):
+    Args:
+        learned: False keeps alpha where it starts, as a buffer.
+    """
+
+    alpha: torch.Tensor
+
+    def __init__(self, dimension: int, alpha: float = 0.5, learned: bool = True):
         super().__init__()
-        self.alpha = nn.Parameter(torch.tensor(alpha))
+        if learned:
+            self.alpha = nn.Parameter(torch.tensor(alpha))
+        else:
+            self.register_buffer("alpha", torch.tensor(alpha))
         self.weight = nn.Parameter(torch.ones(dimension))
         self.bias = nn.Parameter(torch.zeros(dimension))
 
@@ -38,6 +47,8 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "LayerNorm": partial(nn.LayerNorm, eps=0.0),  # the symmetry is exact
     "DyT": DynamicTanh,
     "none": lambda _: nn.Identity(),
+    "tanh(x)": partial(DynamicTanh, alpha=1.0, learned=False),
+    "tanh(x/2)": partial(DynamicTanh, alpha=0.5, learned=False),
 }
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from nld import learning_rule as rules
 from nld.experiment import conservation
+from nld.figures import explicit_penalty
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures.text import power
 from nld.learning_rule import iterate
@@ -26,7 +27,7 @@ REFERENCE = 0.005  # learning rate of the gradient descent whose drift predicts 
 KINDS = ("scale", "rescale", "general_linear")
 LAYERS = ((0.1, 0.05), (0.1, 0.5), (0.5, 0.5))  # learning rate and weight decay of the synthetic layers
 CHAPTER = "book/between-the-steps"
-TOLERANCE = {"drift": 1e-4}  # as in fig-conservation, from the same training
+TOLERANCE = {"drift": 1e-4, "penalty_order": 1e-4}  # drifts as in fig-conservation, from the same training
 
 CLAIMS = (
     Claim(
@@ -40,6 +41,7 @@ CLAIMS = (
         "turns by an angle of cosine 1 - eta k at the squared norm sqrt(eta |g^|^2/(2k - eta k^2)).",
         (), "fig-flattening", CHAPTER, "miyagawa2022toward",
     ),
+    explicit_penalty.CLAIM,
 )  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
 
     Args:
         momentum: beta of heavy ball and Nesterov.
-        seed: of the network.
+        seed: of the networks.
     """
     makers = {
         "gradient descent": lambda rate: rules.gradient_descent(rate),
@@ -73,6 +75,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
     return xr.Dataset(
         {
             **_valley(),
+            **explicit_penalty.measured(gradient, START, PATH_RATES, PATH_TIME, seed),
             "toy_drift": (("rule", "toy_strength"), toy, {"long_name": "1 - C/C(0)"}),
             "toy_prediction": (("toy_strength",), _toy_rate() * np.array(TOY_STRENGTHS)),
             "drift": (("rule", "strength", "symmetry"), network, {"long_name": "relative drift of charge"}),
@@ -177,12 +180,13 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             f"Angle, norm and decay rate of layers with eta k of {', '.join(f'{x:g}' for x in eta * k)} agree to "
             f"{gap:.0e} (relative).",
         ),
+        explicit_penalty.judge(data),
     ]
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
-    flatness = (data["end"].values ** 2).sum(1)
+    flatness, penalized = ((data[name].values ** 2).sum(1) for name in ("end", "penalized_end"))
     _, ball, look = data["coefficient"].values
     ratio = data["drift"].values / data["prediction"].values
     pair = ratio[2] / ratio[1]
@@ -192,11 +196,13 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "path-rates": ", ".join(f"{x:g}" for x in data["path_rate"].values),
         "layer-strengths": ", ".join(f"{eta * k:g}" for eta, k in LAYERS),
         "flatness": ", ".join(f"{x:.3f}" for x in flatness),
+        "penalized-flatness": " and ".join(f"{x:.3f}" for x in penalized[1:]),
+        "penalty-share": f"{100 * (flatness[0] - penalized[-1]) / (flatness[0] - flatness[-1]):.0f} %",
+        "penalty-orders": " and ".join(f"{x:.2f}" for x in data["penalty_order"].values),
         "charges": ", ".join(f"{x:.3f}" for x in charge(data["end"].values)),
         "law-gap": power(data["law_gap"].max()),
         "a-ball": f"{ball:g}",
         "a-look": f"{look:g}",
-        "a-ratio": f"{look / ball:.3f}",
         "network-gap": f"{100 * np.abs(ratio[:, 0] - 1).max():.0f}",
         "network-gap-large": f"{100 * np.abs(ratio[:, -1] - 1).max():.0f}",
         "pair-gap": f"{100 * np.abs(pair - 1).max():.1f}",
@@ -224,12 +230,17 @@ def _draw_paths(data, plane) -> None:
     plane.annotate("gradient flow\nkeeps $q_1^2 - q_2^2$", (0.4, 2.72), color="#888888", fontsize=8)
     color = COLOR["gradient_descent"]
     for index, face in ((1, "none"), (2, color)):  # the smallest rate lies on the flow
-        eta, end, height = data["path_rate"].values[index], data["end"].values[index], 2.05 - 0.4 * index
+        eta, end, height = data["path_rate"].values[index], data["end"].values[index], 2.05 - 0.38 * index
         plane.plot(*data["path"].values[index, :60].T, "-o", color=color, markersize=3.5, linewidth=0.8, mfc=face)
         plane.plot(0.9, height, "o", color=color, markersize=3.5, mfc=face)
         text = f"$\\eta$ = {eta:g}, ends at\n$q_1^2 + q_2^2$ = {end @ end:.2f} w²"
         plane.annotate(text, (1.0, height), color=color, fontsize=8, va="center")
-    plane.set(xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-0.15, 2.95), ylim=(0.9, 3.6))
+    end, color = data["penalized_end"].values[-1], COLOR["transformed"]
+    plane.plot(*data["penalized_path"].values.T, color=color, linewidth=1.2)
+    text = f"$\\eta$ = {min(PATH_RATES):g}, penalty of\n{max(PATH_RATES):g}, ends at {end @ end:.2f} w²"
+    plane.plot([0.84, 0.96], [0.91, 0.91], color=color, linewidth=1.2)
+    plane.annotate(text, (1.0, 0.91), color=color, fontsize=8, va="center")
+    plane.set(xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-0.15, 2.95), ylim=(0.7, 3.6))
     plane.set_title("(a) large steps end flatter")
 
 
@@ -266,7 +277,8 @@ def caption(data: xr.Dataset) -> str:
         "The counter term moves the charges that gradient flow conserves, and in the same measure for every rule. "
         f"**(a)** Gradient descent on $f = \\tfrac12 (y - q_1 q_2)^2$, $y = {TARGET:g}$, leaves the hyperbola of "
         "gradient flow (dotted) towards the flat part of its minima; its charge $q_1^2 - q_2^2$ follows "
-        f"{{eq}}`eq-toy-charge` to {text['law-gap']} w². **(b)** Drift of the charge of (a) and of three charges of a "
+        f"{{eq}}`eq-toy-charge` to {text['law-gap']} w². Small steps go the same way if the penalty of large ones is "
+        "added to the loss (line), only not as far. **(b)** Drift of the charge of (a) and of three charges of a "
         "network of digits (full batches), relative to their size, over $2\\eta a$, for gradient descent, heavy ball "
         f"and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the valley from "
         f"gradient flow alone, in the network from the drift of gradient descent at $\\eta = {REFERENCE:g}$ w²/l. The "
@@ -282,7 +294,7 @@ def alt(data: xr.Dataset) -> str:
     return (
         "Left: from one start a dotted curve and two dotted paths go to a thick grey curve of minima; the larger the "
         f"step, the lower they end, at squared distances {flat[1]:.2f} and {flat[2]:.2f} from the origin, against "
-        f"{flat[0]:.2f} along the flow. Right, logarithmic axes: symbols of three learning rules lie on four dashed "
-        f"lines of slope 1; the network's drifts go from {power(drift.min())} to {power(drift.max())}, the valley's to "
-        f"{data['toy_drift'].values.max():.2f}."
+        f"{flat[0]:.2f} along the flow; a line, small steps with a penalty, ends between. Right, logarithmic axes: "
+        "symbols of three learning rules lie on four dashed lines of slope 1; the network's drifts go from "
+        f"{power(drift.min())} to {power(drift.max())}, the valley's to {data['toy_drift'].values.max():.2f}."
     )

@@ -17,6 +17,11 @@ def data():
         return figure.compute("quick", momentum=0.5)
 
 
+def flipped(data, name):
+    """A variable in the opposite order, its coordinates left as they are."""
+    return data[name].copy(data=data[name].values[::-1])
+
+
 def test_fig_flattening_ends_where_the_predecessors_did(data):
     np.testing.assert_allclose((data["end"].values ** 2).sum(1), [4.556, 4.182, 3.605], atol=6e-4)
     np.testing.assert_allclose(figure.charge(data["end"].values), [-4.3954, -4.0066, -3.3992], atol=6e-5)
@@ -53,9 +58,23 @@ def test_fig_flattening_layers_turn_and_settle_as_the_equation_of_motion_says(da
     assert abs(found[2] + np.log(1 - eta * k) / eta) < 1e-12
 
 
+def test_fig_flattening_an_explicit_penalty_does_what_large_steps_do(data):
+    """Orders 1 and 2 without and with it; in the valley it ends flatter the stronger it is, as far as it is small."""
+    np.testing.assert_allclose(data["penalty_order"], [1, 2], atol=0.2)
+    steps, penalty = ((data[name].values ** 2).sum(1) for name in ("end", "penalized_end"))
+    assert (np.diff(penalty) < 0).all()
+    assert (penalty[1:] > steps[1:]).all()  # where eta H is not small, more than the first counter term is at work
+    label = figure.judge(data.assign(penalized_end=flipped(data, "penalized_end")))[-1].label
+    assert label == REFUTED
+
+
 def test_fig_flattening_every_claim_is_judged_once_and_can_fail(data):
     verdicts = figure.judge(data)
     assert {verdict.claim for verdict in verdicts} == {claim.name for claim in figure.CLAIMS}
     assert all(verdict.label == REPRODUCED for verdict in verdicts)
-    spoiled = data.assign(end=data["end"].copy(data=data["end"].values[::-1]), layer=1.001 * data["layer"])
+    spoiled = data.assign(
+        end=flipped(data, "end"),
+        layer=1.001 * data["layer"],
+        penalty_order=flipped(data, "penalty_order"),
+    )
     assert all(verdict.label == REFUTED for verdict in figure.judge(spoiled))

@@ -56,6 +56,14 @@ def test_law_the_landscape_of_the_quotient_by_differences_along_random_lines():
     assert landscape.depth == pytest.approx(np.ptp(spectrum))
 
 
+def test_law_the_noise_is_tangential_and_of_mean_square_one():
+    rng, size = np.random.default_rng(0), 5
+    direction = np.stack([tuned.start(size, seed) for seed in range(3)])
+    noise = np.array([tuned._tangential(rng, direction) for _ in range(4000)])
+    assert abs((noise * direction).sum(-1)).max() < 1e-14
+    np.testing.assert_allclose((noise**2).sum(-1).mean(0), 1, atol=0.04)  # four standard errors
+
+
 def test_law_unit_gradient_by_differences():
     spectrum, q, h = tuned.eigenvalues(5), 3 * tuned.start(5, 1), 1e-6
     shifts = h * np.eye(5)

@@ -103,6 +103,27 @@ def test_counter_terms_of_momentum_in_symbols():
     assert counter_terms.counter_terms(rules.nesterov(0.1, 0.9))[0] == pytest.approx(86)
 
 
+def test_law_a_penalty_in_the_loss_gives_small_steps_the_order_of_a_counter_term():
+    """Explicit against implicit regularization; three quarters or none of the strength leave the first order."""
+    rule, finer = rules.gradient_descent, 5
+
+    def gap(steps, share):
+        rate = TIME / steps
+        penalized = counter_terms.with_gradient_penalty(force, share * (rate - rate / finer) / 4)
+        large = rules.iterate(rule(rate), force, START, steps).position[-1]
+        small = rules.iterate(rule(rate / finer), penalized, START, finer * steps).position[-1]
+        return np.linalg.norm(large - small)
+
+    for share, expected in ((1, 2), (0.75, 1), (0, 1)):
+        assert order(gap(60, share), gap(120, share)) == pytest.approx(expected, abs=0.1), share
+
+
+def test_the_gradient_of_a_penalty_is_that_of_its_loss():
+    q = np.array([0.7, -0.4])
+    found = counter_terms.with_gradient_penalty(lambda p: p**3, 0.3)(q)  # f = sum q^4/4, |grad f|^2 = sum q^6
+    np.testing.assert_allclose(found, q**3 + 0.3 * 6 * q**5, rtol=1e-9)
+
+
 @pytest.mark.parametrize("make", [rules.heavy_ball, rules.nesterov])
 @pytest.mark.parametrize("momentum", [0.3, 0.9])
 def test_law_counter_terms_expand_the_slow_root_on_a_quadratic(make, momentum):

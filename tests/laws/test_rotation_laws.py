@@ -159,6 +159,17 @@ def test_law_heavy_ball_s_norm_solves_the_moments_of_the_exact_law():
     assert rotational_equilibrium(rule, 3.0).squared_norm == pytest.approx(value, rel=1e-12)
 
 
+@given(st.floats(0, 0.95), st.floats(0.05, 20), st.floats(0.001, 3), st.integers(2, 1000))
+@settings(max_examples=40, deadline=None)
+def test_law_adam_with_a_settled_denominator_is_heavy_ball(beta, squared_gradient, decay, size):
+    """Divided by a constant sigma, Adam's average is heavy ball's buffer at the rate eta (1 - beta)/sigma."""
+    law = rotational_equilibrium(adam(0.02, beta, 0.999, decay, 0), squared_gradient, size)
+    sigma = math.sqrt((squared_gradient / law.squared_norm + decay**2 * law.squared_norm) / size)
+    same = rotational_equilibrium(heavy_ball(0.02 * (1 - beta) / sigma, beta, decay), squared_gradient)
+    assert law.squared_norm == pytest.approx(same.squared_norm, rel=1e-9)
+    assert law.angular_step == pytest.approx(same.angular_step, rel=1e-9)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
 def test_law_norms_grow_as_adamp_says(beta):
     """|q_{n+1}|^2 = |q_n|^2 + |p_n|^2 + 2 sum_k beta^{n-k} |p_k|^2 to 1e-12, and the growth is (1+beta)/(1-beta) |p|^2.
