@@ -26,21 +26,27 @@ _OF_GRADIENT = np.array([(pair[0] == 0) + (pair[1] == 0) for pair in PRODUCTS]) 
 
 # The tables that the loop reads. Whatever is not a number or a flag is an address.
 _WORD = np.int64
-STAGE = np.dtype([(name, _WORD) for name in ("next", "tasks", "table", "sums")])
-TASK = np.dtype(  # some rows of a matrix; vectors: gradient, momentum, parameter, position
-    [("vectors", _WORD, 4), ("steps", _WORD, 4)]  # steps from row to row, in numbers
-    + [(name, _WORD) for name in ("low", "high", "width", "of_rows", "of_columns", "of_vectors", "remember")]
-    + [(name, _WORD) for name in ("row_sums", "column_sums")]
+STAGE = np.dtype(  # what a call works on: tasks, or sums over what several tasks have found
+    [(name, _WORD) for name in ("next", "count", "adding", "tasks", "sums")]
+    + [(name, _WORD) for name in ("matrices", "vectors", "steps", "remember")]
 )
-SUM = np.dtype(  # entries, which are rows or columns, to units
-    [(name, _WORD) for name in ("source", "target", "factors", "units", "group", "shares")]
+TASK = np.dtype(  # rows low to high of a matrix, and which sums may follow at once
+    [(name, _WORD) for name in ("matrix", "low", "high", "width", "of_rows", "of_columns", "of_vectors")]
+    + [(name, _WORD) for name in ("row_sums", "column_sums", "first_sum", "last_sum")]
+)
+SUM = np.dtype(  # the entries of units, which are rows or columns, taken together
+    [(name, _WORD) for name in ("source", "target", "factors", "units", "group", "shares", "products")]
     + [(name, _WORD) for name in ("product_step", "entry_step")]
 )
 
+PAIRS = 9  # products without ones
 LEAST = 2**20  # numbers from which on the loop is worth its compilation at once
 PATIENCE = 4096  # measurements after which it is worth it for any number of numbers
 _WHOLE = 2**16  # numbers up to which one thread takes a parameter
 _ROWS = 128  # rows at least for a thread, so that its sums over columns are small beside them
+
+
+_address, _contiguous = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
 
 
 def matrix(shape: Sequence[int]) -> tuple[int, int]:
@@ -50,7 +56,7 @@ def matrix(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def orientation(use: Use, shape: Sequence[int]) -> tuple[str, int] | None:
-    """Whether a use's units are groups of "rows" or of "columns" of the parameter as a matrix, and how many each has."""
+    """Whether a use's units are "rows" or "columns" of the parameter as a matrix, and how many each has."""
     member, (rows, columns) = use.member, matrix(shape)
     if use.size > 1 or member.narrow or rows * columns == 0:
         return None
@@ -87,87 +93,85 @@ class Fused:
     def __init__(self, parameters: Sequence[torch.Tensor], chosen: Sequence[int], targets: dict[Use, torch.Tensor]):
         self.chosen, self._dtype = list(chosen), parameters[chosen[0]].dtype
         self.positions = [torch.zeros(matrix(parameters[i].shape), dtype=self._dtype) for i in chosen]
+        self._widths = np.array([position.shape[1] for position in self.positions])
+        self._zeros = torch.zeros(int(self._widths.max()), dtype=self._dtype)
+        # Addresses of gradients, momenta, parameters and old positions, and how far apart their rows are.
+        self._vectors = np.array([[0] * len(chosen)] * 3 + [[p.data_ptr() for p in self.positions]], _WORD)
+        self._steps = np.array([self._widths] * 4, _WORD)
+        self._missing = [False] * 3 * len(chosen)
         self._factors = np.ones(len(PRODUCTS))
-        self._zeros = torch.zeros(max(p.shape[1] for p in self.positions), dtype=self._dtype)
         self._held: list[np.ndarray] = []  # the tables know only where these lie
-        tasks, sums = [], []
+        tasks, own, shared = [], [], []
         for place, index in enumerate(chosen):
-            mine = {use: target for use, target in targets.items() if use.parameter == index}
-            self._lay_out(place, parameters[index].shape, mine, tasks, sums)
-        self._owners = np.array([place for place, _ in tasks])
-        self._tasks = np.array([task for _, task in tasks], TASK)
-        self._sums = np.array(sums, SUM)
-        self._stages = np.zeros(2, STAGE)
-        for stage, table in zip(self._stages, (self._tasks, self._sums), strict=True):
-            stage["tasks"], stage["table"], stage["sums"] = len(table), table.ctypes.data, table is self._sums
-        self._many = sum(p.numel() for p in self.positions) > _WHOLE
+            uses = {use: target for use, target in targets.items() if use.parameter == index}
+            mine, sums = self._plan(place, parameters[index].shape, uses)
+            first = len(own)
+            (own if len(mine) == 1 else shared).extend(sums)  # what one task has measured it also adds up
+            tasks += [(*task, first, len(own)) for task in mine]
+        self._tables = np.array(tasks, TASK), np.array(own, SUM), np.array(shared, SUM)
+        at, its_own, theirs = (table.ctypes.data for table in self._tables)
+        rest = len(chosen), self._vectors.ctypes.data, self._steps.ctypes.data, 1
+        stages = [(0, len(tasks), 0, at, its_own, *rest), (0, len(shared), 1, at, theirs, *rest)]
+        self._stages = np.array(stages[: 2 if shared else 1], STAGE)
+        self._addresses = [self._stages[i:].ctypes.data for i in range(len(self._stages))]
+        self._many = sum(position.numel() for position in self.positions) > _WHOLE
 
-    def _lay_out(self, place: int, shape, uses: dict[Use, torch.Tensor], tasks: list, sums: list) -> None:
-        """Append one parameter's rows of the two tables."""
+    def _plan(self, place: int, shape: Sequence[int], uses: dict[Use, torch.Tensor]) -> tuple[list[tuple], list[tuple]]:
+        """Rows of the two tables for one parameter: its tasks, without their sums, and its sums."""
         rows, columns = matrix(shape)
-        shares = min(torch.get_num_threads(), rows // _ROWS) if rows * columns > _WHOLE else 1
-        edges = [rows * share // max(shares, 1) for share in range(max(shares, 1) + 1)]
+        shares = max(1, min(torch.get_num_threads(), rows // _ROWS)) if rows * columns > _WHOLE else 1
         sides = {use: side for use in uses if (side := orientation(use, shape)) is not None}
         of_rows, of_columns = (any(side == name for side, _ in sides.values()) for name in ("rows", "columns"))
+        of_vectors = any(use.kind == "translation" for use in uses)
         row_sums = np.zeros((rows if of_rows else 0, len(PRODUCTS)))
-        column_sums = np.zeros((len(edges) - 1, len(PRODUCTS), columns if of_columns else 0))
+        column_sums = np.zeros((shares, len(PRODUCTS), columns if of_columns else 0))
         self._held += [row_sums, column_sums]
-        for low, high, its_sums in zip(edges, edges[1:], column_sums, strict=False):
-            flags = of_rows, of_columns, any(use.kind == "translation" for use in uses), True
-            vectors = (0, 0, 0, self.positions[place].data_ptr())
-            task = (vectors, (columns,) * 4, low, high, columns, *flags, row_sums.ctypes.data, its_sums.ctypes.data)
-            tasks.append((place, task))
+        tasks, sums = [], []
+        for share, its_sums in enumerate(column_sums):
+            low, high = rows * share // shares, rows * (share + 1) // shares
+            flags, places = (of_rows, of_columns, of_vectors), (row_sums.ctypes.data, its_sums.ctypes.data)
+            tasks.append((place, low, high, columns, *flags, *places))
         for use, (side, group) in sides.items():
-            source, count, steps = (
-                (row_sums, 1, (1, len(PRODUCTS))) if side == "rows" else (column_sums, len(column_sums), (columns, 1))
-            )
-            sums.append(
-                (
-                    source.ctypes.data,
-                    uses[use].data_ptr(),
-                    self._factors.ctypes.data,
-                    use.member.units,
-                    group,
-                    count,
-                    *steps,
-                )
-            )
+            source, parts, steps = row_sums, 1, (1, len(PRODUCTS))
+            if side == "columns":
+                source, parts, steps = column_sums, shares, (columns, 1)
+            places = source.ctypes.data, uses[use].data_ptr(), self._factors.ctypes.data
+            sums.append((*places, use.member.units, group, parts, len(PRODUCTS) if of_vectors else PAIRS, *steps))
+        return tasks, sums
 
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything."""
         for index, position in zip(self.chosen, self.positions, strict=True):
-            position.copy_(parameters[index].reshape(position.shape))
+            position.copy_(parameters[index].detach().reshape(position.shape))
 
     def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> None:
         """Fill the products; arguments as for Sheet.measure."""
-        still = skipped is not None and float(skipped) > 0
+        if skipped is not None and float(skipped) > 0:
+            gradients = [None] * len(gradients)
         self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _OF_GRADIENT
-        held, addresses, steps = [], [], []
-        for index, position in zip(self.chosen, self.positions, strict=True):
-            width = position.shape[1]
-            for tensor in (None if still else gradients[index], momenta[index], parameters[index]):
-                if tensor is None:
-                    tensor = self._zeros
-                elif tensor.dtype != self._dtype or not tensor.is_contiguous():
-                    tensor = tensor.to(self._dtype).contiguous()
-                    held.append(tensor)
-                addresses.append(tensor.data_ptr())
-                steps.append(0 if tensor is self._zeros else width)
-        tasks = self._tasks
-        tasks["vectors"][:, :3] = np.array(addresses).reshape(-1, 3)[self._owners]
-        tasks["steps"][:, :3] = np.array(steps).reshape(-1, 3)[self._owners]
-        tasks["remember"] = remember
-        self._stages["next"] = 0
+        given = [*gradients, *momenta, *parameters]
+        if len(self.chosen) < len(parameters):
+            given = [tensors[i] for tensors in (gradients, momenta, parameters) for i in self.chosen]
+        missing = [tensor is None for tensor in given]
+        if True in missing:
+            given = [self._zeros if tensor is None else tensor for tensor in given]
+        if missing != self._missing:
+            self._steps[:3] = np.where(np.reshape(missing, (3, -1)), 0, self._widths)
+            self._missing = missing
+        if not all(map(_contiguous, given)) or {tensor.dtype for tensor in given} != {self._dtype}:
+            given = [tensor.to(self._dtype).contiguous() for tensor in given]
+        self._vectors[:3] = np.reshape(list(map(_address, given)), (3, -1))
+        self._stages["next"], self._stages["remember"] = 0, remember
         loop, threads = _compiled(self._dtype), torch.get_num_threads() if self._many else 1
-        for place in range(2):
-            workers.run(loop.address, self._stages[place:].ctypes.data, threads)
+        for stage in self._addresses:
+            workers.run(loop, stage, threads)
 
 
 @cache
 def _compiled(dtype: torch.dtype) -> Any:
-    """The loop in machine code, or None where numba is not installed."""
+    """Where the loop lies in machine code, or None where numba is not installed."""
     try:
         from .kernel import function
     except ImportError:
         return None
-    return function(dtype == torch.float32)
+    return function(dtype == torch.float32).address

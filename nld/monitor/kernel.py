@@ -23,6 +23,7 @@ _FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}}
 _machine_code: Any = njit(**_FAST)
 # What an address in the table points to.
 _STAGE, _TASK, _SUM, _NUMBER = np.zeros(1, STAGE), np.zeros(1, TASK), np.zeros(1, SUM), np.zeros(1)
+_WORD = np.zeros(1, np.int64)
 
 
 @intrinsic
@@ -65,32 +66,49 @@ def function(single: bool) -> Any:
 def _work(address, like):
     stage = carray(_pointer(address, _STAGE), 1)[0]
     mine = _ticket(address)
-    while mine < stage.tasks:
-        if stage.sums:
-            _sum(carray(_pointer(stage.table, _SUM), stage.tasks)[mine], like)
+    while mine < stage.count:
+        if stage.adding:
+            _add_up(stage, mine, mine + 1, like)
         else:
-            _measure(carray(_pointer(stage.table, _TASK), stage.tasks)[mine], like)
+            task = carray(_pointer(stage.tasks, _TASK), stage.count)[mine]
+            _measure(stage, task, like)
+            _add_up(stage, task.first_sum, task.last_sum, like)
         mine = _ticket(address)
 
 
 @_machine_code
-def _row(task, which, row, start, stop, like):
-    """Part of a row of gradient, momentum, parameter or position."""
-    begin = row * task.steps[which] + start
-    return carray(_pointer(task.vectors[which] + begin * like.itemsize, like), stop - start)
+def _vector(stage, which, task):
+    """Address of a task's gradient, momentum, parameter or position, and the step from row to row."""
+    addresses = carray(_pointer(stage.vectors, _WORD), (4, stage.matrices))
+    steps = carray(_pointer(stage.steps, _WORD), (4, stage.matrices))
+    return addresses[which, task.matrix], steps[which, task.matrix]
 
 
 @_machine_code
-def _row_or_zero(task, which, row, start, stop, zero):
-    """The same, or zeros beyond the last row."""
-    return _row(task, which, row, start, stop, zero) if row < task.high else zero[: stop - start]
+def _row(vector, row, start, stop, like):
+    """Part of a row."""
+    address, step = vector
+    return carray(_pointer(address + (row * step + start) * like.itemsize, like), stop - start)
 
 
 @_machine_code
-def _measure(task, like):
+def _rows(vector, row, high, start, stop, zero):
+    """Part of four rows, with zeros beyond the last row."""
+    return (
+        _row(vector, row, start, stop, zero),
+        _row(vector, row + 1, start, stop, zero) if row + 1 < high else zero[: stop - start],
+        _row(vector, row + 2, start, stop, zero) if row + 2 < high else zero[: stop - start],
+        _row(vector, row + 3, start, stop, zero) if row + 3 < high else zero[: stop - start],
+    )
+
+
+@_machine_code
+def _measure(stage, task, like):
     # Four rows at a time: each sum over rows is then fetched and put back a fourth as often.
     low, high, width = task.low, task.high, task.width
-    of_rows, of_columns, of_vectors, remember = task.of_rows, task.of_columns, task.of_vectors, task.remember
+    of_rows, of_columns, of_vectors, remember = task.of_rows, task.of_columns, task.of_vectors, stage.remember
+    gradients, momenta = _vector(stage, 0, task), _vector(stage, 1, task)
+    parameters, positions = _vector(stage, 2, task), _vector(stage, 3, task)
     rows = carray(_pointer(task.row_sums, _NUMBER), (high, _COUNT))
     columns = carray(_pointer(task.column_sums, _NUMBER), (_COUNT, width))
     strip = np.zeros((_COUNT, width if of_columns else 0), like.dtype)
@@ -106,42 +124,20 @@ def _measure(task, like):
             stop = min(start + _LONGEST, width)
             at = (start, stop, zero)
             for j in range(here):
-                position, parameter = _row(task, 3, first + j, *at), _row(task, 2, first + j, *at)
+                position, parameter = _row(positions, first + j, *at), _row(parameters, first + j, *at)
                 d = moved[j, : stop - start]
                 for i in range(stop - start):
                     d[i] = parameter[i] - position[i]
                 if of_rows:
-                    gradient, momentum = _row(task, 0, first + j, *at), _row(task, 1, first + j, *at)
+                    gradient, momentum = _row(gradients, first + j, *at), _row(momenta, first + j, *at)
                     _inner(gradient, momentum, position, d, rows[first + j])
                     if of_vectors:
                         _plain(gradient, momentum, position, rows[first + j])
             if of_columns:
-                a, b, c, e = first, first + 1, first + 2, first + 3
-                g = (
-                    _row_or_zero(task, 0, a, *at),
-                    _row_or_zero(task, 0, b, *at),
-                    _row_or_zero(task, 0, c, *at),
-                    _row_or_zero(task, 0, e, *at),
-                )
-                m = (
-                    _row_or_zero(task, 1, a, *at),
-                    _row_or_zero(task, 1, b, *at),
-                    _row_or_zero(task, 1, c, *at),
-                    _row_or_zero(task, 1, e, *at),
-                )
-                q = (
-                    _row_or_zero(task, 3, a, *at),
-                    _row_or_zero(task, 3, b, *at),
-                    _row_or_zero(task, 3, c, *at),
-                    _row_or_zero(task, 3, e, *at),
-                )
-                n = stop - start
-                d = (
-                    moved[0, :n],
-                    moved[1, :n] if here > 1 else zero[:n],
-                    moved[2, :n] if here > 2 else zero[:n],
-                    moved[3, :n] if here > 3 else zero[:n],
-                )
+                g, m = _rows(gradients, first, high, *at), _rows(momenta, first, high, *at)
+                q = _rows(positions, first, high, *at)
+                stored = (moved.ctypes.data, _LONGEST)
+                d = _rows(stored, 0, here, 0, stop - start, zero)
                 _squares(g, strip[0, start:stop])
                 _squares(m, strip[1, start:stop])
                 _squares(q, strip[2, start:stop])
@@ -157,7 +153,7 @@ def _measure(task, like):
                     _added(q, strip[11, start:stop])
             if remember:
                 for j in range(here):
-                    position, parameter = _row(task, 3, first + j, *at), _row(task, 2, first + j, *at)
+                    position, parameter = _row(positions, first + j, *at), _row(parameters, first + j, *at)
                     for i in range(stop - start):
                         position[i] = parameter[i]
         if of_columns and ((first - low) % _STRIP == 0 or first + 4 >= high):
@@ -231,17 +227,19 @@ def _added(rows, out):
 
 
 @_machine_code
-def _sum(task, like):
-    """Add up the entries of each unit, and the shares, into a member's part of the sheet's products."""
-    size = task.units * task.group
-    target = carray(_pointer(task.target, like), (_COUNT, task.units))
-    factors = carray(_pointer(task.factors, _NUMBER), _COUNT)
-    source = carray(_pointer(task.source, _NUMBER), task.shares * _COUNT * size)
-    for product in range(_COUNT):
-        for unit in range(task.units):
-            total = 0.0
-            for share in range(task.shares):
-                first = share * _COUNT * size + product * task.product_step + unit * task.group * task.entry_step
-                for entry in range(task.group):
-                    total += source[first + entry * task.entry_step]
-            target[product, unit] = total * factors[product]
+def _add_up(stage, first, last, like):
+    """Take the entries of each unit together, over all shares, into the sheet's products."""
+    for number in range(first, last):
+        task = carray(_pointer(stage.sums, _SUM), last)[number]
+        size = task.units * task.group
+        target = carray(_pointer(task.target, like), (_COUNT, task.units))
+        factors = carray(_pointer(task.factors, _NUMBER), _COUNT)
+        source = carray(_pointer(task.source, _NUMBER), task.shares * _COUNT * size)
+        for product in range(task.products):
+            for unit in range(task.units):
+                total = 0.0
+                for share in range(task.shares):
+                    begin = share * _COUNT * size + product * task.product_step + unit * task.group * task.entry_step
+                    for entry in range(task.group):
+                        total += source[begin + entry * task.entry_step]
+                target[product, unit] = total * factors[product]

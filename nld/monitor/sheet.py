@@ -264,7 +264,6 @@ class Sheet:
         if self._fused is not None:
             self._fused.remember(parameters)
 
-    @torch.no_grad()
     def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> None:
         """Fill ``products`` and ``matrices`` from the tensors as they are now.
 
@@ -278,26 +277,27 @@ class Sheet:
         self._measured += 1
         if self._measured == fused.PATIENCE:
             self._compile()
-        if any(g is not None and g.layout != torch.strided for g in gradients):
-            gradients = [None if g is None else _dense(g) for g in gradients]
-        if any(m is not None and m.layout != torch.strided for m in momenta):
-            momenta = [None if m is None else _dense(m) for m in momenta]
+        if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
+            gradients, momenta = ([None if t is None else _dense(t) for t in each] for each in (gradients, momenta))
+        if self._adds:
+            self.products.zero_()
+        if self._fused is not None:
+            self._fused.measure(gradients, momenta, parameters, scale, skipped, remember)
+        if not self.pages:
+            return
         exact = torch.get_float32_matmul_precision() == "highest" or self.dtype == torch.float64
         cast = torch.is_autocast_enabled(self.device.type)
         with (
+            torch.no_grad(),
             nullcontext() if exact else _full_precision(),
             torch.autocast(self.device.type, enabled=False) if cast else nullcontext(),
         ):
             self._measure(gradients, momenta, parameters, scale, skipped, remember)
 
     def _measure(self, gradients, momenta, parameters, scale, skipped, remember):
-        if self._adds:
-            self.products.zero_()
-            for size, matrix in self.matrices.items():
-                matrix.zero_()
-                self.squares[size].zero_()
-        if self._fused is not None:
-            self._fused.measure(gradients, momenta, parameters, scale, skipped, remember)
+        for size, matrix in self.matrices.items():
+            matrix.zero_()
+            self.squares[size].zero_()
         vectors = (gradients, momenta, parameters)
         complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
         for page, (stack, positions, targets, steps, whole) in zip(self.pages, self._plans, strict=True):

@@ -28,13 +28,21 @@ def run(function: int, data: int, threads: int = 1) -> None:
     if team is not None:
         team(function, data, threads, 0)
         return
-    call = _FUNCTION(function)
+    call = _callable(function)
+    if threads == 1:
+        call(data)
+        return
     others = [threading.Thread(target=call, args=(data,)) for _ in range(threads - 1)]
     for thread in others:
         thread.start()
     call(data)
     for thread in others:
         thread.join()
+
+
+@cache
+def _callable(function: int) -> Any:
+    return _FUNCTION(function)
 
 
 @cache
