@@ -1,15 +1,14 @@
-"""Inner products of a large matrix, for its rows and for its columns, in one pass over its numbers.
+"""Inner products of a matrix, for its rows and for its columns, in one pass over its numbers.
 
-The pages of nld.monitor.layout move every number several times, and once more where the units of a
-block are columns. For a network of millions of parameters on a CPU that is most of what the monitor
-costs. The loop below reads gradient, momentum, position and parameter once, takes down all products
-of rows and of columns, and remembers the position. numba compiles it, at its first use on a
-machine; where numba is not installed the pages do the same.
+The pages of nld.monitor.layout move every number several times, once more where the units of a
+block are columns, and take a tensor operation for every member. On a CPU that is most of what the
+monitor costs. The loop of nld.monitor.kernel reads gradient, momentum, position and parameter once,
+takes down all products of rows and of columns, and remembers the position; one call does this for
+all parameters. numba compiles it, at its first use on a machine; where numba is not installed the
+pages do the same.
 """
 
 import math
-import threading
-from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,212 +16,162 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import workers
 from .layout import Use
 
-# What the loop takes down, as pairs of the sheet's vectors: gradient 0, momentum 1, position 2, displacement 3.
-PRODUCTS = ((0, 0), (1, 1), (2, 2), (3, 3), (2, 3), (0, 2), (0, 3), (1, 2), (1, 3))
+# What the loop takes down, as pairs of the sheet's vectors: gradient 0, momentum 1, position 2, displacement 3, ones 4.
+# The pairs with ones, which only translations need, come last.
+PRODUCTS = ((0, 0), (1, 1), (2, 2), (3, 3), (2, 3), (0, 2), (0, 3), (1, 2), (1, 3), (0, 4), (1, 4), (2, 4))
 _OF_GRADIENT = np.array([(pair[0] == 0) + (pair[1] == 0) for pair in PRODUCTS])  # how often it is a factor
-_LEAST = 2**20  # elements: below it, the pages are as fast and need no compiler
-_WIDTH = 512  # columns of four rows that stay in the fastest cache
-_STRIP = 256  # rows that are summed in the parameters' precision before they are added up in double
+
+# The tables that the loop reads. Whatever is not a number or a flag is an address.
+_WORD = np.int64
+STAGE = np.dtype(  # what a call works on: tasks, or sums over what several tasks have found
+    [(name, _WORD) for name in ("next", "count", "adding", "tasks", "sums")]
+    + [(name, _WORD) for name in ("matrices", "vectors", "steps", "remember")]
+)
+TASK = np.dtype(  # rows low to high of a matrix, and which sums may follow at once
+    [(name, _WORD) for name in ("matrix", "low", "high", "width", "of_rows", "of_columns", "of_vectors")]
+    + [(name, _WORD) for name in ("row_sums", "column_sums", "first_sum", "last_sum")]
+)
+SUM = np.dtype(  # the entries of units, which are rows or columns, taken together
+    [(name, _WORD) for name in ("source", "target", "factors", "units", "group", "shares", "products")]
+    + [(name, _WORD) for name in ("product_step", "entry_step")]
+)
+
+PAIRS = 9  # products without ones
+LEAST = 2**20  # numbers from which on the loop is worth its compilation at once
+PATIENCE = 4096  # measurements after which it is worth it for any number of numbers
+_WHOLE = 2**16  # numbers up to which one thread takes a parameter
+_ROWS = 128  # rows at least for a thread, so that its sums over columns are small beside them
 
 
-def orientation(use: Use, shape: tuple[int, ...]) -> str | None:
-    """Whether a use's units are the "rows" or the "columns" of the parameter as a matrix (first axis × rest)."""
-    member = use.member
-    if use.size > 1 or use.kind == "translation" or member.narrow or len(shape) < 2:
+_address, _contiguous = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
+
+
+def matrix(shape: Sequence[int]) -> tuple[int, int]:
+    """A parameter as the loop sees it: its first axis times the rest, and what has one axis as a row."""
+    columns = math.prod(shape[1:])
+    return (1, math.prod(shape)) if columns == 1 else (shape[0], columns)
+
+
+def orientation(use: Use, shape: Sequence[int]) -> tuple[str, int] | None:
+    """Whether a use's units are "rows" or "columns" of the parameter as a matrix, and how many each has."""
+    member, (rows, columns) = use.member, matrix(shape)
+    if use.size > 1 or member.narrow or rows * columns == 0:
         return None
-    if member.unit_axes == (0,) and member.shape[0] == shape[0]:
-        return "rows"
-    if member.unit_axes == (1,) and member.shape[0] == shape[0]:
-        return "columns"
+    if member.units == 1 or (member.unit_axes == (0,) and rows % member.units == 0):
+        return "rows", rows // member.units
+    if (member.unit_axes == (0,) and rows == 1) or (member.unit_axes == (1,) and member.shape[0] == rows):
+        return "columns", columns // member.units
     return None
 
 
-def fusable(shapes: Sequence[tuple[int, ...]], uses: Sequence[Use], device: torch.device) -> list[int]:
-    """Which parameters the compiled loop can take; none where they are few, on a GPU, or without numba."""
-    if device.type != "cpu":
-        return []
+def fusable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int) -> list[int]:
+    """Which parameters the loop can take; none if they are fewer than ``least`` numbers, or without numba."""
     able = [
         index
-        for index, shape in enumerate(shapes)
-        if all(orientation(use, shape) for use in uses if use.parameter == index)
+        for index, parameter in enumerate(parameters)
+        if parameter.device.type == "cpu"
+        and parameter.dtype in (torch.float32, torch.float64)
+        and parameter.is_contiguous()
+        and all(orientation(use, parameter.shape) for use in uses if use.parameter == index)
     ]
-    return able if sum(math.prod(shapes[i]) for i in able) >= _LEAST and _compiled() is not None else []
+    enough = able and sum(parameters[i].numel() for i in able) >= least
+    return able if enough and _compiled(parameters[able[0]].dtype) is not None else []
 
 
 class Fused:
-    """One parameter whose uses are rows and columns: its old position, and where its products go.
+    """Parameters whose uses are rows and columns: their old positions, and where their products go.
 
     Args:
-        index: of the parameter in the sheet.
-        shape: of the parameter.
-        uses: all of its uses.
-        targets: for each use the part of the sheet's products that it fills, (len(PRODUCTS), units).
-        dtype: of the sheet.
+        parameters: all of the sheet, of one precision.
+        chosen: which of them to take; see fusable.
+        targets: for each use of these the part of the sheet's products that it fills, (len(PRODUCTS), units).
     """
 
-    def __init__(self, index: int, shape, uses: Sequence[Use], targets: Sequence[torch.Tensor], dtype: torch.dtype):
-        rows, columns = shape[0], math.prod(shape[1:])
-        self.index = index
-        self._sides = [(orientation(use, shape), target.numpy()) for use, target in zip(uses, targets, strict=True)]
-        self._position = torch.zeros(rows, columns, dtype=dtype)
-        self._zeros = torch.zeros(1, dtype=dtype).expand(rows, columns)
-        self._row_sums = np.zeros((rows, len(PRODUCTS)))
-        self._column_sums = np.zeros((1, len(PRODUCTS), columns))
+    def __init__(self, parameters: Sequence[torch.Tensor], chosen: Sequence[int], targets: dict[Use, torch.Tensor]):
+        self.chosen, self._dtype = list(chosen), parameters[chosen[0]].dtype
+        self.positions = [torch.zeros(matrix(parameters[i].shape), dtype=self._dtype) for i in chosen]
+        self._widths = np.array([position.shape[1] for position in self.positions])
+        self._zeros = torch.zeros(int(self._widths.max()), dtype=self._dtype)
+        # Addresses of gradients, momenta, parameters and old positions, and how far apart their rows are.
+        self._vectors = np.array([[0] * len(chosen)] * 3 + [[p.data_ptr() for p in self.positions]], _WORD)
+        self._steps = np.array([self._widths] * 4, _WORD)
+        self._missing = [False] * 3 * len(chosen)
+        self._factors = np.ones(len(PRODUCTS))
+        self._held: list[np.ndarray] = []  # the tables know only where these lie
+        tasks, own, shared = [], [], []
+        for place, index in enumerate(chosen):
+            uses = {use: target for use, target in targets.items() if use.parameter == index}
+            mine, sums = self._plan(place, parameters[index].shape, uses)
+            first = len(own)
+            (own if len(mine) == 1 else shared).extend(sums)  # what one task has measured it also adds up
+            tasks += [(*task, first, len(own)) for task in mine]
+        self._tables = np.array(tasks, TASK), np.array(own, SUM), np.array(shared, SUM)
+        at, its_own, theirs = (table.ctypes.data for table in self._tables)
+        rest = len(chosen), self._vectors.ctypes.data, self._steps.ctypes.data, 1
+        stages = [(0, len(tasks), 0, at, its_own, *rest), (0, len(shared), 1, at, theirs, *rest)]
+        self._stages = np.array(stages[: 2 if shared else 1], STAGE)
+        self._addresses = [self._stages[i:].ctypes.data for i in range(len(self._stages))]
+        self._many = sum(position.numel() for position in self.positions) > _WHOLE
 
-    def remember(self, parameter: torch.Tensor) -> None:
-        """Copy the position, without measuring anything."""
-        self._position.copy_(parameter.view_as(self._position))
+    def _plan(self, place: int, shape: Sequence[int], uses: dict[Use, torch.Tensor]) -> tuple[list[tuple], list[tuple]]:
+        """Rows of the two tables for one parameter: its tasks, without their sums, and its sums."""
+        rows, columns = matrix(shape)
+        shares = max(1, min(torch.get_num_threads(), rows // _ROWS)) if rows * columns > _WHOLE else 1
+        sides = {use: side for use in uses if (side := orientation(use, shape)) is not None}
+        of_rows, of_columns = (any(side == name for side, _ in sides.values()) for name in ("rows", "columns"))
+        of_vectors = any(use.kind == "translation" for use in uses)
+        row_sums = np.zeros((rows if of_rows else 0, len(PRODUCTS)))
+        column_sums = np.zeros((shares, len(PRODUCTS), columns if of_columns else 0))
+        self._held += [row_sums, column_sums]
+        tasks, sums = [], []
+        for share, its_sums in enumerate(column_sums):
+            low, high = rows * share // shares, rows * (share + 1) // shares
+            flags, places = (of_rows, of_columns, of_vectors), (row_sums.ctypes.data, its_sums.ctypes.data)
+            tasks.append((place, low, high, columns, *flags, *places))
+        for use, (side, group) in sides.items():
+            source, parts, steps = row_sums, 1, (1, len(PRODUCTS))
+            if side == "columns":
+                source, parts, steps = column_sums, shares, (columns, 1)
+            places = source.ctypes.data, uses[use].data_ptr(), self._factors.ctypes.data
+            sums.append((*places, use.member.units, group, parts, len(PRODUCTS) if of_vectors else PAIRS, *steps))
+        return tasks, sums
 
-    def tasks(self, gradient, momentum, parameter, remember: bool, shares: int) -> list:
-        """Arguments of the compiled loop for each share of the rows; a tensor that is None is taken as zero."""
-        vectors = [self._matrix(tensor) for tensor in (gradient, momentum, parameter)]
-        wanted = [any(side == each for side, _ in self._sides) for each in ("rows", "columns")]
-        rows, columns = self._position.shape
-        edges = [rows * share // shares for share in range(shares + 1)]
-        self._column_sums = np.zeros((shares, len(PRODUCTS), columns))
-        return [
-            (*vectors, self._position.numpy(), low, high, remember, *wanted, self._row_sums, sums)
-            for low, high, sums in zip(edges, edges[1:], self._column_sums, strict=False)
-        ]
+    def remember(self, parameters: Sequence[torch.Tensor]) -> None:
+        """Copy the positions, without measuring anything."""
+        for index, position in zip(self.chosen, self.positions, strict=True):
+            position.copy_(parameters[index].detach().reshape(position.shape))
 
-    def _matrix(self, tensor: torch.Tensor | None) -> np.ndarray:
-        if tensor is None:
-            return self._zeros.contiguous().numpy()
-        return tensor.detach().to(self._position.dtype).reshape(self._position.shape).contiguous().numpy()
-
-    def finish(self, scale: float) -> None:
-        """Add up what the stretches found, for a gradient that carries the factor 1/scale."""
-        factor = (scale**_OF_GRADIENT)[:, None]
-        for side, target in self._sides:
-            if side == "rows":
-                sums = self._row_sums.T
-            else:
-                sums = self._column_sums.sum(0).reshape(len(PRODUCTS), target.shape[1], -1).sum(2)
-            np.multiply(sums, factor, out=target, casting="same_kind")
-
-
-def measure(parts: Sequence[Fused], gradients, momenta, parameters, scale, skipped, remember: bool) -> None:
-    """Measure all parts, on as many threads as torch would use; arguments as for Sheet.measure."""
-    still, shares = skipped is not None and float(skipped) > 0, torch.get_num_threads()
-    gradients = [None] * len(gradients) if still else gradients
-    tasks = deque()
-    for part in parts:
-        i = part.index
-        tasks += part.tasks(gradients[i], momenta[i], parameters[i], remember, shares)
-    threads = [threading.Thread(target=_run, args=(tasks,)) for _ in range(shares - 1)]
-    for thread in threads:
-        thread.start()
-    _run(tasks)
-    for thread in threads:
-        thread.join()
-    for part in parts:
-        part.finish(1.0 if scale is None else 1.0 / float(scale))
-
-
-def _run(tasks: deque) -> None:
-    """Take one task after the other: torch's own threads may still hold a core for a moment."""
-    loop = _compiled()
-    while True:
-        try:
-            task = tasks.popleft()
-        except IndexError:
-            return
-        loop(*task)
+    def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> None:
+        """Fill the products; arguments as for Sheet.measure."""
+        if skipped is not None and float(skipped) > 0:
+            gradients = [None] * len(gradients)
+        self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _OF_GRADIENT
+        given = [*gradients, *momenta, *parameters]
+        if len(self.chosen) < len(parameters):
+            given = [tensors[i] for tensors in (gradients, momenta, parameters) for i in self.chosen]
+        missing = [tensor is None for tensor in given]
+        if True in missing:
+            given = [self._zeros if tensor is None else tensor for tensor in given]
+        if missing != self._missing:
+            self._steps[:3] = np.where(np.reshape(missing, (3, -1)), 0, self._widths)
+            self._missing = missing
+        if not all(map(_contiguous, given)) or {tensor.dtype for tensor in given} != {self._dtype}:
+            given = [tensor.to(self._dtype).contiguous() for tensor in given]
+        self._vectors[:3] = np.reshape(list(map(_address, given)), (3, -1))
+        self._stages["next"], self._stages["remember"] = 0, remember
+        loop, threads = _compiled(self._dtype), torch.get_num_threads() if self._many else 1
+        for stage in self._addresses:
+            workers.run(loop, stage, threads)
 
 
 @cache
-def _compiled() -> Any:
-    """The loop in machine code, or None where numba is not installed."""
+def _compiled(dtype: torch.dtype) -> Any:
+    """Where the loop lies in machine code, or None where numba is not installed."""
     try:
-        from numba import njit
+        from .kernel import function
     except ImportError:
         return None
-    # Sums may be reordered, so that they run side by side; what is infinite or not a number stays so.
-    machine_code: Any = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-    inner, add_squares, add_products, row = (machine_code(each) for each in (_inner, _squares, _crossed, _row))
-
-    def stretch(gradients, momenta, parameters, positions, low, high, remember, of_rows, of_columns, rows, columns):
-        # Four rows at a time: each sum over rows is then fetched and put back a fourth as often.
-        width = gradients.shape[1]
-        strip = np.zeros((9, width), gradients.dtype)
-        moved = np.zeros((4, _WIDTH), gradients.dtype)
-        zero = np.zeros(_WIDTH, gradients.dtype)
-        rows[low:high] = 0
-        for first in range(low, high, 4):
-            here = min(4, high - first)
-            for start in range(0, width, _WIDTH):
-                stop = min(start + _WIDTH, width)
-                for j in range(here):
-                    position, parameter = positions[first + j, start:stop], parameters[first + j, start:stop]
-                    for i in range(stop - start):
-                        moved[j, i] = parameter[i] - position[i]
-                    if of_rows:
-                        gradient, momentum = gradients[first + j, start:stop], momenta[first + j, start:stop]
-                        inner(gradient, momentum, position, moved[j, : stop - start], rows[first + j])
-                if of_columns:
-                    at = (first, high, start, stop, zero)
-                    g = row(gradients, 0, *at), row(gradients, 1, *at), row(gradients, 2, *at), row(gradients, 3, *at)
-                    m = row(momenta, 0, *at), row(momenta, 1, *at), row(momenta, 2, *at), row(momenta, 3, *at)
-                    q = row(positions, 0, *at), row(positions, 1, *at), row(positions, 2, *at), row(positions, 3, *at)
-                    at = (0, here, 0, stop - start, zero)
-                    d = row(moved, 0, *at), row(moved, 1, *at), row(moved, 2, *at), row(moved, 3, *at)
-                    add_squares(g, strip[0, start:stop])
-                    add_squares(m, strip[1, start:stop])
-                    add_squares(q, strip[2, start:stop])
-                    add_squares(d, strip[3, start:stop])
-                    add_products(q, d, strip[4, start:stop])
-                    add_products(g, q, strip[5, start:stop])
-                    add_products(g, d, strip[6, start:stop])
-                    add_products(m, q, strip[7, start:stop])
-                    add_products(m, d, strip[8, start:stop])
-                if remember:
-                    for j in range(here):
-                        positions[first + j, start:stop] = parameters[first + j, start:stop]
-            if of_columns and ((first - low) % _STRIP == 0 or first + 4 >= high):
-                columns += strip
-                strip[:] = 0
-
-    return machine_code(stretch)
-
-
-# The compiled loops. They are spelled out so that a compiler sees independent sums over arrays that do not overlap.
-
-
-def _row(matrix, j, first, high, start, stop, zero):
-    """Stretch of row first + j, or zeros beyond the last row."""
-    return matrix[first + j, start:stop] if first + j < high else zero[: stop - start]
-
-
-def _inner(g, m, q, d, out):
-    """PRODUCTS of four vectors, added to ``out``."""
-    gg = mm = qq = dd = qd = gq = gd = mq = md = g.dtype.type(0)
-    for i in range(g.size):
-        gg += g[i] * g[i]
-        mm += m[i] * m[i]
-        qq += q[i] * q[i]
-        dd += d[i] * d[i]
-        qd += q[i] * d[i]
-        gq += g[i] * q[i]
-        gd += g[i] * d[i]
-        mq += m[i] * q[i]
-        md += m[i] * d[i]
-    out += np.array((gg, mm, qq, dd, qd, gq, gd, mq, md))
-
-
-def _squares(rows, out):
-    """Squares of four rows, added to ``out`` entry by entry."""
-    a, b, c, d = rows
-    for i in range(out.size):
-        out[i] += a[i] * a[i] + b[i] * b[i] + c[i] * c[i] + d[i] * d[i]
-
-
-def _crossed(left, right, out):
-    """Products of four rows with four others, added to ``out`` entry by entry."""
-    a, b, c, d = left
-    e, f, g, h = right
-    for i in range(out.size):  # two loops: more arrays in one, and the compiler gives up on telling them apart
-        out[i] += a[i] * e[i] + b[i] * f[i]
-    for i in range(out.size):
-        out[i] += c[i] * g[i] + d[i] * h[i]
+    return function(dtype == torch.float32).address

@@ -84,17 +84,24 @@ class Sheet:
         parameters: the tracked parameters.
         uses: the members of blocks that arrange them.
         capacity: elements of a page; memory beyond the copy of positions is ten pages.
+
+    Large matrices on a CPU are measured by nld.monitor.fused from the beginning, small ones once so
+    many steps have been measured that the compiler's time is likely to be won back.
     """
 
     def __init__(self, parameters: Sequence[torch.Tensor], uses: Sequence[Use], capacity: int | None = None):
         device, dtype = parameters[0].device, parameters[0].dtype
-        if capacity is None:
-            capacity = 2**16 if device.type == "cpu" else 2**22
-        dtype = dtype if dtype == torch.float64 else torch.float32
-        self.device, self.dtype = device, dtype
-        shapes = [tuple(parameter.shape) for parameter in parameters]
-        alone = fused.fusable(shapes, uses, device)
-        self.pages = pages(shapes, list(uses), capacity, but=alone)
+        self.device, self.dtype = device, dtype if dtype == torch.float64 else torch.float32
+        self._parameters, self._uses = list(parameters), list(uses)
+        self._capacity = capacity or (2**16 if device.type == "cpu" else 2**22)
+        self._measured = 0
+        self._lay_out(fused.fusable(parameters, uses, fused.LEAST))
+
+    def _lay_out(self, alone: Sequence[int]) -> None:
+        """Buffers and plans, with some parameters for the compiled loop and the others on pages."""
+        device, dtype, uses = self.device, self.dtype, self._uses
+        shapes = [tuple(parameter.shape) for parameter in self._parameters]
+        self.pages = pages(shapes, uses, self._capacity, but=alone)
         longest = max((sum(piece.numel for piece in page) for page in self.pages), default=1)
         # Rows a multiple of a memory page apart would compete for the same lines of the cache.
         stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
@@ -112,7 +119,12 @@ class Sheet:
         ends = list(accumulate(sizes))
         self._regions = {use: slice(end - size, end) for use, size, end in zip(scalars, sizes, ends, strict=True)}
         self.columns = self._columns(scalars, alone).to(device)
-        self._fused = [self._fuse(index, shapes[index], uses) for index in alone]
+        targets = {
+            use: self.products[self._regions[use]].view(len(fused.PRODUCTS), -1)
+            for use in scalars
+            if use.parameter in alone
+        }
+        self._fused = fused.Fused(self._parameters, alone, targets) if alone else None
         self.matrix_rows = {
             size: sum(use.member.units for use in uses if use.size == size) for size in {u.size for u in uses} - {1}
         }
@@ -127,10 +139,21 @@ class Sheet:
         self._adds = bool(self.matrices)
         self._plans = [self._plan(page, uses, shapes, spare) for page in self.pages]
 
-    def _fuse(self, index: int, shape: tuple[int, ...], uses: Sequence[Use]) -> fused.Fused:
-        mine = [use for use in uses if use.parameter == index]
-        targets = [self.products[self._regions[use]].view(len(fused.PRODUCTS), -1) for use in mine]
-        return fused.Fused(index, shape, mine, targets, self.dtype)
+    def _compile(self) -> None:
+        """Give the compiled loop all that it can take; the positions are kept."""
+        alone = fused.fusable(self._parameters, self._uses, 0)
+        if len(alone) == (len(self._fused.chosen) if self._fused else 0):
+            return
+        places = dict(zip(self._fused.chosen, self._fused.positions, strict=True)) if self._fused else {}
+        lengths = {}
+        for page in self.pages:
+            for piece in page:
+                lengths.setdefault(piece.parameter, []).append(
+                    self.positions[piece.offset : piece.offset + piece.numel]
+                )
+        kept = places | {index: torch.cat(parts) for index, parts in lengths.items()}
+        self._lay_out(alone)
+        self.remember([kept[index].view(parameter.shape) for index, parameter in enumerate(self._parameters)])
 
     def _columns(self, uses: Sequence[Use], alone: Sequence[int]) -> torch.Tensor:
         """Where each of COLUMNS lies in the flat products, (len(COLUMNS) * rows)."""
@@ -238,10 +261,9 @@ class Sheet:
         for page in self.pages:
             targets = [self.positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
             torch._foreach_copy_(targets, [piece for piece in self._pieces(page, parameters) if piece is not None])
-        for part in self._fused:
-            part.remember(parameters[part.index])
+        if self._fused is not None:
+            self._fused.remember(parameters)
 
-    @torch.no_grad()
     def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> None:
         """Fill ``products`` and ``matrices`` from the tensors as they are now.
 
@@ -252,26 +274,30 @@ class Sheet:
             skipped: positive 0-d tensor if the coming step will not be taken; its gradient is not read.
             remember: whether to keep the present positions for the next call.
         """
-        if any(g is not None and g.layout != torch.strided for g in gradients):
-            gradients = [None if g is None else _dense(g) for g in gradients]
-        if any(m is not None and m.layout != torch.strided for m in momenta):
-            momenta = [None if m is None else _dense(m) for m in momenta]
+        self._measured += 1
+        if self._measured == fused.PATIENCE:
+            self._compile()
+        if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
+            gradients, momenta = ([None if t is None else _dense(t) for t in each] for each in (gradients, momenta))
+        if self._adds:
+            self.products.zero_()
+        if self._fused is not None:
+            self._fused.measure(gradients, momenta, parameters, scale, skipped, remember)
+        if not self.pages:
+            return
         exact = torch.get_float32_matmul_precision() == "highest" or self.dtype == torch.float64
         cast = torch.is_autocast_enabled(self.device.type)
         with (
+            torch.no_grad(),
             nullcontext() if exact else _full_precision(),
             torch.autocast(self.device.type, enabled=False) if cast else nullcontext(),
         ):
             self._measure(gradients, momenta, parameters, scale, skipped, remember)
 
     def _measure(self, gradients, momenta, parameters, scale, skipped, remember):
-        if self._adds:
-            self.products.zero_()
-            for size, matrix in self.matrices.items():
-                matrix.zero_()
-                self.squares[size].zero_()
-        if self._fused:
-            fused.measure(self._fused, gradients, momenta, parameters, scale, skipped, remember)
+        for size, matrix in self.matrices.items():
+            matrix.zero_()
+            self.squares[size].zero_()
         vectors = (gradients, momenta, parameters)
         complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
         for page, (stack, positions, targets, steps, whole) in zip(self.pages, self._plans, strict=True):
