@@ -1,4 +1,4 @@
-"""A rerunner's walk: the command printed in a chapter reruns it, the page and its figure say so, and one brings it back."""
+"""A rerunner's walk: the command printed in a chapter reruns it, page and figure say so, and one brings it back."""
 
 import json
 import shlex
