@@ -52,6 +52,7 @@ class Tab:
         if opened.page.url != "about:blank":
             opened.page.evaluate("localStorage.clear()")
             opened.page.goto("about:blank")  # what the page before still asks for ends here
+        opened.page.mouse.move(0, 0)  # where it hovers over nothing
         opened.page.set_viewport_size(size)
         opened.page.emulate_media(media="screen", color_scheme=scheme)
         opened.forget()

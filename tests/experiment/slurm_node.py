@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
@@ -80,8 +80,9 @@ def slurm_node(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
         for command in commands:
             log = (folder / f"{command[0]}.out").open("wb")
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
-            time.sleep(0.5)
-        _wait_until_idle(environment, folder)
+            if command is munged:  # the others give up without it
+                _wait_for((folder / "munge.socket").exists, folder)
+        _wait_for(lambda: _state(environment) == "idle", folder)
         yield {name: environment[name] for name in ("PATH", "SLURM_CONF")}
     finally:
         subprocess.run(["scancel", "--user", getpass.getuser()], env=environment, capture_output=True)
@@ -93,13 +94,17 @@ def slurm_node(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
             process.kill()
 
 
-def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
-    deadline = time.monotonic() + 60
+def _state(environment: dict[str, str]) -> str:
+    command = ["sinfo", "-h", "-o", "%T"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip()
+
+
+def _wait_for(condition: Callable[[], bool], folder: Path) -> None:
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        state = subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True).stdout
-        if state.strip() == "idle":
+        if condition():
             return
-        time.sleep(0.3)
+        time.sleep(0.1)
     logs = "\n".join(f"{log}:\n{log.read_text()[-2000:]}" for log in sorted(folder.glob("*.[lo][ou][gt]")))
     raise RuntimeError(f"the Slurm node did not come up\n{logs}")
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -81,14 +82,22 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path):
 
 
 def test_watch_tells_the_time_left_and_ends(tmp_path):
-    store, shown = RunStore(tmp_path), []
-    worker = threading.Thread(target=run_sweep, args=([BASE.replace(steps=400)],), kwargs={"store": store})
-    worker.start()
-    state = sweeps.watch([BASE.replace(steps=400)], store, show=shown.append, seconds=0.05)
-    worker.join()
+    store, shown, record = RunStore(tmp_path), [], run(BASE)
+
+    def show(line):
+        """The run goes on each time that somebody looks."""
+        shown.append(line)
+        if len(shown) == 1:
+            store.report(BASE, 10)
+        else:
+            store.publish(BASE, record, {})
+
+    with store.lease([BASE]):
+        state = sweeps.watch([BASE], store, show=show, seconds=0.01)
     assert state.finished
-    assert shown[-1] == "1 done; 400 of 400 steps"
-    assert any(" left" in line for line in shown[:-1]) or len(shown) <= 2
+    assert shown[0] == "1 running; 0 of 30 steps"
+    assert re.fullmatch(r"1 running; 10 of 30 steps; \d+ s left", shown[1])
+    assert shown[2:] == ["1 done; 30 of 30 steps"]
 
 
 def test_commands_run_resume_and_gather(tmp_path, monkeypatch, capsys):

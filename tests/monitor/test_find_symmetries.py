@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import nld
-from tests import models, null_space
+from tests import null_space, symmetric
 
 
 def per_sample(output: torch.Tensor) -> torch.Tensor:
@@ -17,7 +17,7 @@ def as_double(x: torch.Tensor) -> torch.Tensor:
     return x.double() if x.is_floating_point() else x
 
 
-@pytest.mark.parametrize("case", models.CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", symmetric.CASES, ids=lambda case: case.name)
 def test_law_generators_span_the_null_space(case):
     torch.manual_seed(case.seed)
     model = null_space.generic_point(case.build())

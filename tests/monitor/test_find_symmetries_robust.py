@@ -14,7 +14,7 @@ import nld
 from nld.commands import symmetries as command
 from nld.monitor import Member, Symmetries
 from nld.monitor.table import table
-from tests import models
+from tests import models, symmetric
 
 
 def normalized() -> nn.Module:
@@ -160,7 +160,7 @@ def test_wrappers_precision_and_inputs():
 
 
 def test_fused_rows_of_one_parameter_make_members_of_their_own():
-    block = next(b for b in nld.find_symmetries(models.FusedGPT(), models.tokens()()) if b.kind == "general_linear")
+    block = next(b for b in nld.find_symmetries(models.FusedGPT(), symmetric.tokens()()) if b.kind == "general_linear")
     assert {(member.entries, member.coefficient) for member in block.members} == {
         ("qkv.weight[0:4]", 1), ("qkv.bias[0:4]", 1), ("qkv.weight[4:8]", -1), ("qkv.bias[4:8]", -1),
     }  # fmt: skip

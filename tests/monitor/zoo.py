@@ -164,3 +164,34 @@ def generators(block: Block, named: dict, unit: int):
 
 def inner(a: dict, b: dict) -> float:
     return sum(float((a[name] * b[name]).sum()) for name in b)
+
+
+BOUND = 1e-12  # of a residual in double precision
+
+
+def worst(monitor) -> float:
+    return float(monitor.record().relative_residual.max())
+
+
+class Noisy(nn.Module):
+    """Batch normalization and dropout, so that buffers and random streams would show a disturbance."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 4)
+        )
+
+    def forward(self, x):
+        return self.net(x[:, 0].float())
+
+
+NOISY = [
+    Block("scale", "0", (Member("net.0.weight", (8, 4)),)),
+    Block(
+        "rescale",
+        "1",
+        (Member("net.1.weight", (8,)), Member("net.1.bias", (8,)), Member("net.4.weight", (4, 8), (1,), -1.0)),
+    ),
+    Block("rotation", "4", (Member("net.4.weight", (1, 4, 8), matrix_axis=1),)),
+]

@@ -33,9 +33,11 @@ Some prose.
 TRACE = """import os, pathlib
 with open(os.environ["SCRATCH_TRACE"], "a") as trace:
     print("{name}", os.getpid(), file=trace)"""
-# Runs until the file `go` appears, so that tests wait for events and never for a time.
+# Runs until the file `go` appears, so that tests wait for events and never for a time; or until its book is gone,
+# so that nothing is left of a test that was killed.
 GATE = """import os, pathlib, time
-while not pathlib.Path(os.environ["SCRATCH_TRACE"]).with_name("go").exists():
+trace = pathlib.Path(os.environ["SCRATCH_TRACE"])
+while trace.parent.exists() and not trace.with_name("go").exists():
     time.sleep(0.02)"""
 PARAMETERS = """seed = 0             # from 0 to 9999: first random seed
 learning_rate = 0.1  # from 0.001 to 1, w²/l: step size

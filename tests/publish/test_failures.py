@@ -10,7 +10,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.publish.scratch import GATE, Scratch, printed
+from tests.publish.scratch import GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
 BEFORE = "print('before')"
@@ -86,7 +86,7 @@ def test_the_other_chapters_finish(failed):
 def test_no_kernel_is_left(failed):
     scratch, _ = failed
     assert len(scratch.kernels()) == 7
-    assert not any(psutil.pid_exists(kernel) for kernel in scratch.kernels())
+    wait_for(lambda: not any(map(psutil.pid_exists, scratch.kernels())), "the kernels to end")
 
 
 def test_a_mended_chapter_runs_alone(failed, tmp_path):
@@ -106,7 +106,7 @@ def test_a_chapter_that_hangs_is_ended_with_its_kernel(tmp_path):
     assert re.search(
         r"\[1/1\] hangs(, cell \d)?: Timeout: the chapter ran for \d+ s, longer than --timeout 3\n", result.stdout
     )
-    assert not any(psutil.pid_exists(kernel) for kernel in scratch.kernels())
+    wait_for(lambda: not any(map(psutil.pid_exists, scratch.kernels())), "the kernel to end")
 
 
 @pytest.fixture

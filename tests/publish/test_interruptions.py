@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from tests.publish.scratch import GATE, Scratch, printed, wait_for
+from tests.publish.scratch import DEADLINE, GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
 
@@ -63,7 +63,7 @@ def test_a_stopped_build_leaves_no_kernel_and_the_next_resumes(gated, stop, stat
     process = gated.start("--no-html", "--jobs", "1", start_new_session=True)
     kernels = running(gated, 2)
     stop(process)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == status
     if status == 130:
         assert "Interrupted. What was finished is kept" in said
@@ -87,9 +87,9 @@ def test_of_two_builds_one_waits_and_says_so(gated):
     assert second.stdout.readline() == "Another build runs in this checkout; waiting until it ends.\n"
     assert first.poll() is None
     (gated.root / "go").touch()
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate(timeout=DEADLINE)
     assert first.returncode == 0, said
-    said, _ = second.communicate(timeout=60)
+    said, _ = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0, said
     assert "0 chapters to run, 2 unchanged" in said
     assert sorted(gated.ran()) == ["gate", "quick"]
@@ -103,8 +103,8 @@ def test_a_waiting_build_can_be_interrupted(gated):
     second = gated.start("--no-html")
     assert "waiting" in second.stdout.readline()
     second.send_signal(signal.SIGINT)
-    said, _ = second.communicate(timeout=60)
+    said, _ = second.communicate(timeout=DEADLINE)
     assert second.returncode == 130, said
     (gated.root / "go").touch()
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate(timeout=DEADLINE)
     assert first.returncode == 0, said
