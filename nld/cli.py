@@ -42,6 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "nld":
+            raise
+        print(
+            f"nld {args.command}: expected the package {error.name}, which is not installed; "
+            "in a checkout of nld, pip install '.[dev]' brings all that its commands use",
+            file=sys.stderr,
+        )
+        return 1
     except RuntimeError as error:
         if not _told(error):
             raise

@@ -30,6 +30,32 @@ ISOMETRIES = {"translation", "rotation"}
 
 METRIC = np.array([[2.0, 0.5], [0.5, 1.0]])
 
+
+def quasi_hyperbolic(learning_rate, momentum, share, weight_decay=0):
+    """A rule that nld does not have, made as a user would: a step is (1 - v) g + v times a sum of past gradients.
+
+    The sum is kept c/v times as large, so that under a lasting gradient the step is the buffer, c g/mu. A step is beta
+    times the last one plus c g_n + (1 - v) beta (g_n - g_{n-1}), c = 1 - (1 - v) beta, which gives the lookahead.
+    """
+    weight = 1 - (1 - share) * momentum
+
+    def update(rule, q, state, gradient):
+        (buffer,) = state or (0,)
+        force = gradient(q) + rule.weight_decay * q
+        buffer = rule.momentum * buffer + weight * force
+        return q - rule.learning_rate * ((1 - share) * force + share / weight * buffer), (buffer,)
+
+    return rules.LearningRule(
+        "quasi-hyperbolic momentum",
+        update,
+        learning_rate,
+        momentum,
+        weight_decay,
+        gradient_weight=weight,
+        lookahead=learning_rate * (1 - share) * momentum / weight,
+    )
+
+
 # name -> learning rate -> rule, for every rule with a second-order model
 MODELLED_RULES = {
     "gradient descent": lambda lr: rules.gradient_descent(lr),
@@ -37,6 +63,7 @@ MODELLED_RULES = {
     "heavy ball 0.5": lambda lr: rules.heavy_ball(lr, 0.5),
     "heavy ball 0.8, weight decay": lambda lr: rules.heavy_ball(lr, 0.8, 0.2),
     "Nesterov 0.7": lambda lr: rules.nesterov(lr, 0.7),
+    "quasi-hyperbolic 0.7": lambda lr: quasi_hyperbolic(lr, 0.7, 0.5),
     "mirror, entropy": lambda lr: rules.mirror(lr, potentials.entropy),
     "mirror, entropy, momentum": lambda lr: rules.mirror(lr, potentials.entropy, momentum=0.5),
     "mirror, 1.5-norm": lambda lr: rules.mirror(lr, potentials.p_norm(1.5)),

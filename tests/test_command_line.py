@@ -99,14 +99,28 @@ def test_runs_of_a_figure_that_fail_are_told_not_traced(typed, monkeypatch):
         assert typed(command) == (1, f"nld {command.split()[0]}: 6 of 6 runs failed; the first: no GPU\n")
 
 
-def test_other_errors_keep_their_traceback(typed, monkeypatch):
+def test_a_package_of_an_extra_that_is_missing_is_told_with_what_brings_it(typed, monkeypatch):
     from nld import figures
 
     def fail(*_, **__):
-        raise RuntimeError("a fault of ours")
+        raise ModuleNotFoundError("No module named 'yaml'", name="yaml")
 
     monkeypatch.setattr(figures, "show", fail)
-    with pytest.raises(RuntimeError, match="a fault of ours"):
+    status, said = typed("figure show fig-1")
+    assert status == 1
+    assert "expected the package yaml, which is not installed" in said
+    assert "pip install '.[dev]'" in said
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("ours"), ModuleNotFoundError("ours", name="nld.figures.fig_3")])
+def test_other_errors_keep_their_traceback(typed, monkeypatch, fault):
+    from nld import figures
+
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(figures, "show", fail)
+    with pytest.raises(type(fault), match="ours"):
         typed("figure show fig-1")
 
 

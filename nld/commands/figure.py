@@ -103,10 +103,14 @@ def run_cite(args) -> int:
     """Print the citation of one figure."""
 
     def cite(name: str) -> int:
-        from nld.publish.chapters import read_chapters
+        from nld.publish.chapters import UsageError, read_chapters
         from nld.publish.citation import citation
 
-        pages = [c.document for c in read_chapters(args.root) if any(f'"{name}"' in source for source, _ in c.cells)]
+        try:
+            chapters = read_chapters(args.root)
+        except UsageError as error:
+            raise ValueError(error) from None
+        pages = [c.document for c in chapters if any(f'"{name}"' in source for source, _ in c.cells)]
         found = citation(args.root, _shown(name).folder, pages[0] if pages else "book/index")
         print({"bibtex": found.bibtex, "csl": found.csl, "text": found.text}[args.format])
         return 0
@@ -149,17 +153,16 @@ def run_verify(args) -> int:
 def _for_each(args, action: str, do) -> int:
     """Apply ``do`` to each named figure; names are checked before anything is computed."""
     from nld import figures
-    from nld.publish.chapters import UsageError
 
     chosen = [args.name] if isinstance(args.name, str) else args.name
     names = figures.names() if getattr(args, "all", False) else chosen
     try:
         if not names:
-            raise UsageError("name a figure or give --all; there are: " + ", ".join(figures.names()))
+            raise ValueError("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
         return max([do(name) for name in names])
-    except (UsageError, ValueError) as error:
+    except ValueError as error:
         print(f"nld figure {action}: {error}", file=sys.stderr)
         return 2
 

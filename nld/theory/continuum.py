@@ -70,12 +70,12 @@ def modified_equation(rule: LearningRule, position, gradient, time: sp.Symbol, o
 
 
 def gradient_flow(rule: LearningRule, gradient: Callable, start, time) -> Trajectory:
-    """Solution of mu d/dt grad h(q) = -(grad f(q) + k q), the limit m -> 0 of the rule (order eta).
+    """Solution of mu d/dt grad h(q) = -c (grad f(q) + k q), the limit m -> 0 of the rule (order eta).
 
     Euclidean h: gradient flow; any other: natural gradient flow, mu q' = -F^{-1} grad f. Paper: Table 1, row 3.
 
     Args:
-        rule: gives h, mu, k; its learning rate enters only through ``time``.
+        rule: gives h, mu, c, k; its learning rate enters only through ``time``.
         gradient: maps (coordinates,) to (coordinates,).
         start: q(0), shape (coordinates,).
         time: times of the solution, increasing from 0.
@@ -84,7 +84,7 @@ def gradient_flow(rule: LearningRule, gradient: Callable, start, time) -> Trajec
 
     def rate(t, z):
         q = h.inverse(z)
-        return -(gradient(q) + rule.weight_decay * q) / rule.friction
+        return -rule.gradient_weight * (gradient(q) + rule.weight_decay * q) / rule.friction
 
     return Trajectory(np.asarray(time), h.inverse(integrate(rate, h.gradient(np.asarray(start, float)), time)))
 
@@ -94,9 +94,9 @@ def euler_lagrange_flow(rule: LearningRule, gradient: Callable, start, velocity,
 
     With w = grad h(q + (m/mu) q') the equation is a first-order system without a Hessian,
 
-        w' = -(grad f + k q)/mu,    q' = (mu/m) ((grad h)^{-1}(w) - q),
+        w' = -c (grad f + k q)/mu,    q' = (mu/m) ((grad h)^{-1}(w) - q),
 
-    Euclidean h: m q'' + mu q' + grad f + k q = 0. A rule with a lookahead has its gradient at
+    Euclidean h: m q'' + mu q' + c (grad f + k q) = 0. A rule with a lookahead has its gradient at
     q + lookahead q'. Paper: Eq 3, 4; the scaling is ``bregman.ideal_scaling``.
 
     Args:
@@ -109,7 +109,8 @@ def euler_lagrange_flow(rule: LearningRule, gradient: Callable, start, velocity,
     def rate(t, state):
         q, w = state[:size], state[size:]
         v = (h.inverse(w) - q) / relaxation
-        return np.concatenate([v, -(gradient(q + rule.lookahead * v) + rule.weight_decay * q) / rule.friction])
+        force = gradient(q + rule.lookahead * v) + rule.weight_decay * q
+        return np.concatenate([v, -rule.gradient_weight * force / rule.friction])
 
     state = integrate(rate, np.concatenate([q0, h.gradient(q0 + relaxation * np.asarray(velocity))]), time)
     q, w = state[:, :size], state[:, size:]
@@ -117,15 +118,15 @@ def euler_lagrange_flow(rule: LearningRule, gradient: Callable, start, velocity,
 
 
 def fresh_velocity(rule: LearningRule, gradient: Callable, start) -> np.ndarray:
-    """q'(0) = -F^{-1} (grad f + k q)/(1 + beta), with which the flow meets iterates from an empty buffer.
+    """q'(0) = -c F^{-1} (grad f + k q)/(1 + beta), with which the flow meets iterates from an empty buffer.
 
-    Both velocities relax to -F^{-1} grad f/mu, the iterates' as beta^n, the flow's as e^{-mu t/m}. This start
+    Both velocities relax to -c F^{-1} grad f/mu, the iterates' as beta^n, the flow's as e^{-mu t/m}. This start
     makes the displacement left behind the same and so keeps the order eta^2; a cold start, q'(0) = 0,
     loses it. With Nesterov's lookahead the factor is 1 + 2 lookahead/eta.
     """
     q = np.asarray(start, float)
     force = gradient(q) + rule.weight_decay * q
-    factor = (1 + 2 * rule.lookahead / rule.learning_rate) / (1 + rule.momentum)
+    factor = rule.gradient_weight * (1 + 2 * rule.lookahead / rule.learning_rate) / (1 + rule.momentum)
     return -factor * rule.potential.inverse_metric(q, force)
 
 

@@ -32,12 +32,18 @@ def counter_terms(rule: LearningRule) -> tuple:
         rule: gradient descent, heavy ball or Nesterov, with a number or a symbol as its momentum.
 
     Raises:
-        ValueError: the potential is not Euclidean, or the buffers cannot be eliminated (RMSProp, Adam).
+        ValueError: the potential is not Euclidean, the buffers cannot be eliminated (RMSProp, Adam), or they take up
+            the gradient with another weight than 1.
     """
     if rule.potential.name != "euclidean":
         raise ValueError(f"expected a Euclidean potential, got {rule.potential.name}; use continuum.bregman_flow")
     if rule.square_decay is not None:
         recursion(rule)  # says why there is none
+    if rule.gradient_weight != 1:
+        raise ValueError(
+            f"expected a rule that takes up the gradient with weight 1, got {rule.gradient_weight} in {rule.name}; "
+            "put the weight into the learning rate"
+        )
     beta, found = _derived(rule.update)
     exact = (x.subs(beta, rule.momentum) for x in found)
     return tuple(sp.factor(x) if x.free_symbols else float(x) for x in exact)

@@ -1,5 +1,7 @@
 """Iterates settle on their slow flow: each counter term adds an order, for a table of rules and by a second scheme."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -202,5 +204,7 @@ def test_a_metric_and_a_wrong_order_are_refused():
         counter_terms.counter_terms(rules.mirror(0.1, potentials.entropy))
     with pytest.raises(ValueError, match="one linear buffer, got Adam"):
         counter_terms.counter_terms(rules.adam(0.1))
+    with pytest.raises(ValueError, match=r"weight 1, got 0\.5 in heavy ball"):
+        counter_terms.counter_terms(replace(rules.heavy_ball(0.1), gradient_weight=0.5))
     with pytest.raises(ValueError, match="expected order 0, 1 or 2, got 3"):
         counter_terms.slow_flow(rules.gradient_descent(0.1), force, START, [0, 1], order=3)
