@@ -20,6 +20,7 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("name", help="name or number of the chapter")
     parser.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
+    parser.add_argument("--force", action="store_true", help="replace a notebook there that differs")
     parser.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
     parser.set_defaults(run=run_notebook)
 
@@ -39,7 +40,15 @@ def run_notebook(args) -> int:
     except UsageError as error:
         print(f"nld notebook: {error}", file=sys.stderr)
         return 2
-    path = args.to / f"{chapter.name}.ipynb"
-    store.write_atomically(path, nbformat.writes(notebook) + "\n")
+    path, text = args.to / f"{chapter.name}.ipynb", nbformat.writes(notebook) + "\n"
+    try:
+        if path.exists() and path.read_bytes() != text.encode() and not args.force:  # somebody's work
+            advice = "--force replaces it, --to FOLDER writes elsewhere"
+            print(f"nld notebook: {path} exists and differs; {advice}", file=sys.stderr)
+            return 2
+        store.write_atomically(path, text)
+    except OSError as error:
+        print(f"nld notebook: cannot write {path}: {error.strerror}", file=sys.stderr)
+        return 1
     print(path)
     return 0

@@ -104,7 +104,7 @@ def _changed(chapter: Chapter, wanted: list[tuple[str, str]]) -> dict:
 
 
 def _listing(plans: list[Plan]) -> str:
-    lines = []
+    lines = [] if plans else [" No code runs in what was chosen, so there is nothing to change."]
     for plan in plans:
         lines.append(f"\n{plan.chapter.label}" + ("" if plan.chapter.parameters else " has no parameters"))
         for name, parameter in plan.chapter.parameters.items():

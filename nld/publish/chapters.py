@@ -156,6 +156,6 @@ def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
             return chapter
     names = {chapter.name: chapter for chapter in chapters}
     near = difflib.get_close_matches(wanted.split("/")[-1], names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     listing = ", ".join(chapter.label for chapter in chapters)
-    raise UsageError(f"unknown chapter {name!r}; {hint}The chapters are: {listing}")
+    raise UsageError(f"unknown chapter {name!r}{hint}\nThe chapters are: {listing}")

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from nld.cli import main
 from nld.publish.chapters import UsageError, find_chapter, read_chapters
 from nld.publish.plain import plain_notebook
 from tests.publish.scratch import REPOSITORY, Scratch
@@ -104,6 +105,22 @@ def test_a_number_that_was_never_computed_is_named(scratch, tmp_path):
     (book.store / "current" / "words.json").unlink()
     text = markdown(plain_notebook(book.root, find_chapter(read_chapters(book.root), "words")))
     assert "It is `half` (printed above)" in text
+
+
+def test_a_notebook_that_somebody_edited_is_not_replaced(scratch, tmp_path, capsys):
+    command = ["notebook", "words", "--to", str(tmp_path), "--root", str(scratch.root)]
+    path = tmp_path / "words.ipynb"
+    assert main(command) == 0
+    written = path.read_text()
+    assert main(command) == 0  # the same again
+    path.write_text(written.replace("half", "mine"))
+    assert main(command) == 2
+    assert "exists and differs; --force replaces it" in capsys.readouterr().err
+    assert "mine" in path.read_text()
+    assert main([*command, "--force"]) == 0
+    assert path.read_text() == written
+    assert main([*command[:3], str(path), *command[4:]]) == 1  # a file where the folder is to be
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_the_notebook_runs_away_from_the_book(scratch, tmp_path):

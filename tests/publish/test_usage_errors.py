@@ -60,6 +60,8 @@ def test_a_parameter_of_another_chapter_is_unknown(refused):
     message = refused("--chapter", "notation", "-p", "learning_rate", "0.2")
     assert "unknown parameter 'learning_rate'" in message
     assert "plain" not in message
+    message = refused("--chapter", "index", "-p", "learning_rate", "0.2")
+    assert "unknown parameter 'learning_rate'. No code runs in what was chosen" in message
 
 
 @pytest.mark.parametrize(
