@@ -112,8 +112,9 @@ def _measure(stage, task, like):
     rows = carray(_pointer(task.row_sums, _NUMBER), (high, _COUNT))
     columns = carray(_pointer(task.column_sums, _NUMBER), (_COUNT, width))
     strip = np.zeros((_COUNT, width if of_columns else 0), like.dtype)
-    moved = np.zeros((4, _LONGEST), like.dtype)
-    zero = np.zeros(_LONGEST, like.dtype)
+    longest = min(width, _LONGEST)
+    moved = np.empty((4, longest), like.dtype)
+    zero = np.zeros(longest, like.dtype)
     if of_rows:
         rows[low:high] = 0
     if of_columns:
@@ -136,7 +137,7 @@ def _measure(stage, task, like):
             if of_columns:
                 g, m = _rows(gradients, first, high, *at), _rows(momenta, first, high, *at)
                 q = _rows(positions, first, high, *at)
-                stored = (moved.ctypes.data, _LONGEST)
+                stored = (moved.ctypes.data, longest)
                 d = _rows(stored, 0, here, 0, stop - start, zero)
                 _squares(g, strip[0, start:stop])
                 _squares(m, strip[1, start:stop])
@@ -231,15 +232,17 @@ def _add_up(stage, first, last, like):
     """Take the entries of each unit together, over all shares, into the sheet's products."""
     for number in range(first, last):
         task = carray(_pointer(stage.sums, _SUM), last)[number]
-        size = task.units * task.group
-        target = carray(_pointer(task.target, like), (_COUNT, task.units))
+        units, group, shares, products = task.units, task.group, task.shares, task.products
+        size, product_step, entry_step = units * group, task.product_step, task.entry_step
+        target = carray(_pointer(task.target, like), (_COUNT, units))
         factors = carray(_pointer(task.factors, _NUMBER), _COUNT)
-        source = carray(_pointer(task.source, _NUMBER), task.shares * _COUNT * size)
-        for product in range(task.products):
-            for unit in range(task.units):
+        source = carray(_pointer(task.source, _NUMBER), shares * _COUNT * size)
+        for product in range(products):
+            factor = factors[product]
+            for unit in range(units):
                 total = 0.0
-                for share in range(task.shares):
-                    begin = share * _COUNT * size + product * task.product_step + unit * task.group * task.entry_step
-                    for entry in range(task.group):
-                        total += source[begin + entry * task.entry_step]
-                target[product, unit] = total * factors[product]
+                for share in range(shares):
+                    begin = share * _COUNT * size + product * product_step + unit * group * entry_step
+                    for entry in range(group):
+                        total += source[begin + entry * entry_step]
+                target[product, unit] = total * factor

@@ -69,7 +69,7 @@ class Ledger:
         offsets = np.cumsum([0, *(block.units for block in blocks)])
         self.units = int(offsets[-1])
         self.sheets: list[Sheet] = []
-        self.sheet_parameters: list[list[int]] = []
+        self._tracked: list[list[tuple]] = []  # of each sheet, its parameters and their groups
         self.accounts: list[Account] = []
         for key in dict.fromkeys(keys):
             chosen = [i for i, other in enumerate(keys) if other == key]
@@ -91,7 +91,7 @@ class Ledger:
                 books = None if size == 1 else MatrixBooks(rows, size, sheet.device, sheet.dtype)
                 self.accounts.append(Account(len(self.sheets), size, rows, np.concatenate(columns[size]), books))
             self.sheets.append(sheet)
-            self.sheet_parameters.append(followed)
+            self._tracked.append([(self.parameters[p], self.group[p]) for p in followed])
         self._numbers: list[tuple] = [(None, None)] * len(self.sheets)
         rules = self.rules()
         self.notes = [self._note(members, rules) for members in self._members]
@@ -123,26 +123,21 @@ class Ledger:
             Three lists of tensors, None where there is none, and an array of books' DECAY,
             COEFFICIENT, COUPLED and BARE, (4, parameters).
         """
-        states = self.optimizer.state
-        gradients, momenta, activity = [], [], []
-        followed = self.sheet_parameters[sheet]
-        for index in followed:
-            parameter, group = self.parameters[index], self.group[index]
-            gradient = parameter.grad if group is not None else None
-            buffer = rules[group].buffer if group is not None else None
-            held = states.get(parameter, {}) if buffer is not None else {}
-            momentum = held.get(buffer)
-            gradients.append(gradient)
-            momenta.append(momentum)
-            activity.append((gradient is not None, momentum is not None))
-        key = (rules, tuple(activity))
+        states, nothing, tracked = self.optimizer.state, {}, self._tracked[sheet]
+        buffers = [rule.buffer for rule in rules]
+        gradients = [None if group is None else parameter.grad for parameter, group in tracked]
+        momenta = [
+            None if group is None or buffers[group] is None else states.get(parameter, nothing).get(buffers[group])
+            for parameter, group in tracked
+        ]
+        key = rules, [gradient is None for gradient in gradients], [momentum is None for momentum in momenta]
         if self._numbers[sheet][0] != key:
             numbers = [
-                _numbers(None if (group := self.group[i]) is None else rules[group], *active)
-                for i, active in zip(followed, activity, strict=True)
+                _numbers(None if group is None else rules[group], gradient is not None, momentum is not None)
+                for (_, group), gradient, momentum in zip(tracked, gradients, momenta, strict=True)
             ]
             self._numbers[sheet] = (key, np.array(numbers).T)
-        return gradients, momenta, [self.parameters[i] for i in followed], self._numbers[sheet][1]
+        return gradients, momenta, self.sheets[sheet].parameters, self._numbers[sheet][1]
 
     def hyperparameters(self, rules: tuple[Rule, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""
@@ -153,8 +148,8 @@ class Ledger:
 
     def remember(self) -> None:
         """Copy all positions: the last step's displacement is not known, and starts from here."""
-        for sheet, followed in zip(self.sheets, self.sheet_parameters, strict=True):
-            sheet.remember([self.parameters[i] for i in followed])
+        for sheet in self.sheets:
+            sheet.remember(sheet.parameters)
         for account in self.accounts:
             if account.books is not None:
                 account.books.forget()

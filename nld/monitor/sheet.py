@@ -92,7 +92,7 @@ class Sheet:
     def __init__(self, parameters: Sequence[torch.Tensor], uses: Sequence[Use], capacity: int | None = None):
         device, dtype = parameters[0].device, parameters[0].dtype
         self.device, self.dtype = device, dtype if dtype == torch.float64 else torch.float32
-        self._parameters, self._uses = list(parameters), list(uses)
+        self.parameters, self._uses = list(parameters), list(uses)
         self._capacity = capacity or (2**16 if device.type == "cpu" else 2**22)
         self._measured = 0
         self._lay_out(fused.fusable(parameters, uses, fused.LEAST))
@@ -100,7 +100,7 @@ class Sheet:
     def _lay_out(self, alone: Sequence[int]) -> None:
         """Buffers and plans, with some parameters for the compiled loop and the others on pages."""
         device, dtype, uses = self.device, self.dtype, self._uses
-        shapes = [tuple(parameter.shape) for parameter in self._parameters]
+        shapes = [tuple(parameter.shape) for parameter in self.parameters]
         self.pages = pages(shapes, uses, self._capacity, but=alone)
         longest = max((sum(piece.numel for piece in page) for page in self.pages), default=1)
         # Rows a multiple of a memory page apart would compete for the same lines of the cache.
@@ -124,7 +124,7 @@ class Sheet:
             for use in scalars
             if use.parameter in alone
         }
-        self._fused = fused.Fused(self._parameters, alone, targets) if alone else None
+        self._fused = fused.Fused(self.parameters, alone, targets) if alone else None
         self.matrix_rows = {
             size: sum(use.member.units for use in uses if use.size == size) for size in {u.size for u in uses} - {1}
         }
@@ -141,7 +141,7 @@ class Sheet:
 
     def _compile(self) -> None:
         """Give the compiled loop all that it can take; the positions are kept."""
-        alone = fused.fusable(self._parameters, self._uses, 0)
+        alone = fused.fusable(self.parameters, self._uses, 0)
         if len(alone) == (len(self._fused.chosen) if self._fused else 0):
             return
         places = dict(zip(self._fused.chosen, self._fused.positions, strict=True)) if self._fused else {}
@@ -153,7 +153,7 @@ class Sheet:
                 )
         kept = places | {index: torch.cat(parts) for index, parts in lengths.items()}
         self._lay_out(alone)
-        self.remember([kept[index].view(parameter.shape) for index, parameter in enumerate(self._parameters)])
+        self.remember([kept[index].view(parameter.shape) for index, parameter in enumerate(self.parameters)])
 
     def _columns(self, uses: Sequence[Use], alone: Sequence[int]) -> torch.Tensor:
         """Where each of COLUMNS lies in the flat products, (len(COLUMNS) * rows)."""

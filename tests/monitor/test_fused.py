@@ -1,5 +1,7 @@
 """The compiled pass over large matrices against the definitions, and against the pages that it replaces."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member, fused
+from nld.monitor import Member, fused, workers
 from nld.monitor.layout import Use
 from nld.monitor.sheet import COLUMNS, Sheet
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
@@ -21,50 +23,117 @@ def always(monkeypatch):
     monkeypatch.setattr(fused, "LEAST", 0)
 
 
-def defined(member: Member, gradient, momentum, old, new) -> torch.Tensor:
+def defined(kind: str, member: Member, gradient, momentum, old, new) -> torch.Tensor:
     """COLUMNS by their definition, (columns, units)."""
     g, m, q, d = (member.rows(each) for each in (gradient, momentum, old, new - old))
-    pairs = ((g, g), (m, m), (q, q), (d, d), (q, d), (g, q), (g, d), (m, q), (m, d), (q, q))
+    one, zero = torch.ones_like(q), torch.zeros_like(q)
+    a, da = (one, zero) if kind == "translation" else (q, d)
+    pairs = ((g, g), (m, m), (q, q), (d, d), (q, d), (g, a), (g, da), (m, a), (m, da), (q, a))
     assert len(pairs) == len(COLUMNS)
     return torch.stack([(a * b).sum(1) for a, b in pairs])
 
 
-@settings(max_examples=40)
+MEMBERS = {
+    "rows": lambda a, b, c: Member("a", (a, b, c)),
+    "columns": lambda a, b, c: Member("a", (a, b, c), unit_axes=(1,), coefficient=-1.0),
+    "groups of rows": lambda a, b, c: Member("a", (a // 2, 2, b, c) if a % 2 == 0 else (1, a, b, c)),
+    "groups of columns": lambda a, b, c: Member("a", (a, 1, b, c), unit_axes=(1,)),
+    "all": lambda a, b, c: Member("a", (1, a, b, c)),
+}
+
+
+@settings(max_examples=80)
 @given(
     shape=st.tuples(st.integers(1, 11), st.integers(1, 7), st.integers(1, 3)),
-    sides=st.sampled_from([("rows",), ("columns",), ("rows", "columns"), ("columns", "rows", "columns")]),
+    uses=st.lists(st.tuples(st.sampled_from(["rescale", "translation"]), st.sampled_from(list(MEMBERS))), min_size=1),
+    flat=st.booleans(),
     threads=st.integers(1, 3),
     missing=st.sets(st.sampled_from(["gradient", "momentum"])),
     scale=st.sampled_from([None, 4.0]),
     skipped=st.sampled_from([None, 0.0, 1.0]),
     remember=st.booleans(),
+    shared=st.booleans(),
 )
-def test_products_are_their_definition(shape, sides, threads, missing, scale, skipped, remember):
-    kept, fused.LEAST, before = fused.LEAST, 0, torch.get_num_threads()
+def test_products_are_their_definition(shape, uses, flat, threads, missing, scale, skipped, remember, shared):
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    if flat:  # a vector; (n, 1, 1) is one too
+        shape = (shape[0], 1, 1)
     try:
-        member = {"rows": Member("a", shape), "columns": Member("a", shape, unit_axes=(1,), coefficient=-1.0)}
-        firsts = np.cumsum([0, *(member[side].units for side in sides)])
-        uses = [Use(i, "rescale", member[side], 0, int(firsts[i]), 1) for i, side in enumerate(sides)]
-        old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=torch.float64)
-        sheet = Sheet([new], uses)
-        assert sheet._fused is not None and not sheet.pages
-        sheet.remember([old])
-        scalars = [None if each is None else torch.tensor(each) for each in (scale, skipped)]
-        given_gradient = None if "gradient" in missing else gradient * (scale or 1.0)
-        given_momentum = None if "momentum" in missing else momentum
-        at = old
-        for now in (new, newer):
-            sheet.measure([given_gradient], [given_momentum], [now], *scalars, remember=remember)
-            g = torch.zeros_like(gradient) if skipped or "gradient" in missing else gradient
-            m = torch.zeros_like(momentum) if "momentum" in missing else momentum
-            expected = torch.cat([defined(member[side], g, m, at, now) for side in sides], 1)
-            found = sheet.products[sheet.columns].view(len(COLUMNS), -1)
-            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-            at = now if remember else at
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fused, "LEAST", 0)
+            patch.setattr(fused, "_WHOLE", 0 if shared else 2**16)
+            patch.setattr(fused, "_ROWS", 1)
+            members = [(kind, MEMBERS[form](*shape)) for kind, form in uses]
+            firsts = np.cumsum([0, *(member.units for _, member in members)])
+            uses = [Use(i, kind, member, 0, int(firsts[i]), 1) for i, (kind, member) in enumerate(members)]
+            old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=torch.float64)
+            sheet = Sheet([new], uses)
+            assert sheet._fused is not None
+            sheet.remember([old])
+            scalars = [None if each is None else torch.tensor(each) for each in (scale, skipped)]
+            given_gradient = None if "gradient" in missing else gradient * (scale or 1.0)
+            given_momentum = None if "momentum" in missing else momentum
+            at = old
+            for now in (new, newer):
+                sheet.measure([given_gradient], [given_momentum], [now], *scalars, remember=remember)
+                g = torch.zeros_like(gradient) if skipped or "gradient" in missing else gradient
+                m = torch.zeros_like(momentum) if "momentum" in missing else momentum
+                expected = torch.cat([defined(kind, member, g, m, at, now) for kind, member in members], 1)
+                found = sheet.products[sheet.columns].view(len(COLUMNS), -1)
+                torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+                at = now if remember else at
     finally:
-        fused.LEAST = kept
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads_before)
+
+
+@pytest.mark.parametrize("layout", ["transposed gradient", "half momentum"])
+def test_other_layouts_and_precisions_are_converted(always, layout):
+    torch.manual_seed(0)
+    gradient, momentum, old, new = torch.randn(4, 6, 5)
+    given = [gradient, momentum]
+    if layout == "transposed gradient":
+        given[0] = gradient.T.contiguous().T
+    else:
+        given[1] = momentum.bfloat16()
+    member = Member("a", (6, 5))
+    sheet = Sheet([new], [Use(0, "scale", member, 0, 0, 1)])
+    sheet.remember([old])
+    sheet.measure([given[0]], [given[1]], [new])
+    found = sheet.products[sheet.columns].view(len(COLUMNS), -1)
+    torch.testing.assert_close(found, defined("scale", member, given[0], given[1].float(), old, new))
+
+
+def test_parameters_in_another_layout_or_precision_stay_on_pages(always):
+    """Copies of them would need as much memory as the network."""
+    uses = [Use(0, "scale", Member("a", (6, 4)), 0, 0, 1), Use(1, "scale", Member("b", (6, 4)), 1, 6, 1)]
+    sheet = Sheet([torch.ones(4, 6).T, torch.ones(6, 4).bfloat16()], uses)
+    assert sheet._fused is None
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("team", [True, False])
+def test_work_is_done_once_on_any_number_of_threads(threads, team, monkeypatch, always):
+    """Tasks are taken by a counter that threads share, on torch's team and on Python's threads."""
+    if not team:
+        monkeypatch.setattr(workers, "_team", lambda: None)
+    elif workers._team() is None:
+        pytest.skip("torch's OpenMP library cannot be called here")
+    monkeypatch.setattr(fused, "_WHOLE", 0)
+    monkeypatch.setattr(fused, "_ROWS", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    matrices = [torch.full((40, 30 + i), i + 1.0) for i in range(6)]
+    shapes = [tuple(each.shape) for each in matrices]
+    uses = [Use(i, "rescale", Member(str(i), shape, unit_axes=(1,)), i, 0, 1) for i, shape in enumerate(shapes)]
+    rows = np.cumsum([0, *(use.member.units for use in uses)])
+    uses = [dataclasses.replace(use, row=int(row)) for use, row in zip(uses, rows, strict=False)]
+    sheet = Sheet(matrices, uses)
+    nothing = [None] * len(matrices)
+    for _ in range(3):
+        sheet.measure(nothing, matrices, matrices)
+        found = sheet.products[sheet.columns].view(len(COLUMNS), -1)[COLUMNS.index("momentum_momentum")]
+        expected = torch.cat([each.square().sum(0) for each in matrices])
+        assert torch.equal(found, expected)
 
 
 def test_a_gradient_that_a_scaler_threw_away_is_not_read(always):
@@ -97,6 +166,23 @@ def test_books_are_those_of_the_pages(name, monkeypatch):
         records.append(monitor.record())
     assert float(records[1].relative_residual.max()) < 1e-12
     for variable in ("charge", "residual", "squared_step", "kinetic_symmetry_breaking", "gradient_autocorrelation"):
+        np.testing.assert_allclose(records[1][variable], records[0][variable], rtol=1e-9, atol=1e-12, err_msg=variable)
+
+
+def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
+    """After PATIENCE measurements; the books go on as if nothing had happened, and the training too."""
+    records, weights = [], []
+    for patience in (10**9, 7):
+        monkeypatch.setattr(fused, "PATIENCE", patience)
+        network, optimizer = zoo("momentum", torch.float64)
+        with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+            train(network, optimizer, 15)
+            assert (monitor._ledger.sheets[0]._fused is not None) == (patience == 7)
+        records.append(monitor.record())
+        weights.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    assert float(records[1].relative_residual.max()) < 1e-12
+    for variable in ("charge", "residual", "squared_step", "angular_step", "gradient_autocorrelation"):
         np.testing.assert_allclose(records[1][variable], records[0][variable], rtol=1e-9, atol=1e-12, err_msg=variable)
 
 
