@@ -71,20 +71,26 @@
     return sum;
   }
 
-  /* Eq 16, m y'' + mu y' + 2 k y = 2 m |g^|^2/(mu^2 y) with |g^| = 1, the drive held over each step. */
+  /* Eq 16, m y'' + mu y' + 2 k y = 2 m |g^|^2/(mu^2 y) with |g^| = 1, each step in eight parts with the drive of their
+     middle. Held over a whole step, the drive throws y below zero, where no solution of Eq 16 goes. */
   function smooth(p, steps) {
-    var mass = p.learning_rate * (1 + p.momentum) / 2, friction = 1 - p.momentum, eta = p.learning_rate;
-    var e = exponential([
-      [0, 1, 0],
-      [-2 * p.weight_decay * eta * eta / mass, -friction * eta / mass, eta * eta],
-      [0, 0, 0]
-    ]);
+    var parts = 8, time = p.learning_rate / parts, mass = p.learning_rate * (1 + p.momentum) / 2;
+    var friction = 1 - p.momentum;
+    function over(fraction) {
+      return exponential([
+        [0, fraction, 0],
+        [-2 * p.weight_decay * time * time / mass * fraction, -friction * time / mass * fraction, time * time * fraction],
+        [0, 0, 0]
+      ]);
+    }
+    var e = over(1), half = over(0.5)[0];
     var y = 1, v = 0, out = [1], drive = 2 / (friction * friction);
-    for (var n = 0; n < steps; n++) {
-      var force = drive / y, next = e[0][0] * y + e[0][1] * v + e[0][2] * force;
+    for (var n = 1; n <= steps * parts; n++) {
+      var force = drive / (half[0] * y + half[1] * v + half[2] * drive / y);
+      var next = e[0][0] * y + e[0][1] * v + e[0][2] * force;
       v = e[1][0] * y + e[1][1] * v + e[1][2] * force;
       y = next;
-      out.push(y);
+      if (n % parts === 0) out.push(y);
     }
     return out;
   }

@@ -18,6 +18,7 @@ from nld.learning_rule import LearningRule
 from nld.series import Prediction
 
 _BLOCK = 16  # steps advanced by one matrix product; measured: 8 and 32 are slower for a thousand units
+_PARTS = 8  # of a step, under a force that depends on the norm; at eta 0.1, beta 0.98 and k 0.1 they err by 0.6 %
 
 
 def predict_squared_norm(
@@ -133,7 +134,8 @@ def _oscillate(rule, source, start, chi, decay=None):
     The propagator is a matrix exponential, which needs no case for under-, over- and critical damping. The
     state is (y, eta y'), so that its entries are pure numbers. ``decay`` replaces 2 k.
     """
-    propagator, response = _oscillator_step(rule, 2 * rule.weight_decay if decay is None else decay)
+    stiffness = 2 * rule.weight_decay if decay is None else decay
+    propagator, response = _oscillator_step(rule, stiffness, rule.learning_rate)
     powers = [np.eye(2)]
     for _ in range(_BLOCK):
         powers.append(propagator @ powers[-1])
@@ -144,24 +146,35 @@ def _oscillate(rule, source, start, chi, decay=None):
 
 
 def _oscillate_at_unit(rule, source, start, chi):
-    """The same with |g|^2 = |g^|^2/y, y held over each step: nonlinear, so step by step and of first order in eta."""
-    propagator, response = _oscillator_step(rule, 2 * rule.weight_decay)
+    """The same with |g|^2 = |g^|^2/y: nonlinear, so in parts of a step, each with the force of its middle.
+
+    Held over a whole step, a force that falls as y grows throws y too far and back below zero, where no solution goes.
+    """
+    part = rule.learning_rate / _PARTS
+    propagator, response = _oscillator_step(rule, 2 * rule.weight_decay, part)
+    middle, pushed = (each[0] for each in _oscillator_step(rule, 2 * rule.weight_decay, part, 0.5))
     drive = np.broadcast_to(2 * chi / (1 - rule.momentum**2), source.shape)
     value = np.empty((len(source) + 1, *source.shape[1:]))
-    value[0], velocity = start, np.zeros_like(start)
+    value[0], y, velocity = start, start, np.zeros_like(start)
     for n in range(len(source)):
-        y, force = value[n], drive[n] * source[n] / value[n]
-        value[n + 1] = propagator[0, 0] * y + propagator[0, 1] * velocity + response[0] * force
-        velocity = propagator[1, 0] * y + propagator[1, 1] * velocity + response[1] * force
+        strength = drive[n] * source[n]
+        for _ in range(_PARTS):
+            force = strength / (middle[0] * y + middle[1] * velocity + pushed * strength / y)
+            y, velocity = (
+                propagator[0, 0] * y + propagator[0, 1] * velocity + response[0] * force,
+                propagator[1, 0] * y + propagator[1, 1] * velocity + response[1] * force,
+            )
+        value[n + 1] = y
     return value
 
 
-def _oscillator_step(rule, stiffness):
-    eta, m = rule.learning_rate, rule.mass
+def _oscillator_step(rule, stiffness, time, fraction=1.0):
+    """Propagator and response over a fraction of ``time``, for the state (y, time y')."""
+    m = rule.mass
     augmented = np.zeros((3, 3))
     augmented[0, 1] = 1
-    augmented[1] = -stiffness * eta**2 / m, -rule.friction * eta / m, eta**2
-    propagator = expm(augmented)
+    augmented[1] = -stiffness * time**2 / m, -rule.friction * time / m, time**2
+    propagator = expm(fraction * augmented)
     return propagator[:2, :2], propagator[:2, 2]
 
 

@@ -22,6 +22,7 @@ SETTINGS = [
     {"learning_rate": 0.001, "momentum": 0.0, "weight_decay": 0.0, "correlation": 0.0},
     {"learning_rate": 0.1, "momentum": 0.98, "weight_decay": 0.0, "correlation": 1.0},
     {"learning_rate": 0.1, "momentum": 0.98, "weight_decay": 0.0004, "correlation": 0.6},
+    {"learning_rate": 0.1, "momentum": 0.98, "weight_decay": 0.1, "correlation": 0.0},
     {"learning_rate": 0.03, "momentum": 0.5, "weight_decay": 0.1, "correlation": 0.0},
     {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.05, "correlation": 1.0},
 ]
