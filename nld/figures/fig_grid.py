@@ -18,20 +18,22 @@ GRID = {
 DEFAULT = {"learning_rate": 1.0, "momentum": 0.9, "weight_decay": 5e-4}
 GUESSING = float(-np.log(CHANCE["digits"]))
 MARKER = "ovs"  # one a momentum
+SEEDS = 3
 
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
-    """One run a setting and mode, at constant learning rate, quick in all profiles; panel A's runs are among them.
+    """One run a setting, mode and seed, at constant learning rate, quick in all profiles; panel A's are among them.
 
     Returns:
         test_loss, test_accuracy, squared_norm and effective_rate (medians over filters), each (constrained,
-        learning_rate, momentum, weight_decay, step), NaN after a run diverged; diverged (without step).
+        learning_rate, momentum, weight_decay, seed, step), NaN after a run diverged; diverged (without step).
     """
-    sweep = Sweep(name="grid", base=quick_sweep("A").base, vary={**GRID, "constrained": (False, True), "seed": (seed,)})
+    seeds = tuple(range(seed, seed + SEEDS))
+    sweep = Sweep(name="grid", base=quick_sweep("A").base, vary={**GRID, "constrained": (False, True), "seed": seeds})
     gathered = run_sweep(sweep)
     fields = {
         name: ("run", [kind(getattr(each, name)) for each in sweep.experiments])
-        for name, kind in {"constrained": int, **dict.fromkeys(GRID, float)}.items()
+        for name, kind in {"constrained": int, **dict.fromkeys(GRID, float), "seed": int}.items()
     }
     gathered = gathered.drop_vars(["key", *fields], errors="ignore").assign_coords(fields)
     rate = gathered["learning_rate"] / (1 - gathered["momentum"]) / gathered["squared_norm"]
@@ -45,7 +47,7 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
         }
     )
     grid = runs.rename(evaluation_step="step").set_index(run=list(fields)).unstack("run").transpose(*fields, "step")
-    return grid.assign_attrs(seed=seed, origin=origin(gathered))
+    return grid.assign_attrs(origin=origin(gathered))
 
 
 def final_loss(data: xr.Dataset) -> xr.DataArray:
@@ -54,9 +56,20 @@ def final_loss(data: xr.Dataset) -> xr.DataArray:
 
 
 def trained(data: xr.Dataset) -> tuple[int, int, int]:
-    """At how many settings the free and the held run end with less than half the loss of guessing, and of how many."""
-    good = (final_loss(data) < GUESSING / 2).sum([*GRID]).values
+    """At how many settings free and held runs end below half the loss of guessing, by median, and of how many."""
+    good = (final_loss(data).median("seed") < GUESSING / 2).sum([*GRID]).values
     return int(good[0]), int(good[1]), int(np.prod([data.sizes[name] for name in GRID]))
+
+
+def spread(data: xr.Dataset) -> tuple[float, int, int]:
+    """Median over settings of the highest over the lowest final loss of the seeds; settings that are split, of all.
+
+    A setting is split if seeds end on both sides of half the loss of guessing: its median says little.
+    """
+    loss = final_loss(data)
+    below = (loss < GUESSING / 2).sum("seed").values
+    ratio = loss.max("seed") / loss.min("seed")
+    return float(ratio.median()), int(((below > 0) & (below < data.sizes["seed"])).sum()), below.size
 
 
 def draw(data: xr.Dataset):
@@ -68,10 +81,12 @@ def draw(data: xr.Dataset):
         for mode, name in enumerate(MODES):
             for marker, momentum in zip(MARKER, data["momentum"].values, strict=True):
                 line = loss.sel(constrained=mode, weight_decay=decay, momentum=momentum)
+                at = line["learning_rate"] / (1 - momentum)
                 panel.plot(
-                    line["learning_rate"] / (1 - momentum), line, color=COLOR[name], marker=marker, markersize=4,
+                    at, line.median("seed"), color=COLOR[name], marker=marker, markersize=4,
                     linewidth=1, markerfacecolor=COLOR[name] if mode else "none", alpha=0.85,
                 )  # fmt: skip
+                panel.vlines(at, line.min("seed"), line.max("seed"), color=COLOR[name], linewidth=0.8, alpha=0.85)
         panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/l]", ylim=(0.05, 16))
         panel.set_title(f"$k$ = {decay:g} l/w²")
         panel.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
@@ -97,8 +112,8 @@ def caption(data: xr.Dataset) -> str:
     return (
         f"Free norms train at more settings than held ones: {free} of {settings} end below half the loss of guessing, "
         f"against {held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of "
-        f"$\\eta$, $\\beta$ and $k$, one run a setting (seed {data.attrs['seed']}), against $\\eta/(1-\\beta)$, to "
-        "which the effective learning rate at the start is proportional; "
+        f"$\\eta$, $\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against "
+        "$\\eta/(1-\\beta)$, to which the effective learning rate at the start is proportional; "
         f"{marks}; open marks unconstrained, full marks constrained. The dotted line is the loss of guessing. "
         f"*quick:* {data.attrs['origin']}."
     )
@@ -107,7 +122,7 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     free, held, settings = trained(data)
-    loss, rates = final_loss(data), data["learning_rate"].values
+    loss, rates = final_loss(data).median("seed"), data["learning_rate"].values
     middle = loss.sel(weight_decay=DEFAULT["weight_decay"], momentum=DEFAULT["momentum"]).values
     listed = ["; ".join(f"{value:.2g} at {rate:g}" for value, rate in zip(row, rates, strict=True)) for row in middle]
     return (
