@@ -22,6 +22,7 @@ from nld.publish.pool import Job, run_jobs
 from nld.publish.progress import Progress
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LISTED = 8  # reasons that --why names for the pages
 # Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
@@ -223,12 +224,18 @@ def render(root: Path, folder: Path, strict: bool, out) -> bool:
     # that left the table of contents would stay.
     shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     print("Rendering the pages.", file=out, flush=True)
-    with log.open("w") as file:
-        result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
+    # Through a pipe: a log on a full disk would lose the very line that says so.
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root
+    )
+    said = COLOUR.sub("", result.stdout.decode("utf-8", "replace"))
     if result.returncode:
-        lines = log.read_text("utf-8", "replace").splitlines()
-        shown = [line for line in lines if re.search("WARNING|ERROR|threw an exception|Error: .", line)] or lines[-20:]
-        print(*shown[:40], sep="\n", file=out)
+        lines = dict.fromkeys(said.splitlines())
+        errors = [line for line in lines if re.search("ERROR|threw an exception|Error: .", line)]
+        warnings = [line for line in lines if "WARNING" in line and line not in errors] if strict or not errors else []
+        print(*([*errors, *warnings] or list(lines)[-20:])[:40], sep="\n", file=out)
+    log.write_text(said, "utf-8")
+    if result.returncode:
         print(f"Jupyter Book failed; everything it said is in {log}", file=out)
     return result.returncode == 0
 

@@ -74,10 +74,10 @@ def make_current(root: Path, plan: Plan) -> None:
         store.write_atomically(root / "current" / f"{plan.chapter.name}.json", text)
 
 
-def is_done(root: Path, plan: Plan) -> bool:
+def is_whole(root: Path, key: str) -> bool:
     """Whether an executed copy exists, together with every figure that it shows."""
     try:
-        notebook = json.loads(notebook_path(root, plan.key).read_text("utf-8"))
+        notebook = json.loads(notebook_path(root, key).read_text("utf-8"))
     except (OSError, ValueError):  # absent, or cut off when the machine went down
         return False
     figures = notebook["metadata"].get("nld", {}).get("figures", [])
@@ -86,7 +86,7 @@ def is_done(root: Path, plan: Plan) -> bool:
 
 def why(root: Path, plan: Plan) -> list[str]:
     """Why the chapter has to run, in words; empty when its executed copy is there."""
-    if is_done(root, plan):
+    if is_whole(root, plan.key):
         return []
     before, now = current(root, plan.chapter).get("ingredients", {}), plan.ingredients
     if not before:

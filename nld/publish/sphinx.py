@@ -66,7 +66,7 @@ def inject_outputs(app, document: str, source: list[str]) -> None:
     chapter = Chapter(document, 0, root)
     shown = executed.current(root / ".nld", chapter)
     path = executed.notebook_path(root / ".nld", shown.get("key", "none"))
-    if not path.exists():
+    if not executed.is_whole(root / ".nld", shown.get("key", "none")):
         logger.warning("the chapter was not executed; run: nld book build", location=document)
     else:
         app.env.note_dependency(str(path))

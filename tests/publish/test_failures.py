@@ -109,16 +109,33 @@ def test_a_chapter_that_hangs_is_ended_with_its_kernel(tmp_path):
     wait_for(lambda: not any(map(psutil.pid_exists, scratch.kernels())), "the kernel to end")
 
 
+@contextlib.contextmanager
+def small_disk(folder):
+    """A file system of half a megabyte at ``folder``."""
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"needs root to mount a small file system: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 @pytest.fixture
 def full_disk(tmp_path):
     """A store on a file system of half a megabyte."""
-    store = tmp_path / "book" / ".nld"
-    store.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", store], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"needs root to mount a small file system: {mounted.stderr.decode().strip()}")
-    yield store
-    subprocess.run(["umount", store], check=True)
+    with small_disk(tmp_path / "book" / ".nld") as store:
+        yield store
+
+
+def test_full_disk_under_the_pages(tmp_path):
+    scratch = Scratch(tmp_path / "book").make({})
+    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    with small_disk(scratch.root / "_build"):
+        result = scratch.build()
+    assert result.returncode == 1
+    assert "No space left on device" in result.stdout
 
 
 def test_full_disk_in_a_chapter(full_disk, tmp_path):

@@ -79,6 +79,9 @@ def test_constraints_and_a_lost_figure_are_reasons(book):
     assert "constraints.txt changed" in result.stdout
     (book.root / "constraints.txt").unlink()
     shutil.rmtree(book.store / "figures")
+    result = book.build("--chapter", "plain")  # a page that lacks its figure is one that was not executed
+    assert result.returncode == 0, result.stdout
+    assert 'id="fig-toy"' not in book.page("picture")
     result = book.build("--no-html", "--why")
     assert book.ran() == ["picture"]  # the first run of plain is still in the store
     assert "its executed copy or a figure of it is gone" in result.stdout
