@@ -146,15 +146,16 @@ def draw(data: xr.Dataset):
 def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
     """Names of the lines, in the second column, where they lie apart."""
     at = int(0.5 * data.sizes["point"])
-    names = {"smooth": ("Eq 17", (0, -12), (0, 5)), "white": ("white", (0, -13), (28, -9))}
-    names["measured"] = ("measured, $\\chi$", (0, 6), (0, -12))
+    names = {"smooth": ("Eq 17", (14, -14), (0, 5)), "white": ("white", (0, -13), (20, -19))}
+    names["measured"] = ("measured, $\\chi$", (0, 6), (-20, -13))
     for closure, (name, shift, below) in names.items():
         law = data["predicted"].sel(closure=closure).isel(member=1).median("filter").values[at]
         color = COLOR["unconstrained"] if closure == "measured" else predicted()["color"]
         axes[0, 1].annotate(name, (at, law), shift, textcoords="offset points", fontsize=8, color=color, ha="center")
         place = (at, float(error.sel(closure=closure).isel(member=1)[at]))
-        axes[1, 1].annotate(name.split()[-1] if closure == "measured" else name, place, below, fontsize=8,
-                            textcoords="offset points", color=SHADE[closure], ha="center")  # fmt: skip
+        leader = {"arrowstyle": "-", "color": SHADE[closure], "linewidth": 0.7} if closure == "white" else None
+        axes[1, 1].annotate(name.split()[-1] if closure == "measured" else name, place, below, fontsize=8, ha="center",
+                            textcoords="offset points", color=SHADE[closure], arrowprops=leader)  # fmt: skip
     axes[1, 1].annotate("exact law", (at, float(error.sel(closure="exact").isel(member=1)[at])), (0, 7),
                         textcoords="offset points", fontsize=8, ha="center", color=SHADE["exact"])  # fmt: skip
 

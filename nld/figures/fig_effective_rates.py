@@ -9,6 +9,7 @@ import xarray as xr
 from nld.experiment import run_sweep
 from nld.figures.experiment_table import PANELS, quick_sweep
 from nld.figures.style import COLOR, new_figure, predicted
+from nld.figures.text import number
 
 # At the largest rates a run amplifies the last bits: the losses of single seeds may go another way elsewhere.
 TOLERANCE = {"effective_rate": 0.1, "squared_norm": 0.5, "half_rate": 0.1, "half_loss": 1.0, "accuracy": 1.0}
@@ -147,8 +148,9 @@ def caption(data: xr.Dataset) -> str:
         "Free norms set their own learning rate. **Top:** effective learning rate $\\eta/((1-\\beta)r^2)$ half-way "
         "through training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over "
         f"filters, means over seeds. From $\\eta = 0.03$ w²/l on the held norms' rate spans a factor {held_rates:.0f} "
-        f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope {slope[0]:.2f}); over "
-        f"momenta it is {held_momenta:.0f} against {free_momenta:.1f}. Weight decay raises the free norms' rate. "
+        f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope "
+        f"{number(slope[0], '.2f')}); over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. "
+        "Weight decay raises the free norms' rate. "
         f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/l "
         "(solid). **Bottom right:** test loss half-way against the effective rate, one mark a run, with momentum also "
         f"swept at $\\eta = {OTHER_RATE:g}$ w²/l; the dashed line is the loss of guessing. Of the free runs, "

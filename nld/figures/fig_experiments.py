@@ -21,6 +21,7 @@ from nld.figures.experiment_table import (
     table,
 )
 from nld.figures.style import COLOR, new_figure
+from nld.figures.text import number
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 
 # At the largest rates a run amplifies the last bits: single seeds may go another way on another processor.
@@ -205,7 +206,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "Learning rate, momentum and weight decay with the norms of filters free (unconstrained) and held at "
         "their initial values (constrained). **A:** constant learning rates; the free run is "
-        f"{float(gained['A'].isel(value=0)):.1f} percentage points more accurate at "
+        f"{number(gained['A'].isel(value=0), '.1f')} percentage points more accurate at "
         f"$\\eta = {float(gained['A']['value'][0]):g}$ and {float(gained['A'].sel(value=a)):.1f} at $\\eta = {a:g}$. "
         f"**B:** momentum under a step decay; {float(gained['B'].isel(value=0)):.1f} points at "
         f"$\\beta = {float(gained['B']['value'][0]):g}$ and {float(gained['B'].sel(value=b)):.1f} at $\\beta = {b:g}$. "

@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.experiment.turning import turning
 from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import number, power
 
 STEPS = (24, 48, 96)  # at a fixed product of learning rate and steps
 END = {"SGD": 1.5, "Nesterov": 1.5, "Adam": 0.1, "AdamW": 0.1, "RMSProp": 0.1}
@@ -49,10 +49,11 @@ def draw(data: xr.Dataset):
     relative = data["learning_rate"] / data["learning_rate"].isel(rate=0)
     for name in names:
         color, row = COLOR[COLORS[name]], data.sel(optimizer=name)
-        panels[0].plot(data["step"], row["share"], color=color)
+        below = name == "Adam"  # AdamW runs on top of it: here the two are nearly one
+        panels[0].plot(data["step"], row["share"], color=color, linewidth=3.6 if below else None)
         x = relative.sel(optimizer=name)
         for axes, quantity in zip(panels[1:], ("angle", "drift"), strict=True):
-            axes.plot(x, row[quantity], color=color, marker=MARKERS[name], markersize=4)
+            axes.plot(x, row[quantity], color=color, marker=MARKERS[name], markersize=7 if below else 4)
     x = relative.isel(optimizer=0).values
     for axes, quantity, name, order in ((panels[1], "angle", "Nesterov", 2), (panels[2], "drift", "SGD", 1)):
         line = float(data[quantity].sel(optimizer=name)[0]) * x**order / 2
@@ -84,7 +85,7 @@ def draw(data: xr.Dataset):
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     angle, drift = slopes(data["angle"], data), slopes(data["drift"], data)
-    listed = ", ".join(f"{name} {drift[name]:.2f}" for name in drift)
+    listed = ", ".join(f"{name} {number(drift[name], '.2f')}" for name in drift)
     adaptive = ["Adam", "AdamW", "RMSProp"]
     share = data["share"].isel(step=slice(10, None)).mean("step")
     return (
@@ -94,9 +95,9 @@ def caption(data: xr.Dataset) -> str:
         f"{power(share.sel(optimizer='Nesterov'))} under Nesterov and "
         f"{float(share.sel(optimizer=adaptive).min()):.2f} to {float(share.sel(optimizer=adaptive).max()):.2f} under "
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "
-        f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {min(angle[n] for n in adaptive):.2f} to "
-        f"{max(angle[n] for n in adaptive):.2f} under the adaptive rules. **(c)** Drift of $QQ^\\top - KK^\\top$, "
-        f"which gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
+        f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {number(min(angle[n] for n in adaptive), '.2f')} to "
+        f"{number(max(angle[n] for n in adaptive), '.2f')} under the adaptive rules. **(c)** Drift of "
+        f"$QQ^\\top - KK^\\top$, which gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
     )
 
 

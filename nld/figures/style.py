@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("nld.mplstyle")
 LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
-# Labels in the set's blue, the darkest of its colours, are hard to read on a dark page.
-LIGHT_BLUE, DARK_BLUE = "#0072b2", "#4aa3df"
+# Labels in the set's blue, the darkest of its colours, are hard to read on a dark page; its place is taken by one that
+# is not the set's sky blue either.
+LIGHT_BLUE, DARK_BLUE = "#0072b2", "#4d88ea"
 
 # One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
 COLOR = {

@@ -5,6 +5,15 @@ from typing import SupportsFloat
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def number(value: SupportsFloat, form: str) -> str:
+    """A formatted number whose sign, if it is negative, is a minus and not a hyphen.
+
+    >>> number(-0.152, ".2f")
+    '−0.15'
+    """
+    return format(float(value), form).replace("-", "−")
+
+
 def power(value: SupportsFloat, digits: int = 0) -> str:
     """A number in powers of ten as plain text.
 

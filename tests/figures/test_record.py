@@ -80,7 +80,7 @@ def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
     # Identifiers are hashes of what they name, colour included.
     light, dark = (re.sub(r"[mp][0-9a-f]{10}", "", (folder / f).read_text()) for f in ("figure.svg", "figure-dark.svg"))
     assert light != dark
-    assert dark.replace("#d8d8d8", "#222222").replace("#4aa3df", "#0072b2") == light
+    assert dark.replace("#d8d8d8", "#222222").replace("#4d88ea", "#0072b2") == light
 
 
 @pytest.mark.parametrize(
