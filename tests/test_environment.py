@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -42,10 +43,13 @@ def test_each_requirement_is_pinned_within_its_range(requirement):
     assert requirement.specifier.contains(version)
 
 
+packages = cache(metadata.packages_distributions)  # reads every file list: once is enough
+
+
 @pytest.mark.parametrize("folder", ["nld", "tests", "benchmarks"])
 def test_whatever_is_imported_is_declared(folder):
     """Not merely installed because something else needs it."""
-    provided = metadata.packages_distributions()
+    provided = packages()
     declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
     ours = {"nld", "tests", "benchmarks", *sys.stdlib_module_names, *(path.stem for path in ROOT.glob("tests/**/*.py"))}
     undeclared = {}
