@@ -12,7 +12,7 @@ EXAMPLE = """examples:
   nld book build --why                              say what runs again, and because of what
 """
 PDF = """example:
-  nld book pdf --to book.pdf                       the whole book, after building what changed
+  nld book pdf --to book.pdf                       the whole book, after executing what changed
 """
 ARCHIVE = """example:
   nld book archive                                 pages, PDF, notebooks and data in dist/nld-VERSION.zip
@@ -49,7 +49,10 @@ def add_parser(subparsers) -> None:
     build.add_argument("--no-html", dest="html", action="store_false", help="execute only, render no page")
     build.set_defaults(run=run_build)
     pdf = actions.add_parser(
-        "pdf", help="build and print the book", epilog=PDF, formatter_class=argparse.RawDescriptionHelpFormatter
+        "pdf",
+        help="execute what changed and print the book",
+        epilog=PDF,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     pdf.add_argument(
         "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="where to (default: _build/book.pdf)"
@@ -101,7 +104,7 @@ def run_pdf(args) -> int:
         print_book(root, args.to)
         print(f"The printed book is in {args.to}.")
 
-    return _after_building("pdf", args.root.resolve(), pack)
+    return _after_building("pdf", args.root.resolve(), pack, html=False)  # printing renders the chapters itself
 
 
 def run_archive(args) -> int:
@@ -120,13 +123,13 @@ def run_archive(args) -> int:
     return _after_building("archive", args.root.resolve(), pack)
 
 
-def _after_building(action: str, root: Path, pack) -> int:
-    """Build the canonical book, then ``pack`` it."""
+def _after_building(action: str, root: Path, pack, html: bool = True) -> int:
+    """Build the canonical book, or only execute its chapters, then ``pack`` it."""
     from nld.publish.build import Options, build, store_error
     from nld.publish.chapters import UsageError
 
     try:
-        if build(root, Options()):
+        if build(root, Options(html=html)):
             return 1
         pack(root)
         return 0

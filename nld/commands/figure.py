@@ -91,7 +91,8 @@ def run_export(args) -> int:
     def export(name: str) -> int:
         args.to.mkdir(parents=True, exist_ok=True)
         for file in sorted(_shown(name).folder.iterdir()):
-            target = args.to / file.name.replace("figure", name).replace("data", name).replace("prov", f"{name}.prov")
+            ending = file.name.removeprefix("figure").removeprefix("data")
+            target = args.to / f"{name}{'' if ending != file.name else '.'}{ending}"
             shutil.copyfile(file, target)
             print(target)
         return 0

@@ -13,12 +13,16 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from PIL import Image
+
+from nld.figures.compact import compact
 
 STYLE = Path(__file__).with_name("nld.mplstyle")
 LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
 # Labels in the set's blue, the darkest of its colours, are hard to read on a dark page; its place is taken by one that
 # is not the set's sky blue either.
 LIGHT_BLUE, DARK_BLUE = "#0072b2", "#4d88ea"
+THUMBNAIL = (480, 300)  # pixels, at most
 
 # One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
 COLOR = {
@@ -67,20 +71,37 @@ def band(axes, x, samples: np.ndarray, color: str, **line) -> None:
 
 
 def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path, printed: bool = True) -> None:
-    """Draw and write figure.svg, figure-dark.svg and, if ``printed``, figure.pdf and figure.png into ``folder``.
+    """Draw and write figure.svg and figure-dark.svg into ``folder``.
 
-    The files hold no date and no random identifier: equal data give equal bytes.
+    If ``printed``, figure.pdf, figure.png and thumbnail.webp too. The files hold no date and no random identifier:
+    equal data give equal bytes. The thumbnail is transparent; dark pages turn its lightness round.
     """
     style: dict = mpl.rc_params_from_file(STYLE, use_default_template=False)
     dark: dict = {key: f"#{DARK_TEXT}" for key, value in style.items() if str(value).lstrip("#") == LIGHT_TEXT}
     with mpl.rc_context():
         mpl.rcParams.update(style)
         figure = draw(data)
-        figure.savefig(folder / "figure.svg", metadata={"Date": None})
+        (folder / "figure.svg").write_text(_vectors(figure), "utf-8")
         if printed:
             figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
             figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
+            _thumbnail(figure).save(folder / "thumbnail.webp", lossless=True, quality=100, method=6)
         mpl.rcParams.update(dark)
-        dark_drawing = io.StringIO()
-        draw(data).savefig(dark_drawing, format="svg", metadata={"Date": None})
-        (folder / "figure-dark.svg").write_text(dark_drawing.getvalue().replace(LIGHT_BLUE, DARK_BLUE), "utf-8")
+        (folder / "figure-dark.svg").write_text(_vectors(draw(data), {LIGHT_BLUE: DARK_BLUE}), "utf-8")
+
+
+def _vectors(figure: Figure, colors: dict[str, str] | None = None) -> str:
+    drawing = io.StringIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    text = drawing.getvalue()
+    for old, new in (colors or {}).items():
+        text = text.replace(old, new)
+    return compact(text)
+
+
+def _thumbnail(figure: Figure) -> Image.Image:
+    width, height = figure.get_size_inches()
+    drawing = io.BytesIO()
+    figure.savefig(drawing, dpi=min(THUMBNAIL[0] / width, THUMBNAIL[1] / height))
+    # Sixty-four colours are enough for lines and labels, and take a third of the bytes.
+    return Image.open(drawing).quantize(64, method=Image.Quantize.FASTOCTREE).convert("RGBA")

@@ -31,6 +31,7 @@ MEDIA = {
     ".pdf": "application/pdf",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
 }
 LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
 LISTED = r"html/(figures/.*|book/[^/]*\.html)"  # of the pages' files, those that a person looks for

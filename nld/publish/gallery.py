@@ -56,13 +56,10 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     sentence = title(env.get_doctree(page), name)
     alt = html.escape("".join(node.astext() for node in sentence))
     size = 'width="320" height="200"'
-    drawings = "".join(
-        f'<img src="{files}{file}" alt="{alt}" {size} class="nld-{shade} dark-light" loading="lazy" />'
-        for file, shade in (("figure.svg", "light"), ("figure-dark.svg", "dark"))
-    )
+    drawing = f'<img src="{files}thumbnail.webp" alt="{alt}" {size} class="dark-light" loading="lazy" />'
     data = " · ".join(f'<a href="{files}{FILES[form]}" download>{form}</a>' for form in ("CSV", "netCDF", "SVG"))
     # Out of the way of keyboards and screen readers: the link with the title beside it says and does the same.
-    opening = f'<a class="nld-thumbnail" href="{address}" tabindex="-1" aria-hidden="true">{drawings}</a>'
+    opening = f'<a class="nld-thumbnail" href="{address}" tabindex="-1" aria-hidden="true">{drawing}</a>'
     where = html.escape(env.titles[page].astext())
     changed = env.metadata[page].get("nld_changed")
     rerun = f", from a rerun with <code>{html.escape(in_words(changed))}</code>" if changed else ""

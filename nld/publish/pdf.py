@@ -1,5 +1,6 @@
 """The book as one PDF: all chapters on one page of HTML, printed by Chromium. No LaTeX is needed."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 # Chromium writes when it printed, and numbers that count what it made before; equal books are to be equal bytes.
 NODES = re.compile(rb"(?<=\()node\d{8}(?=\))")
 DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
+# Scripts in files of their own, but for MathJax.
+UNPRINTED = re.compile(r'<script\b[^>]*\bsrc="(?![^"]*mathjax)[^"]*"[^>]*></script>')
 
 HERE = Path(__file__).parent
 NOTE = "Solutions of the exercises, the data of the figures and the way to rerun them are at "
@@ -33,7 +36,6 @@ def print_book(root: Path, path: Path) -> None:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise RuntimeError('the PDF needs playwright: pip install -c constraints.txt -e ".[browser]"') from None
-    page_file = _one_page(root)
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
     about = {
         "title": record["title"].removeprefix("nld: ").capitalize(),
@@ -43,19 +45,35 @@ def print_book(root: Path, path: Path) -> None:
         "note": NOTE + record["url"],
         "address": base_address(root),
     }
+    page_file = _one_page(root)
+    page_file.write_text(printable(page_file.read_text("utf-8"), about), "utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(color_scheme="light")
+        page.emulate_media(media="print")  # from the start: a layout for the screen would be thrown away
         page.goto(page_file.as_uri())
         page.evaluate("async () => { await MathJax.startup.promise; }")
-        page.evaluate((HERE / "print.js").read_text("utf-8"), about)
-        page.add_style_tag(content=(HERE / "print.css").read_text("utf-8"))
         page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
         content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
         browser.close()
     stamp = about["date"].replace("-", "").encode() + b"000000"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_renumbered(DATES.sub(rb"/\1 (D:" + stamp, content)))
+
+
+def printable(text: str, about: dict) -> str:
+    """The one page of HTML with the style of the print, and with the script that makes the printed book of it.
+
+    The script stands at the end of the body, so that MathJax, which is deferred, never sets what is not printed. Of
+    the page's own scripts only MathJax stays: the others serve readers at a screen.
+    """
+    text = UNPRINTED.sub("", text)
+    style = f"<style>{(HERE / 'print.css').read_text('utf-8')}</style>"
+    values = json.dumps(about).replace("</", "<\\/")
+    call = f"({(HERE / 'print.js').read_text('utf-8').strip()})({values})"
+    head, body = text.split("</head>", 1)
+    body, end = body.rsplit("</body>", 1)
+    return f"{head}{style}</head>{body}<script>{call}</script></body>{end}"
 
 
 def _renumbered(content: bytes) -> bytes:
@@ -69,7 +87,7 @@ def _one_page(root: Path) -> Path:
     """All chapters as one page of HTML."""
     log = root / ".nld" / "logs" / "singlehtml.log"
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--builder", "custom"]
-    command += ["--custom-builder", "singlehtml", "--all", "-n"]
+    command += ["--custom-builder", "singlehtml", "--all", "-n", "-W", "--keep-going"]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)

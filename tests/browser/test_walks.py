@@ -161,7 +161,19 @@ def test_previews_are_readable_in_the_dark(tab, address):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_is_heavy(name, site):
-    assert (site / name).stat().st_size <= LIMIT
+    """A page weighs its HTML and all its pictures, for light pages and for dark ones; what pages share is _static."""
+    text = (site / name).read_text("utf-8")
+    pictures = re.findall(r'<(?:img|source|object|embed)\b[^>]*?\s(?:src|srcset|data)="(?!data:)([^"]+)"[^>]*>', text)
+    files = {((site / name).parent / address).resolve() for address in pictures}
+    own = [file for file in files if not file.is_relative_to(site / "_static")]
+    assert (name == "book/figures.html" or '<figure class="nld-figure' in text) == bool(own)
+    assert len(text.encode()) + sum(file.stat().st_size for file in own) <= LIMIT
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pictures_load_when_they_come_into_sight(name, site):
+    images = re.findall(r'<img\b[^>]*\ssrc="[^"]*figures/[^>]*>', (site / name).read_text("utf-8"))
+    assert all('loading="lazy"' in image for image in images)
 
 
 def test_pictures_that_load_late_move_nothing(browser, address):

@@ -16,7 +16,8 @@ from nld.figures.style import new_figure
 from nld.publish.citation import citation
 
 FILES = {
-    "figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "data.nc", "data.csv", "provenance.json",
+    "figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "thumbnail.webp", "data.nc", "data.csv",
+    "provenance.json",
 }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_other_parameters_are_another_entry(store):
 def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
     folder = record.record_figure("fig-line", line(), "quick", {}).folder
     # Identifiers are hashes of what they name, colour included.
-    light, dark = (re.sub(r"[mp][0-9a-f]{10}", "", (folder / f).read_text()) for f in ("figure.svg", "figure-dark.svg"))
+    light, dark = (re.sub(r"\bn[0-9a-f]{5}\b", "", (folder / f).read_text()) for f in ("figure.svg", "figure-dark.svg"))
     assert light != dark
     assert dark.replace("#d8d8d8", "#222222").replace("#4d88ea", "#0072b2") == light
 
