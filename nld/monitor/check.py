@@ -185,7 +185,7 @@ def check_symmetries(
             with context():
                 gradients = _gradients(value.sum(), parameters)
         values = {n: p.detach() for n, p in parameters.items()}
-        whole = math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values())) or 1.0
+        whole = math.sqrt(sum(float(g.abs().double().square().sum()) for g in gradients.values())) or 1.0
         original = value.item()
         result = []
         for number, block in enumerate(blocks):

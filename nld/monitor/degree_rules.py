@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from nld.monitor.degree_norms import norm, rms_norm, weight_norm
 from nld.monitor.equations import ZERO
 from nld.monitor.labels import compress, core, moved, varies
 from nld.monitor.operations import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
@@ -80,8 +81,10 @@ def _compare(degrees: Degrees, call: Call):
 
 def _sum(degrees: Degrees, call: Call):
     """A sum, maximum or choice of tensors: equal degrees at every entry."""
-    refs = [ref for name, ref in call.arguments.items() if isinstance(ref, Ref) and name != "condition"]
-    refs = [ref for ref in refs if ref.index not in degrees.nought and not (call.name == "where" and hides(ref.constant))]
+    refs = [v for name, v in call.arguments.items() if isinstance(v, Ref) and name != "condition"]
+    refs = [ref for ref in refs if ref.index not in degrees.nought]
+    if call.name == "where":
+        refs = [ref for ref in refs if not hides(ref.constant)]
     shape = call.outputs[0].shape
     constants = [v for k, v in call.arguments.items() if k in ("other", "self") and isinstance(v, (int, float))]
     small = call.outputs[0].index in degrees.denominators
@@ -97,7 +100,7 @@ def _sum(degrees: Degrees, call: Call):
 
 def _gather(degrees: Degrees, call: Call):
     """Rows added into the rows of another tensor that an index names."""
-    axis, source = call.arguments["dim"], call.arguments.get("source", call.arguments.get("src"))
+    axis, source = call.arguments["dim"], call.arguments["source" if call.name == "index_add" else "src"]
     labels = degrees.tie(degrees.labels(source), [axis]).narrow(axis, 0, 1).expand(call.outputs[0].shape)
     if call.arguments["self"].index not in degrees.nought:
         degrees.vanishing_sum([(labels, 1), (degrees.labels(call.arguments["self"]), -1)])
@@ -183,48 +186,6 @@ def _pool(degrees: Degrees, call: Call):
     return [labels.expand(call.outputs[0].shape)]
 
 
-def _norm(degrees: Degrees, call: Call):
-    source = call.arguments["input"]
-    weight, bias = call.arguments.get("weight"), call.arguments.get("bias")
-    labels = degrees.labels(source)
-    if call.name == "native_layer_norm":
-        axes = list(range(labels.ndim - len(call.arguments["normalized_shape"]), labels.ndim))
-        place = [1] * (labels.ndim - len(axes)) + list(call.arguments["normalized_shape"])
-    else:
-        axes = [axis for axis in range(labels.ndim) if axis != 1]
-        place = [1, labels.shape[1]] + [1] * (labels.ndim - 2)
-    if call.name == "native_group_norm":
-        groups = call.arguments["group"]
-        grouped = compress(labels.reshape(labels.shape[0], groups, -1))
-        degrees.tie(grouped, [2])
-    elif call.name in NORMS and call.arguments.get("training", call.arguments.get("train", True)) is False:
-        degrees.vanish(source)
-    else:
-        degrees.tie(labels, axes)
-    result = torch.tensor(ZERO).expand(source.shape)
-    if isinstance(weight, Ref):
-        result = degrees.labels(weight).reshape(place).expand(source.shape)
-    if isinstance(bias, Ref):
-        offset = degrees.labels(bias).reshape(place).expand(source.shape)
-        degrees.vanishing_sum([(result, 1), (offset, -1)])
-    return [compress(result)]
-
-
-def _weight_norm(degrees: Degrees, call: Call):
-    direction, gain, dim = (call.arguments[name] for name in ("v", "g", "dim"))
-    labels = degrees.labels(direction)
-    degrees.tie(labels, [axis for axis in range(labels.ndim) if axis != dim % labels.ndim])
-    return [degrees.labels(gain).expand(direction.shape)]
-
-
-def _rms_norm(degrees: Degrees, call: Call):
-    source, weight = call.arguments["input"], call.arguments.get("weight")
-    count = len(call.arguments["normalized_shape"])
-    labels = degrees.labels(source)
-    degrees.tie(labels, list(range(labels.ndim - count, labels.ndim)))
-    return [degrees.labels(weight).expand(source.shape)] if isinstance(weight, Ref) else []
-
-
 def _matrix(degrees: Degrees, call: Call):
     """mm, bmm, addmm, baddbmm, mv, dot and their relatives."""
     left, right = [call.arguments[n] for n in call.arguments if isinstance(call.arguments[n], Ref)][-2:]
@@ -287,7 +248,7 @@ def _convolution(degrees: Degrees, call: Call):
 RULES: dict[str, Callable] = {
     **dict.fromkeys(MOVES, _move),
     **dict.fromkeys(POOLS, _pool),
-    **dict.fromkeys(NORMS, _norm),
+    **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys((*HOMOGENEOUS, "native_dropout"), _same),
     **dict.fromkeys(("add", "sub", "rsub", "maximum", "minimum", "where"), _sum),
@@ -300,9 +261,9 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("view_as_complex", "view_as_real"), _complex),
     "convolution": _convolution,
     "embedding": _embedding,
-    "_fused_rms_norm": _rms_norm,
+    "_fused_rms_norm": rms_norm,
     "glu": _gated,
-    "_weight_norm_interface": _weight_norm,
+    "_weight_norm_interface": weight_norm,
 }
 
 

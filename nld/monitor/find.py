@@ -71,7 +71,7 @@ def find_symmetries(
         try:
             return _find(module, prefix, example_inputs, loss, torch.float64)
         except RuntimeError as error:  # a layer that fixes its own dtype cannot run in float64
-            if "dtype" not in str(error) and "same type" not in str(error):
+            if "type" not in str(error):
                 raise
             return _find(module, prefix, example_inputs, loss, None)
 
@@ -148,8 +148,8 @@ class _StandIn(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, twin: nn.Module):
         super().__init__()
-        pairs = [*zip(model.parameters(), twin.parameters(), strict=True)]
-        pairs += zip(model.buffers(), twin.buffers(), strict=True)
+        originals, stand_ins = ([*m.parameters(), *m.buffers()] for m in (model, twin))
+        pairs = zip(originals, stand_ins, strict=True)
         self.twins = {id(original): (original, stand_in) for original, stand_in in pairs}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):

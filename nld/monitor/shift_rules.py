@@ -7,11 +7,11 @@ the operation needs that, and returns the answers of each output, or None if no 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from nld.monitor.answers import Answer
 from nld.monitor.equations import ZERO
 from nld.monitor.labels import compress, moved, varies
 from nld.monitor.operations import CONTRACTIONS, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
@@ -21,32 +21,14 @@ if TYPE_CHECKING:
     from nld.monitor.shifts import Shifts
 
 
-@dataclass(frozen=True)
-class Answer:
-    """coefficient * v[unknowns] * t[labels] at each entry of an activation."""
-
-    unknowns: torch.Tensor
-    labels: torch.Tensor
-    coefficient: float = 1.0
-
-    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Answer:
-        """The answer after an operation that moves entries."""
-        return Answer(function(self.unknowns), function(self.labels), self.coefficient)
-
-    def expand(self, shape: tuple[int, ...]) -> Answer:
-        """The same answer where an operation broadcasts."""
-        return Answer(self.unknowns.expand(shape), self.labels.expand(shape), self.coefficient)
-
-
 def _move(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     results: list[list[Answer]] = [[] for _ in call.outputs]
     joined: dict[float, list[tuple[int, Answer]]] = {}
     for index, found in answers.items():
         for answer in found:
-            if len(answers) > 1 and not any(varies(answer.labels, axis) for axis in range(answer.labels.ndim)):
-                if not int(answer.labels.reshape(-1)[0]):  # shifts of the pieces that are joined may be one shift
-                    joined.setdefault(answer.coefficient, []).append((index, answer))
-                    continue
+            if len(answers) > 1 and answer.even:  # shifts of the pieces that are joined may be one shift
+                joined.setdefault(answer.coefficient, []).append((index, answer))
+                continue
             unknowns = moved(call, {index: answer.unknowns}, ZERO)
             labels = moved(call, {index: answer.labels}, 0)
             for position, pair in enumerate(zip(unknowns, labels, strict=True)):

@@ -15,11 +15,12 @@ from fractions import Fraction
 
 import torch
 
+from nld.monitor.answers import Answer
 from nld.monitor.degrees import Axis
 from nld.monitor.equations import ZERO, Equations
 from nld.monitor.labels import compress, core, distinct, varies
 from nld.monitor.operations import CONTRACTIONS, COPIES, CREATIONS, MOVES, ZEROS
-from nld.monitor.shift_rules import Answer, rule_of
+from nld.monitor.shift_rules import rule_of
 from nld.monitor.tape import Call, Ref, Tape
 
 

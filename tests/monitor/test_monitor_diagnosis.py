@@ -143,3 +143,19 @@ def test_the_page_without_scale_invariant_layers(tmp_path):
     page = report(record, tmp_path / "page.html").read_text()
     assert page.count("<figure>") == 2
     assert "Norms, rates" not in page
+
+
+def test_an_adaptive_metric_breaks_the_conservation_of_norms():
+    """At small rates AdamW moves norms by its metric; under SGD only momentum turns steps towards the weights."""
+    texts = {}
+    for kind, options in {"AdamW": {}, "SGD": {"momentum": 0.9}}.items():
+        network, _ = zoo("adamw")
+        optimizer = getattr(torch.optim, kind)(network.parameters(), lr=1e-5, **options)
+        with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+            for step in range(25):
+                network.zero_grad()
+                loss_of(network, step).backward()
+                optimizer.step()
+        texts[kind] = [text for text in words(monitor.record(), "metric") if "conservation of its norm" in text]
+    assert texts["AdamW"]
+    assert not texts["SGD"]
