@@ -92,7 +92,7 @@ def cost(
             optimizer.step()
         if device != "cpu":
             torch.cuda.synchronize()
-        return (time.perf_counter() - begin) / count
+        return (time.perf_counter() - begin) / max(count, 1)
 
     steps(3)
     times: dict[bool, list[float]] = {False: [], True: []}

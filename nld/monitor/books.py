@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .sheet import COLUMNS, Use
+from .layout import Use
+from .products import COLUMNS
 
 # Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient.
 DECAY, COEFFICIENT, COUPLED, BARE = range(4)
@@ -190,7 +191,7 @@ class MatrixBooks:
         """End one step and begin the next.
 
         Args:
-            matrices: sheet.MATRICES, (5, rows, d, d).
+            matrices: products.MATRICES, (5, rows, d, d).
             squares: squared norms of the same vectors, (5, rows).
             numbers: DECAY, COEFFICIENT, COUPLED, BARE of the step that begins, (4, rows).
             out: MATRIX_COLUMNS, (columns, units), is written to.

@@ -10,7 +10,7 @@ from .block import Block
 from .books import BARE, DECAY, MATRIX_COLUMNS, TERMS, matrix_terms, scalar_terms
 from .derived import PER_BLOCK, derived
 from .ledger import Ledger
-from .sheet import COLUMNS
+from .products import COLUMNS
 
 _BUDGET = 2**24  # bytes of measurements to keep on the device before they are moved
 

@@ -149,7 +149,7 @@ class Fused:
         if skipped is not None and float(skipped) > 0:
             gradients = [None] * len(gradients)
         self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _OF_GRADIENT
-        given = [*gradients, *momenta, *parameters]
+        given: list[Any] = [*gradients, *momenta, *parameters]
         if len(self.chosen) < len(parameters):
             given = [tensors[i] for tensors in (gradients, momenta, parameters) for i in self.chosen]
         missing = [tensor is None for tensor in given]

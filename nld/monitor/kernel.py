@@ -21,12 +21,13 @@ _COUNT = len(PRODUCTS)
 # Sums may be reordered, so that they run side by side; what is infinite or not a number stays so.
 _FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}}
 _machine_code: Any = njit(**_FAST)
+_spliced: Any = intrinsic
 # What an address in the table points to.
 _STAGE, _TASK, _SUM, _NUMBER = np.zeros(1, STAGE), np.zeros(1, TASK), np.zeros(1, SUM), np.zeros(1)
 _WORD = np.zeros(1, np.int64)
 
 
-@intrinsic
+@_spliced
 def _pointer(_, address, like):
     """An address as a pointer to numbers like those of an array."""
     kind = types.CPointer(like.dtype)
@@ -37,7 +38,7 @@ def _pointer(_, address, like):
     return kind(address, like), code
 
 
-@intrinsic
+@_spliced
 def _ticket(_, address):
     """The whole number at an address, which is one more for whoever asks next."""
 
@@ -70,7 +71,7 @@ def _work(address, like):
         if stage.adding:
             _add_up(stage, mine, mine + 1, like)
         else:
-            task = carray(_pointer(stage.tasks, _TASK), stage.count)[mine]
+            task: Any = carray(_pointer(stage.tasks, _TASK), stage.count)[mine]
             _measure(stage, task, like)
             _add_up(stage, task.first_sum, task.last_sum, like)
         mine = _ticket(address)

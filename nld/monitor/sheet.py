@@ -14,46 +14,8 @@ import torch
 
 from . import fused
 from .layout import VECTORS, Use, arranged, pages
+from .products import COLUMNS, DISPLACEMENT, GRADIENT, MATRICES, MOMENTUM, ONES, PAIRS, POSITION, SQUARES
 
-GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES = range(VECTORS)
-
-# The inner products that the books need, as pairs of vectors. "generator" stands for A(q_n) and
-# "moved" for DA Δq: q and Δq themselves for scale and rescale, ones and nothing for translation.
-COLUMNS = (
-    "gradient_gradient",
-    "momentum_momentum",
-    "position_position",
-    "displacement_displacement",
-    "position_displacement",
-    "gradient_generator",
-    "gradient_moved",
-    "momentum_generator",
-    "momentum_moved",
-    "position_generator",
-)
-_SQUARES = (
-    (GRADIENT, GRADIENT),
-    (MOMENTUM, MOMENTUM),
-    (POSITION, POSITION),
-    (DISPLACEMENT, DISPLACEMENT),
-    (POSITION, DISPLACEMENT),
-)
-_PAIRS = {
-    "linear": (
-        *_SQUARES,
-        *((GRADIENT, POSITION), (GRADIENT, DISPLACEMENT), (MOMENTUM, POSITION), (MOMENTUM, DISPLACEMENT)),
-        (POSITION, POSITION),
-    ),
-    "constant": (*_SQUARES, (GRADIENT, ONES), None, (MOMENTUM, ONES), None, (POSITION, ONES)),
-}
-# The matrices of a general_linear or rotation block: Σ left right^T over a head's features.
-MATRICES = (
-    (GRADIENT, POSITION),
-    (GRADIENT, DISPLACEMENT),
-    (MOMENTUM, POSITION),
-    (MOMENTUM, DISPLACEMENT),
-    (POSITION, POSITION),
-)
 _CACHE_WAY, _OFFSET = 1024, 208  # elements: rows of the stack lie _OFFSET apart modulo _CACHE_WAY
 
 
@@ -133,7 +95,7 @@ class Sheet:
             for size, rows in self.matrix_rows.items()
         }
         self.squares = {
-            size: torch.zeros(len(_SQUARES), rows, 1, 1, device=device, dtype=dtype)
+            size: torch.zeros(len(SQUARES), rows, 1, 1, device=device, dtype=dtype)
             for size, rows in self.matrix_rows.items()
         }
         self._adds = bool(self.matrices)
@@ -161,7 +123,7 @@ class Sheet:
         for use in uses:
             vectors, count = _vectors(use), use.member.units
             start, units = self._regions[use].start, torch.arange(count)
-            for column, pair in enumerate(_PAIRS["constant" if use.kind == "translation" else "linear"]):
+            for column, pair in enumerate(PAIRS["constant" if use.kind == "translation" else "linear"]):
                 if pair is None:
                     continue
                 gram = units * vectors**2 + pair[0] * vectors + pair[1]
@@ -228,7 +190,7 @@ class Sheet:
                 a, b = (left, right) if coefficient > 0 else (right, left)
                 product = torch.bmm(rows[:, a], rows[:, b].transpose(1, 2))
                 target.add_(product.view(target.shape), alpha=coefficient)
-            for (left, right), target in zip(_SQUARES, squares, strict=True):
+            for (left, right), target in zip(SQUARES, squares, strict=True):
                 target.add_((rows[:, left] * rows[:, right]).sum((1, 2)).view(target.shape))
 
         return step

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import nld
 from nld.monitor import Member, fused, workers
 from nld.monitor.layout import Use
-from nld.monitor.sheet import COLUMNS, Sheet
+from nld.monitor.products import COLUMNS
+from nld.monitor.sheet import Sheet
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
 
 pytest.importorskip("numba")
