@@ -18,10 +18,9 @@ from PIL import Image
 from nld.figures.compact import compact
 
 STYLE = Path(__file__).with_name("nld.mplstyle")
-LIGHT_TEXT, DARK_TEXT = "222222", "d8d8d8"
-# Labels in the set's blue, the darkest of its colours, are hard to read on a dark page; its place is taken by one that
-# is not the set's sky blue either.
-LIGHT_BLUE, DARK_BLUE = "#0072b2", "#4d88ea"
+# What dark pages show in the place of the text's colour, and of the set's blue, its darkest, in which labels are hard
+# to read there; what replaces it is not the set's sky blue either.
+DARK = {"#222222": "#d8d8d8", "#0072b2": "#4d88ea"}
 THUMBNAIL = (480, 300)  # pixels, at most
 
 # One meaning, one colour, through the whole book (Okabe and Ito's colour-blind-safe set).
@@ -76,27 +75,21 @@ def save(draw: Callable[[xr.Dataset], Figure], data: xr.Dataset, folder: Path, p
     If ``printed``, figure.pdf, figure.png and thumbnail.webp too. The files hold no date and no random identifier:
     equal data give equal bytes. The thumbnail is transparent; dark pages turn its lightness round.
     """
-    style: dict = mpl.rc_params_from_file(STYLE, use_default_template=False)
-    dark: dict = {key: f"#{DARK_TEXT}" for key, value in style.items() if str(value).lstrip("#") == LIGHT_TEXT}
-    with mpl.rc_context():
-        mpl.rcParams.update(style)
+    with mpl.rc_context(fname=str(STYLE)):
         figure = draw(data)
-        (folder / "figure.svg").write_text(_vectors(figure), "utf-8")
+        drawing = io.StringIO()
+        figure.savefig(drawing, format="svg", metadata={"Date": None})
+        figure.set_layout_engine("none")  # found once; the other files have the same
         if printed:
             figure.savefig(folder / "figure.pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
             figure.savefig(folder / "figure.png", dpi=200, facecolor="white", metadata={"Software": None})
-            _thumbnail(figure).save(folder / "thumbnail.webp", lossless=True, quality=100, method=6)
-        mpl.rcParams.update(dark)
-        (folder / "figure-dark.svg").write_text(_vectors(draw(data), {LIGHT_BLUE: DARK_BLUE}), "utf-8")
-
-
-def _vectors(figure: Figure, colors: dict[str, str] | None = None) -> str:
-    drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", metadata={"Date": None})
-    text = drawing.getvalue()
-    for old, new in (colors or {}).items():
-        text = text.replace(old, new)
-    return compact(text)
+            # Slower settings take fifty times longer to save one byte in a hundred.
+            _thumbnail(figure).save(folder / "thumbnail.webp", lossless=True, quality=75, method=4)
+    light = dark = drawing.getvalue()
+    for old, new in DARK.items():
+        dark = dark.replace(old, new)
+    (folder / "figure.svg").write_text(compact(light), "utf-8")
+    (folder / "figure-dark.svg").write_text(compact(dark), "utf-8")
 
 
 def _thumbnail(figure: Figure) -> Image.Image:
