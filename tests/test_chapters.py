@@ -18,6 +18,7 @@ CHAPTERS = [chapter for chapter in ALL if chapter.cells]
 FULL = [chapter for chapter in CHAPTERS if "## Exercises" in chapter.text or "## The picture" in chapter.text]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(c.path for c in ALL)]
 MAXIMUM = 12
+WIDTH = 83  # characters that fit beside both sidebars: nobody has to scroll to read a formula of code
 
 by_name = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 
@@ -73,6 +74,14 @@ def test_cells_are_short(chapter):
     for number, source, _ in cells(chapter):
         lines = written(source)
         assert lines <= MAXIMUM, f"cell {number} has {lines} lines; expected at most {MAXIMUM}, split it"
+
+
+@by_name
+def test_code_that_readers_see_fits_the_page(chapter):
+    for number, source, tags in cells(chapter):
+        if not {"parameters", "remove-cell", "remove-input"} & set(tags):
+            wide = [line for line in source.splitlines() if len(line) > WIDTH]
+            assert not wide, f"cell {number}: expected lines of at most {WIDTH} characters, got {wide}"
 
 
 @by_name
