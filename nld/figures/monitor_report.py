@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from nld.figures.style import predicted, save
 from nld.monitor.diagnosis import equilibrium_step, tolerance
 
-MOST = 8  # lines in one picture; more layers are thinned out evenly
+COLORS = [f"C{i}" for i in range(6)]  # one a line; more layers are thinned out evenly
 POINTS = 600  # points of a line
 
 
@@ -26,31 +26,26 @@ def _thin(record: xr.Dataset) -> xr.Dataset:
 
 
 def _scale(record: xr.Dataset) -> xr.Dataset:
-    """The scale blocks, at most MOST of them."""
+    """The scale blocks, at most as many as there are COLORS."""
     record = record.sel(block=(record.kind == "scale").values)
     blocks = record.sizes["block"]
-    return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, MOST)).astype(int)))
+    return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, len(COLORS))).astype(int)))
 
 
-def _colors(count: int) -> list:
-    return [mpl.colormaps["viridis"](x) for x in np.linspace(0.05, 0.85, max(count, 1))]
-
-
-def _labelled(axes, record: xr.Dataset, values: xr.DataArray) -> None:
-    """One line a block, with its name at the end; names that would overlap are moved apart."""
+def _labelled(axes, steps: xr.DataArray, lines: list[tuple[str, np.ndarray, str]]) -> None:
+    """Lines on a logarithmic axis with their names at the right end; names that would overlap are moved apart."""
+    axes.margins(x=0)
     ends = []
-    for color, name in zip(_colors(record.sizes["block"]), record.block.values, strict=True):
-        line = values.sel(block=name)
-        axes.plot(record.step, line, color=color, linewidth=1.3)
-        finite = line.values[np.isfinite(line.values)]
+    for name, line, color in lines:
+        finite = line[np.isfinite(line) & (line > 0)]
         if finite.size:
-            ends.append([float(finite[-1]), str(name), color])
-    low, high = (np.log10(limit) for limit in axes.get_ylim()) if axes.get_yscale() == "log" else axes.get_ylim()
+            axes.plot(steps, line, **({"color": color, "linewidth": 1.3} if color in COLORS else predicted()))
+            ends.append((float(finite[-1]), name, color))
+    low, high = np.log10(axes.get_ylim())
     position = -np.inf
     for value, name, color in sorted(ends):
-        place = ((np.log10(value) if axes.get_yscale() == "log" else value) - low) / (high - low)
-        position = max(place, position + 0.075)
-        axes.annotate(name, (1.01, position), xycoords="axes fraction", color=color, fontsize=7, va="center")
+        position = max((np.log10(value) - low) / (high - low), position + 0.075)
+        axes.annotate(name, (1.015, position), xycoords="axes fraction", color=color, fontsize=8, va="center")
 
 
 def draw_books(record: xr.Dataset) -> Figure:
@@ -59,18 +54,11 @@ def draw_books(record: xr.Dataset) -> Figure:
     figure, axes = _picture()
     worst = record.relative_residual.max("unit").max("block").where(lambda v: v > 0)
     median = record.relative_residual.median("unit").median("block").where(lambda v: v > 0)
+    allowed = worst * 0 + tolerance(record)
     axes.set_yscale("log")
-    axes.plot(record.step, worst, color="C1", linewidth=1.2)
-    axes.plot(record.step, median, color="C0", linewidth=1.2)
-    axes.axhline(tolerance(record), **predicted())
-    for value, text, color in (
-        (worst, "worst unit", "C1"),
-        (median, "median unit", "C0"),
-        (worst * 0 + tolerance(record), "tolerance", mpl.rcParams["text.color"]),
-    ):
-        if np.isfinite(value).any():
-            place = (record.step.values[-1], float(value.dropna("step")[-1]))
-            axes.annotate(" " + text, place, color=color, fontsize=7, va="center", annotation_clip=False)
+    axes.set_ylim(*_limits(xr.concat([worst, median, allowed], "which")))
+    lines = [("worst unit", worst.values, "C1"), ("median unit", median.values, "C0")]
+    _labelled(axes, record.step, [*lines, ("tolerance", allowed.values, mpl.rcParams["text.color"])])
     axes.set_xlabel("step $n$")
     axes.set_ylabel(r"$|$residual$|\,/\,|\pi||A(q)|$")
     return figure
@@ -104,7 +92,7 @@ def _draw_medians(record: xr.Dataset, name: str, label: str) -> Figure:
     values = record[name].median("unit")
     axes.set_yscale("log")
     axes.set_ylim(*_limits(values))
-    _labelled(axes, record, values)
+    _labelled(axes, record.step, _of_blocks(record, values))
     axes.set_xlabel("step $n$")
     axes.set_ylabel(label)
     return figure
@@ -131,14 +119,18 @@ def draw_angles(record: xr.Dataset) -> Figure:
     values = np.sqrt(squared)
     expected = equilibrium_step(record)
     axes.set_ylim(*_limits(xr.concat([values, expected], "which", coords="minimal", compat="override")))
-    _labelled(axes, record, values)
-    for line in np.unique(expected.values.T, axis=0):
-        if np.isfinite(line).any():
-            axes.plot(record.step, line, **predicted())
-            axes.annotate("equilibrium", (record.step.values[0], line[np.isfinite(line)][0]), fontsize=7, va="bottom")
+    found = [line for line in np.unique(expected.values.T, axis=0) if np.isfinite(line).any()]
+    predictions = [("equilibrium", line, mpl.rcParams["text.color"]) for line in found]
+    _labelled(axes, record.step, [*_of_blocks(record, values), *predictions])
     axes.set_xlabel("step $n$")
     axes.set_ylabel("angular step, r.m.s. over units  (rad)")
     return figure
+
+
+def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.ndarray, str]]:
+    """Name, line and colour of each block."""
+    names = record.block.values
+    return [(str(name), values.sel(block=name).values, color) for name, color in zip(names, COLORS, strict=False)]
 
 
 def _limits(values: xr.DataArray) -> tuple[float, float]:

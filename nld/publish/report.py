@@ -20,12 +20,18 @@ from nld.monitor.diagnosis import (
     tolerance,
 )
 
+# As in nld.monitor.diagnosis.equilibrium_step.
+EQUILIBRIUM = {
+    "heavy_ball": "√(2ηck/(1+β)), where c is what the momentum takes of a gradient,",
+    "nesterov": "√(2ηck(1+2β−2β³)/(1+β)), where c is what the momentum takes of a gradient,",
+    "decoupled": "√(2ηk(1−β)/(1+β))",
+}
 _STYLE = """
 :root { color-scheme: light dark; --text: #222; --soft: #666; --line: #ddd; --page: #fff;
         --warn: #b45309; --good: #15803d }
 @media (prefers-color-scheme: dark) {
   :root { --text: #d8d8d8; --soft: #999; --line: #444; --page: #161618; --warn: #f0a550; --good: #6cc58a } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 60rem;
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); max-width: 52rem;
        margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 .soft, figcaption { color: var(--soft); font-size: .88rem }
@@ -36,7 +42,7 @@ li.warn::before { content: "!"; color: var(--warn); left: .3rem }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .86rem; width: 100% }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-figure { margin: 1.2rem 0 } figure img { max-width: 100%; height: auto }
+figure { margin: 1.2rem 0 } figure img { width: 100%; height: auto }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .86rem }
 dd { margin: 0; overflow-wrap: anywhere }
 """
@@ -140,10 +146,15 @@ def _layers(record: xr.Dataset) -> str:
     head = ["layer", "|q|²", "η/|q|²", "angle a step", "at equilibrium", "ratio", "χ", "steps to equilibrium"]
     return (
         "<h2>Norms, rates and angles of scale-invariant layers</h2>"
-        f'<p class="soft">Over the last {last.sizes["step"]} recorded steps. At equilibrium a layer turns by '
-        "√(2ηk/(1+β)) a step under momentum with coupled weight decay; χ is 1 for uncorrelated gradients and "
-        f"(1+β)/(1−β) for constant ones.</p>{_table(head, rows, set(range(1, 8)))}"
+        f'<p class="soft">Over the last {last.sizes["step"]} recorded steps. {_turning(record)} χ is 1 for '
+        f"uncorrelated gradients and (1+β)/(1−β) for constant ones.</p>{_table(head, rows, set(range(1, 8)))}"
     )
+
+
+def _turning(record: xr.Dataset) -> str:
+    """The closed form of the angular step at equilibrium for each kind of decay in the record."""
+    forms = [EQUILIBRIUM[form] for form in dict.fromkeys(record.equilibrium.values) if form in EQUILIBRIUM]
+    return f"At equilibrium a layer turns by {' or '.join(forms)} a step." if forms else ""
 
 
 def _figure(light: str, dark: str, caption: str) -> str:
