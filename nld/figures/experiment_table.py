@@ -9,7 +9,9 @@ import xarray as xr
 import nld
 from nld.experiment import Sweep, specs
 
-RESULTS = "results/paper/*.nc"  # what `nld sweep gather --summary` wrote
+SCALES = ("quick", "photographs", "paper")  # where sweeps run: here; elsewhere, on a laptop or on a GPU
+# Folders of what `nld sweep gather --summary` wrote: in the repository, and where a wheel has it.
+RESULTS = (Path(nld.__file__).parents[1] / "results", Path(nld.__file__).parent / "results")
 EVALUATED = ("test_accuracy", "test_loss", "train_loss")
 CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
 
@@ -37,10 +39,35 @@ def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noi
     return Sweep(name=sweep.name, base=sweep.base, vary={**sweep.vary, "seed": seeds})
 
 
-def gathered_files() -> dict[str, Path]:
-    """The gathered results of the paper profile that exist, by panel."""
-    there = {path.stem: path for path in Path(nld.__file__).parents[1].glob(RESULTS)}
-    return {key: there[f"paper-{panel.spec}"] for key, panel in PANELS.items() if f"paper-{panel.spec}" in there}
+def gathered(scale: str) -> tuple[list[xr.Dataset], str]:
+    """The gathered results of a scale that exist, a table for each panel, and their origin in words."""
+    tables, words = [], ""
+    for panel, (spec, *_) in PANELS.items():
+        found = [path for folder in RESULTS if (path := folder / scale / f"{scale}-{spec}.nc").exists()]
+        if found:
+            runs = xr.load_dataset(found[0], engine="h5netcdf")
+            tables.append(table(runs, panel, scale))
+            words = origin(runs)
+    return tables, words
+
+
+def joined(tables: list[xr.Dataset]) -> xr.Dataset:
+    """All runs of several tables; those with fewer evaluations are filled up with NaN."""
+    if not tables:
+        return xr.Dataset(coords={"panel": ("run", np.array([], dtype=object))})
+    widest = max(each.sizes["point"] for each in tables)
+    padded = [each.pad(point=(0, widest - each.sizes["point"])) for each in tables]
+    return xr.concat(padded, "run", combine_attrs="drop")
+
+
+def commands(scale: str) -> str:
+    """How to run and gather the sweeps of a scale, as MyST text."""
+    names = ", ".join(f"{scale}-{panel.spec}" for panel in PANELS.values())
+    return (
+        f"`nld data fetch tiny-imagenet`, then for each NAME of {names}: `nld sweep run nld/experiment/specs/NAME.toml "
+        "--executor pool` and `nld sweep gather nld/experiment/specs/NAME.toml --summary --output "
+        f"results/{scale}/NAME.nc`"
+    )
 
 
 def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
@@ -77,7 +104,7 @@ def origin(gathered: xr.Dataset) -> str:
 
 def scales(data: xr.Dataset) -> list[str]:
     """The scales that the data hold, quick first."""
-    return [scale for scale in ("quick", "paper") if "scale" in data.coords and (data["scale"] == scale).any()]
+    return [scale for scale in SCALES if "scale" in data.coords and (data["scale"] == scale).any()]
 
 
 def results(data: xr.Dataset, panel: str, quantity: str, scale: str, point: int | None = -1) -> xr.DataArray:

@@ -11,8 +11,10 @@ from nld.experiment import run_sweep
 from nld.figures.experiment_table import (
     PANELS,
     advantage,
+    commands,
     decisive,
-    gathered_files,
+    gathered,
+    joined,
     larger,
     origin,
     quick_sweep,
@@ -27,11 +29,7 @@ from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 # At the largest rates a run amplifies the last bits: single seeds may go another way on another processor.
 TOLERANCE = {"test_accuracy": 1.0, "test_loss": 1.0, "train_loss": 1.0, "diverged": 1.0}
 MODES = ("unconstrained", "constrained")
-MISSING = (
-    "No run of the paper profile is gathered yet. On a machine with a GPU: `nld data fetch tiny-imagenet`, then for "
-    "each NAME of {names}: `nld sweep run nld/experiment/specs/NAME.toml --executor pool` and "
-    "`nld sweep gather nld/experiment/specs/NAME.toml --summary --output results/paper/NAME.nc`."
-)
+MISSING = "No run of the paper profile is gathered yet. On a machine with a GPU: {}."
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> xr.Dataset:
@@ -41,20 +39,15 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_no
     tables, origins = [], {}
     if profile == "quick":
         for panel in PANELS:
-            gathered = run_sweep(quick_sweep(panel, seed, learning_rate, label_noise))
-            tables.append(table(gathered, panel, "quick"))
-            origins["quick"] = origin(gathered)
-    for panel, path in gathered_files().items():
-        gathered = xr.load_dataset(path, engine="h5netcdf")
-        tables.append(table(gathered, panel, "paper"))
-        origins["paper"] = origin(gathered)
+            runs = run_sweep(quick_sweep(panel, seed, learning_rate, label_noise))
+            tables.append(table(runs, panel, "quick"))
+            origins["quick"] = origin(runs)
+    of_paper, words = gathered("paper")
+    if of_paper:
+        origins["paper"] = words
+    tables += of_paper
     attributes = {"profile": profile, "label_noise": label_noise} | {f"{k}_origin": v for k, v in origins.items()}
-    if not tables:
-        return xr.Dataset(coords={"panel": ("run", np.array([], dtype=object))}, attrs=attributes)
-    widest = max(each.sizes["point"] for each in tables)
-    padded = [each.pad(point=(0, widest - each.sizes["point"])) for each in tables]  # scales differ in evaluations
-    runs = xr.concat(padded, "run", combine_attrs="drop")
-    return runs.assign_attrs(attributes)
+    return joined(tables).assign_attrs(attributes)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -184,7 +177,10 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
     symbol = PANELS[panel].label.split("$")[1]
     axes.set_title(f"{panel}-2: ${symbol} = {chosen[0]:g}$ (dots), ${chosen[1]:g}$", fontsize=8)
     low, high = np.nanmin(curves.sel(value=list(chosen))), np.nanmax(curves.sel(value=list(chosen)))
-    axes.set(xlabel="step $n$", yscale="log", xlim=(0, steps[-1]), ylim=(0.85 * low, 1.15 * min(high, 20)))
+    axes.set(xlabel="step $n$", xlim=(0, steps[-1]))
+    if high < 4 * low:
+        return
+    axes.set(yscale="log", ylim=(0.85 * low, 1.15 * min(high, 20)))
     ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.85 * low <= tick <= 1.15 * high]
     axes.minorticks_off()
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -193,27 +189,33 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     found = scales(data)
-    names = ", ".join(f"paper-{panel.spec}" for panel in PANELS.values())
-    missing = MISSING.format(names=names)
+    missing = MISSING.format(commands("paper"))
     if not found:
         return f"Unconstrained and constrained training at the paper's scale: not yet run. {missing}"
-    scale = found[0]
-    a, b, c = (decisive(data, panel, scale) for panel in PANELS)
-    gained = {panel: 100 * advantage(data, panel, "test_accuracy", scale).mean("seed") for panel in ("A", "B")}
-    free = results(data, "C", "test_accuracy", scale).sel(constrained=0).mean("seed")
-    count = results(data, "A", "test_loss", scale).sizes["seed"]
-    origins = " ".join(f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found)
+    origins = [f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found]
+    rest = " ".join([panels(data, found[0]), *origins, *([] if "paper" in found else [missing])])
     return (
         "Learning rate, momentum and weight decay with the norms of filters free (unconstrained) and held at "
-        "their initial values (constrained). **A:** constant learning rates; the free run is "
-        f"{number(gained['A'].isel(value=0), '.1f')} percentage points more accurate at "
-        f"$\\eta = {float(gained['A']['value'][0]):g}$ and {float(gained['A'].sel(value=a)):.1f} at $\\eta = {a:g}$. "
-        f"**B:** momentum under a step decay; {float(gained['B'].isel(value=0)):.1f} points at "
-        f"$\\beta = {float(gained['B']['value'][0]):g}$ and {float(gained['B'].sel(value=b)):.1f} at $\\beta = {b:g}$. "
-        f"**C:** weight decay; the free run's accuracy goes from {100 * float(free.isel(value=0)):.1f} % without to "
-        f"{100 * float(free.sel(value=c)):.1f} % at $k = {c:g}$. **Top:** final test accuracy, means; **bottom:** "
-        f"test loss at two values. Bands are the range over {count} seeds; a cross is a diverged run. {origins}"
-        + ("" if "paper" in found else f" {missing}")
+        f"their initial values (constrained). {rest}"
+    )
+
+
+def panels(data: xr.Dataset, scale: str) -> str:
+    """What the panels of one scale show, for a caption."""
+    a, b, c = (decisive(data, panel, scale) for panel in PANELS)
+    gained = {panel: 100 * advantage(data, panel, "test_accuracy", scale).mean("seed") for panel in ("A", "B")}
+    first = {panel: (number(lead[0], ".1f"), f"{float(lead['value'][0]):g}") for panel, lead in gained.items()}
+    then = {panel: number(gained[panel].sel(value=value), ".1f") for panel, value in (("A", a), ("B", b))}
+    free = results(data, "C", "test_accuracy", scale).sel(constrained=0).mean("seed")
+    count = results(data, "A", "test_loss", scale).sizes["seed"]
+    return (
+        f"**A:** constant learning rates; the free run is {first['A'][0]} percentage points more accurate at "
+        f"$\\eta = {first['A'][1]}$ and {then['A']} at $\\eta = {a:g}$. **B:** momentum under a step decay; "
+        f"{first['B'][0]} points at $\\beta = {first['B'][1]}$ and {then['B']} at $\\beta = {b:g}$. **C:** weight "
+        "decay; the free run's accuracy goes from "
+        f"{100 * float(free.isel(value=0)):.1f} % without to {100 * float(free.sel(value=c)):.1f} % at $k = {c:g}$. "
+        "**Top:** final test accuracy, means; **bottom:** test loss at two values. Bands are the range over "
+        f"{count} seeds; a cross is a diverged run."
     )
 
 

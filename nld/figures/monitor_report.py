@@ -56,7 +56,7 @@ def draw_books(record: xr.Dataset) -> Figure:
     median = record.relative_residual.median("unit").median("block").where(lambda v: v > 0)
     allowed = worst * 0 + tolerance(record)
     axes.set_yscale("log")
-    axes.set_ylim(*_limits(xr.concat([worst, median, allowed], "which")))
+    axes.set_ylim(*_limits(worst, median, allowed))
     lines = [("worst unit", worst.values, "C1"), ("median unit", median.values, "C0")]
     _labelled(axes, record.step, [*lines, ("tolerance", allowed.values, mpl.rcParams["text.color"])])
     axes.set_xlabel("step $n$")
@@ -118,7 +118,7 @@ def draw_angles(record: xr.Dataset) -> Figure:
     squared = (record.angular_step**2).mean("unit").rolling(step=window, min_periods=1).mean()
     values = np.sqrt(squared)
     expected = equilibrium_step(record)
-    axes.set_ylim(*_limits(xr.concat([values, expected], "which", coords="minimal", compat="override")))
+    axes.set_ylim(*_limits(values, expected))
     found = [line for line in np.unique(expected.values.T, axis=0) if np.isfinite(line).any()]
     predictions = [("equilibrium", line, mpl.rcParams["text.color"]) for line in found]
     _labelled(axes, record.step, [*_of_blocks(record, values), *predictions])
@@ -133,9 +133,10 @@ def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.n
     return [(str(name), values.sel(block=name).values, color) for name, color in zip(names, COLORS, strict=False)]
 
 
-def _limits(values: xr.DataArray) -> tuple[float, float]:
+def _limits(*lines: xr.DataArray) -> tuple[float, float]:
     """Limits of a logarithmic axis around the positive values."""
-    positive = values.values[np.isfinite(values.values) & (values.values > 0)]
+    values = np.concatenate([line.values.ravel() for line in lines])
+    positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
         return 0.1, 1.0
     return float(positive.min()) / 1.3, float(positive.max()) * 1.3
