@@ -34,10 +34,21 @@ class Data:
         """``(images − mean) / scale`` per channel, on the device of the images."""
         return (images.to(dtype) - self.mean.to(dtype)) / self.scale.to(dtype)
 
+    def sample(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Training images and labels, always the same, of all classes: data sets come sorted by class."""
+        if size >= len(self.train_labels):
+            return self.train_images, self.train_labels
+        chosen = _fixed_order(len(self.train_labels))[:size].to(self.train_labels.device)
+        return self.train_images[chosen], self.train_labels[chosen]
+
     def to(self, device: str) -> "Data":
         """The same data with all tensors on `device`."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
         return replace(self, **tensors)
+
+
+def _fixed_order(count: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_SUBSET_SEED))
 
 
 @functools.cache
@@ -112,7 +123,7 @@ def load(name: str, *, train_size: int | None = None, test_size: int | None = No
         images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
         if not 2 <= size <= len(labels):
             raise ValueError(f"{part}_size must be between 2 and the {len(labels)} images of {name}, got {size}")
-        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SUBSET_SEED))[:size]
+        chosen = _fixed_order(len(labels))[:size]
         data = replace(data, **{f"{part}_images": images[chosen], f"{part}_labels": labels[chosen]})
     if label_noise:
         labels = data.train_labels.clone()

@@ -176,10 +176,10 @@ def constrain(filters: list[nn.Parameter], norms: list[torch.Tensor]) -> None:
 def evaluate(network: nn.Module, source: data.Data, experiment: Experiment, record: xr.Dataset) -> None:
     """Fill one evaluation of the record: fixed-batch loss, then test loss and accuracy with that batch's statistics."""
     dtype = dtype_of(experiment)
-    size = min(experiment.evaluation_size, len(source.train_labels))
+    size = experiment.evaluation_size
     network.train()
-    images = source.normalized(source.train_images[:size], dtype)
-    record["train_loss"][...] = batch_loss(network, images, source.train_labels[:size], experiment).item()
+    images, labels = source.sample(size)
+    record["train_loss"][...] = batch_loss(network, source.normalized(images, dtype), labels, experiment).item()
     network.eval()
     loss = torch.zeros((), dtype=dtype, device=experiment.device)
     correct = torch.zeros((), dtype=torch.int64, device=experiment.device)

@@ -67,7 +67,7 @@ class Experiment:
     augment: bool = False  # random horizontal flip and padded crop
 
     evaluate_every: int = 50  # steps between evaluations; the first is at step 0, before any update
-    evaluation_size: int = 2048  # training images in the fixed batch on which `train_loss` is evaluated
+    evaluation_size: int = 2048  # fixed training images: `train_loss` is theirs, and the statistics of the tests
     monitor_every: int = 0  # steps between entries of nld.monitor's books; 0 keeps none
     divergence_bound: float = 1e4  # a loss above it, or not finite, ends the run as "diverged"
 

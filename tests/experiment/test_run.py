@@ -1,5 +1,7 @@
 """The training loop: what symmetry says of it, what it promises of repetition, and the update written out by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,20 @@ def test_monitored_run_trains_the_same_and_keeps_the_books(tmp_path):
     assert float(abs(scale.monitor_relative_residual).max()) < 1e-3
     watched.to_netcdf(tmp_path / "watched.nc", engine="h5netcdf")
     assert xr.load_dataset(tmp_path / "watched.nc", engine="h5netcdf").equals(watched)
+
+
+def test_evaluation_does_not_mind_data_sorted_by_class(monkeypatch):
+    """Statistics of a few images of one class would be no one's: most data sets come class by class."""
+    digits = data.digits()
+    order = torch.argsort(digits.train_labels, stable=True)
+    by_class = dataclasses.replace(
+        digits, train_images=digits.train_images[order], train_labels=digits.train_labels[order]
+    )
+    monkeypatch.setitem(data.DATASETS, "digits", lambda: by_class)
+    _, labels = by_class.sample(100)
+    assert set(labels.tolist()) == set(range(10))
+    assert torch.equal(labels, by_class.sample(100)[1])
+    few, all_of_them = (run(Experiment(steps=60, evaluate_every=60, evaluation_size=size)) for size in (100, 1437))
+    assert float(all_of_them["test_accuracy"][-1]) > 0.9
+    assert abs(float(few["test_accuracy"][-1] - all_of_them["test_accuracy"][-1])) < 0.05
+    assert abs(float(few["train_loss"][-1] - all_of_them["train_loss"][-1])) < 0.1
