@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -90,9 +91,18 @@ def _on_gpu(task: Task, gpu: int | None) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends the workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # unless it was killed itself
     if gpu is not None:
         torch.cuda.set_device(gpu)
     task()
+
+
+def _end_with_parent() -> None:
+    """What is under way is lost up to its last checkpoint; the store takes a death at any moment."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def slurm(

@@ -1,14 +1,18 @@
 """Sweeps: every executor gives the same records, whatever is interrupted on the way."""
 
 import contextlib
+import dataclasses
 import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 
@@ -191,3 +195,29 @@ def test_twenty_killed_workers_lose_nothing(tmp_path, two_cores):
 def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     check_nothing_lost_by_kills(tmp_path, runs=2, steps=150, kills=1, longest=0.3, workers=1)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_sweep(tmp_path):
+    """A sweep that was killed must not go on for the hours that its last runs take."""
+    endless = BASE.replace(steps=10**7, evaluate_every=10**7)
+    script = f"""
+from pathlib import Path
+from nld.experiment import Experiment, RunStore, executors
+if __name__ == "__main__":
+    run = Experiment(**{dataclasses.asdict(endless)!r})
+    executors.pool([run], RunStore(Path({str(tmp_path)!r})), workers=1, on_start=lambda pid: print(pid, flush=True))
+"""
+    (tmp_path / "sweep.py").write_text(script)
+    with subprocess.Popen([sys.executable, tmp_path / "sweep.py"], stdout=subprocess.PIPE, text=True) as sweep:
+        assert sweep.stdout is not None
+        worker = psutil.Process(int(sweep.stdout.readline()))
+        end = time.monotonic() + 60
+        while not list(leases(RunStore(tmp_path))) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert list(leases(RunStore(tmp_path)))
+        sweep.kill()
+    gone, alive = psutil.wait_procs([worker], timeout=20)
+    for process in alive:
+        process.kill()
+    assert gone
