@@ -76,10 +76,15 @@ def claims(profile: str) -> Myst:
         anchor = "" if ruling.claim.name in anchors else f"(claim-{ruling.claim.name})=\n"
         anchors.add(ruling.claim.name)
         parts.append(
-            f"{anchor}**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
-            f"{ruling.verdict.numbers}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
+            f"{anchor}**{_plain(ruling.claim.statement)}** {badge(ruling.verdict.label)}\n\n"
+            f"{_plain(ruling.verdict.numbers)}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
         )
     return Myst("\n\n".join(parts))
+
+
+def _plain(text: str) -> str:
+    # A star in a claim, as in q*, is a letter and no emphasis.
+    return text.replace("*", r"\*")
 
 
 def _in_table(latex: str) -> str:
