@@ -1,12 +1,15 @@
-"""The reference pages of the book, printed from `nld.notation`, `nld.paper` and the ledger."""
+"""The reference pages of the book, printed from `nld.notation`, `nld.paper`, the ledger and documentation."""
 
 import ast
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from nld import paper
 from nld.claims import ledger
 from nld.notation import SYMBOLS
+from nld.reach import PACKAGE
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
 
 REPOSITORY = "https://github.com/nld-book/nld/blob/main"
@@ -76,10 +79,37 @@ def claims(profile: str) -> Myst:
         anchor = "" if ruling.claim.name in anchors else f"(claim-{ruling.claim.name})=\n"
         anchors.add(ruling.claim.name)
         parts.append(
-            f"{anchor}**{ruling.claim.statement}** {badge(ruling.verdict.label)}\n\n"
-            f"{ruling.verdict.numbers}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
+            f"{anchor}**{_plain(ruling.claim.statement)}** {badge(ruling.verdict.label)}\n\n"
+            f"{_plain(ruling.verdict.numbers)}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
         )
     return Myst("\n\n".join(parts))
+
+
+def names(module: ModuleType) -> Myst:
+    """List of the public names of a module: the first line of the documentation of each, and a link to its source.
+
+    Public is what ``__all__`` names, or else every function and class that the module itself defines.
+    """
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    rows = []
+    for name in sorted(getattr(module, "__all__", own), key=str.lower):
+        value = getattr(module, name)
+        if not name.startswith("_") and (
+            inspect.ismodule(value) or inspect.isclass(value) or inspect.isfunction(value)
+        ):
+            line = _plain((inspect.getdoc(value) or "").partition("\n")[0]).replace("``", "`")
+            rows.append(f"- [`{name}`]({REPOSITORY}/{_source(value)}): {line}")
+    return Myst("\n".join(rows))
+
+
+def _source(value) -> str:
+    """Path of the file that defines a module, class or function, from the root of the repository."""
+    return Path(inspect.getfile(value)).relative_to(PACKAGE.parent).as_posix()
+
+
+def _plain(text: str) -> str:
+    # A star in a claim, as in q*, is a letter and no emphasis.
+    return text.replace("*", r"\*")
 
 
 def _in_table(latex: str) -> str:

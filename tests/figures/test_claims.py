@@ -4,8 +4,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from markdown_it import MarkdownIt
 
 from nld import claims, figures, paper
+from nld.publish import reference
 from nld.verdict import REPRODUCED, UNTESTED, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,14 @@ def test_a_ruling_on_an_unknown_claim_is_refused(invented):
     invented["fig-a"] = SimpleNamespace(judge=lambda data: [Verdict("nobody", REPRODUCED, "")])
     with pytest.raises(ValueError, match="got 'nobody'"):
         claims.ledger()
+
+
+def test_a_star_in_a_claim_is_printed_and_not_emphasis(invented):
+    stars = paper.Claim("stars", "E at q* + e(f - f*) never grows.", (), "fig-a", "book/a", source="author2020")
+    invented["fig-a"] = SimpleNamespace(CLAIMS=(stars,), judge=lambda data: [Verdict("stars", REPRODUCED, "2*3*4")])
+    page = MarkdownIt().render(reference.claims("quick").text)
+    assert f"<strong>{stars.statement}</strong>" in page
+    assert "<p>2*3*4" in page
 
 
 def test_the_claims_of_other_works_name_a_reference_a_figure_and_a_chapter():

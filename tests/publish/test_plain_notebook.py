@@ -145,7 +145,7 @@ def test_a_chapter_of_the_book_runs_as_a_plain_notebook(tmp_path):
     assert pictures
 
 
-@pytest.mark.parametrize("name", ["notation", "equations", "claims", "bibliography"])
+@pytest.mark.parametrize("name", ["notation", "equations", "claims", "names", "bibliography"])
 def test_pages_of_reference_are_refused(name):
     with pytest.raises(UsageError, match="page of reference"):
         plain_notebook(REPOSITORY, find_chapter(read_chapters(REPOSITORY), name))
