@@ -17,9 +17,15 @@ def provenance() -> dict:
         "nld_version": __version__,
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": packages(),
         "device": device(),
     }
+
+
+@cache
+def packages() -> dict[str, str]:
+    """The installed version of each package that nld computes and draws with."""
+    return {name: metadata.version(name) for name in PACKAGES}
 
 
 @cache

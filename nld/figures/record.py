@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from nld import store
 from nld.figures.style import save
-from nld.provenance import provenance
+from nld.provenance import packages, provenance
 from nld.reach import reached_modules, source_hashes
 
 MIME = "application/vnd.nld.figure+json"
@@ -69,7 +69,9 @@ def record_figure(name: str, module: ModuleType, profile: str, parameters: dict)
     modules = reached_modules(f"import {module.__name__}\n")
     sources = store.content_key(source_hashes(modules))
     spec = {"figure": name, "profile": profile, "parameters": parameters}
-    folder = store.root() / "figures" / name / store.content_key({**spec, "sources": sources})
+    # With another version of a package the same source may give other numbers, or draw them otherwise.
+    key = store.content_key({**spec, "sources": sources, "packages": packages()})
+    folder = store.root() / "figures" / name / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):  # two chapters that show one figure compute it once
         if not (folder / "provenance.json").exists() or os.environ.get("NLD_FORCE"):

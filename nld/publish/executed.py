@@ -1,5 +1,6 @@
 """The executed copies of the chapters: which are current, what went into each, why one must run again."""
 
+import ast
 import hashlib
 import json
 import platform
@@ -8,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from nld import store
+from nld.provenance import packages
 from nld.publish.chapters import Chapter
 from nld.reach import reached_modules, source_hashes
 
@@ -44,6 +46,9 @@ class Plan:
             found |= {f"module {name}": digest for name, digest in _source_hashes(module).items()}
         constraints = self.chapter.root / "constraints.txt"
         found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
+        found |= {f"package {name}": version for name, version in packages().items()}
+        for source, _ in self.chapter.cells:
+            found |= _named_files(self.chapter.path.parent, source)
         found["python"] = ".".join(platform.python_version_tuple()[:2])
         return found
 
@@ -103,11 +108,31 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 def _reached(source: str) -> frozenset[str]:
     """Modules of `nld` that a cell reaches; none for a cell that Python cannot read, which will fail before it runs."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     try:
-        return reached_modules("\n".join(lines))
+        return reached_modules(_python(source))
     except SyntaxError:
         return frozenset()
+
+
+def _named_files(folder: Path, source: str) -> dict[str, str]:
+    """Hash of each file, or of all modules of a folder, that a cell names by its place beside the book: "../tests"."""
+    try:
+        nodes = list(ast.walk(ast.parse(_python(source))))
+    except SyntaxError:
+        return {}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    found = {}
+    for text in sorted(text for text in texts if text.startswith("../") and "\n" not in text):
+        place = folder / text
+        files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+        hashes = {str(file.relative_to(place.parent)): _hash(file.read_text("utf-8", "replace")) for file in files}
+        found[f"files of {text}"] = store.content_key(hashes)
+    return found
+
+
+def _python(source: str) -> str:
+    """A cell without IPython's own lines."""
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
 
 
 @cache

@@ -1,11 +1,10 @@
 """What the page on reproducibility prints: hyper-parameters, splits and versions, from the code itself."""
 
 import dataclasses
-from importlib import metadata
 
 from nld.experiment import Experiment
 from nld.experiment.data import digits
-from nld.provenance import PACKAGES
+from nld.provenance import packages
 from nld.table import Table
 
 
@@ -27,4 +26,4 @@ def splits() -> Table:
 
 def environment() -> Table:
     """The versions that this page was built with."""
-    return Table(("package", "version"), tuple((f"`{name}`", metadata.version(name)) for name in PACKAGES))
+    return Table(("package", "version"), tuple((f"`{name}`", version) for name, version in packages().items()))

@@ -76,6 +76,14 @@ def test_other_parameters_are_another_entry(store):
     assert not one.data.equals(two.data)
 
 
+def test_another_version_of_a_package_is_another_entry(store, monkeypatch):
+    one = record.record_figure("fig-line", line(), "quick", {})
+    monkeypatch.setattr(record, "packages", lambda: {"numpy": "99"})
+    two = record.record_figure("fig-line", line(), "quick", {})
+    assert one.folder != two.folder
+    assert one.provenance["source_hash"] == two.provenance["source_hash"]
+
+
 def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
     folder = record.record_figure("fig-line", line(), "quick", {}).folder
     # Identifiers are hashes of what they name, colour included.
