@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -36,11 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0 done, 1 failed, 2 usage, 130 interrupted."""
     args = make_parser().parse_args(arguments)
     try:
-        return args.run(args)
+        status = args.run(args)
+        sys.stdout.flush()  # a reader that went away is noticed here, not when Python ends
+        return status
     except KeyboardInterrupt:
         print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # as of `nld figure list | head -1`: whoever read has what was wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nld":

@@ -39,6 +39,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def failure(error: OSError) -> str:
+    """A failed write to the store or to an output in words: what failed, and what to do."""
+    place = error.filename or root()
+    if isinstance(error, FileNotFoundError):
+        return f"expected {place}, found none"
+    return f"cannot write {place}: {error.strerror}; free space there or make it writable, then run the command again"
+
+
 @contextlib.contextmanager
 def new_entry(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise."""

@@ -1,8 +1,15 @@
 """What a user types wrong at each command: one line that says what was expected, and the right exit status."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from nld.cli import main, make_parser
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -85,6 +92,42 @@ def test_an_output_that_cannot_be_written_is_told(typed):
     status, said = typed("run run.toml --output notes.txt/run.nc")
     assert status == 1
     assert "nld run: cannot write notes.txt/run.nc" in said
+
+
+def test_a_figure_that_cannot_be_kept_is_told(typed):
+    Path(".nld").write_text("no folder")
+    status, said = typed("figure show fig-landscape")
+    assert status == 1
+    assert "nld figure show: cannot write" in said
+    assert ".nld/figures" in said
+
+
+def test_a_fault_of_one_figure_is_no_wrong_usage_and_the_others_have_their_turn(typed, monkeypatch):
+    from nld import figures
+
+    asked = []
+
+    def fail(name, *_, **__):
+        asked.append(name)
+        raise ValueError(f"{name} has a fault")
+
+    monkeypatch.setattr(figures, "show", fail)
+    status, said = typed("figure verify fig-1 fig-2")
+    assert (status, asked) == (1, ["fig-1", "fig-2"])
+    assert said == "nld figure verify: fig-1 has a fault\nnld figure verify: fig-2 has a fault\n"
+    assert typed("figure show fig-1 -p seed 1") == (2, "nld figure show: fig-1 has a fault\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_fault(unbuffered):
+    """As `nld figure list | head -1` does; also when the lines wait in a buffer until the end."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "nld.cli", "figure", "list"]
+    ended = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_runs_of_a_figure_that_fail_are_told_not_traced(typed, monkeypatch):

@@ -72,7 +72,8 @@ def add_parser(subparsers) -> None:
 
 def run_build(args) -> int:
     """Carry out `nld book build`; returns the exit status."""
-    from nld.publish.build import Options, build, store_error
+    from nld import store
+    from nld.publish.build import Options, build
     from nld.publish.chapters import UsageError
 
     options = Options(
@@ -90,8 +91,10 @@ def run_build(args) -> int:
     except UsageError as error:
         print(f"nld book build: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # nobody reads on; nothing of ours failed
+        raise
     except OSError as error:
-        print(f"nld book build: {store_error(error)}", file=sys.stderr)
+        print(f"nld book build: {store.failure(error)}", file=sys.stderr)
         return 1
 
 
@@ -125,20 +128,20 @@ def run_archive(args) -> int:
 
 def _after_building(action: str, root: Path, pack, html: bool = True) -> int:
     """Build the canonical book, or only execute its chapters, then ``pack`` it."""
-    from nld.publish.build import Options, build, store_error
+    from nld import store
+    from nld.publish.build import Options, build
     from nld.publish.chapters import UsageError
 
     try:
-        if build(root, Options(html=html)):
-            return 1
-        pack(root)
-        return 0
+        return build(root, Options(html=html), then=pack)
     except UsageError as error:
         print(f"nld book {action}: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         print(f"nld book {action}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print(f"nld book {action}: {store_error(error)}", file=sys.stderr)
+        print(f"nld book {action}: {store.failure(error)}", file=sys.stderr)
         return 1

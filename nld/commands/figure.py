@@ -152,20 +152,39 @@ def run_verify(args) -> int:
 
 
 def _for_each(args, action: str, do) -> int:
-    """Apply ``do`` to each named figure; names are checked before anything is computed."""
-    from nld import figures
+    """Apply ``do`` to each named figure; names are checked before anything is computed.
+
+    Returns:
+        The largest status; what one figure lacks is told and does not keep the others from their turn. Only what
+        was typed is wrong usage.
+    """
+    from nld import figures, store
 
     chosen = [args.name] if isinstance(args.name, str) else args.name
     names = figures.names() if getattr(args, "all", False) else chosen
+    typed = action == "cite" or getattr(args, "parameter", [])
+
+    def attempt(name: str) -> int:
+        try:
+            return do(name)
+        except ValueError as error:
+            print(f"nld figure {action}: {error}", file=sys.stderr)
+            return 2 if typed else 1
+
     try:
         if not names:
             raise ValueError("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
-        return max([do(name) for name in names])
+        return max([attempt(name) for name in names])
     except ValueError as error:
         print(f"nld figure {action}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # nobody reads on; nothing of ours failed
+        raise
+    except OSError as error:
+        print(f"nld figure {action}: {store.failure(error)}", file=sys.stderr)
+        return 1
 
 
 def _shown(name: str, args=None):

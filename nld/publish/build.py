@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nld import store
 from nld.publish import executed, rendered
 from nld.publish.chapters import Chapter, UsageError, find_chapter, read_chapters
 from nld.publish.executed import Plan
@@ -42,8 +42,14 @@ class Options:
     html: bool = True
 
 
-def build(root: Path, options: Options, out=sys.stdout) -> int:
+def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], None] | None = None) -> int:
     """Execute and render the book whose `_toc.yml` lies in ``root``.
+
+    Args:
+        root: folder of the book.
+        options: what was asked for.
+        out: where to print.
+        then: what to do with the built book, before another build may change it.
 
     Returns:
         0 when the pages are built, 1 when a chapter or a page failed.
@@ -63,17 +69,21 @@ def build(root: Path, options: Options, out=sys.stdout) -> int:
     except Timeout:
         print("Another build runs in this checkout; waiting until it ends.", file=out, flush=True)
         lock.acquire()
-    with lock:
+    try:
         failed = execute_plans(root, folder, plans, options, out)
         if options.html:
             failed += not update_pages(root, folder, chapters, failed, options, out)
-    page = root / "_build" / "html" / "index.html"
-    if failed:
-        print(f"Failed; logs are in {folder / 'logs'}.", file=out)
-        return 1
-    if options.html:
-        print(f"The book is in {page} ({time.monotonic() - started:.0f} s).", file=out)
-    return 0
+        if failed:
+            print(f"Failed; logs are in {folder / 'logs'}.", file=out)
+            return 1
+        if options.html:
+            page = root / "_build" / "html" / "index.html"
+            print(f"The book is in {page} ({time.monotonic() - started:.0f} s).", file=out, flush=True)
+        if then is not None:
+            then(root)
+        return 0
+    finally:
+        lock.release()
 
 
 def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
@@ -238,9 +248,3 @@ def render(root: Path, folder: Path, strict: bool, out) -> bool:
     if result.returncode:
         print(f"Jupyter Book failed; everything it said is in {log}", file=out)
     return result.returncode == 0
-
-
-def store_error(error: OSError) -> str:
-    """A failed write to the store in words: what failed, and what to do."""
-    place = error.filename or store.root()
-    return f"cannot write {place}: {error.strerror}; free space there or make it writable, then run the command again"

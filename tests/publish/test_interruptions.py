@@ -6,7 +6,10 @@ import signal
 
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
+from nld.cli import main
+from nld.publish import archive, build, pdf
 from tests.publish.scratch import DEADLINE, GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
@@ -108,3 +111,23 @@ def test_a_waiting_build_can_be_interrupted(gated):
     (gated.root / "go").touch()
     said, _ = first.communicate(timeout=DEADLINE)
     assert first.returncode == 0, said
+
+
+@pytest.mark.parametrize("action", ["pdf", "archive"])
+def test_no_other_build_changes_the_book_while_it_is_printed_or_packed(tmp_path, monkeypatch, action):
+    scratch = Scratch(tmp_path / "book").make({})
+    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+
+    def print_book(root, path):
+        with pytest.raises(Timeout):
+            FileLock(root / ".nld" / "build.lock").acquire(timeout=0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("printed")
+
+    monkeypatch.setattr(build, "update_pages", lambda *_: True)
+    monkeypatch.setattr(pdf, "print_book", print_book)
+    monkeypatch.setattr(archive, "write_archive", lambda root, book, path: print_book(root, path))
+    monkeypatch.chdir(scratch.root)
+    assert main(["book", action, "--to", "out"]) == 0
+    assert (scratch.root / "out").exists()
+    FileLock(scratch.store / "build.lock").acquire(timeout=0)
