@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 READY = $(VENV)/.installed
+# Asked before .venv is made: with another Python it would be of no use, and stay.
+SUPPORTED = import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+  "expected Python 3.11 to 3.13, got %d.%d; name another, such as: make book PYTHON=python3.12" % sys.version_info[:2])
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf archive test lint bench figures clean
 
 help:  ## show these targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing nld and what it needs into $(VENV) (once; again when pyproject.toml or constraints.txt change)."
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip --version >/dev/null 2>&1 || { $(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv $(VENV); }
 	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[book,test,browser,slurm,archive,fast]"
 	@touch $@
 
@@ -40,5 +43,5 @@ bench: $(READY)  ## time what must be fast; tables go to results/bench/
 figures: $(READY)  ## compute and draw every figure into the store
 	@$(RUN) -m nld.cli figure show --all
 
-clean:  ## remove what was built: pages and executed chapters
+clean:  ## remove what was built: pages, executed chapters, figures, and all trained runs in .nld
 	@rm -rf _build .nld

@@ -1,7 +1,10 @@
 """pyproject.toml says what is needed, constraints.txt which versions, environment.yml installs it: all agree."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -133,6 +136,62 @@ def test_versions_of_python_agree():
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8"))
     (job,) = workflow["jobs"].values()
     assert job["strategy"]["matrix"]["python"] == listed
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    ends = [".".join(found) for found in re.findall(r"\((\d), (\d+)\)", makefile)]
+    assert PROJECT["requires-python"] == ">={},<{}".format(*ends)
+
+
+def run(root: Path, *command: str, **stubs: str) -> subprocess.CompletedProcess:
+    """Run a command in ``root``; ``stubs`` are shell scripts that stand in for programs."""
+    (root / "bin").mkdir()
+    for name, script in stubs.items():
+        program = root / "bin" / name.replace("_", "-")
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    ours = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**ours, "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make: apt-get install make")
+
+
+@needs_make
+@pytest.mark.parametrize(("version", "accepted"), [((3, 10, 2), False), ((3, 11, 0), True), ((3, 14, 0), False)])
+def test_make_refuses_a_python_that_is_not_supported_before_it_makes_an_environment(tmp_path, version, accepted):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    asked = f"""case "$1" in -c) exec {sys.executable} -c "import sys; sys.version_info = {version}; $2";; esac
+echo asked for "$@"; exit 1"""
+    made = run(tmp_path, "make", "book", "PYTHON=old", old=asked)
+    assert made.returncode
+    assert ("asked for -m venv .venv" in made.stdout) == accepted
+    assert ("name another, such as: make book PYTHON=" in made.stderr) != accepted
+
+
+@needs_make
+def test_make_finishes_an_environment_that_was_left_without_pip(tmp_path):
+    """As Debian's Python leaves it where the package python3-venv is missing."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(str(shutil.which("false")))
+    made = run(tmp_path, "make", "book", "PYTHON=ours", ours="echo asked for $1 $2 $3; test $1 = -c")
+    assert "asked for -m venv .venv" in made.stdout
+
+
+def test_binder_installs_what_jupyterlab_can_live_with(tmp_path):
+    for name in ("constraints.txt", "binder/postBuild"):
+        shutil.copy(ROOT / name, tmp_path)
+    stub = 'echo "$@" > asked; while [ "$1" != --constraint ]; do shift; done; cp "$2" given'
+    done = run(tmp_path, "bash", "postBuild", python=stub, jupytext_config="echo $1 > viewer")
+    assert done.returncode == 0, done.stderr
+    extras = re.findall(r"--editable \.\[(.*?)\]", (tmp_path / "asked").read_text())
+    assert extras == ["book"]
+    assert set(extras) <= EXTRAS.keys()
+    left_out = set((tmp_path / "constraints.txt").read_text().split()) - set((tmp_path / "given").read_text().split())
+    assert {pin.split("==")[0] for pin in left_out} == {"jsonschema"}
+    assert (tmp_path / "viewer").read_text() == "set-default-viewer\n"
 
 
 def test_the_version_is_said_once_and_repeated_right():
