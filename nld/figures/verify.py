@@ -21,7 +21,7 @@ class Moved:
     Args:
         variable: name in the figure's data.
         difference: largest absolute difference over the largest absolute reference value; infinite
-            where shapes differ or one side is not finite.
+            where shapes differ, or what is not finite (nan, or one of the infinities) differs.
         tolerance: what is allowed.
     """
 
@@ -73,9 +73,9 @@ def _difference(data: xr.Dataset, reference: xr.Dataset, name: str) -> float:
     if not np.issubdtype(old.dtype, np.number):
         return 0.0 if np.array_equal(new, old) else np.inf
     new, old = new.astype(float), old.astype(float)
-    if not np.array_equal(np.isfinite(new), np.isfinite(old)):
-        return np.inf
     finite = np.isfinite(old)
+    if not np.array_equal(np.isfinite(new), finite) or not np.array_equal(new[~finite], old[~finite], equal_nan=True):
+        return np.inf
     if not finite.any():
         return 0.0
     largest = np.abs(old[finite]).max() or 1.0

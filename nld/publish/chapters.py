@@ -152,7 +152,7 @@ def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
     """
     wanted = name.removesuffix(".md").strip("/")
     for chapter in chapters:
-        if wanted in (chapter.name, chapter.document) or (wanted.isdigit() and int(wanted) == chapter.number):
+        if wanted in (chapter.name, chapter.document) or (wanted.isdecimal() and int(wanted) == chapter.number):
             return chapter
     names = {chapter.name: chapter for chapter in chapters}
     near = difflib.get_close_matches(wanted.split("/")[-1], names, n=1, cutoff=0.4)

@@ -9,6 +9,7 @@ A line declares a parameter, its default, its range and its meaning:
 """
 
 import ast
+import contextlib
 import re
 from dataclasses import dataclass
 
@@ -42,6 +43,25 @@ class Parameter:
         if self.low is None:
             return "true or false" if kind == "bool" else kind
         return f"{kind} from {self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
+
+    @property
+    def example(self) -> str:
+        """A value that is not the default, as one types it: the double, the other end of the range, another choice."""
+        if self.choices:
+            values = [*self.choices]
+        elif isinstance(self.default, bool):
+            values = [not self.default]
+        elif isinstance(self.default, str):
+            values = []
+        else:
+            double = 2 * self.default or 7
+            values = [double if self.high is None else min(double, self.high), self.high, self.low]
+        for value in values:
+            text = f"{value:.15g}" if isinstance(value, float) else str(value)
+            with contextlib.suppress(ParameterError):
+                if self.parse(text) != self.default:
+                    return text
+        return str(self.default)
 
     def parse(self, text: str) -> bool | int | float | str:
         """The value that ``text`` denotes.

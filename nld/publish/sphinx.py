@@ -89,7 +89,7 @@ def rerun_box(chapter: Chapter) -> str:
         for name, parameter in chapter.parameters.items()
     ]
     numeric = [each for each in chapter.parameters.values() if not isinstance(each.default, str)][:2]
-    example = "".join(f" -p {each.name} {min(2 * each.default or 7, each.high or 7):g}" for each in numeric)
+    example = "".join(f" -p {each.name} {each.example}" for each in numeric)
     return "\n".join(
         [
             ":::{dropdown} Rerun this chapter",

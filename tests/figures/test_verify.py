@@ -41,6 +41,12 @@ def test_verify_sees_shape_and_divergence(new, why):
     assert not moved.holds, why
 
 
+@pytest.mark.parametrize(("new", "holds"), [(np.inf, True), (-np.inf, False), (np.nan, False)])
+def test_verify_tells_the_infinities_and_nan_apart(new, holds):
+    (moved,) = compare_with_reference(module(), dataset([1.0, new]), dataset([1.0, np.inf]))
+    assert moved.holds == holds
+
+
 def test_verify_reports_variables_that_came_or_went():
     rows = compare_with_reference(module(), dataset([1.0], "new"), dataset([1.0], "old"))
     assert {row.variable for row in rows if not row.holds} == {"new", "old"}

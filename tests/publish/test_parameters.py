@@ -78,6 +78,29 @@ def test_choices(default, rule, accepted, refused):
             parameter.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("default", "rule", "example"),
+    [
+        (0, "from 0 to 9999", "7"),
+        (0.1, "from 0.001 to 1", "0.2"),
+        (0.0, "from 0 to 0.1", "0.1"),
+        (0.9, "from 0 to 0.9", "0"),
+        (-0.5, "from -1 to 1", "-1"),
+        (-1.0, "from -1 to 1", "1"),
+        (600000, "from 1 to 9999999", "1200000"),
+        (8, "one of 4, 8, 16", "4"),
+        (4, "one of 4, 8, 16", "8"),
+        (True, "true or false", "False"),
+        ("a", "one of a, b", "b"),
+        (3, "from 3 to 3", "3"),
+    ],
+)
+def test_the_example_of_a_chapters_command_is_admissible_and_changes_something(default, rule, example):
+    parameter = declared("p", default, rule)
+    assert parameter.example == example
+    parameter.parse(example)
+
+
 def test_a_cell_declares_several_in_order_and_skips_comments():
     source = "# a comment\n\nb = 1  # from 0 to 2: b\na = -0.5  # from -1 to 1, w: a # with a hash\n"
     parameters = read_parameters(source, "chapter.md")

@@ -40,7 +40,7 @@ def test_unknown_chapter_suggests_the_nearest_and_lists_all(refused, typed):
     assert "00 index, 01 plain, 02 notation" in message
 
 
-@pytest.mark.parametrize("typed", ["7", "zzz", ""])
+@pytest.mark.parametrize("typed", ["7", "²", "zzz", ""])
 def test_unknown_chapter_without_a_near_name_lists_all(refused, typed):
     message = refused("--chapter", typed)
     assert "did you mean" not in message
