@@ -40,13 +40,13 @@ def reference_path(root: Path, name: str) -> Path:
 
 
 def compare_with_reference(module: ModuleType, data: xr.Dataset, reference: xr.Dataset) -> list[Moved]:
-    """Every variable of data and reference, the declared tolerance beside the difference.
+    """Every variable and coordinate of data and reference, the declared tolerance beside the difference.
 
     Raises:
         ValueError: the module declares the tolerance of a variable that is not there.
     """
     tolerances = getattr(module, "TOLERANCE", {})
-    names = [str(name) for name in dict.fromkeys([*reference.data_vars, *data.data_vars])]
+    names = [str(name) for name in dict.fromkeys([*reference.variables, *data.variables])]
     unknown = sorted(set(tolerances) - set(names))
     if unknown:
         raise ValueError(f"expected {module.__name__}.TOLERANCE to name variables among {names}, got {unknown}")

@@ -47,6 +47,12 @@ def test_verify_tells_the_infinities_and_nan_apart(new, holds):
     assert moved.holds == holds
 
 
+def test_verify_sees_a_coordinate_that_moved():
+    before, after = (dataset([1.0, 2.0]).assign_coords(step=[0, last]) for last in (10, 20))
+    rows = compare_with_reference(module(), after, before)
+    assert {row.variable: row.holds for row in rows} == {"loss": True, "step": False}
+
+
 def test_verify_reports_variables_that_came_or_went():
     rows = compare_with_reference(module(), dataset([1.0], "new"), dataset([1.0], "old"))
     assert {row.variable for row in rows if not row.holds} == {"new", "old"}
