@@ -23,6 +23,8 @@ from nld.publish.progress import Progress
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What jupyter_client says of a kernel that never came up: nothing of the chapter ran.
+UNSTARTED = ("Kernel died before replying to kernel_info", "Kernel didn't respond")
 LISTED = 8  # reasons that --why names for the pages
 # Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
@@ -148,7 +150,7 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
                     os.replace(job.output, executed.notebook_path(folder, plan.key))
                     executed.make_current(folder, plan)
                     progress.done(job.name, verdict["seconds"])
-                elif "before replying to kernel_info" in verdict["error"] and job not in retried:
+                elif any(words in verdict["error"] for words in UNSTARTED) and job not in retried:
                     retried.add(job)  # a kernel can fail to start on a busy machine
                     again.append(job)
                 else:

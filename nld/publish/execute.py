@@ -54,7 +54,7 @@ def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
             cwd=str(folder),
             kernel_name="python3",
             progress_bar=False,
-            start_timeout=120,
+            start_timeout=60,  # takes a second or two; `nld.publish.build` tries again
             config=config,
         )
     except PapermillExecutionError as raised:

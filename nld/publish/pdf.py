@@ -12,6 +12,15 @@ import yaml
 from nld.publish.build import JUPYTER_BOOK
 from nld.publish.citation import base_address
 
+# Names of Chromium on Linux, and Chrome's place on macOS.
+PROGRAMS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 # Chromium writes when it printed, and numbers that count what it made before; equal books are to be equal bytes.
 NODES = re.compile(rb"(?<=\()node\d{8}(?=\))")
@@ -19,21 +28,27 @@ DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
 # Scripts in files of their own, but for MathJax.
 UNPRINTED = re.compile(r'<script\b[^>]*\bsrc="(?![^"]*mathjax)[^"]*"[^>]*></script>')
 
+PATIENCE = 300_000  # ms that the browser may take to open the page: all chapters at once, on a busy machine
 HERE = Path(__file__).parent
 NOTE = "Solutions of the exercises, the data of the figures and the way to rerun them are at "
+
+
+def find_chromium() -> str | None:
+    """The program that prints the book and opens its pages in tests; None if there is none."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 def print_book(root: Path, path: Path) -> None:
     """Print the book in ``root``, whose chapters are executed, to ``path``.
 
     Raises:
-        RuntimeError: Chromium or playwright is missing, or Jupyter Book failed; the message says what to do.
+        RuntimeError: Chromium or playwright is missing, or they or Jupyter Book failed; the message says what to do.
     """
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = find_chromium()
     if program is None:
-        raise RuntimeError("the PDF needs Chromium: apt-get install chromium")
+        raise RuntimeError("the PDF needs Chromium or Chrome: apt-get install chromium, or Chrome from its own site")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError:
         raise RuntimeError('the PDF needs playwright: pip install -c constraints.txt -e ".[browser]"') from None
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
@@ -47,15 +62,19 @@ def print_book(root: Path, path: Path) -> None:
     }
     page_file = _one_page(root)
     page_file.write_text(printable(page_file.read_text("utf-8"), about), "utf-8")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        page = browser.new_page(color_scheme="light")
-        page.emulate_media(media="print")  # from the start: a layout for the screen would be thrown away
-        page.goto(page_file.as_uri())
-        page.evaluate("async () => { await MathJax.startup.promise; }")
-        page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
-        content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-        browser.close()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+            page = browser.new_page(color_scheme="light")
+            page.set_default_timeout(PATIENCE)
+            page.emulate_media(media="print")  # from the start: a layout for the screen would be thrown away
+            page.goto(page_file.as_uri())
+            page.evaluate("async () => { await MathJax.startup.promise; }")
+            page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
+            content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+            browser.close()
+    except Error as error:
+        raise RuntimeError(f"{program} could not print {page_file}: {error.message.strip()}") from error
     stamp = about["date"].replace("-", "").encode() + b"000000"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_renumbered(DATES.sub(rb"/\1 (D:" + stamp, content)))

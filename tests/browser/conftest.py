@@ -3,7 +3,6 @@
 import functools
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from nld.publish.pdf import find_chromium
 from tests.browser.reader import Tab
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def without(reason: str):
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = find_chromium()
     if program is None:
         without("needs Chromium: apt-get install chromium")
     try:

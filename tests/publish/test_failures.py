@@ -1,6 +1,7 @@
 """Chapters that fail: each is named with its cell and its error, its remains are kept, the others finish."""
 
 import contextlib
+import io
 import json
 import re
 import resource
@@ -10,6 +11,8 @@ import subprocess
 import psutil
 import pytest
 
+from nld.cli import main
+from nld.publish import build, pdf
 from tests.publish.scratch import GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
@@ -207,3 +210,38 @@ def test_pages_are_built_also_when_a_chapter_failed(tmp_path):
     assert scratch.build().returncode == 1
     assert "fine" in scratch.page("good")
     assert "ValueError: no such luck" not in scratch.page("bad")
+
+
+@pytest.mark.parametrize("said", build.UNSTARTED)
+def test_a_kernel_that_did_not_start_is_tried_once_more(tmp_path, monkeypatch, said):
+    scratch = Scratch(tmp_path / "book").make({"slow": [PARAMETER], "dead": [PARAMETER]})
+    failed = {"status": "failed", "cell": None, "source": "", "error": f"RuntimeError: {said}", "traceback": []}
+    tried = []
+
+    def run_jobs(jobs, *_):
+        for job in jobs:
+            tried.append(job.name)
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            job.output.write_text("{}")
+            up = job.name == "slow" and tried.count("slow") == 2
+            yield job, {"status": "done", "seconds": 1.0} if up else failed
+
+    monkeypatch.setattr(build, "run_jobs", run_jobs)
+    out = io.StringIO()
+    assert build.build(scratch.root, build.Options(html=False), out) == 1
+    assert tried == ["slow", "dead", "slow", "dead"]
+    assert "slow: 1.0 s" in out.getvalue()
+    assert f"dead: RuntimeError: {said}" in out.getvalue()
+
+
+def test_a_browser_that_does_not_start_is_told(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("playwright", reason='needs playwright: pip install -c constraints.txt -e ".[browser]"')
+    scratch = Scratch(tmp_path / "book").make({})
+    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    (scratch.root / "print.html").write_text("<html><head></head><body></body></html>")
+    monkeypatch.setattr(pdf, "PROGRAMS", ("false",))
+    monkeypatch.setattr(pdf, "_one_page", lambda root: root / "print.html")
+    assert main(["book", "pdf", "--root", str(scratch.root), "--to", str(tmp_path / "book.pdf")]) == 1
+    out, said = capsys.readouterr()
+    assert re.match("nld book pdf: .*false could not print .*print.html", said), said
+    assert "Traceback" not in out + said

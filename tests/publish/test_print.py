@@ -2,13 +2,12 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from nld.publish.pdf import _renumbered
+from nld.publish.pdf import _renumbered, find_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -17,7 +16,7 @@ LINKS = 'See {numref}`fig-toy`, {doc}`picture` and <a href="../book/gone.html">a
 
 
 def test_the_book_prints_with_vectors_and_the_same_bytes_wherever_it_lies(built, tmp_path):
-    if shutil.which("chromium") is None:
+    if find_chromium() is None:
         (pytest.fail if os.environ.get("NLD_REQUIRE_BROWSER") else pytest.skip)(
             "needs Chromium: apt-get install chromium"
         )
