@@ -1,7 +1,7 @@
 /* Links to equations, figures and references show what they lead to, on hovering and on keyboard focus. */
 (function () {
   var root = new URL(document.documentElement.dataset.content_root || "./", location.href).href;
-  var box = null, owner = null, timer = null;
+  var box = null, owner = null, wanted = null, timer = null; /* wanted: while the previews load */
 
   function address(link) {
     return link.href.startsWith(root) ? decodeURI(link.href.slice(root.length)) : "";
@@ -26,6 +26,7 @@
 
   function close() {
     clearTimeout(timer);
+    wanted = null;
     if (!box) return;
     if (window.MathJax && MathJax.typesetClear) MathJax.typesetClear([box]);
     box.remove();
@@ -34,7 +35,9 @@
   }
 
   function place() {
-    var at = owner.getClientRects()[0], width = Math.min(560, document.documentElement.clientWidth - 16);
+    var at = owner.getClientRects()[0];
+    if (!at) return close(); /* folded away meanwhile */
+    var width = Math.min(560, document.documentElement.clientWidth - 16);
     box.style.width = width + "px";
     box.style.left = scrollX + Math.max(8, Math.min(at.left, document.documentElement.clientWidth - width - 8)) + "px";
     var below = at.bottom + box.offsetHeight + 8 < innerHeight || at.top < box.offsetHeight + 8;
@@ -42,7 +45,9 @@
   }
 
   function open(link) {
+    wanted = link;
     load(function () {
+      if (wanted !== link) return; /* the reader went on */
       var known = window.nldPreviews[address(link)];
       if (!known || owner === link || !link.isConnected) return;
       close();
@@ -79,6 +84,7 @@
       clearTimeout(timer); /* so that a long caption can be read and scrolled */
     } else {
       clearTimeout(timer);
+      if (wanted !== document.activeElement) wanted = null;
       if (box && owner !== document.activeElement) timer = setTimeout(close, 250);
     }
   });

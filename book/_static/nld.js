@@ -14,6 +14,19 @@ document.addEventListener("toggle", function (event) {
   document.head.appendChild(script);
 }, true);
 
+/* Paper is light. */
+(function () {
+  var root = document.documentElement, theme = null;
+  window.addEventListener("beforeprint", function () {
+    if (theme === null) theme = root.dataset.theme;
+    root.dataset.theme = "light";
+  });
+  window.addEventListener("afterprint", function () {
+    if (theme) root.dataset.theme = theme;
+    theme = null;
+  });
+})();
+
 /* The search shows a line of each page it found, which it fetches; a page opened from a disk may not fetch. */
 if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

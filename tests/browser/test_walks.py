@@ -152,6 +152,24 @@ def test_previews_answer_the_keyboard(tab, address):
     assert link.get_attribute("aria-describedby") is None
 
 
+def test_a_preview_that_comes_late_does_not_open_when_the_reader_went_on(browser, address):
+    opened = open_window(browser, f"{address['http']}/book/symmetry-of-the-loss.html")
+    page, link, held = opened.page, kind_of_link(opened.page, "#equation-eq-"), []
+    page.route("**/previews.js", lambda route: held.append(route))
+    with page.expect_request("**/previews.js"):
+        link.focus()
+    page.locator("summary").first.focus()
+    page.wait_for_timeout(0)  # lets the handler take the request
+    with page.expect_response("**/previews.js"):
+        held[0].continue_()
+    page.wait_for_function("window.nldPreviews")
+    assert page.locator("#nld-preview").count() == 0
+    link.focus()
+    page.wait_for_selector("#nld-preview[data-ready]")
+    assert opened.complaints == []
+    page.context.close()
+
+
 def test_previews_are_readable_in_the_dark(tab, address):
     opened = tab.open(f"{address['file']}/book/symmetry-of-the-loss.html", scheme="dark")
     kind_of_link(opened.page, "index.html#fig-answer").focus()
@@ -200,6 +218,20 @@ def test_on_paper_there_is_the_text_and_nothing_to_click(tab, address):
         assert not opened.page.locator(selector).first.is_visible(), selector
     assert opened.page.locator("img.nld-light").first.is_visible()
     assert opened.page.locator("#jb-print-docs-body h1").is_visible()
+
+
+def test_a_dark_page_is_printed_light_and_is_dark_again_afterwards(tab, address):
+    page = tab.open(f"{address['file']}/{PAGES[1]}", scheme="dark").page
+    shown = "getComputedStyle(document.querySelector('article p')).color + document.documentElement.dataset.theme"
+    before = page.evaluate(shown)
+    assert before.endswith("dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    printed = page.evaluate(shown)
+    assert printed.endswith("light")
+    red, green, blue = map(int, re.findall(r"\d+", printed)[:3])
+    assert max(red, green, blue) < 128
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(shown) == before
 
 
 def test_a_rerunner_finds_the_command_on_the_page(tab, address):
