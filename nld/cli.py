@@ -14,6 +14,11 @@ EPILOG = """examples:
   nld figure show fig-1
   nld symmetries torchvision.models:resnet18 --input 8,3,64,64
 
+environment:
+  NLD_STORE   folder of runs and figures (default: .nld in this folder; the book's own is beside its _toc.yml)
+  NLD_CACHE   folder of decoded data sets (default: your cache folder)
+  NLD_DATA    folder with data sets that you have, which are then not downloaded
+
 `nld COMMAND --help` has more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 

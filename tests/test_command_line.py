@@ -94,11 +94,12 @@ def test_an_output_that_cannot_be_written_is_told(typed):
     assert "nld run: cannot write notes.txt/run.nc" in said
 
 
-def test_a_figure_that_cannot_be_kept_is_told(typed):
+@pytest.mark.parametrize("command", ["figure show fig-landscape", "claims"])
+def test_a_figure_that_cannot_be_kept_is_told(typed, command):
     Path(".nld").write_text("no folder")
-    status, said = typed("figure show fig-landscape")
+    status, said = typed(command)
     assert status == 1
-    assert "nld figure show: cannot write" in said
+    assert f"nld {command.removesuffix(' fig-landscape')}: cannot write" in said
     assert ".nld/figures" in said
 
 

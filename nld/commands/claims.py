@@ -1,5 +1,6 @@
 """`nld claims`: the verdict on every claim, computed from the figures' data."""
 
+import sys
 import textwrap
 
 
@@ -16,9 +17,15 @@ def add_parser(subparsers) -> None:
 
 def run(args) -> int:
     """Print the ledger, measuring what the store does not hold; returns the exit status."""
+    from nld import store
     from nld.claims import ledger
 
-    for ruling in ledger(args.profile):
+    try:
+        rulings = ledger(args.profile)
+    except OSError as error:
+        print(f"nld claims: {store.failure(error)}", file=sys.stderr)
+        return 1
+    for ruling in rulings:
         print(f"{ruling.claim.name}: {ruling.verdict.label}")
         for text in (ruling.claim.statement, ruling.verdict.numbers):
             print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
