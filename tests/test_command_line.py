@@ -65,6 +65,7 @@ WRONG = {
     "figure show fig-2 -p rate 1": (2, "expected parameters of fig-2 among ['learning_rate'], got ['rate']"),
     "figure show fig-2 -p learning_rate fast": (2, "expected learning_rate of fig-2 to be a number, such as 0.02"),
     "figure show fig-1 -p seed 1.5": (2, "expected seed of fig-1 to be a whole number, such as 0, got 1.5"),
+    "figure verify --all": (2, "no references in results/reference; run this in the root of a checkout"),
     "figure cite fig-2": (2, "expected _toc.yml, found none; run this in the root of the book"),
     "notebook 01": (2, "_toc.yml, found none"),
     "report absent.nc": (1, "nld report: expected a monitor's record at absent.nc, got nothing there"),
@@ -113,6 +114,7 @@ def test_a_fault_of_one_figure_is_no_wrong_usage_and_the_others_have_their_turn(
         raise ValueError(f"{name} has a fault")
 
     monkeypatch.setattr(figures, "show", fail)
+    Path("results/reference").mkdir(parents=True)
     status, said = typed("figure verify fig-1 fig-2")
     assert (status, asked) == (1, ["fig-1", "fig-2"])
     assert said == "nld figure verify: fig-1 has a fault\nnld figure verify: fig-2 has a fault\n"

@@ -121,12 +121,17 @@ def run_cite(args) -> int:
 
 def run_verify(args) -> int:
     """Compare the data of figures with their references; print a table of what moved."""
+    from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
+
+    folder = reference_path(args.root, "any").parent
+    if not args.accept and not folder.is_dir():  # before anything is computed
+        print(f"nld figure verify: no references in {folder}; run this in the root of a checkout", file=sys.stderr)
+        return 2
 
     def verify(name: str) -> int:
         import xarray as xr
 
         from nld import figures
-        from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
 
         data, path = _shown(name).data, reference_path(args.root, name)
         if args.accept:

@@ -99,9 +99,9 @@ def _statement(verdict: dict) -> str:
 
 
 def rerun_command(origin: dict) -> str:
-    """The command that computes and draws this figure again."""
+    """The command that computes and draws this figure again, from the root of a checkout after `make book`."""
     parameters = "".join(f" -p {key} {value}" for key, value in origin["parameters"].items())
-    return f"nld figure show {origin['figure']} --profile {origin['profile']}{parameters}"
+    return f".venv/bin/nld figure show {origin['figure']} --profile {origin['profile']}{parameters}"
 
 
 def write_script(folder: Path) -> None:

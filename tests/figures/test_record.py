@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nld import figures
+from nld.cli import main
 from nld.figures import load, names, record, show
 from nld.figures.style import new_figure
+from nld.publish.card import rerun_command
 from nld.publish.citation import citation
 
 FILES = {
@@ -115,6 +118,15 @@ def test_unknown_figure_suggests_the_nearest():
 def test_every_figure_defines_its_parts(name):
     module = load(name)
     assert (module.__doc__ or "").strip(), "the first line of the description is the figure's title in lists"
+
+
+def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, capsys):
+    shown = record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
+    program, *arguments = rerun_command(shown.provenance).split()
+    assert program == ".venv/bin/nld"
+    monkeypatch.setattr(figures, "load", lambda name: line())
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"fig-line: {shown.folder}\n"
 
 
 def test_citation_names_version_permalink_and_data(store, request):
