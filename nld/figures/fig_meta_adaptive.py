@@ -245,7 +245,7 @@ def alt(data: xr.Dataset) -> str:
     losses = list(best(data).values())
     moving = norm_ratios(data, "orthogonal", NORM_MOMENTA[1])
     return (
-        "Left: two rising norms on dashed curves, and a dotted curve that falls to a factor of "
+        "Left: two norms on dashed curves, and a dotted curve that falls to a factor of "
         f"{moving[-1]:.0f} below them. Right: four curves of loss over learning rate, with lowest points "
         f"{losses[0]:.3f} for Adam, {losses[1]:.3f} and {losses[2]:.3f} for two kinds of 2-Adam, and {losses[3]:.3f} "
         "for Adam with normalization."

@@ -129,7 +129,8 @@ def test_the_charges_that_the_figure_holds_are_writers_less_readers(small_stream
     found = norm_free_data.charges(settings, 0)
     writers, readers = (found["squared_norm"].sel(side=side).values for side in residual_stream.SIDES)
     np.testing.assert_array_equal(found["charge"], writers - readers)
-    assert (readers[0] == 0).all() and (readers[1] > 0).all()
+    assert (readers[0] == 0).all()
+    assert (readers[1] > 0).all()
     assert float(norm_free_data.residual(found).max()) < 1e-12
     # without the steps, weight decay alone shortens both charges from where they are
     assert (np.diff(found["without"], axis=1) < 0).all()
