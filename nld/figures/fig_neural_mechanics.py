@@ -143,9 +143,10 @@ def first_zero(data: xr.Dataset) -> xr.DataArray:
     gamma = mu/(2 m) and W/gamma = sqrt(k/k_critical - 1).
     """
     over = data["weight_decay"] / data["critical_weight_decay"].sel(kind="translation") - 1
-    swing = np.sqrt(over.where(over > 0, 0.0))  # W/gamma
+    swing = over.where(over > 0) ** 0.5  # W/gamma
+    angle = xr.apply_ufunc(np.arctan, swing)
     gamma = (1 - data["momentum"]) / (data["learning_rate"] * (1 + data["momentum"]))
-    return ((np.pi - np.arctan(swing)) / (gamma * swing.where(swing > 0))).fillna(np.inf)
+    return ((np.pi - angle) / (gamma * swing)).fillna(np.inf)
 
 
 def draw(data: xr.Dataset):
