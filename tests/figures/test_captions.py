@@ -90,3 +90,12 @@ def test_fig_dictionary_gives_a_small_difference_its_digits():
     module, data = figures.load("fig-dictionary"), reference("fig-dictionary")
     near = data.assign(eq17=data["squared_norm"] * (1 + 2e-5))
     assert "at most 0.002 %" in module.caption(near)
+
+
+def test_fig_meta_adaptive_names_the_rates_at_which_2_adam_is_ahead():
+    module, data = figures.load("fig-meta-adaptive"), reference("fig-meta-adaptive")
+    data["method_loss"][{"method": 0}] = 1.0
+    data["method_loss"][{"method": 1}] = 2.0
+    assert "ahead at 0 of 6." in module.judge(data)[2].numbers
+    data["method_loss"][{"method": 1, "rate": 5}] = 0.5
+    assert f"ahead at 1 of 6: {float(data['rate'][5]):g} w." in module.judge(data)[2].numbers
