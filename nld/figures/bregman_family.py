@@ -36,7 +36,7 @@ def measured() -> dict:
     same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
     return {
         "exponent": ("exponent", list(EXPONENTS)),
-        "time": (("exponent", "moment"), time, {"units": "w/√l", "long_name": "time of the Bregman motion"}),
+        "time": (("exponent", "moment"), time, {"units": "(w²/l)^(1/p)", "long_name": "time of the Bregman motion"}),
         "loss": (("exponent", "moment"), loss, {"units": "l", "long_name": "loss above its minimum"}),
         "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
         "bound": (

@@ -91,13 +91,13 @@ def initial_difference(data: xr.Dataset) -> float:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Reproduced if the losses agree at step 0 and the ranges over seeds are disjoint at the end."""
+    """Reproduced if the losses agree at step 0 and the ranges over seeds are disjoint at the end, either way round."""
     start, last = initial_difference(data), data["loss"].isel(step=-1).values
-    holds = start < 1e-5 and last[0].max() < last[1].min()
-    early, late = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
+    holds = start < 1e-5 and bool(last[0].max() < last[1].min() or last[1].max() < last[0].min())
+    short, long = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
     numbers = (
         f"At step 0 the losses differ by at most {power(start)} of their value; after {int(data['step'][-1])} steps "
-        f"they are {early} with the filters as initialized and {late} with filters multiplied by {FACTOR:g} "
+        f"they are {short} with the filters as initialized and {long} with filters multiplied by {FACTOR:g} "
         f"({data.sizes['seed']} seeds)."
     )
     return [Verdict("loss-symmetry-is-not-learning-symmetry", REPRODUCED if holds else REFUTED, numbers)]

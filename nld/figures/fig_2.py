@@ -154,11 +154,13 @@ def draw(data: xr.Dataset):
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     worst = [100 * worst_difference(data, name) for name in ("rotation", "scale")]
+    time = data["relaxation"].values
     return (
         "A charge dies in the time $m/\\mu$ unless the kinetic energy feeds it. Heavy-ball runs (coloured) from "
         f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/l, and theory (dashed). **(a)** "
-        "The rotation charge in a round valley decays as $e^{-\\mu t/m}$: conserved for a long time at "
-        f"$\\beta = {MOMENTA[0]:g}$, gone at once at $\\beta = {MOMENTA[-1]:g}$. **(b)** The scale charge of a "
+        "The rotation charge in a round valley decays as $e^{-\\mu t/m}$, in a time $m/\\mu$ from "
+        f"{time[0]:.2g} w²/l at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/l at $\\beta = {MOMENTA[-1]:g}$. "
+        "**(b)** The scale charge of a "
         "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
         "measurement minus theory in percent of each curve's maximum: at most "
         f"{worst[0].max():.1g} % in (a) and {worst[1].max():.1g} % in (b)."
@@ -168,10 +170,12 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     late = np.abs(data["time"].values - 1).argmin()
-    left = ", ".join(f"{max(x, 0):.2g}" for x in data["rotation"].values[:, late].round(3))
-    peaks = ", ".join(f"{x:.2g}" for x in data["scale"].max("time").values)
+    left = ", ".join(f"{max(0.0, x):.2g}" for x in data["rotation"].values[:, late].round(3))
+    scale = data["scale"].values
+    peaks = ", ".join(f"{x:.2g}" for x in scale.max(1))
+    falls = (scale[:, -1] < scale.max(1)).sum()
     return (
         f"Left: rotation charges that at time 1 have fallen to {left} of their first value for momenta "
-        f"{', '.join(f'{b:g}' for b in MOMENTA)}. Right: scale charges that rise from zero to {peaks} w², all but "
-        "the first of which fall again. Dashed predicted curves lie on the measured ones."
+        f"{', '.join(f'{b:g}' for b in MOMENTA)}. Right: scale charges that rise from zero to {peaks} w²; "
+        f"{falls} of the {len(scale)} fall again. Dashed predicted curves lie on the measured ones."
     )

@@ -234,7 +234,7 @@ def _draw_losses(data, axes) -> None:
         yscale="log",
         xlim=(0.3, 1500),
         ylim=(2e-4, 5),
-        xlabel="time $t$ [w/√l]",
+        xlabel="time $t$ [(w²/l)$^{1/p}$]",
         ylabel="loss $f - f^*$ [l]",
     )
     axes.set_title("(b) the Bregman family falls as $t^{-p}$")

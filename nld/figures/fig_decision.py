@@ -116,9 +116,12 @@ def caption(data: xr.Dataset) -> str:
     default, chosen = (float(k) for k in data["decision"].values)
     accuracy = data["accuracy"].median("seed")
     ahead = data["steps_to_equilibrium"]
+    before, after = (data["accuracy"].sel(weight_decay=k) for k in (default, chosen))
+    better = "better" if before.max() < after.min() else "not clearly better"
     return (
         f"At AdamW's default weight decay the filters never reach their equilibrium in {data.sizes['step']} steps; at "
-        "one chosen from the monitor's finding they do, and the network is better. **(a)** Angle by which each layer's "
+        f"one chosen from the monitor's finding they do, and the network is {better}. "
+        "**(a)** Angle by which each layer's "
         "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the "
         f"default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy "
         f"on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
@@ -137,8 +140,8 @@ def alt(data: xr.Dataset) -> str:
     law = data["equilibrium_step"]
     return (
         f"Left: angular step over training. At weight decay {default:g} it ends near {float(last[0]):.2g} radians, "
-        f"above its equilibrium of {float(law[0]):.2g}; at {chosen:g} it ends near {float(last[1]):.2g}, at its "
-        f"equilibrium of {float(law[1]):.2g}. Right: test accuracy over weight decay rises from "
+        f"with an equilibrium of {float(law[0]):.2g}; at {chosen:g} it ends near {float(last[1]):.2g}, with an "
+        f"equilibrium of {float(law[1]):.2g}. Right: test accuracy over weight decay goes from "
         f"{float(accuracy.sel(weight_decay=default)):.2f} at {default:g} to "
         f"{float(accuracy.sel(weight_decay=chosen)):.2f} at {chosen:g}; with the filters alone it is "
         f"{float(data['accuracy_filters_only'].median()):.2f}."

@@ -165,7 +165,7 @@ def caption(data: xr.Dataset) -> str:
         "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
         "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
         f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
-        f"**Bottom:** Eq 17 misses the measured norm by at most {100 * worst(data, 'eq17', 'squared_norm'):.1f} %. "
+        f"**Bottom:** Eq 17 misses the measured norm by at most {100 * worst(data, 'eq17', 'squared_norm'):.2g} %. "
         f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$."
     )
 
@@ -174,8 +174,9 @@ def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     last = data["squared_norm"].isel(step=-1).values
     return (
-        "Three panels over 18000 steps. The gradient steps up, then down. Three squared norms respond: without weight "
+        f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. "
+        "Three squared norms respond: without weight "
         f"decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and down, the "
         f"faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles lie on "
-        f"all three; the difference stays below {100 * worst(data, 'eq17', 'squared_norm'):.1f} percent."
+        f"all three; they differ by at most {100 * worst(data, 'eq17', 'squared_norm'):.2g} percent."
     )

@@ -143,28 +143,32 @@ def _draw_course(data: xr.Dataset, axes) -> None:
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
-    slope = slopes(data)
+    slope, decayed, gone = slopes(data), means(data, "C")[1][0], len(lost(data))
+    decay = "raises" if (np.diff(decayed) > 0).all() else "changes"
+    fate = "they were lost in their first steps, before their norms had grown" if gone else "none was lost"
     return (
         "Free norms set their own learning rate. **Top:** effective learning rate $\\eta/((1-\\beta)r^2)$ half-way "
         "through training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over "
         f"filters, means over seeds. From $\\eta = 0.03$ w²/l on the held norms' rate spans a factor {held_rates:.0f} "
         f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope "
         f"{number(slope[0], '.2f')}); over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. "
-        "Weight decay raises the free norms' rate. "
+        f"Weight decay {decay} the free norms' rate, from {decayed[0]:.2g} to {decayed[-1]:.2g} per l. "
         f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/l "
         "(solid). **Bottom right:** test loss half-way against the effective rate, one mark a run, with momentum also "
         f"swept at $\\eta = {OTHER_RATE:g}$ w²/l; the dashed line is the loss of guessing. Of the free runs, "
-        f"{len(lost(data))} lie near it or above: they were lost in their first steps, before their norms had grown."
+        f"{gone} lie near it or above: {fate}."
     )
 
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
+    rate, loss = data["half_rate"].values, data["half_loss"].values
+    best, above = rate[loss.argmin()], loss[rate > 10] > 0.75 * np.log(10)
     return (
         "Five panels on logarithmic axes. With norms held the effective rate rises in proportion to the learning rate, "
         f"by a factor {held_rates:.0f}, and with momentum, by {held_momenta:.0f}; with norms free it changes by "
-        f"{free_rates:.1f} and {free_momenta:.1f}. Weight decay lifts it. Over the steps the free norms' curves bend "
-        "towards each other while the held ones stay flat. Test losses are smallest at rates around one; most runs "
-        "with rates above ten guess."
+        f"{free_rates:.1f} and {free_momenta:.1f}. Over the steps the free norms' curves bend "
+        "towards each other while the held ones stay flat. The smallest test loss is at a rate of "
+        f"{best:.2g}; of the {len(above)} runs with rates above ten {above.sum()} guess."
     )

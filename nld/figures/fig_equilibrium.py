@@ -95,5 +95,8 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
-    law = ", ".join(f"{value:.1e}" for value in data["predicted"].values)
-    return f"Four noisy curves on a logarithmic axis start at different heights and settle on dashed lines at {law}."
+    law, found = (", ".join(f"{value:.2g}" for value in each) for each in (data["predicted"].values, late_ratios(data)))
+    return (
+        f"Four noisy curves on a logarithmic axis and a dashed line for each, at {law}. Over the second half of the "
+        f"steps the curves are at {found} times their lines."
+    )

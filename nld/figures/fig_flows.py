@@ -54,11 +54,23 @@ def compute(profile: str, *, mass: float = 0.2) -> xr.Dataset:
     reach = np.array(list(REACH.values()))[:, None]
     return xr.Dataset(
         {
-            "carried": (("symmetry", "share", "part", "axis"), carried, {"long_name": "position, velocity"}),
+            "carried": (
+                ("symmetry", "share", "part", "axis"),
+                carried,
+                {"units": "w, l/w", "long_name": "position, velocity"},
+            ),
             "parameter": (("symmetry", "share"), reach * share, {"long_name": "parameter s"}),
             "energy": (("geometry", "symmetry", "share"), energy, names),
-            "predicted_slope": (("geometry", "symmetry"), slope, {"long_name": "kinetic symmetry breaking"}),
-            "measured_slope": (("geometry", "symmetry"), found, {"long_name": "difference quotient of the energy"}),
+            "predicted_slope": (
+                ("geometry", "symmetry"),
+                slope,
+                {"units": "l", "long_name": "kinetic symmetry breaking"},
+            ),
+            "measured_slope": (
+                ("geometry", "symmetry"),
+                found,
+                {"units": "l", "long_name": "difference quotient of the energy"},
+            ),
         },
         coords={"geometry": list(GEOMETRIES), "symmetry": list(FAMILIES), "part": ["position", "velocity"]},
         attrs={"mass": mass},

@@ -160,7 +160,8 @@ def _k_adam(data: xr.Dataset) -> list[Verdict]:
     plain, *twice, normalized = best(data).values()
     closed = np.log(plain / min(twice)) / np.log(plain / normalized)  # share of the way from Adam to normalization
     per_rate = data["method_loss"].median("member")
-    ahead = int((per_rate.isel(method=1) < per_rate.isel(method=0)).sum())
+    ahead = data["rate"].values[(per_rate.isel(method=1) < per_rate.isel(method=0)).values]
+    listed = f": {', '.join(f'{rate:g}' for rate in ahead)} w" if len(ahead) else ""
     numbers = (
         f"Digits, each at its best learning rate of {len(RATES)}: loss {plain:.3f} l with Adam, "
         f"{min(twice):.3f} l with 2-Adam, {normalized:.3f} l with Adam and batch normalization."
@@ -170,8 +171,8 @@ def _k_adam(data: xr.Dataset) -> list[Verdict]:
     return [
         Verdict("two-adam-is-normalization", alike, numbers),
         Verdict("two-adam-outperforms", better, (
-            f"{numbers} At equal learning rates, 2-Adam without momentum in its second stage is ahead at {ahead} of "
-            f"{len(RATES)}, the smallest."
+            f"{numbers} At equal learning rates, 2-Adam without momentum in its second stage is ahead at "
+            f"{len(ahead)} of {len(RATES)}{listed}."
         )),
     ]  # fmt: skip
 
@@ -245,7 +246,7 @@ def alt(data: xr.Dataset) -> str:
     losses = list(best(data).values())
     moving = norm_ratios(data, "orthogonal", NORM_MOMENTA[1])
     return (
-        "Left: two rising norms on dashed curves, and a dotted curve that falls to a factor of "
+        "Left: two norms on dashed curves, and a dotted curve that falls to a factor of "
         f"{moving[-1]:.0f} below them. Right: four curves of loss over learning rate, with lowest points "
         f"{losses[0]:.3f} for Adam, {losses[1]:.3f} and {losses[2]:.3f} for two kinds of 2-Adam, and {losses[3]:.3f} "
         "for Adam with normalization."

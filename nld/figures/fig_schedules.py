@@ -252,6 +252,7 @@ def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     clean, found = data["effective_rate"].sel(noise=0), differences(data)
     grown = float(data["schedule"][-1] / data["schedule"][0])
+    naive = f", if buffer and rates match, and {found['naive']:.1g} l if the buffer is left at zero"
     return (
         "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
         "rate. **(a)** Effective learning rate after "
@@ -262,8 +263,9 @@ def caption(data: xr.Dataset) -> str:
         "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
         f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
         "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
-        f"{power(max(found['exponential'], found['empty buffer']))} l, if buffer and rates match, and "
-        f"{found['naive']:.1g} l if the buffer is left at zero. Largest of ten steps, median and range of "
+        f"{power(max(found['exponential'], found['empty buffer']))} l"
+        f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
+        "Largest of ten steps, median and range of "
         f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/l, "
         f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ l/w²."
     )
@@ -272,11 +274,11 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     clean, found = data["effective_rate"].sel(noise=0).median("seed").values, differences(data)
+    sizes = [power(found[run]) for run in ("exponential", "empty buffer", "naive", "decay dropped")]
     return (
         f"Four panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
         "bounds; red squares are level over four decades; grey crosses on the diagonal mark divergence. (b) A dashed "
         "loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is level and the other a rising "
-        "straight line; likewise one norm rises above the other. (d) Two differences of losses stay near "
-        f"{power(max(found['exponential'], found['empty buffer']))}, two others rise to {found['naive']:.1g} and "
-        f"{found['decay dropped']:.1g}."
+        "straight line; likewise one norm rises above the other. (d) Four differences of losses; their "
+        f"largest values are {', '.join(sizes)} l."
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from nld.experiment import data, monitored
 from nld.experiment.batches import BatchOrder, batch
@@ -25,6 +26,28 @@ def test_fig_books_the_prediction_is_the_charge_and_needs_the_kinetic_term(recor
     assert scale > 0
     np.testing.assert_allclose(law, charge, atol=1e-13 * scale)
     assert np.abs(without - charge).max() > 0.1 * scale
+
+
+def test_fig_books_without_a_kinetic_term_nothing_is_missing():
+    """On a charge that weight decay alone feeds, c <- 0.8 c + d, the dotted line is the measured one."""
+    fed, charge = np.array([0.5, -0.2, 0.1, 0.3]), [0.0]
+    for more in fed:
+        charge.append(0.8 * charge[-1] + more)
+    place = ("block", "step", "unit")
+    terms = {
+        "charge": charge[1:],
+        "dissipation": -0.2 * np.array(charge[:-1]),
+        "kinetic_symmetry_breaking": 0 * fed,
+        "weight_decay_term": fed,
+    }
+    record = xr.Dataset(
+        {name: (place, np.reshape(values, (1, -1, 1))) for name, values in terms.items()}
+        | {"kind": ("block", ["scale"]), "momentum": ("step", np.full(4, 0.8))},
+        coords={"block": ["only"]},
+    )
+    found, law, without = fig_books._one_charge(record, "scale")
+    np.testing.assert_allclose(law, found, rtol=1e-14)
+    np.testing.assert_allclose(without, found, rtol=1e-14)
 
 
 def test_fig_books_all_kinds_balance_and_default_epsilon_breaks_only_scale(record):

@@ -33,3 +33,15 @@ def test_fig_closures_judges_what_it_shows(data):
     assert fig_closures.judge(data)[0].label == CORRECTED
     assert fig_closures.judge(data.assign(squared_norm=data["squared_norm"] / 1.5))[0].label == REFUTED
     assert fig_closures.judge(data.isel(member=[0]))[0].label == REPRODUCED
+
+
+def test_fig_closures_a_restart_begins_at_the_measured_norm(monkeypatch):
+    """Restarted one step before the end, the prediction has one step in which to err; from the start it has forty."""
+    monkeypatch.setattr(fig_closures, "RATES", ((0.1, 0.9),))
+    monkeypatch.setattr(fig_closures, "STEPS", 40)
+    monkeypatch.setattr(fig_closures, "COARSE_STEPS", 2)
+    monkeypatch.setattr(fig_closures, "restart_step", lambda momentum: 39)
+    found = fig_closures.compute("quick")
+    whole = (found["predicted"].sel(closure="measured") / found["squared_norm"]).isel(point=-1)
+    later, whole = (float(abs(each - 1).max()) for each in (found["restarted"], whole))
+    assert 0 < later < whole / 3

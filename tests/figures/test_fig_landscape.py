@@ -1,6 +1,7 @@
 """fig-landscape: every step leaves outward, momentum furthest; gradient flow stays on its circle."""
 
 import numpy as np
+import pytest
 
 from nld.figures import fig_landscape
 
@@ -14,6 +15,12 @@ def test_fig_landscape_steps_leave_the_circle_outward():
     np.testing.assert_allclose((data["flow"] ** 2).sum("axis"), 1, rtol=1e-8)
     np.testing.assert_allclose(data["predicted_squared_norm"], norms, rtol=1e-12)
     assert np.all(data["loss"].isel(step=-1) < 0.01)
+
+
+def test_fig_landscape_rules_have_the_same_step_in_the_long_run():
+    descent, ball = fig_landscape.rules(0.3, 0.8).values()
+    assert ball.momentum == 0.8
+    assert ball.learning_rate / ball.friction == pytest.approx(descent.learning_rate)
 
 
 def test_fig_landscape_gradient_is_that_of_the_loss():

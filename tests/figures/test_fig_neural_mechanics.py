@@ -12,6 +12,7 @@ from nld.experiment import charges, data
 from nld.figures import fig_neural_mechanics as figure
 from nld.figures.verify import reference_path
 from nld.learning_rule import heavy_ball
+from nld.theory.integral_laws import oscillator
 from nld.verdict import REFUTED, REPRODUCED, UNTESTED
 from tests.test_chapters import ROOT
 
@@ -131,6 +132,30 @@ def labels_of(stored):
 
 def test_fig_neural_mechanics_rules_on_its_claims(stored):
     assert labels_of(stored) == {claim.name: REPRODUCED for claim in figure.CLAIMS}
+
+
+def test_fig_neural_mechanics_a_swing_longer_than_the_run_is_not_judged(stored):
+    """Just above its critical value a sum crosses zero after the end of the run: no crossing refutes nothing."""
+    critical = float(stored["critical_weight_decay"].isel(column=4).sel(kind="translation"))
+    name = "momentum-makes-charges-oscillate"
+    for times, label in ((1.1, UNTESTED), (2.0, REFUTED)):
+        decay = stored["weight_decay"].values.copy()
+        decay[4] = times * critical
+        near = stored.assign_coords(weight_decay=("column", decay))
+        near["crossings"][{"column": 4}] = 0
+        assert labels_of(near)[name] == label
+        near["crossings"][{"column": 3}] = 1  # below its critical value nothing may swing
+        assert labels_of(near)[name] == REFUTED
+
+
+def test_fig_neural_mechanics_first_zero_is_the_oscillators(stored):
+    """The first sign change of the free solution on a fine grid."""
+    stored = stored.assign_coords(weight_decay=("column", [0, 0.0025, 0.01, 0.001, 0.002]))
+    found = figure.first_zero(stored.isel(column=slice(3, 5))).values
+    time = np.linspace(0, 60, 60_001)
+    free = oscillator(heavy_ball(0.05, 0.99, 0.002), "translation").free(time)
+    assert found[0] == np.inf
+    assert found[1] == pytest.approx(time[np.argmax(free < 0)], abs=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,23 @@ def test_law_norm_and_gradients_stay_within_the_bounds(log_rate, log_norm, seed)
     assert unit[:-1].min() <= square[-1] / rate / np.sqrt(steps) * (1 + 1e-12)
 
 
+def test_law_the_norm_can_grow_by_more_than_the_depth_times_the_rate():
+    """Why the bound counts the depth twice: at r^2 = S eta, from next to the maximum, one count is not enough."""
+    spectrum, start = np.array([0.0, 1.0]), np.array([1e-3, 1.0])
+    landscape = auto_tuning.rayleigh_landscape(spectrum)
+    square = float(start @ start)
+    rate = square / landscape.curvature
+
+    def gradient(q):
+        return tuned.unit_gradient(q, spectrum) / np.linalg.norm(q)
+
+    last = iterate(gradient_descent(rate), gradient, start, 400).position[-1]
+    grown = last @ last - square
+    high = auto_tuning.squared_norm_bounds(landscape, rate, square, 0.0)[1]
+    assert 1.02 * rate * landscape.depth < grown <= high - square
+    assert high - square == pytest.approx(2 * rate * landscape.depth)
+
+
 def test_law_the_landscape_of_the_quotient_by_differences_along_random_lines():
     rng = np.random.default_rng(3)
     spectrum, h = rng.uniform(-1, 3, 4), 1e-4

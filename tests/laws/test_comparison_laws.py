@@ -48,6 +48,12 @@ def test_law_the_error_of_a_change_sees_what_the_relative_error_hides():
     assert comparison.error_of_change[-1] == pytest.approx(1)
 
 
+def test_law_a_change_is_the_largest_of_the_measurement_since_its_own_start():
+    """Two units that go away by 2 and by 4 and come back; the prediction starts elsewhere."""
+    measured = np.outer(1 - np.abs(np.linspace(-1, 1, 11)), [2.0, 4.0]) + 7
+    np.testing.assert_allclose(pair(measured - 3, measured).error_of_change, 11 * [[3 / 2, 3 / 4]])
+
+
 def test_law_divergence_ends_the_horizon_for_good():
     predicted = np.ones((11, 2))
     predicted[4, 0], predicted[0, 1] = np.nan, np.inf
