@@ -55,9 +55,10 @@ def report(record: xr.Dataset, path: str | os.PathLike) -> Path:
         ValueError: the record has no steps.
     """
     found = findings(record)
-    parts = [_head(record, found), _findings(found), _symmetries(record), _layers(record)]
-    for light, dark, caption in pictures(record).values():
-        parts.append(_figure(light, dark, caption))
+    parts = [_head(record, found), _findings(found)]
+    if record.sizes["block"]:
+        parts += [_symmetries(record), _layers(record)]
+        parts += [_figure(*picture) for picture in pictures(record).values()]
     parts.append(_provenance(record))
     title = html.escape(f"{record.attrs['model']} under {record.attrs['optimizer']}")
     page = (

@@ -11,6 +11,7 @@ import nld
 from nld.cli import main
 from nld.monitor import Block, Member
 from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
+from nld.publish.report import report
 from tests.monitor.zoo import BLOCKS, loss_of, train, zoo
 
 
@@ -118,6 +119,82 @@ def test_findings_on_norms_and_rates():
     assert re.search(r"layer will take [\d,]+ steps to reach equilibrium at this weight decay", text)
     with pytest.raises(ValueError, match="at least one step"):
         nld.monitor.findings(watched(steps=0))
+
+
+def test_findings_of_a_run_that_diverged_say_so():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 5)
+        with torch.no_grad():
+            network.scaled.fill_(float("nan"))
+        train(network, optimizer, 5, first=5)
+    first = nld.monitor.findings(monitor.record())[0]
+    assert not first.good
+    assert re.search(r"step 5 .*not finite.*rows", first.text)
+    assert not any("nan" in text.replace("not finite", "") for text in words(monitor.record(), "rate"))
+
+
+def test_a_layer_that_does_not_turn_has_neither_time_to_equilibrium_nor_rate(tmp_path):
+    torch.manual_seed(0)
+    layers = [layer for _ in range(3) for layer in (nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6))]
+    model, x = nn.Sequential(*layers), torch.randn(12, 6)
+    blocks = [block for block in nld.find_symmetries(model, x) if block.kind == "scale"]
+    model.get_parameter("0.weight").requires_grad_(False)
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        optimizer = kind(model.parameters(), lr=0.01, weight_decay=0.1)
+        with nld.Monitor(model, optimizer, blocks) as monitor:
+            for _ in range(20):
+                optimizer.zero_grad()
+                (model(x) - x.roll(1, 1)).square().mean().backward()
+                optimizer.step()
+        record = monitor.record()
+        named = {finding.block for finding in nld.monitor.findings(record) if finding.topic == "equilibrium"}
+        assert named == {"2.weight", "4.weight"}
+        assert all("0.weight" not in text for text in words(record, "rate"))
+        assert report(record, tmp_path / "page.html").exists()
+
+
+def test_a_model_with_no_symmetry_has_findings_and_a_page(tmp_path):
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, []) as monitor:
+        train(network, optimizer, 3)
+    (finding,) = nld.monitor.findings(monitor.record())
+    assert "No symmetry" in finding.text
+    assert finding.text in report(monitor.record(), tmp_path / "page.html").read_text()
+
+
+def test_norms_that_an_adaptive_metric_shortens_are_not_said_to_grow():
+    (text,) = words(spinning("Adam", steps=60, lr=0.01), "equilibrium")
+    assert "only falls" not in text
+    (text,) = words(spinning(steps=60, lr=0.01, momentum=0.8), "equilibrium")
+    assert "only falls" in text
+
+
+def test_rounding_errors_of_a_gradient_that_cancels_are_told_from_what_breaks_a_symmetry():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8)).double(), torch.randn(12, 6, dtype=torch.float64)
+    blocks = [block for block in nld.find_symmetries(model, x) if block.kind == "translation"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(
+                x
+            ).mean().backward()  # the mean of what is normalized does not depend on what was normalized, at first
+            optimizer.step()
+    record = monitor.record()
+    assert float(record.relative_residual.max()) > 1e-10
+    texts = words(record, "books")
+    assert texts
+    assert all("rounding errors" in text for text in texts)
+    assert all(finding.good for finding in nld.monitor.findings(record) if finding.topic == "books")
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(x)[:, :3].square().mean().backward()
+            model[0].weight.grad[0].mul_(0.5)  # which breaks the translation of the outputs
+            optimizer.step()
+    assert not any("rounding errors" in text for text in words(monitor.record(), "books"))
 
 
 def test_the_page_is_one_offline_file(tmp_path, capsys):
