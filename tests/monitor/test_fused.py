@@ -206,6 +206,16 @@ def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
         np.testing.assert_allclose(records[1][variable], records[0][variable], rtol=1e-9, atol=1e-12, err_msg=variable)
 
 
+@pytest.mark.slow  # it compiles
+def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
+    caching = pytest.importorskip("numba.core.caching")
+    from nld.monitor import kernel
+
+    for kind in [kind for kind in vars(caching).values() if hasattr(kind, "_locator_classes")]:
+        monkeypatch.setattr(kind, "_locator_classes", [])
+    assert kernel.function.__wrapped__(True).address
+
+
 def test_without_numba_the_pages_do_all(monkeypatch, always):
     monkeypatch.setattr(fused, "_compiled", lambda dtype: None)
     sheet = Sheet([torch.ones(4, 3)], [Use(0, "scale", Member("a", (4, 3)), 0, 0, 1)])
