@@ -174,7 +174,9 @@ def _provenance(record: xr.Dataset) -> str:
     for name, value in record.attrs.items():
         if name == "hyperparameters":
             for i, group in enumerate(json.loads(value)):
-                text = ", ".join(f"{key} {item}" for key, item in group.items() if item not in (None, False))
+                group.pop("param_names", None)  # one for each parameter
+                shown = ((key, item) for key, item in group.items() if item is not None and item is not False)
+                text = ", ".join(f"{key} {item}" for key, item in shown)
                 rows.append((f"parameter group {i}", text))
         elif name != "equilibrium":
             rows.append((name.replace("_", " "), value))

@@ -1,5 +1,6 @@
 """Findings and the report: what they say must be true of the run."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 import nld
 from nld.cli import main
+from nld.figures.monitor_report import draw_terms
 from nld.monitor import Block, Member
 from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
 from nld.publish.report import report
@@ -211,6 +213,27 @@ def test_the_page_is_one_offline_file(tmp_path, capsys):
     assert "AdamW&#x27;s metric breaks the rotation" in page
     assert main(["report", str(tmp_path / "run.html")]) == 1
     assert "expected a whole netCDF record" in capsys.readouterr().err
+
+
+def test_the_page_has_room_for_long_names_and_says_what_is_zero(tmp_path):
+    network, _ = zoo()
+    optimizer = torch.optim.SGD(network.named_parameters(), lr=0.01, momentum=0.9, weight_decay=0.0)
+    blocks = [dataclasses.replace(block, name=f"{'a.long.name.of.a.layer, ' * 6}{block.name}") for block in BLOCKS]
+    with nld.Monitor(network, optimizer, blocks) as monitor:
+        train(network, optimizer, 3)
+    page = report(monitor.record(), tmp_path / "page.html").read_text()  # a picture without room would warn
+    assert "weight_decay 0.0" in page
+    assert "param_names" not in page
+
+
+def test_a_charge_that_stays_zero_has_no_share_of_rounding_errors():
+    record = watched("momentum")
+    axes = draw_terms(record).axes[0]
+    still = {axes.get_yticklabels()[round(text.get_position()[1])].get_text().split(" (")[0] for text in axes.texts}
+    # Weight decay moves the charges of translations, and nothing that of a rotation.
+    assert still == {str(name) for name in record.block.values[(record.kind == "rotation").values]}
+    widths = np.array([patch.get_width() for patch in axes.patches]).reshape(4, -1).sum(0)
+    np.testing.assert_allclose(widths, [0.0 if str(name) in still else 1.0 for name in record.block.values])
 
 
 def test_the_page_without_scale_invariant_layers(tmp_path):
