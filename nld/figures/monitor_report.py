@@ -25,6 +25,11 @@ def _thin(record: xr.Dataset) -> xr.Dataset:
     return record.isel(step=np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).astype(int)))
 
 
+def _short(name: str, most: int = 44) -> str:
+    """A name with its middle left out where it would leave no room for the picture."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) :]}"
+
+
 def _scale(record: xr.Dataset) -> xr.Dataset:
     """The scale blocks, at most as many as there are COLORS."""
     record = record.sel(block=(record.kind == "scale").values)
@@ -45,7 +50,7 @@ def _labelled(axes, steps: xr.DataArray, lines: list[tuple[str, np.ndarray, str]
     position = -np.inf
     for value, name, color in sorted(ends):
         position = max((np.log10(value) - low) / (high - low), position + 0.075)
-        axes.annotate(name, (1.015, position), xycoords="axes fraction", color=color, fontsize=8, va="center")
+        axes.annotate(_short(name), (1.015, position), xycoords="axes fraction", color=color, fontsize=8, va="center")
 
 
 def draw_books(record: xr.Dataset) -> Figure:
@@ -72,16 +77,23 @@ def draw_terms(record: xr.Dataset) -> Figure:
     total = sum(sizes.values())
     blocks = record.sizes["block"]
     figure, axes = _picture(0.8 + 0.24 * blocks)
+    # A charge that nothing moves has a share of rounding errors only: that is no share of anything.
+    balanced = (record.relative_residual.max(["step", "unit"]) <= tolerance(record)).values
+    still = balanced & (sizes["residual"] >= 0.5 * total)
+    for block in np.flatnonzero(still).tolist():
+        axes.text(0.01, block, "does not move", fontsize=7, va="center")
     left = np.zeros(blocks)
     for name, color in zip(names, ("C0", "C1", "C2", "#888888"), strict=True):
-        share = np.divide(sizes[name], total, out=np.zeros(blocks), where=total > 0)
+        share = np.divide(sizes[name], total, out=np.zeros(blocks), where=~still & (total > 0))
         axes.barh(range(blocks), share, left=left, color=color, label=name.replace("_", " ").removesuffix(" term"))
         left += share
-    axes.set_yticks(range(blocks), [f"{n} ({k})" for n, k in zip(record.block.values, record.kind.values, strict=True)])
+    kinds = [str(kind).replace("_", " ") for kind in record.kind.values]
+    names = [f"{_short(str(name))} ({kind})" for name, kind in zip(record.block.values, kinds, strict=True)]
+    axes.set_yticks(range(blocks), names, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the charge's motion")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0, handlelength=1.0)
+    figure.legend(loc="outside upper center", ncols=4, columnspacing=1.0, handlelength=1.0)
     return figure
 
 

@@ -208,7 +208,10 @@ def _floats(hyperparameters: Sequence[list[tuple]]) -> np.ndarray:
         if any(isinstance(value, torch.Tensor) for group in groups for value in group) or groups != known[0]:
             known = groups, [[float(value) for value in group] for group in groups]
         rows.append(known[1])
-    return np.array(rows)
+    # An optimizer may be given more groups: before that they have no numbers.
+    missing = [[np.nan] * 4]
+    longest = max(map(len, rows))
+    return np.array([row + missing * (longest - len(row)) for row in rows])
 
 
 def _skip(numbers, skipped):

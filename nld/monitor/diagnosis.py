@@ -8,6 +8,8 @@ import xarray as xr
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
+# Relative spacing of numbers, by precision.
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
 
 
@@ -16,7 +18,7 @@ class Finding:
     """One sentence about a record.
 
     Args:
-        topic: "books", "metric", "equilibrium" or "rate".
+        topic: "weights", "books", "metric", "equilibrium" or "rate".
         block: the block it is about, or "" for all.
         good: whether nothing needs attention.
         text: the sentence.
@@ -93,8 +95,36 @@ def findings(record: xr.Dataset) -> list[Finding]:
     """
     if record.sizes["step"] == 0:
         raise ValueError("expected a record of at least one step, got none; train with the monitor attached")
-    found = [*_books(record), *_metric(record), *_equilibrium(record), *_rates(record)]
+    if record.sizes["block"] == 0:
+        return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
+    found = [*_weights(record), *_books(record), *_metric(record), *_equilibrium(record), *_rates(record)]
     return sorted(found, key=lambda finding: finding.good)
+
+
+def _weights(record: xr.Dataset):
+    """Weights that are no numbers any more: what is said of the rest is about the steps before."""
+    there = record.unit < (record.units if record.sizes["unit"] > 1 else 1)
+    lost = (~np.isfinite(record.squared_norm) & there).any("unit")
+    if bool(lost.any()):
+        first = int(record.step[lost.any("block")][0])
+        names = ", ".join(str(name) for name in record.block[lost.sel(step=first)].values)
+        text = f"From step {first:,} on there are weights that are not finite ({names}): the run diverged."
+        yield Finding("weights", "", False, text)
+
+
+def _rounding(record: xr.Dataset, name: str) -> float | None:
+    """Where all that unbalances a block is rounding: its gradient there over the record's largest one; else None.
+
+    Autograd rounds at the size of what it adds up. Where that cancels, as behind a loss that is nearly constant, the
+    little that is left of a gradient respects no symmetry, while residuals are relative to that little.
+    """
+    epsilon = max(EPSILON.get(kind, EPSILON["float32"]) for kind in record.attrs["precision"].split(", "))
+    size = np.sqrt(record.squared_gradient)
+    share = size.sel(block=name) / size.max()
+    residual = record.relative_residual.sel(block=name)
+    beyond = residual > tolerance(record)
+    explained = share * residual <= 10 * epsilon
+    return float(share.where(beyond).max()) if bool((explained | ~beyond).all()) else None
 
 
 def _books(record: xr.Dataset):
@@ -102,7 +132,14 @@ def _books(record: xr.Dataset):
     worst = record.relative_residual.max(["step", "unit"])
     for name in record.block.values:
         value, note = float(worst.sel(block=name)), str(record.note.sel(block=name).values)
-        if not value <= allowed:
+        small = None if value <= allowed or note else _rounding(record, name)
+        if small is not None:
+            text = (
+                f"{name}: its gradient falls to {small:.1e} of the largest one and less: what is left of it there, and "
+            )
+            text += f"the relative residual of {value:.1e}, are rounding errors."
+            yield Finding("books", name, True, text)
+        elif not value <= allowed:
             yield Finding(
                 "books",
                 name,
@@ -114,7 +151,9 @@ def _books(record: xr.Dataset):
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
     if bool((worst <= allowed).all()):
-        text = f"All {record.sizes['block']} books balance: the relative residual stays below {float(worst.max()):.1e}"
+        count = record.sizes["block"]
+        text = f"All {count} books balance" if count > 1 else "The books balance"
+        text += f": the relative residual is at most {float(worst.max()):.1e}"
         yield Finding("books", "", True, text + f" ({record.attrs['precision']}).")
 
 
@@ -128,8 +167,8 @@ def _cause(record: xr.Dataset, name: str) -> str:
     return {
         "scale": "the gradient has a part along the weights; a normalization's epsilon does this, and so does "
         "low precision",
-        "rescale": "the gradients of its tensors do not match; clipping single tensors does this, and so does "
-        "low precision",
+        "rescale": "the gradients of its tensors do not match; clipping single tensors does this, and so do "
+        "low precision and the epsilon of a normalization behind it",
         "general_linear": "the gradients of its tensors do not match; clipping single tensors does this, and so does "
         "low precision",
     }.get(
@@ -191,10 +230,15 @@ def _equilibrium(record: xr.Dataset):
     last = recent(record).mean("step")
     for name in record.block.values[(record.kind == "scale").values]:
         x, steps = float(ratio.sel(block=name)), float(ahead.sel(block=name))
+        if not float(last.angular_step.sel(block=name).max()) > 0:
+            continue  # it does not turn: frozen, or out of reach of the loss
         if float(last.weight_decay.sel(block=name)) == 0:
-            text = f"{name}: without weight decay its norm has no equilibrium: its effective learning rate only falls."
+            text = f"{name}: without weight decay its norm has no equilibrium: "
+            # Only a Euclidean step without look-ahead cannot shorten what a normalization protects.
+            heavy = str(record.equilibrium.sel(block=name).values) == "heavy_ball"
+            text += "at this learning rate its effective one only falls." if heavy else "nothing bounds it."
             yield Finding("equilibrium", name, False, text)
-        elif not np.isfinite(x):
+        elif not np.isfinite(steps):
             continue
         elif steps == 0:
             text = f"{name} is at its equilibrium: it turns by the predicted angle a step."
@@ -208,8 +252,10 @@ def _equilibrium(record: xr.Dataset):
 
 def _rates(record: xr.Dataset):
     scale = record.sel(block=(record.kind == "scale").values)
-    if scale.sizes["block"] > 1:
-        rate = recent(scale).effective_learning_rate.median(["step", "unit"])
+    rate = recent(scale).effective_learning_rate.median(["step", "unit"])
+    turns = recent(scale).angular_step.max(["step", "unit"]) > 0
+    rate = rate[((rate > 0) & turns).values]  # of layers that are trained
+    if rate.sizes["block"] > 1:
         fast, slow = (str(rate.block.values[index]) for index in (rate.values.argmax(), rate.values.argmin()))
         spread = float(rate.max() / rate.min())
         text = (

@@ -17,6 +17,7 @@ from nld.monitor.arrange_matrices import diagonal, mixings, signature
 from nld.monitor.block import Block
 from nld.monitor.check import check_symmetries
 from nld.monitor.degrees import Degrees
+from nld.monitor.ledger import unwrap
 from nld.monitor.mixing import Mixing
 from nld.monitor.shifts import Shifts
 from nld.monitor.tape import WithoutEpsilon, elementary, record, tensors
@@ -64,7 +65,7 @@ def find_symmetries(
     Raises:
         ValueError: the model has no trainable parameter or returns no floating-point tensor.
     """
-    module, prefix = _unwrap(model)
+    module, prefix = unwrap(model)
     devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
@@ -155,18 +156,6 @@ class _StandIn(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         args, kwargs = tree_map(lambda leaf: self.twins.get(id(leaf), (leaf, leaf))[1], (args, kwargs or {}))
         return func(*args, **kwargs)
-
-
-def _unwrap(model: nn.Module) -> tuple[nn.Module, str]:
-    """The module inside ``torch.compile`` and data-parallel wrappers, and what they put before its names."""
-    prefix = ""
-    while True:
-        if hasattr(model, "_orig_mod"):
-            model, prefix = model._orig_mod, prefix + "_orig_mod."  # pyright: ignore[reportAssignmentType]
-        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            model, prefix = model.module, prefix + "module."
-        else:
-            return model, prefix
 
 
 def _prefixed(block: Block, prefix: str) -> Block:

@@ -46,7 +46,8 @@ _WHOLE = 2**16  # numbers up to which one thread takes a parameter
 _ROWS = 128  # rows at least for a thread, so that its sums over columns are small beside them
 
 
-_address, _contiguous = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
+_address, _contiguous, _size = torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.numel
+_on_cpu = torch.Tensor.is_cpu.__get__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def matrix(shape: Sequence[int]) -> tuple[int, int]:
@@ -99,6 +100,7 @@ class Fused:
         self._vectors = np.array([[0] * len(chosen)] * 3 + [[p.data_ptr() for p in self.positions]], _WORD)
         self._steps = np.array([self._widths] * 4, _WORD)
         self._missing = [False] * 3 * len(chosen)
+        self._sizes = [position.numel() for position in self.positions] * 3
         self._factors = np.ones(len(PRODUCTS))
         self._held: list[np.ndarray] = []  # the tables know only where these lie
         tasks, own, shared = [], [], []
@@ -153,13 +155,22 @@ class Fused:
         if len(self.chosen) < len(parameters):
             given = [tensors[i] for tensors in (gradients, momenta, parameters) for i in self.chosen]
         missing = [tensor is None for tensor in given]
+        # The loop reads as many numbers as there were at first, whatever lies behind a tensor's end.
+        sizes = [size if tensor is None else _size(tensor) for tensor, size in zip(given, self._sizes, strict=True)]
+        if sizes != self._sizes:
+            now, then = next(pair for pair in zip(sizes, self._sizes, strict=True) if pair[0] != pair[1])
+            raise RuntimeError(
+                f"expected parameters, gradients and momenta of the sizes that the monitor was made with, got one of "
+                f"{now} numbers instead of {then}; close the monitor before a size changes, and make another one after"
+            )
         if True in missing:
             given = [self._zeros if tensor is None else tensor for tensor in given]
         if missing != self._missing:
             self._steps[:3] = np.where(np.reshape(missing, (3, -1)), 0, self._widths)
             self._missing = missing
-        if not all(map(_contiguous, given)) or {tensor.dtype for tensor in given} != {self._dtype}:
-            given = [tensor.to(self._dtype).contiguous() for tensor in given]
+        as_stored = all(map(_contiguous, given)) and all(map(_on_cpu, given))
+        if not as_stored or {tensor.dtype for tensor in given} != {self._dtype}:
+            given = [tensor.to("cpu", self._dtype).contiguous() for tensor in given]
         self._vectors[:3] = np.reshape(list(map(_address, given)), (3, -1))
         self._stages["next"], self._stages["remember"] = 0, remember
         loop, threads = _compiled(self._dtype), torch.get_num_threads() if self._many else 1

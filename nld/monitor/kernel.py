@@ -60,7 +60,13 @@ def function(single: bool) -> Any:
     def with_double(stage):
         _work(stage, np.zeros(1, np.float64))
 
-    return cfunc("void(int64)", cache=True, **_FAST)(with_single if single else with_double)
+    loop = with_single if single else with_double
+    try:
+        return cfunc("void(int64)", cache=True, **_FAST)(loop)
+    except RuntimeError as error:  # no folder that may be written to: compiled anew in every process
+        if "no locator" not in str(error):
+            raise
+        return cfunc("void(int64)", **_FAST)(loop)
 
 
 @_machine_code

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from .adapters import Adapter, Rule, rule_of
 from .block import Block
@@ -15,6 +16,18 @@ from .sheet import Sheet, Use
 def clean_name(name: str) -> str:
     """A parameter's name without what torch.compile and DistributedDataParallel put before it."""
     return ".".join(part for part in name.split(".") if part not in ("_orig_mod", "module"))
+
+
+def unwrap(model: nn.Module) -> tuple[nn.Module, str]:
+    """The module inside ``torch.compile`` and data-parallel wrappers, and what they put before its names."""
+    prefix = ""
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model, prefix = model._orig_mod, prefix + "_orig_mod."  # pyright: ignore[reportAssignmentType]
+        elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model, prefix = model.module, prefix + "module."
+        else:
+            return model, prefix
 
 
 @dataclass
@@ -48,9 +61,10 @@ class Ledger:
     """
 
     def __init__(self, model, optimizer: torch.optim.Optimizer, blocks: Sequence[Block], adapter: Adapter):
-        named = {}
-        for name, parameter in model.named_parameters(remove_duplicate=False):
-            named[name] = named[clean_name(name)] = parameter
+        own = dict(model.named_parameters(remove_duplicate=False))
+        # The model's own names come last, so that they count: it may have a submodule that is called "module".
+        bare = dict(unwrap(model)[0].named_parameters(remove_duplicate=False))
+        named = {clean_name(name): parameter for name, parameter in own.items()} | own | bare
         for block in blocks:
             missing = [name for name in block.parameters if name not in named]
             if missing:
@@ -61,15 +75,13 @@ class Ledger:
         self.blocks, self.optimizer, self.adapter = list(blocks), optimizer, adapter
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
         place = {id(parameter): i for i, parameter in enumerate(self.parameters)}
-        groups = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
-        self.group = [groups.get(id(parameter)) for parameter in self.parameters]
+        self._followed: list[list[int]] = []  # of each sheet, places of its parameters
         self.first_parameter = [place[id(named[block.parameters[0]])] for block in blocks]
         self._members = [[place[id(named[name])] for name in block.parameters] for block in blocks]
         keys = [_key(block, [self.parameters[i] for i in m]) for block, m in zip(blocks, self._members, strict=True)]
         offsets = np.cumsum([0, *(block.units for block in blocks)])
         self.units = int(offsets[-1])
         self.sheets: list[Sheet] = []
-        self._tracked: list[list[tuple]] = []  # of each sheet, its parameters and their groups
         self.accounts: list[Account] = []
         for key in dict.fromkeys(keys):
             chosen = [i for i, other in enumerate(keys) if other == key]
@@ -91,14 +103,33 @@ class Ledger:
                 books = None if size == 1 else MatrixBooks(rows, size, sheet.device, sheet.dtype)
                 self.accounts.append(Account(len(self.sheets), size, rows, np.concatenate(columns[size]), books))
             self.sheets.append(sheet)
-            self._tracked.append([(self.parameters[p], self.group[p]) for p in followed])
+            self._followed.append(followed)
+        self.notes = [""] * len(blocks)
+        self._read_groups()
+
+    def _read_groups(self) -> None:
+        """Which parameter group each parameter is in, and what follows from that for the blocks."""
+        self._sizes = [len(group["params"]) for group in self.optimizer.param_groups]
+        groups = {id(p): i for i, group in enumerate(self.optimizer.param_groups) for p in group["params"]}
+        self.group = [groups.get(id(parameter)) for parameter in self.parameters]
+        # Of each sheet, its parameters and their groups.
+        self._tracked = [[(self.parameters[p], self.group[p]) for p in followed] for followed in self._followed]
         self._numbers: list[tuple] = [(None, None)] * len(self.sheets)
-        rules = self.rules()
-        self.notes = [self._note(members, rules) for members in self._members]
+        rules = self._rules()
+        notes = [self._note(members, rules) for members in self._members]
+        self.notes = [
+            f"{old} until the optimizer was given another parameter group" if old and not new else new
+            for old, new in zip(self.notes, notes, strict=True)
+        ]
         self.equilibrium = [self._equilibrium(members, rules) for members in self._members]
 
     def rules(self) -> tuple[Rule, ...]:
         """The optimizer's numbers for each of its parameter groups, as they are now."""
+        if [len(group["params"]) for group in self.optimizer.param_groups] != self._sizes:
+            self._read_groups()
+        return self._rules()
+
+    def _rules(self) -> tuple[Rule, ...]:
         return tuple(rule_of(self.adapter, group) for group in self.optimizer.param_groups)
 
     def _note(self, members: list[int], rules: tuple[Rule, ...]) -> str:

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from . import record as records
 from .adapters import Adapter, adapter_for
 from .block import Block
 from .chunk import Chunk, Passes, empty
-from .ledger import Ledger
+from .ledger import Ledger, unwrap
 from .schedule import schedule
 
 
@@ -43,7 +44,7 @@ class Monitor:
     Raises:
         TypeError: the optimizer is not known and there is no adapter.
         ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, or a file to
-            stream to exists.
+            stream to exists or has no folder.
 
     Example:
         with nld.Monitor(model, optimizer, blocks) as monitor:
@@ -67,6 +68,8 @@ class Monitor:
             raise ValueError(f"expected units to be 'all' or 'mean', got {units!r}")
         if stream is not None and os.path.exists(stream):
             raise ValueError(f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away")
+        if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
+            raise ValueError(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
         adapter = adapter or adapter_for(optimizer)
         found = blocks
         if found is None:
@@ -74,8 +77,7 @@ class Monitor:
                 raise ValueError("expected blocks, or example_inputs to find them with, got neither; give one of them")
             from . import find_symmetries
 
-            bare = getattr(model, "_orig_mod", model)
-            found = find_symmetries(getattr(bare, "module", bare), example_inputs)
+            found = find_symmetries(unwrap(model)[0], example_inputs)
         self.blocks = list(found)
         self._due = schedule(every)
         self._means = units == "mean"
@@ -116,14 +118,15 @@ class Monitor:
         The variables are nld.monitor.record.VARIABLES. Blocks with fewer units than the largest are
         filled up with NaN. The charge of a general_linear or rotation block is a d x d matrix for
         each unit; the record has the Frobenius norms of its terms and of the residual matrix.
-        Streaming monitors return it lazily, from their file.
+        Streaming monitors return what their file holds: read into memory while they are attached,
+        since an open file cannot be appended to, lazily once they are closed.
         """
         self._flush()
         chunks = list(self._chunks)
         if self._handles and self._pending():
             chunks += [self._reduced(c) for c in self._passes.provisional(self._ledger, self._due)]
         if self._stream is not None and os.path.exists(self._stream):
-            return records.load(self._stream, lazy=True)
+            return records.load(self._stream, lazy=not self._handles)
         return self._dataset(Chunk.join(chunks) if chunks else self._reduced(empty(self._ledger)))
 
     def _reduced(self, chunk: Chunk) -> Chunk:
@@ -203,12 +206,20 @@ class Monitor:
     def _flush(self) -> None:
         """Turn what the device has measured into finished steps, and move them to memory or disk."""
         chunk = self._passes.finished(self._ledger, self._due)
-        if chunk is None:
-            return
-        if self._stream is None:
+        if chunk is not None:
             self._chunks.append(self._reduced(chunk))
-        else:
-            records.append(self._dataset(self._reduced(chunk)), self._stream)
+        if self._stream is None or not self._chunks:
+            return
+        try:
+            records.append(self._dataset(Chunk.join(self._chunks)), self._stream)
+        except OSError as error:  # a disk that is full or a file that others read must not end a training
+            warnings.warn(
+                f"expected to append to {os.fspath(self._stream)!r}, got {type(error).__name__}: {error}; the steps "
+                "stay in memory and are tried again with the next: close what has the file open, or free the disk",
+                stacklevel=2,
+            )
+            return
+        self._chunks = []
 
 
 def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger: Ledger) -> dict[str, str]:
@@ -219,12 +230,10 @@ def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger
         {key: value for key, value in group.items() if key != "params"} | {"parameters": len(group["params"])}
         for group in optimizer.param_groups
     ]
-    bare = getattr(model, "_orig_mod", model)
-    bare = getattr(bare, "module", bare)
     return {
         "nld_version": __version__,
         "torch_version": str(torch.__version__),
-        "model": type(bare).__qualname__,
+        "model": type(unwrap(model)[0]).__qualname__,
         "optimizer": type(optimizer).__name__,
         "hyperparameters": json.dumps(groups, default=_plain),
         "device": ", ".join(sorted({str(sheet.device) for sheet in ledger.sheets})),

@@ -11,10 +11,10 @@ MOVES = {
 }  # fmt: skip
 # Operations that return their input.
 COPIES = {"_to_copy", "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "positive", "to"}
-# Operations that read only the shape of their input.
 # Operations that fill a tensor with one number, and the argument that holds it.
 FILLS = {"full": "fill_value", "full_like": "fill_value", "new_full": "fill_value", "scalar_tensor": "s"}
 LOWEST = -1e4  # scores this low are masked out: their exponential is zero beside any other one
+# Operations that read only the shape of their input.
 CREATIONS = {"empty_like", "full_like", "new_empty", "new_full", "new_ones", "ones_like", "rand_like", "randn_like"}
 ZEROS = {"new_zeros", "zeros", "zeros_like"}
 

@@ -167,5 +167,9 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
         begin = file.dimensions["step"].size
         end = begin + record.sizes["step"]
         file.resize_dimension("step", end)
-        for name in ("step", *record.data_vars):
-            file.variables[name][begin:end] = record[name].values
+        try:
+            for name in ("step", *record.data_vars):
+                file.variables[name][begin:end] = record[name].values
+        except Exception:
+            file.resize_dimension("step", begin)  # whole again, so that the same steps can be added later
+            raise

@@ -1,6 +1,7 @@
 """Which steps a monitor writes down."""
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
 
 
 def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable[[int], bool]:
@@ -16,11 +17,12 @@ def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable
     >>> [n for n in range(40) if schedule("log", per_decade=4)(n)]
     [0, 1, 2, 3, 6, 10, 18, 32]
     """
-    if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
-        return lambda step: step % every == 0
+    if isinstance(every, Integral) and not isinstance(every, bool) and int(every) >= 1:
+        period = int(every)
+        return lambda step: step % period == 0
     if every == "log":
         chosen = {0} | {round(10 ** (i / per_decade)) for i in range(16 * per_decade)}
         return chosen.__contains__
-    if not isinstance(every, (str, int, float)):
+    if isinstance(every, Iterable) and not isinstance(every, str):
         return frozenset(int(step) for step in every).__contains__
     raise ValueError(f"expected every to be a positive whole number, 'log' or the numbers of steps, got {every!r}")

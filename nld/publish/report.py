@@ -55,9 +55,10 @@ def report(record: xr.Dataset, path: str | os.PathLike) -> Path:
         ValueError: the record has no steps.
     """
     found = findings(record)
-    parts = [_head(record, found), _findings(found), _symmetries(record), _layers(record)]
-    for light, dark, caption in pictures(record).values():
-        parts.append(_figure(light, dark, caption))
+    parts = [_head(record, found), _findings(found)]
+    if record.sizes["block"]:
+        parts += [_symmetries(record), _layers(record)]
+        parts += [_figure(*picture) for picture in pictures(record).values()]
     parts.append(_provenance(record))
     title = html.escape(f"{record.attrs['model']} under {record.attrs['optimizer']}")
     page = (
@@ -173,7 +174,9 @@ def _provenance(record: xr.Dataset) -> str:
     for name, value in record.attrs.items():
         if name == "hyperparameters":
             for i, group in enumerate(json.loads(value)):
-                text = ", ".join(f"{key} {item}" for key, item in group.items() if item not in (None, False))
+                group.pop("param_names", None)  # one for each parameter
+                shown = ((key, item) for key, item in group.items() if item is not None and item is not False)
+                text = ", ".join(f"{key} {item}" for key, item in shown)
                 rows.append((f"parameter group {i}", text))
         elif name != "equilibrium":
             rows.append((name.replace("_", " "), value))

@@ -105,6 +105,25 @@ def test_other_layouts_and_precisions_are_converted(always, layout):
     torch.testing.assert_close(found, defined("scale", member, given[0], given[1].float(), old, new))
 
 
+def test_tensors_of_another_size_are_refused(always):
+    """Addresses know no end: the loop would read what lies behind."""
+    now = torch.randn(6, 5)
+    sheet = Sheet([now], [Use(0, "scale", Member("a", (6, 5)), 0, 0, 1)])
+    sheet.remember([now])
+    for tensors in ([now[:3], now, now], [now, torch.tensor(1.0), now], [None, None, now[:, :2]]):
+        with pytest.raises(RuntimeError, match="size changes"):
+            sheet.measure(*([tensor] for tensor in tensors))
+    sheet.measure([None], [None], [now])
+
+
+def test_tensors_that_are_not_in_the_processor_s_memory_are_not_read_as_if_they_were(always):
+    now = torch.randn(6, 5)
+    sheet = Sheet([now], [Use(0, "scale", Member("a", (6, 5)), 0, 0, 1)])
+    sheet.remember([now])
+    with pytest.raises(NotImplementedError):  # there is nothing to copy from
+        sheet.measure([now], [now.to("meta")], [now])
+
+
 def test_parameters_in_another_layout_or_precision_stay_on_pages(always):
     """Copies of them would need as much memory as the network."""
     uses = [Use(0, "scale", Member("a", (6, 4)), 0, 0, 1), Use(1, "scale", Member("b", (6, 4)), 1, 6, 1)]
@@ -185,6 +204,16 @@ def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
     assert float(records[1].relative_residual.max()) < 1e-12
     for variable in ("charge", "residual", "squared_step", "angular_step", "gradient_autocorrelation"):
         np.testing.assert_allclose(records[1][variable], records[0][variable], rtol=1e-9, atol=1e-12, err_msg=variable)
+
+
+@pytest.mark.slow  # it compiles
+def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
+    caching = pytest.importorskip("numba.core.caching")
+    from nld.monitor import kernel
+
+    for kind in [kind for kind in vars(caching).values() if hasattr(kind, "_locator_classes")]:
+        monkeypatch.setattr(kind, "_locator_classes", [])
+    assert kernel.function.__wrapped__(True).address
 
 
 def test_without_numba_the_pages_do_all(monkeypatch, always):

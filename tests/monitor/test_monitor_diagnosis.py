@@ -1,5 +1,6 @@
 """Findings and the report: what they say must be true of the run."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,8 +10,10 @@ from torch import nn
 
 import nld
 from nld.cli import main
+from nld.figures.monitor_report import draw_terms
 from nld.monitor import Block, Member
 from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
+from nld.publish.report import report
 from tests.monitor.zoo import BLOCKS, loss_of, train, zoo
 
 
@@ -120,6 +123,82 @@ def test_findings_on_norms_and_rates():
         nld.monitor.findings(watched(steps=0))
 
 
+def test_findings_of_a_run_that_diverged_say_so():
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 5)
+        with torch.no_grad():
+            network.scaled.fill_(float("nan"))
+        train(network, optimizer, 5, first=5)
+    first = nld.monitor.findings(monitor.record())[0]
+    assert not first.good
+    assert re.search(r"step 5 .*not finite.*rows", first.text)
+    assert not any("nan" in text.replace("not finite", "") for text in words(monitor.record(), "rate"))
+
+
+def test_a_layer_that_does_not_turn_has_neither_time_to_equilibrium_nor_rate(tmp_path):
+    torch.manual_seed(0)
+    layers = [layer for _ in range(3) for layer in (nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6))]
+    model, x = nn.Sequential(*layers), torch.randn(12, 6)
+    blocks = [block for block in nld.find_symmetries(model, x) if block.kind == "scale"]
+    model.get_parameter("0.weight").requires_grad_(False)
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        optimizer = kind(model.parameters(), lr=0.01, weight_decay=0.1)
+        with nld.Monitor(model, optimizer, blocks) as monitor:
+            for _ in range(20):
+                optimizer.zero_grad()
+                (model(x) - x.roll(1, 1)).square().mean().backward()
+                optimizer.step()
+        record = monitor.record()
+        named = {finding.block for finding in nld.monitor.findings(record) if finding.topic == "equilibrium"}
+        assert named == {"2.weight", "4.weight"}
+        assert all("0.weight" not in text for text in words(record, "rate"))
+        assert report(record, tmp_path / "page.html").exists()
+
+
+def test_a_model_with_no_symmetry_has_findings_and_a_page(tmp_path):
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, []) as monitor:
+        train(network, optimizer, 3)
+    (finding,) = nld.monitor.findings(monitor.record())
+    assert "No symmetry" in finding.text
+    assert finding.text in report(monitor.record(), tmp_path / "page.html").read_text()
+
+
+def test_norms_that_an_adaptive_metric_shortens_are_not_said_to_grow():
+    (text,) = words(spinning("Adam", steps=60, lr=0.01), "equilibrium")
+    assert "only falls" not in text
+    (text,) = words(spinning(steps=60, lr=0.01, momentum=0.8), "equilibrium")
+    assert "only falls" in text
+
+
+def test_rounding_errors_of_a_gradient_that_cancels_are_told_from_what_breaks_a_symmetry():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8)).double(), torch.randn(12, 6, dtype=torch.float64)
+    blocks = [block for block in nld.find_symmetries(model, x) if block.kind == "translation"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(
+                x
+            ).mean().backward()  # the mean of what is normalized does not depend on what was normalized, at first
+            optimizer.step()
+    record = monitor.record()
+    assert float(record.relative_residual.max()) > 1e-10
+    texts = words(record, "books")
+    assert texts
+    assert all("rounding errors" in text for text in texts)
+    assert all(finding.good for finding in nld.monitor.findings(record) if finding.topic == "books")
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(x)[:, :3].square().mean().backward()
+            model[0].weight.grad[0].mul_(0.5)  # which breaks the translation of the outputs
+            optimizer.step()
+    assert not any("rounding errors" in text for text in words(monitor.record(), "books"))
+
+
 def test_the_page_is_one_offline_file(tmp_path, capsys):
     record = watched("adamw")
     path = nld.monitor.save(record, tmp_path / "run.nc")
@@ -134,6 +213,27 @@ def test_the_page_is_one_offline_file(tmp_path, capsys):
     assert "AdamW&#x27;s metric breaks the rotation" in page
     assert main(["report", str(tmp_path / "run.html")]) == 1
     assert "expected a whole netCDF record" in capsys.readouterr().err
+
+
+def test_the_page_has_room_for_long_names_and_says_what_is_zero(tmp_path):
+    network, _ = zoo()
+    optimizer = torch.optim.SGD(network.named_parameters(), lr=0.01, momentum=0.9, weight_decay=0.0)
+    blocks = [dataclasses.replace(block, name=f"{'a.long.name.of.a.layer, ' * 6}{block.name}") for block in BLOCKS]
+    with nld.Monitor(network, optimizer, blocks) as monitor:
+        train(network, optimizer, 3)
+    page = report(monitor.record(), tmp_path / "page.html").read_text()  # a picture without room would warn
+    assert "weight_decay 0.0" in page
+    assert "param_names" not in page
+
+
+def test_a_charge_that_stays_zero_has_no_share_of_rounding_errors():
+    record = watched("momentum")
+    axes = draw_terms(record).axes[0]
+    still = {axes.get_yticklabels()[round(text.get_position()[1])].get_text().split(" (")[0] for text in axes.texts}
+    # Weight decay moves the charges of translations, and nothing that of a rotation.
+    assert still == {str(name) for name in record.block.values[(record.kind == "rotation").values]}
+    widths = np.array([patch.get_width() for patch in axes.patches]).reshape(4, -1).sum(0)
+    np.testing.assert_allclose(widths, [0.0 if str(name) in still else 1.0 for name in record.block.values])
 
 
 def test_the_page_without_scale_invariant_layers(tmp_path):

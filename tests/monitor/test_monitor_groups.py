@@ -1,5 +1,6 @@
 """Parameter groups with settings of their own, and parameters that a step leaves out."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -62,6 +63,26 @@ def test_frozen_parameters():
     assert float(record.relative_residual.sel(block="relu").max()) > 1e-3
     assert float(record.relative_residual.drop_sel(block="relu").max()) < BOUND
     assert float(record.squared_step.sel(block="query-key", step=slice(0, 7)).max()) == 0.0
+
+
+@pytest.mark.parametrize("name", ["momentum", "adamw", "rmsprop"])
+def test_parameters_that_the_optimizer_is_given_later(name):
+    network, optimizer = zoo(name)
+    late = network.scaled
+    group = optimizer.param_groups[0]
+    group["params"] = [p for p in group["params"] if p is not late]
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 6)
+        optimizer.add_param_group({"params": [late], "lr": 0.003})
+        train(network, optimizer, 6, first=6)
+    record = monitor.record()
+    block = record.sel(block="rows")
+    assert worst(monitor) < BOUND
+    assert float(block.squared_step.sel(step=slice(0, 5)).max()) == 0.0
+    assert float(block.squared_step.sel(step=slice(6, None)).max("unit").min()) > 0
+    assert np.isnan(block.learning_rate.values[:6]).all()
+    assert (block.learning_rate.values[6:] == 0.003).all()
+    assert "another parameter group" in str(block.note.values)
 
 
 def test_a_parameter_without_gradient_now_and_then():

@@ -201,6 +201,36 @@ def test_a_compiled_model():
     assert monitor.record().attrs["model"] == Zoo.__name__
 
 
+class Held(nn.Module):
+    """A model with a part that is called as data-parallel wrappers call theirs, and a namesake of that part's entry."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 3, bias=False)
+        self.module = nn.ModuleDict({"inner": nn.Linear(6, 4, bias=False)})
+        self.middle, self.last = nn.BatchNorm1d(4), nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.last(self.inner(self.middle(self.module["inner"](x))))
+
+
+def test_a_part_called_module_is_no_wrapper():
+    model, x = Held(), torch.randn(8, 6)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = nld.find_symmetries(model, x)
+    inner, outer = (
+        weight.detach().clone() for weight in (model.inner.weight, model.get_parameter("module.inner.weight"))
+    )
+    with nld.Monitor(model, optimizer, example_inputs=x) as monitor:
+        model(x).square().sum().backward()
+        optimizer.step()
+    assert monitor.blocks == list(found)
+    assert monitor.record().attrs["model"] == "Held"
+    for name, weight in (("inner.weight", inner), ("module.inner.weight", outer)):
+        norms = monitor.record().squared_norm.sel(block=name).isel(step=0).values[: len(weight)]
+        assert norms == pytest.approx(weight.square().sum(1).numpy())
+
+
 def test_a_block_of_another_model_is_refused():
     network, optimizer = zoo()
     with pytest.raises(ValueError, match="elsewhere"):

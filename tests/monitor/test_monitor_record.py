@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import nld
 from nld.monitor import Member
 from nld.monitor.layout import pages
+from nld.monitor.record import append
 from nld.monitor.schedule import schedule
 from nld.monitor.sheet import Sheet, Use
 from tests.monitor.zoo import BLOCKS, train, zoo
@@ -34,10 +35,11 @@ def test_fewer_steps_are_the_same_steps(name, every):
     )
 
 
-def test_schedules_refuse_what_they_do_not_know():
+def test_schedules_refuse_what_they_do_not_know_and_take_numpy_s_numbers():
     for every in (0, -1, 1.5, "sometimes", True):
         with pytest.raises(ValueError, match="expected every"):
             schedule(every)
+    assert [n for n in range(9) if schedule(np.int64(4))(n)] == [0, 4, 8]
 
 
 def test_a_record_in_the_middle_changes_nothing():
@@ -79,6 +81,48 @@ def test_streaming_equals_memory(tmp_path, monkeypatch):
     assert streamed.load().equals(watched())
     with pytest.raises(ValueError, match="exists"):
         watched(stream=path)
+
+
+def test_a_stream_can_be_read_while_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    network, optimizer = zoo()
+    middle = []
+    with nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc") as monitor:
+        train(network, optimizer, 20, after=lambda step: middle.append(monitor.record()) if step in (5, 12) else None)
+    full = watched(20)
+    for record in middle:
+        assert record.sizes["step"] > 0
+        assert record.equals(full.isel(step=slice(0, record.sizes["step"])))
+    assert monitor.record().load().equals(full)
+
+
+def test_a_stream_that_cannot_be_written_for_a_while_does_not_end_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    path = tmp_path / "run.nc"
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS, stream=path) as monitor:
+        train(network, optimizer, 10)
+        with nld.monitor.load(path, lazy=True), pytest.warns(UserWarning, match="run.nc"):
+            train(network, optimizer, 5, first=10)
+        train(network, optimizer, 5, first=15)
+    assert monitor.record().load().equals(watched(20))
+
+
+def test_steps_that_could_not_all_be_added_leave_the_file_as_it_was(tmp_path):
+    path = tmp_path / "run.nc"
+    record = watched(6)
+    append(record.isel(step=slice(0, 4)), path)
+    rest = record.isel(step=slice(4, 6))
+    with pytest.raises(KeyError):
+        append(rest.assign(foreign=rest.charge), path)
+    assert nld.monitor.load(path).equals(record.isel(step=slice(0, 4)))
+    append(rest, path)
+    assert nld.monitor.load(path).equals(record)
+
+
+def test_a_stream_without_a_folder_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match="folder"):
+        watched(stream=tmp_path / "nowhere" / "run.nc")
 
 
 def test_streaming_keeps_memory_bounded(tmp_path, monkeypatch):
