@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 import nld
 from nld.experiment import Sweep, specs
 
 SCALES = ("quick", "photographs", "paper")  # where sweeps run: here; elsewhere, on a laptop or on a GPU
-# Folders of what `nld sweep gather --summary` wrote: in the repository, and where a wheel has it.
-RESULTS = (Path(nld.__file__).parents[1] / "results", Path(nld.__file__).parent / "results")
+# What `nld sweep gather --summary` wrote, below the repository or, in a wheel, below the package.
+RESULTS = {"photographs": "results/photographs/*.nc", "paper": "results/paper/*.nc"}
+ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)
 EVALUATED = ("test_accuracy", "test_loss", "train_loss")
 CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
 
@@ -41,11 +43,11 @@ def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noi
 
 def gathered(scale: str) -> tuple[list[xr.Dataset], str]:
     """The gathered results of a scale that exist, a table for each panel, and their origin in words."""
+    there = {path.stem: path for root in ROOTS for path in root.glob(RESULTS[scale])}
     tables, words = [], ""
     for panel, (spec, *_) in PANELS.items():
-        found = [path for folder in RESULTS if (path := folder / scale / f"{scale}-{spec}.nc").exists()]
-        if found:
-            runs = xr.load_dataset(found[0], engine="h5netcdf")
+        if f"{scale}-{spec}" in there:
+            runs = xr.load_dataset(there[f"{scale}-{spec}"], engine="h5netcdf")
             tables.append(table(runs, panel, scale))
             words = origin(runs)
     return tables, words
@@ -78,6 +80,13 @@ def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
     return xr.Dataset(
         {name: (("run", "point"), gathered[name].values.astype(float), units[name]) for name in EVALUATED}
         | {"step": (("run", "point"), np.tile(steps.astype(float), (runs, 1)), {"units": "1"})}
+        | {
+            "norm_growth": (
+                "run",
+                _growth(gathered),
+                {"units": "1", "long_name": "of squared norms, median over filters"},
+            )
+        }
         | {"diverged": ("run", gathered["diverged"].values.astype(int), {"long_name": "whether the loss left bounds"})},
         coords={
             "panel": ("run", np.full(runs, panel, dtype=object)),
@@ -90,15 +99,23 @@ def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
     )
 
 
+def _growth(gathered: xr.Dataset) -> np.ndarray:
+    """Last squared norm over the first, of the median filter or, in a summary, of the median layer (run)."""
+    squared = gathered["squared_norm"].transpose("run", "evaluation_step", ...).values
+    return np.median(squared[:, -1] / squared[:, 0], axis=-1)
+
+
 def origin(gathered: xr.Dataset) -> str:
     """What was trained on what, where, by which version: a phrase for the caption."""
     held = gathered.attrs
     noise = f", {100 * held['label_noise']:.0f} % wrong labels" if held["label_noise"] else ""
+    width = "" if held["width"] == 1 else f" of width {held['width']:g}"
     size = "" if held["train_size"] == "None" else f"{held['train_size']} training images of "
     stale = ", computed by an earlier version of the code" if held["stale_runs"] else ""
+    network = held["network"].replace("_", " ")
     return (
-        f"{held['network'].replace('_', ' ')} on {size}{held['dataset']}{noise}, batches of {held['batch_size']}, "
-        f"{held['steps']} steps, {held['run_device']}, nld {held['run_nld_version']}, torch {held['run_torch']}{stale}"
+        f"{network}{width} on {size}{held['dataset']}{noise}, batches of {held['batch_size']}, {held['steps']} steps, "
+        f"{held['run_device']}, nld {held['run_nld_version']}, torch {held['run_torch']}{stale}"
     )
 
 
@@ -130,8 +147,9 @@ def advantage(data: xr.Dataset, panel: str, quantity: str, scale: str) -> xr.Dat
 
 
 def larger(differences: np.ndarray) -> bool:
-    """Whether differences, one a seed, are positive in the mean by more than two standard errors."""
-    return bool(differences.mean() > 2 * differences.std(ddof=1) / np.sqrt(len(differences)))
+    """Whether differences, one a seed, are positive in the mean: Student's t-test, one-sided, at the level of 5 %."""
+    scatter = differences.std(ddof=1) / np.sqrt(len(differences))
+    return bool(differences.mean() > stats.t.ppf(0.95, len(differences) - 1) * scatter)
 
 
 def decisive(data: xr.Dataset, panel: str, scale: str) -> float:

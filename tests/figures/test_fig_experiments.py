@@ -69,7 +69,7 @@ def test_fig_experiments_diverged_runs_are_kept_and_count_as_chance(gathered):
 
 
 def test_fig_experiments_paper_profile_says_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment_table, "RESULTS", (tmp_path,))
+    monkeypatch.setattr(experiment_table, "ROOTS", (tmp_path,))
     data = fig_experiments.compute("paper")
     assert fig_experiments.judge(data) == []
     assert "nld sweep run" in fig_experiments.caption(data)
@@ -79,11 +79,11 @@ def test_fig_experiments_paper_profile_says_what_is_missing(tmp_path, monkeypatc
 
 def test_fig_experiments_reads_gathered_results(gathered, tmp_path, monkeypatch):
     for panel, runs in gathered.items():
-        file = tmp_path / "paper" / f"paper-{experiment_table.PANELS[panel].spec}.nc"
-        file.parent.mkdir(exist_ok=True)
+        file = tmp_path / "results" / "paper" / f"paper-{experiment_table.PANELS[panel].spec}.nc"
+        file.parent.mkdir(parents=True, exist_ok=True)
         specs.summary(runs, points=4).to_netcdf(file, engine="h5netcdf")
         assert file.stat().st_size < 1e6
-    monkeypatch.setattr(experiment_table, "RESULTS", (tmp_path / "nothing", tmp_path))
+    monkeypatch.setattr(experiment_table, "ROOTS", (tmp_path / "nothing", tmp_path))
     data = fig_experiments.compute("paper")
     assert experiment_table.scales(data) == ["paper"]
     for ours, theirs in zip(fig_experiments.judge(data), fig_experiments.judge(joined(gathered)), strict=True):
@@ -106,7 +106,7 @@ def test_specs_are_sweeps_of_both_modes(name):
     assert set(sweep.vary["constrained"]) == {False, True}
     assert len(sweep.vary["seed"]) >= 3
     panel = next(panel for panel in experiment_table.PANELS.values() if name.endswith(panel.spec))
-    assert len(sweep.vary[panel.field]) >= 5
+    assert len(sweep.vary[panel.field]) >= (3 if name.startswith("photographs") else 5)
     with pytest.raises(ValueError, match="expected a spec among"):
         specs.sweep(name + "s")
 

@@ -1,0 +1,48 @@
+"""The sweeps of fig-experiments on photographs: a narrow VGG-11 on Tiny ImageNet, read from gathered results.
+
+Less than an epoch of it takes a laptop an hour: too long for each build, and what it measures is in the repository.
+"""
+
+import xarray as xr
+
+from nld.figures import fig_experiments
+from nld.figures.experiment_table import PANELS, advantage, commands, gathered, joined
+from nld.figures.fig_experiments import draw, judge
+
+__all__ = ["SCALE", "alt", "caption", "compute", "draw", "judge", "lead"]
+
+SCALE = "photographs"
+
+
+def compute(profile: str) -> xr.Dataset:
+    """All runs along ``run``, with their panel, as in fig-experiments; the same in all profiles.
+
+    Raises:
+        FileNotFoundError: the gathered results of a panel are missing.
+    """
+    tables, words = gathered(SCALE)
+    if len(tables) < len(PANELS):
+        raise FileNotFoundError(
+            f"expected gathered results of {len(PANELS)} panels, got {len(tables)}; {commands(SCALE)}"
+        )
+    return joined(tables).assign_attrs({"profile": SCALE, f"{SCALE}_origin": words})
+
+
+def lead(data: xr.Dataset) -> float:
+    """The largest lead of the free run over the held one in all panels, in percentage points of final accuracy."""
+    leads = [advantage(data, panel, "test_accuracy", SCALE).mean("seed") for panel in PANELS]
+    return 100 * max(float(each.max()) for each in leads)
+
+
+def caption(data: xr.Dataset) -> str:
+    """MyST caption with the numbers of the data."""
+    return (
+        f"On photographs, after half an epoch, free norms lead by {lead(data):.1f} percentage points of accuracy at "
+        "most. "
+        f"{fig_experiments.panels(data, SCALE)} {data.attrs[f'{SCALE}_origin']}. To run it again: {commands(SCALE)}."
+    )
+
+
+def alt(data: xr.Dataset) -> str:
+    """What the figure shows, for those who cannot see it."""
+    return fig_experiments.alt(data)
