@@ -29,6 +29,7 @@ from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
 # At the largest rates a run amplifies the last bits: single seeds may go another way on another processor.
 TOLERANCE = {"test_accuracy": 1.0, "test_loss": 1.0, "train_loss": 1.0, "norm_growth": 0.5, "diverged": 1.0}
 MODES = ("unconstrained", "constrained")
+ROWS = "**Top:** final test accuracy, means; **bottom:** test loss at two values."
 MISSING = "No run of the paper profile is gathered yet. On a machine with a GPU: {}."
 
 
@@ -136,18 +137,24 @@ def draw(data: xr.Dataset):
                 above.set_axis_off()
                 below.set_axis_off()
                 continue
-            _draw_accuracy(data, panel, scale, above)
+            draw_accuracy(data, panel, scale, above)
             _draw_losses(data, panel, scale, below)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
         axes[2 * row, 0].set_ylabel("final test accuracy")
         axes[2 * row + 1, 0].set_ylabel("test loss [l]")
-    for mode, name in enumerate(MODES):
-        axes[0, 0].text(0.03, 0.14 - 0.1 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
-                        transform=axes[0, 0].transAxes)  # fmt: skip
+    name_modes(axes[0, 0])
     return figure
 
 
-def _draw_accuracy(data: xr.Dataset, panel: str, scale: str, axes) -> None:
+def name_modes(axes) -> None:
+    """The two marks with their names, in the lower left."""
+    for mode, name in enumerate(MODES):
+        axes.text(0.03, 0.14 - 0.1 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
+                  transform=axes.transAxes)  # fmt: skip
+
+
+def draw_accuracy(data: xr.Dataset, panel: str, scale: str, axes) -> None:
+    """Final accuracies of one panel: means and ranges over seeds, with crosses where a run diverged."""
     ends = results(data, panel, "test_accuracy", scale)
     diverged = results(data, panel, "diverged", scale, point=None).values.astype(bool)
     places = np.arange(ends.sizes["value"])
@@ -194,7 +201,7 @@ def caption(data: xr.Dataset) -> str:
     if not found:
         return f"Unconstrained and constrained training at the paper's scale: not yet run. {missing}"
     origins = [f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found]
-    rest = " ".join([panels(data, found[0]), *origins, *([] if "paper" in found else [missing])])
+    rest = " ".join([panels(data, found[0]), ROWS, *origins, *([] if "paper" in found else [missing])])
     return (
         "Learning rate, momentum and weight decay with the norms of filters free (unconstrained) and held at "
         f"their initial values (constrained). {rest}"
@@ -215,8 +222,7 @@ def panels(data: xr.Dataset, scale: str) -> str:
         f"{first['B'][0]} points at $\\beta = {first['B'][1]}$ and {then['B']} at $\\beta = {b:g}$. **C:** weight "
         "decay; the free run's accuracy goes from "
         f"{100 * float(free.isel(value=0)):.1f} % without to {100 * float(free.sel(value=c)):.1f} % at $k = {c:g}$. "
-        "**Top:** final test accuracy, means; **bottom:** test loss at two values. Bands are the range over "
-        f"{count} seeds; a cross is a diverged run."
+        f"Bands are the range over {count} seeds; a cross is a diverged run."
     )
 
 
@@ -225,10 +231,15 @@ def alt(data: xr.Dataset) -> str:
     found = scales(data)
     if not found:
         return "An empty figure: the runs of the paper profile are not gathered yet."
+    return "Three columns of accuracy above test loss. " + accuracies(data, found[0])
+
+
+def accuracies(data: xr.Dataset, scale: str) -> str:
+    """Mean final accuracies of one scale in words."""
     parts = []
     for panel, (_, _, _, words) in PANELS.items():
-        ends = results(data, panel, "test_accuracy", found[0]).mean("seed")
-        ranges = [f"{100 * float(ends.sel(constrained=m, value=v)):.0f}" for v in ends["value"].values for m in (0, 1)]
+        ends = results(data, panel, "test_accuracy", scale).mean("seed")
+        ranges = [f"{100 * float(ends.sel(constrained=m, value=v)):.2g}" for v in ends["value"].values for m in (0, 1)]
         pairs = ", ".join(f"{one} and {two}" for one, two in zip(ranges[::2], ranges[1::2], strict=True))
         parts.append(f"{panel}, over {words}, unconstrained and constrained accuracy in percent: {pairs}.")
-    return "Three columns of accuracy above test loss. " + " ".join(parts)
+    return " ".join(parts)
