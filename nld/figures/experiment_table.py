@@ -42,13 +42,13 @@ def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noi
 
 
 def gathered(scale: str) -> tuple[list[xr.Dataset], str]:
-    """The gathered results of a scale that exist, a table for each panel, and their origin in words."""
+    """The gathered results of a scale that exist, a table and its hours for each panel, and their origin in words."""
     there = {path.stem: path for root in ROOTS for path in root.glob(RESULTS[scale])}
     tables, words = [], ""
     for panel, (spec, *_) in PANELS.items():
         if f"{scale}-{spec}" in there:
             runs = xr.load_dataset(there[f"{scale}-{spec}"], engine="h5netcdf")
-            tables.append(table(runs, panel, scale))
+            tables.append(table(runs, panel, scale).assign_attrs(hours=runs.attrs["run_seconds"] / 3600))
             words = origin(runs)
     return tables, words
 

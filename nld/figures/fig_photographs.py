@@ -26,7 +26,8 @@ def compute(profile: str) -> xr.Dataset:
         raise FileNotFoundError(
             f"expected gathered results of {len(PANELS)} panels, got {len(tables)}; {commands(SCALE)}"
         )
-    return joined(tables).assign_attrs({"profile": SCALE, f"{SCALE}_origin": words})
+    hours = sum(each.attrs["hours"] for each in tables)
+    return joined(tables).assign_attrs({"profile": SCALE, f"{SCALE}_origin": words, "hours": hours})
 
 
 def draw(data: xr.Dataset):
