@@ -20,7 +20,7 @@ def gathered(tmp_path_factory):
     runs = {}
     for panel, values in FEW.items():
         sweep = experiment_table.quick_sweep(panel)
-        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": (0, 1)}
+        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": (0, 1, 2)}
         runs[panel] = run_sweep(Sweep(base=sweep.base, vary=vary), store=store)
     torch.set_num_threads(threads)
     return runs

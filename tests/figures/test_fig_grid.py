@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nld.experiment import RunStore
+from nld.experiment import RunStore, Sweep
 from nld.figures import experiment_table, fig_grid
 
 FEW = {"learning_rate": (0.01, 1.0), "momentum": (0.0, 0.9), "weight_decay": (5e-3,)}
@@ -19,6 +19,9 @@ def few(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NLD_STORE", str(folder))
         patch.setattr(fig_grid, "GRID", FEW)
+        panel = experiment_table.quick_sweep("A")
+        short = Sweep(base=panel.base.replace(steps=60), vary=panel.vary)
+        patch.setattr(fig_grid, "quick_sweep", lambda _: short)
         return fig_grid.compute("quick", seed=3)
 
 
