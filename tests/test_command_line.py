@@ -63,6 +63,7 @@ WRONG = {
     "figure show": (2, "name a figure or give --all; there are: fig-1,"),
     "figure show fig-lanscape": (2, "did you mean 'fig-landscape'?"),
     "figure show fig-2 -p rate 1": (2, "expected parameters of fig-2 among ['learning_rate'], got ['rate']"),
+    "figure show fig-photographs -p seed 1": (2, "expected no parameters, as fig-photographs has none, got ['seed']"),
     "figure show fig-2 -p learning_rate fast": (2, "expected learning_rate of fig-2 to be a number, such as 0.02"),
     "figure show fig-1 -p seed 1.5": (2, "expected seed of fig-1 to be a whole number, such as 0, got 1.5"),
     "figure verify --all": (2, "no references in results/reference; run this in the root of a checkout"),

@@ -125,7 +125,8 @@ def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dic
     defaults = {parameter.name: parameter.default for parameter in signature}
     unknown = sorted(parameters.keys() - defaults.keys())
     if unknown:
-        raise ValueError(f"expected parameters of {name} among {sorted(defaults)}, got {unknown}")
+        known = f"parameters of {name} among {sorted(defaults)}" if defaults else f"no parameters, as {name} has none"
+        raise ValueError(f"expected {known}, got {unknown}")
     for parameter, value in parameters.items():
         default = defaults[parameter]
         kind, expected = KINDS.get(type(default), (object, ""))

@@ -49,3 +49,12 @@ def test_fig_photographs_without_results_says_how_to_make_them(tmp_path, monkeyp
     monkeypatch.setattr(experiment_table, "ROOTS", (tmp_path,))
     with pytest.raises(FileNotFoundError, match="nld sweep gather"):
         fig_photographs.compute("quick")
+
+
+def test_fig_photographs_shows_what_the_chapter_says_in_words(data):
+    leads = {
+        panel: experiment_table.advantage(data, panel, "test_accuracy", "photographs").mean("seed")
+        for panel in experiment_table.PANELS
+    }
+    assert (leads["A"] > 0).all()
+    assert float(leads["B"].sel(value=0.9)) > 0 > float(leads["B"].sel(value=0.95))

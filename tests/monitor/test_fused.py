@@ -208,7 +208,7 @@ def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
 
 @pytest.mark.slow  # it compiles
 def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
-    caching = pytest.importorskip("numba.core.caching")
+    caching = pytest.importorskip("numba.core.caching", reason="needs numba: pip install '.[fast]'")
     from nld.monitor import kernel
 
     for kind in [kind for kind in vars(caching).values() if hasattr(kind, "_locator_classes")]:
