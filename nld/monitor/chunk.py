@@ -67,12 +67,11 @@ class Passes:
         ]
         per_pass = max(8 * sum(widths), 1)
         self.length = int(np.clip(_BUDGET // per_pass, 2, 256))
-        self._rings, self._slots = [], []
-        for account, width in zip(ledger.accounts, widths, strict=True):
-            sheet = ledger.sheets[account.sheet]
-            ring = torch.zeros(self.length, width, device=sheet.device, dtype=sheet.dtype)
-            self._rings.append(ring)
-            self._slots.append(list(ring.unbind(0)))
+        sheets = [ledger.sheets[account.sheet] for account in ledger.accounts]
+        self._rings = [
+            torch.zeros(self.length, width, device=sheet.device, dtype=sheet.dtype)
+            for sheet, width in zip(sheets, widths, strict=True)
+        ]
         self._passes: list[_Pass] = []
         self._skips: list[torch.Tensor | None] = []
         self._uploaded: dict[int, tuple] = {}
@@ -96,18 +95,17 @@ class Passes:
         """Measure: end the step before ``step`` and, unless ``final``, begin ``step`` with the given rules."""
         skipped = None if final else getattr(ledger.optimizer, "found_inf", None)
         scale = None if final else getattr(ledger.optimizer, "grad_scale", None)
-        slot, numbers = len(self._passes), []
+        slot, numbers, ready = len(self._passes), [], []
         for index, sheet in enumerate(ledger.sheets):
             gradients, momenta, parameters, mine = ledger.state(index, rules)
             if final:
                 gradients = [None] * len(gradients)
-            sheet.measure(gradients, momenta, parameters, scale, skipped, remember=keep)
+            ready.append(sheet.measure(gradients, momenta, parameters, scale, skipped, remember=keep))
             numbers.append(mine)
+        self._read(ledger, ready, slot + 1)
         for i, account in enumerate(ledger.accounts):
-            sheet, out = ledger.sheets[account.sheet], self._slots[i][slot]
-            if account.books is None:
-                torch.index_select(sheet.products, 0, sheet.columns, out=out)
-            else:
+            sheet, out = ledger.sheets[account.sheet], self._rings[i][slot]
+            if account.books is not None:
                 weights = self._weights(i, account, numbers[account.sheet], sheet)
                 if skipped is not None:
                     still = torch.from_numpy(_skip(weights.cpu().numpy(), np.array([True]))).to(weights)
@@ -116,6 +114,22 @@ class Passes:
                 account.books.measure(sheet.matrices[account.size], squares, weights, out.view(len(MATRIX_COLUMNS), -1))
         self._passes.append(_Pass(step, fresh, numbers, ledger.hyperparameters(rules)))
         self._skips.append(None if skipped is None else skipped.detach().clone())
+
+    def settle(self, ledger: Ledger) -> None:
+        """Have everything multiplied that was measured."""
+        self._read(ledger, [sheet.settle() for sheet in ledger.sheets], len(self._passes))
+
+    def _read(self, ledger: Ledger, ready: Sequence[int], end: int) -> None:
+        """Move what is ready on each sheet to the rings, up to place ``end``."""
+        for account, ring in zip(ledger.accounts, self._rings, strict=True):
+            count = ready[account.sheet]
+            if count and account.books is None:
+                ledger.sheets[account.sheet].read(count, out=ring[end - count : end].view(-1))
+
+    def remember(self, ledger: Ledger) -> None:
+        """Copy all positions: the last step's displacement is not known, and starts from here."""
+        self.settle(ledger)
+        ledger.remember()
 
     def _weights(self, i: int, account, numbers: np.ndarray, sheet) -> torch.Tensor:
         """The numbers of a matrix account's rows on the device, uploaded when they change."""
@@ -143,6 +157,7 @@ class Passes:
         count = len(self._passes)
         if count == 0:
             return None
+        self.settle(ledger)
         carried = [ring[:0].cpu() for ring in self._rings] if self._carry is None else self._carry[1]
         measured = [_after(rows, ring[:count]) for rows, ring in zip(carried, self._rings, strict=True)]
         skips = np.array([False if s is None else float(s) > 0 for s in self._skips])

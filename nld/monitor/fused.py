@@ -41,7 +41,7 @@ SUM = np.dtype(  # the entries of units, which are rows or columns, taken togeth
 
 PAIRS = 9  # products without ones
 LEAST = 2**20  # numbers from which on the loop is worth its compilation at once
-PATIENCE = 4096  # measurements after which it is worth it for any number of numbers
+PATIENCE = 4096  # measurements after which it is worth it for all that no deep page takes in; see nld.monitor.paged
 _WHOLE = 2**16  # numbers up to which one thread takes a parameter
 _ROWS = 128  # rows at least for a thread, so that its sums over columns are small beside them
 

@@ -99,11 +99,11 @@ class Arranged:
     """A member's share of a piece.
 
     Args:
-        source: the piece as the member sees it, (*unit sizes, vectors, [d,] *features).
-        rows: the same as (units, vectors, d, features); shares memory with source, or with a
+        source: the piece as the member sees it, (measurements, *unit sizes, vectors, [d,] *features).
+        rows: the same as (measurements * units, vectors, d, features); shares memory with source, or with a
             spare buffer that source must be copied to first because its features do not merge or do not adjoin.
         copied: the spare buffer, shaped like source, or None.
-        place: maps a result of shape (all units, a, b) to the part that this piece fills.
+        place: maps a result of shape (measurements, all units, a, b) to the part that this piece fills.
         partial: the piece holds only part of the units' features, so that results add up.
     """
 
@@ -114,27 +114,27 @@ class Arranged:
     partial: bool
 
     def target(self, result: torch.Tensor) -> torch.Tensor:
-        """The part of ``result``, (all units, a, b), that this piece fills: (*unit sizes, a, b)."""
+        """The part of ``result``, (measurements, all units, a, b), that this piece fills, with its unit sizes."""
         sizes, axis, start, count = self.place
-        return result.unflatten(0, sizes).narrow(axis, start, count)
+        return result.unflatten(1, sizes).narrow(axis + 1, start, count)
 
 
 def arranged(stack: torch.Tensor, piece: Piece, length: int, member: Member, spare: torch.Tensor) -> Arranged | None:
-    """Arrange a piece, given as (vectors, *piece.shape), the way a member sees it; None if it has no part in it."""
+    """A piece, (vectors, measurements, *piece.shape), the way a member sees it; None if it has no part in it."""
     start, stop, _ = _range(member, length)
     low, high = max(piece.start, start), min(piece.stop, stop)
     if low >= high:
         return None
-    stack = stack.narrow(1, low - piece.start, high - low)
+    stack = stack.narrow(2, low - piece.start, high - low)
     for axis, begin, number in member.narrow:
         if axis != 0:
-            stack = stack.narrow(axis + 1, begin, number)
+            stack = stack.narrow(axis + 2, begin, number)
     first, count = ((edge * member.shape[0]) // (stop - start) for edge in (low - start, high - low))
-    vectors = stack.shape[0]
-    stack = stack.reshape(vectors, count, *member.shape[1:])
+    vectors, measurements = stack.shape[:2]
+    stack = stack.reshape(vectors, measurements, count, *member.shape[1:])
     matrix = () if member.matrix_axis is None else (member.matrix_axis,)
     rest = [axis for axis in range(len(member.shape)) if axis not in (*member.unit_axes, *matrix)]
-    units, features = [a + 1 for a in member.unit_axes], [a + 1 for a in (*matrix, *rest)]
+    units, features = [1, *(a + 2 for a in member.unit_axes)], [a + 2 for a in (*matrix, *rest)]
     source = stack.permute(*units, 0, *features)
     shape = (math.prod(source.shape[: len(units)]), vectors, source.shape[len(units) + 1] if matrix else 1, -1)
     try:

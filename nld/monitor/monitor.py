@@ -189,11 +189,11 @@ class Monitor:
         bare = after and any(rule.buffer is None for rule in rules)
         if now or before or bare:
             if self._fresh:
-                self._ledger.remember()
+                self._passes.remember(self._ledger)
             self._take(rules, fresh=self._fresh, keep=now or after)
             self._fresh = not (now or after)
         elif after:
-            self._ledger.remember()
+            self._passes.remember(self._ledger)
             self._fresh = False
         else:
             self._fresh = True

@@ -41,3 +41,8 @@ MATRICES = (
     (MOMENTUM, DISPLACEMENT),
     (POSITION, POSITION),
 )
+
+
+def vectors_of(kind: str) -> int:
+    """How many vectors a member's Gram matrix has: only translations need the ones."""
+    return VECTORS if kind == "translation" else ONES

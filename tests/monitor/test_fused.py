@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member, fused, workers
+from nld.monitor import Member, fused, paged, workers
 from nld.monitor.layout import Use
 from nld.monitor.products import COLUMNS
 from nld.monitor.sheet import Sheet
+from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
 
 pytest.importorskip("numba")
@@ -22,25 +23,6 @@ pytest.importorskip("numba")
 def always(monkeypatch):
     """The compiled pass, however small the parameters are."""
     monkeypatch.setattr(fused, "LEAST", 0)
-
-
-def defined(kind: str, member: Member, gradient, momentum, old, new) -> torch.Tensor:
-    """COLUMNS by their definition, (columns, units)."""
-    g, m, q, d = (member.rows(each) for each in (gradient, momentum, old, new - old))
-    one, zero = torch.ones_like(q), torch.zeros_like(q)
-    a, da = (one, zero) if kind == "translation" else (q, d)
-    pairs = ((g, g), (m, m), (q, q), (d, d), (q, d), (g, a), (g, da), (m, a), (m, da), (q, a))
-    assert len(pairs) == len(COLUMNS)
-    return torch.stack([(a * b).sum(1) for a, b in pairs])
-
-
-MEMBERS = {
-    "rows": lambda a, b, c: Member("a", (a, b, c)),
-    "columns": lambda a, b, c: Member("a", (a, b, c), unit_axes=(1,), coefficient=-1.0),
-    "groups of rows": lambda a, b, c: Member("a", (a // 2, 2, b, c) if a % 2 == 0 else (1, a, b, c)),
-    "groups of columns": lambda a, b, c: Member("a", (a, 1, b, c), unit_axes=(1,)),
-    "all": lambda a, b, c: Member("a", (1, a, b, c)),
-}
 
 
 @settings(max_examples=80)
@@ -81,7 +63,7 @@ def test_products_are_their_definition(shape, uses, flat, threads, missing, scal
                 g = torch.zeros_like(gradient) if skipped or "gradient" in missing else gradient
                 m = torch.zeros_like(momentum) if "momentum" in missing else momentum
                 expected = torch.cat([defined(kind, member, g, m, at, now) for kind, member in members], 1)
-                found = sheet.products[sheet.columns].view(len(COLUMNS), -1)
+                found = sheet.read(1).view(len(COLUMNS), -1)
                 torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
                 at = now if remember else at
     finally:
@@ -101,7 +83,7 @@ def test_other_layouts_and_precisions_are_converted(always, layout):
     sheet = Sheet([new], [Use(0, "scale", member, 0, 0, 1)])
     sheet.remember([old])
     sheet.measure([given[0]], [given[1]], [new])
-    found = sheet.products[sheet.columns].view(len(COLUMNS), -1)
+    found = sheet.read(1).view(len(COLUMNS), -1)
     torch.testing.assert_close(found, defined("scale", member, given[0], given[1].float(), old, new))
 
 
@@ -151,7 +133,7 @@ def test_work_is_done_once_on_any_number_of_threads(threads, team, monkeypatch, 
     nothing = [None] * len(matrices)
     for _ in range(3):
         sheet.measure(nothing, matrices, matrices)
-        found = sheet.products[sheet.columns].view(len(COLUMNS), -1)[COLUMNS.index("momentum_momentum")]
+        found = sheet.read(1).view(len(COLUMNS), -1)[COLUMNS.index("momentum_momentum")]
         expected = torch.cat([each.square().sum(0) for each in matrices])
         assert torch.equal(found, expected)
 
@@ -170,7 +152,7 @@ def test_sums_over_many_rows_keep_their_digits(always):
     sheet = Sheet([matrix], [Use(0, "rescale", Member("a", (40_000, 2), unit_axes=(1,)), 0, 0, 1)])
     sheet.remember([matrix])
     sheet.measure([None], [None], [matrix])
-    found = sheet.products[sheet.columns].view(len(COLUMNS), 2)[COLUMNS.index("position_position")]
+    found = sheet.read(1).view(len(COLUMNS), 2)[COLUMNS.index("position_position")]
     torch.testing.assert_close(found.double(), matrix.double().square().sum(0), rtol=2e-7, atol=0)
 
 
@@ -191,6 +173,7 @@ def test_books_are_those_of_the_pages(name, monkeypatch):
 
 def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
     """After PATIENCE measurements; the books go on as if nothing had happened, and the training too."""
+    monkeypatch.setattr(paged, "DEEPEST", 1)  # what takes in several measurements at once is fast enough
     records, weights = [], []
     for patience in (10**9, 7):
         monkeypatch.setattr(fused, "PATIENCE", patience)

@@ -235,8 +235,8 @@ def test_cutting_parameters_into_pages_changes_nothing(capacity, chosen):
         old, gradients, momenta = ([torch.randn_like(t) for t in tensors.values()] for _ in range(3))
         momenta[1] = None
         sheet.remember(old)
-        sheet.measure(gradients, momenta, list(tensors.values()))
-        flat = [sheet.products[sheet.columns]]
+        ready = sheet.measure(gradients, momenta, list(tensors.values())) or sheet.settle()
+        flat = [sheet.read(ready)]
         flat += [m.flatten() for d in sorted(sheet.matrices) for m in (sheet.matrices[d], sheet.squares[d])]
         results.append(torch.cat(flat))
     assert torch.allclose(*results, rtol=1e-12, atol=1e-12)

@@ -148,7 +148,7 @@ def generators(block: Block, named: dict, unit: int):
     for matrix in basis:
         moved = {name: torch.zeros_like(named[name]) for name in block.parameters}
         for member in block.members:
-            rows, target = member.rows(named[member.parameter])[unit], member.rows(moved[member.parameter])
+            rows = member.rows(named[member.parameter])[unit]
             if block.kind == "translation":
                 value = torch.full_like(rows, member.coefficient)
             elif size == 1:
@@ -158,7 +158,6 @@ def generators(block: Block, named: dict, unit: int):
             # rows() may copy, so the entries are found by arranging their numbers the same way.
             places = member.rows(torch.arange(named[member.parameter].numel()).view(named[member.parameter].shape))
             moved[member.parameter].view(-1)[places[unit].reshape(-1)] += value.reshape(-1)
-            del target
         yield moved
 
 

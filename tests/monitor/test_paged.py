@@ -1,0 +1,120 @@
+"""Pages that take in several measurements against the definitions, and against pages that take in one."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nld
+from nld.monitor import Member, paged
+from nld.monitor.layout import Use
+from nld.monitor.products import COLUMNS
+from nld.monitor.sheet import Sheet
+from tests.monitor.products import MEMBERS, defined
+from tests.monitor.zoo import BLOCKS, train, zoo
+
+MEASUREMENT = st.fixed_dictionaries(
+    {
+        "missing": st.sets(st.sampled_from(["gradient", "momentum"])),
+        "scale": st.sampled_from([None, 4.0]),
+        "skipped": st.sampled_from([None, 0.0, 1.0]),
+        "remember": st.booleans(),
+        "settle": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=60)
+@given(
+    shape=st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3)),
+    uses=st.lists(st.tuples(st.sampled_from(["rescale", "translation"]), st.sampled_from(list(MEMBERS))), min_size=1),
+    deepest=st.integers(1, 4),
+    measurements=st.lists(MEASUREMENT, min_size=1, max_size=9),
+)
+def test_products_are_their_definition(shape, uses, deepest, measurements):
+    """However many measurements a page takes in, and whenever it is settled: each is found once, in order."""
+    members = [(kind, MEMBERS[form](*shape), 0) for kind, form in uses]
+    members.append(("scale", Member("b", (5,), unit_axes=(0,)), 1))
+    firsts = np.cumsum([0, *(member.units for _, member, _ in members)])
+    uses = [Use(i, kind, member, which, int(firsts[i]), 1) for i, (kind, member, which) in enumerate(members)]
+
+    def vectors() -> list[torch.Tensor]:
+        return [torch.randn(shape, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paged, "DEEPEST", deepest)
+        sheet = Sheet(at := vectors(), uses)
+    assert sheet._paged is not None
+    assert sheet._paged.deep == deepest
+    sheet.remember(at)
+    found, expected = [], []
+    for each in measurements:
+        gradients, momenta, now = vectors(), vectors(), vectors()
+        given_gradients = [gradient * (each["scale"] or 1.0) for gradient in gradients]
+        given_momenta = list(momenta)
+        if each["skipped"]:
+            gradients = [torch.zeros_like(gradient) for gradient in gradients]
+        if "gradient" in each["missing"]:
+            given_gradients[0], gradients[0] = None, torch.zeros_like(gradients[0])
+        if "momentum" in each["missing"]:
+            given_momenta[0], momenta[0] = None, torch.zeros_like(momenta[0])
+        scalars = [None if value is None else torch.tensor(value) for value in (each["scale"], each["skipped"])]
+        ready = sheet.measure(given_gradients, given_momenta, now, *scalars, remember=each["remember"])
+        found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+        if each["settle"]:
+            ready = sheet.settle()
+            found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+        parts = [defined(kind, m, gradients[i], momenta[i], at[i], now[i]) for kind, m, i in members]
+        expected.append(torch.cat(parts, 1))
+        at = now if each["remember"] else at
+    ready = sheet.settle()
+    found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+    torch.testing.assert_close(torch.cat(found), torch.stack(expected), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 3, "log"])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adamw"])
+def test_books_do_not_depend_on_when_a_page_is_multiplied(name, every, monkeypatch):
+    """Read in the middle, with a step that is begun and not taken, and closed in the middle of a page."""
+    blocks = [block for block in BLOCKS if block.size == 1]  # matrices are booked measurement by measurement
+    records, weights = [], []
+    for deepest in (1, 5):
+        monkeypatch.setattr(paged, "DEEPEST", deepest)
+        network, optimizer = zoo(name, torch.float64)
+        with nld.Monitor(network, optimizer, blocks, every=every) as monitor:
+            assert monitor._ledger.sheets[0]._paged.deep == deepest
+            train(network, optimizer, 7)
+            halfway = monitor.record()
+            interruption = optimizer.register_step_pre_hook(_interrupt)
+            with pytest.raises(InterruptedError):
+                train(network, optimizer, 1, first=7)
+            interruption.remove()
+            train(network, optimizer, 11, first=7)
+        records.append((halfway, monitor.record()))
+        weights.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    for shallow, deep in zip(*records, strict=True):
+        assert deep.sizes["step"] > 1
+        assert float(deep.relative_residual.max()) < 1e-12
+        for variable in shallow.data_vars:
+            np.testing.assert_allclose(deep[variable], shallow[variable], rtol=1e-9, atol=1e-12, err_msg=str(variable))
+
+
+def _interrupt(*_):
+    raise InterruptedError
+
+
+@pytest.mark.parametrize(
+    ("member", "deep"),
+    [
+        (Member("a", (2, 5)), paged.DEEPEST),
+        (Member("a", (2, 300_000)), 1),  # larger than a page
+        (Member("a", (2, 3, 4), matrix_axis=1), 1),
+    ],
+)
+def test_only_a_small_network_without_matrices_lies_on_a_deep_page(member, deep):
+    size = 1 if member.matrix_axis is None else 3
+    sheet = Sheet([torch.zeros(member.shape)], [Use(0, "scale" if size == 1 else "rotation", member, 0, 0, size)])
+    assert sheet._paged is not None
+    assert sheet._paged.deep == deep
