@@ -6,7 +6,7 @@ number of tensor operations, so the page of a small network is deep: it takes in
 measurements have found, one after another, and multiplies all of it at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -55,8 +55,8 @@ class Paged:
         shapes: Sequence[tuple[int, ...]],
         uses: Sequence[Use],
         deep: int,
-        products: dict[Use, torch.Tensor],
-        matrices: dict[Use, tuple[list[torch.Tensor], list[torch.Tensor]]],
+        products: Mapping[Use, torch.Tensor],
+        matrices: Mapping[Use, Sequence[Sequence[torch.Tensor]]],
         device: torch.device,
         dtype: torch.dtype,
     ):
