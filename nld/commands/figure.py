@@ -4,6 +4,7 @@ import argparse
 import ast
 import shutil
 import sys
+from math import inf
 from pathlib import Path
 
 EXAMPLE = """examples:
@@ -148,7 +149,8 @@ def run_verify(args) -> int:
         verdicts = moved_verdicts(figures.load(name), data, reference)
         print(f"{name}: {'moved' if moved or verdicts else 'agrees'} ({len(rows)} variables)", flush=True)
         for row in moved:
-            print(f"    {row.variable:32s} differs by {row.difference:.2g} of its range, allowed {row.tolerance:.2g}")
+            by = f"{row.difference:.2g} of its range" if row.difference < inf else "its shape, or by where it is finite"
+            print(f"    {row.variable:32s} differs by {by}, allowed {row.tolerance:.2g}")
         for verdict in verdicts:
             print(f"    the verdict moved on {verdict}")
         return int(bool(moved or verdicts))

@@ -39,7 +39,7 @@ def tuning(seeds) -> xr.Dataset:
         "highest": (kept[0], high, kept[1]),
         "noisy_law": (kept[0], noisy, kept[1]),
         "identity": (("noise", "seed", "rate"), np.array(identity), "1"),
-        "smallest_gradient": (kept[0], [run["smallest_gradient"].isel(step=-1).values for run in clean], "l"),
+        "smallest_gradient": ((*kept[0], "tuning_step"), [run["smallest_gradient"].values for run in clean], "l"),
         "smallest_gradient_bound": (("rate",), limit, "l"),
         "noisy_gradient": (("tuning_step",), np.sqrt(square), "l"),
         "form_diverged": (("rate",), _diverged(seeds[0]), "1"),

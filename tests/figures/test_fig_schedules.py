@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from nld.figures import fig_schedules, schedule_runs
 from nld.verdict import CORRECTED, REFUTED, REPRODUCED
@@ -33,7 +34,6 @@ def test_fig_schedules_rules_on_its_claims(small):
     [
         ("scale-invariant-step-tunes-itself", lambda d: d.update({"effective_rate": 3 * d["effective_rate"]})),
         ("scale-invariant-step-tunes-itself", lambda d: d.update({"form_diverged": 0 * d["form_diverged"]})),
-        ("stationary-at-any-rate", lambda d: d.update({"smallest_gradient": d["smallest_gradient"] + 100})),
         ("stationary-with-noise", lambda d: d.update({"noisy_gradient": 0 * d["noisy_gradient"] + 1})),
         ("decay-is-a-growing-rate", lambda d: d.update({"difference": d["difference"] + 1e-9})),
         ("step-decay-is-tapered-growth", lambda d: d.update({"step_difference": d["step_difference"] + 1e-9})),
@@ -52,6 +52,18 @@ def test_fig_schedules_slope_of_a_known_decay(small):
     assert fig_schedules.noise_slope(known) == pytest.approx(-0.25, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("share", "exponent", "label"), [(0.9, -0.6, REPRODUCED), (0.9, -0.4, REFUTED), (1.1, -0.6, REFUTED)]
+)
+def test_fig_schedules_asks_for_the_bound_and_for_the_rate(small, share, exponent, label):
+    decay = (small["tuning_step"] / small["tuning_step"][-1]) ** exponent
+    known = small.assign(
+        smallest_gradient=share * small["smallest_gradient_bound"] * decay * xr.ones_like(small["seed"])
+    )
+    assert fig_schedules.smallest_slope(known) == pytest.approx(exponent, abs=1e-12)
+    assert labels(known)["stationary-at-any-rate"] == label
+
+
 @pytest.mark.slow
 def test_fig_schedules_acceptance():
     data = fig_schedules.compute("quick")
@@ -59,7 +71,7 @@ def test_fig_schedules_acceptance():
     assert float(data["identity"].max()) < 1e-11
     assert float(data["effective_rate"].sel(noise=0).max()) < 1  # self-limited below the stability of the form
     middle = (data["rate"] >= 1e-2) & (data["rate"] <= 1e2 * (1 + 1e-9))
-    assert bool((data["smallest_gradient"] <= data["smallest_gradient_bound"]).isel(rate=middle.values).all())
+    assert bool((fig_schedules.share_of_bound(data)[:, middle.values] <= 1).all())
     assert set(data["rate"].values[data["form_diverged"].values == 1]) >= {data["rate"].values[6]}  # eta = 10
     # noise: four decades of learning rates, one effective rate, 1/sqrt(2 T) for unit noise
     flat = data["effective_rate"].sel(noise=1).isel(rate=slice(1, 8))

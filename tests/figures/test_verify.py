@@ -79,3 +79,10 @@ def test_verify_sees_a_verdict_that_moved():
     assert moved_verdicts(figure, low, low) == []
     assert moved_verdicts(figure, high, low) == ["it-learns: reproduced -> not reproduced"]
     assert moved_verdicts(module(), high, low) == []
+
+
+def test_verify_tells_of_a_reference_of_another_form_without_ruling_on_it():
+    figure = SimpleNamespace(__name__="fig_x", judge=lambda data: data["loss"].sel(seed=0), TOLERANCE={})
+    new, old = dataset([2.0, 0.5]).expand_dims(seed=[0]), dataset([2.0, 0.5])
+    assert [row.variable for row in compare_with_reference(figure, new, old) if not row.holds] == ["loss", "seed"]
+    assert moved_verdicts(figure, new, old) == []
