@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures import schedule_runs as runs
 from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import number, power
 from nld.learning_rule import heavy_ball
 from nld.paper import Claim
 from nld.theory.schedules import slow_eigenvalue
@@ -100,8 +100,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "constant-low": f"{constant.min():.1f}",
         "constant-high": power(constant.max(), 1),
         "slowest-gradient": f"{float(data['smallest_gradient'].isel(tuning_step=-1).max()):.2g}",
-        "slowest-slope": f"{smallest_slope(data):.2f}".replace("-", "−"),
-        "noise-slope": f"{noise_slope(data):.2f}".replace("-", "−"),
+        "slowest-slope": number(smallest_slope(data), ".2f"),
+        "noise-slope": number(noise_slope(data), ".2f"),
         "alpha": f"{data.attrs['alpha']:.6f}",
         "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
         "exact": power(max(found["exponential"], found["empty buffer"])),

@@ -15,10 +15,10 @@ def number(value: SupportsFloat, form: str) -> str:
 
 
 def power(value: SupportsFloat, digits: int = 0) -> str:
-    """A number in powers of ten as plain text.
+    r"""A number in powers of ten as plain text, with spaces that no line is broken at.
 
     >>> power(1.9e-7)
-    '2 × 10⁻⁷'
+    '2\xa0×\xa010⁻⁷'
     """
     mantissa, exponent = f"{float(value):.{digits}e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{mantissa}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{str(int(exponent)).translate(_SUPERSCRIPT)}"

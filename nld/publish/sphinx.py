@@ -127,7 +127,8 @@ def announce_changes(app, page: str, template: str, context: dict, doctree) -> N
         values = f"<code>{html.escape(in_words(changed))}</code>"
         context["body"] = (
             '<div class="admonition warning nld-changed"><p class="admonition-title">Changed parameters</p>'
-            f"<p>This page was rerun with {values}. It is not the page to cite; "
+            f"<p>This page was rerun with {values}. Figures, numbers and verdicts are those of the rerun; a sentence "
+            "that compares without a number was written for the published values. It is not the page to cite; "
             f"<code>nld book build</code> brings that back.</p></div>{context['body']}"
         )
 

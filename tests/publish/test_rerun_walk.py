@@ -38,7 +38,8 @@ def test_the_command_in_a_chapter_reruns_it_and_the_next_build_brings_it_back(bu
     result = book.build(*arguments)
     assert result.returncode == 0, result.stdout
     assert book.ran() == [CHAPTER]
-    assert f"{name} = {value}" in article(book).select_one(".nld-changed").get_text()
+    warning = article(book).select_one(".nld-changed").get_text()
+    assert f"rerun with {name} = {value}. Figures, numbers and verdicts are those of the rerun" in warning
     assert "nld-changed" not in book.page("plain")
     assert f"A toy. From a rerun with {name} = {value}." in book.page(CHAPTER)
     assert "@misc" not in book.page(CHAPTER)  # its permalink shows another figure
