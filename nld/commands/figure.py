@@ -149,8 +149,9 @@ def run_verify(args) -> int:
         verdicts = moved_verdicts(figures.load(name), data, reference)
         print(f"{name}: {'moved' if moved or verdicts else 'agrees'} ({len(rows)} variables)", flush=True)
         for row in moved:
-            by = f"{row.difference:.2g} of its range" if row.difference < inf else "its shape, or by where it is finite"
-            print(f"    {row.variable:32s} differs by {by}, allowed {row.tolerance:.2g}")
+            by = f"by {row.difference:.2g} of its range, allowed {row.tolerance:.2g}"
+            by = by if row.difference < inf else "in shape, in words or in where it is finite"
+            print(f"    {row.variable:32s} differs {by}")
         for verdict in verdicts:
             print(f"    the verdict moved on {verdict}")
         return int(bool(moved or verdicts))

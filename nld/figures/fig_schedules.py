@@ -144,12 +144,12 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             "stationary-at-any-rate",
             REPRODUCED if share.max() <= 1 and slowest <= -0.5 else REFUTED,
             f"The smallest unit gradient of {steps} steps is at most {share.max():.2g} of the bound K/sqrt(T); over "
-            f"the last tenfold of them the slope of the logarithms is {slowest:.2f} or steeper at every learning rate.",
+            f"the last tenfold of them the slope of the logarithm is {number(slowest, '.2f')} or steeper at all rates.",
         ),
         Verdict(
             "stationary-with-noise",
             REPRODUCED if abs(slope + 0.25) < 0.05 else REFUTED,
-            f"Slope of the logarithms {slope:.3f}, for learning rates from 0.1 to 100 w²/l together.",
+            f"Slope of the logarithms {number(slope, '.3f')}, for learning rates from 0.1 to 100 w²/l together.",
         ),
         Verdict(
             "decay-is-a-growing-rate",

@@ -109,8 +109,10 @@ class Monitor:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._end_step()
-        self._flush()
+        try:
+            self._end_step()
+        finally:  # whatever became of the parameters, the steps before are kept
+            self._flush()
 
     def record(self) -> xr.Dataset:
         """Everything written down so far, as an xarray.Dataset with dimensions step, block and unit.

@@ -188,8 +188,7 @@ class Paged:
     def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> int:
         """Take in a measurement; see Sheet.measure. Returns how many measurements were multiplied."""
         slot, vectors = self.filled, (gradients, momenta, parameters)
-        self.filled += 1
-        ready = self.filled if self.filled == self.deep or not remember else 0
+        ready = slot + 1 if slot + 1 == self.deep or not remember else 0
         complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
         for page, pieces in enumerate(self.pages):
             targets, whole = self._slots[page][slot]
@@ -205,8 +204,7 @@ class Paged:
                     view.masked_fill_(skipped > 0, 0.0)
             if ready:
                 self._multiply(page, ready, remember)
-        if ready:
-            self.filled = 0
+        self.filled = 0 if ready else slot + 1
         return ready
 
     @torch.no_grad()

@@ -39,13 +39,14 @@ class Sheet:
         self.device, self.dtype = device, dtype if dtype == torch.float64 else torch.float32
         self.parameters, self._uses = list(parameters), list(uses)
         self._capacity = capacity or (2**16 if device.type == "cpu" else 2**22)
+        self._shapes = [parameter.shape for parameter in parameters]
         self._measured = 0
         self._lay_out(fused.fusable(parameters, uses, fused.LEAST))
 
     def _lay_out(self, alone: Sequence[int]) -> None:
         """Buffers and plans, with some parameters for the compiled loop and the others on pages."""
         device, dtype, uses = self.device, self.dtype, self._uses
-        shapes = [tuple(parameter.shape) for parameter in self.parameters]
+        shapes = [tuple(shape) for shape in self._shapes]
         packed = pages(shapes, uses, self._capacity, but=alone)
         deep = 1 if alone else depth(packed, uses)
         scalars = [use for use in uses if use.size == 1]
@@ -117,9 +118,21 @@ class Sheet:
         """COLUMNS of the measurements that are ready, (count * len(COLUMNS) * rows)."""
         return torch.index_select(self.products, 0, self._columns[:count].view(-1), out=out)
 
+    def _check(self, *vectors: Sequence[torch.Tensor | None]) -> None:
+        """Another shape would be broadcast by a page, and read beyond its end by the compiled loop."""
+        for tensors in vectors:
+            for tensor, shape in zip(tensors, self._shapes, strict=True):
+                if tensor is not None and tensor.shape != shape:
+                    raise RuntimeError(
+                        "expected parameters, gradients and momenta of the shapes that the monitor was made with, got "
+                        f"{tuple(tensor.shape)} instead of {tuple(shape)}; close the monitor before a shape changes, "
+                        "and make another one after"
+                    )
+
     @torch.no_grad()
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything; what is waiting must be settled before."""
+        self._check(parameters)
         for part in (self._paged, self._fused):
             if part is not None:
                 part.remember(parameters)
@@ -136,7 +149,11 @@ class Sheet:
 
         Returns:
             How many measurements, the last ones, are ready to be read: none while a page takes in more.
+
+        Raises:
+            RuntimeError: a tensor has another shape than its parameter had; nothing was measured.
         """
+        self._check(gradients, momenta, parameters)
         self._measured += 1
         if self._measured == fused.PATIENCE and self._paged is not None and self._paged.deep == 1:
             self._compile()

@@ -93,7 +93,7 @@ def test_tensors_of_another_size_are_refused(always):
     sheet = Sheet([now], [Use(0, "scale", Member("a", (6, 5)), 0, 0, 1)])
     sheet.remember([now])
     for tensors in ([now[:3], now, now], [now, torch.tensor(1.0), now], [None, None, now[:, :2]]):
-        with pytest.raises(RuntimeError, match="size changes"):
+        with pytest.raises(RuntimeError, match="shape changes"):
             sheet.measure(*([tensor] for tensor in tensors))
     sheet.measure([None], [None], [now])
 
@@ -102,7 +102,7 @@ def test_tensors_that_are_not_in_the_processor_s_memory_are_not_read_as_if_they_
     now = torch.randn(6, 5)
     sheet = Sheet([now], [Use(0, "scale", Member("a", (6, 5)), 0, 0, 1)])
     sheet.remember([now])
-    with pytest.raises(NotImplementedError):  # there is nothing to copy from
+    with pytest.raises(NotImplementedError, match="meta tensor"):  # there is nothing to copy from
         sheet.measure([now], [now.to("meta")], [now])
 
 

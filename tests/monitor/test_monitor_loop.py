@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 import nld
-from nld.monitor import Adapter, Block, Member
+from nld.monitor import Adapter, Block, Member, fused
 from tests.monitor.zoo import BLOCKS, BOUND, NOISY, OPTIMIZERS, Noisy, Zoo, batch, loss_of, train, worst, zoo
 
 
@@ -268,3 +269,38 @@ def test_two_replicas_keep_the_same_books(tmp_path):
     assert first.equals(second)
     assert first.sizes["step"] == 5
     assert float(first.relative_residual.max()) < BOUND
+
+
+@pytest.mark.parametrize("least", [0, 10**12], ids=["compiled", "pages"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_parameter_of_another_shape_is_refused_and_nothing_is_lost(rows, least, monkeypatch):
+    """One row would be broadcast, where nobody looks."""
+    monkeypatch.setattr(fused, "LEAST", least)
+    records = []
+    for disturbed in (False, True):
+        network, optimizer = zoo("momentum")
+        with nld.Monitor(network, optimizer, [block for block in BLOCKS if block.size == 1]) as monitor:
+            train(network, optimizer, 5)
+            if disturbed:
+                weight = network.scaled
+                whole, gradient = weight.data, weight.grad
+                weight.grad, weight.data = None, whole[:rows].clone()
+                with pytest.raises(RuntimeError, match=rf"got \({rows}, 4\) instead of \(5, 4\); close the monitor"):
+                    optimizer.step()
+                weight.data, weight.grad = whole, gradient
+            train(network, optimizer, 6, first=5)
+        records.append(monitor.record())
+    assert float(records[0].relative_residual.max()) < BOUND
+    xr.testing.assert_equal(*(record.drop_attrs() for record in records))
+
+
+def test_after_a_change_of_shape_the_steps_before_are_kept(tmp_path):
+    network, optimizer = zoo("momentum")
+    monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
+    train(network, optimizer, 6)
+    network.scaled.data = network.scaled.data[:3]
+    with pytest.raises(RuntimeError, match="close the monitor before a shape changes"):
+        monitor.close()
+    record = nld.monitor.load(tmp_path / "run.nc")
+    assert list(record.step) == [0, 1, 2, 3, 4]
+    assert float(record.relative_residual.max()) < BOUND
