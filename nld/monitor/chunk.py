@@ -74,6 +74,9 @@ class Passes:
         ]
         self._passes: list[_Pass] = []
         self._skips: list[torch.Tensor | None] = []
+        # While something is measured: how many measurements lie whole in the rings. And whether some were dropped.
+        self._whole: int | None = None
+        self._lost = False
         self._uploaded: dict[int, tuple] = {}
         # Kept from one chunk to the next: the last two measurements, the last step handed out,
         # and what the windows of chi reach back to.
@@ -95,13 +98,18 @@ class Passes:
         """Measure: end the step before ``step`` and, unless ``final``, begin ``step`` with the given rules."""
         skipped = None if final else getattr(ledger.optimizer, "found_inf", None)
         scale = None if final else getattr(ledger.optimizer, "grad_scale", None)
-        slot, numbers, ready = len(self._passes), [], []
-        for index, sheet in enumerate(ledger.sheets):
-            gradients, momenta, parameters, mine = ledger.state(index, rules)
+        states = [ledger.state(index, rules) for index in range(len(ledger.sheets))]
+        for sheet, state in zip(ledger.sheets, states, strict=True):
+            sheet.check(*state[:3])
+        self._begin(ledger)
+        if self._lost:
+            ledger.remember()
+            fresh = True
+        slot, numbers, ready = len(self._passes), [state[3] for state in states], []
+        for sheet, (gradients, momenta, parameters, _) in zip(ledger.sheets, states, strict=True):
             if final:
                 gradients = [None] * len(gradients)
             ready.append(sheet.measure(gradients, momenta, parameters, scale, skipped, remember=keep))
-            numbers.append(mine)
         self._read(ledger, ready, slot + 1)
         for i, account in enumerate(ledger.accounts):
             sheet, out = ledger.sheets[account.sheet], self._rings[i][slot]
@@ -114,10 +122,22 @@ class Passes:
                 account.books.measure(sheet.matrices[account.size], squares, weights, out.view(len(MATRIX_COLUMNS), -1))
         self._passes.append(_Pass(step, fresh, numbers, ledger.hyperparameters(rules)))
         self._skips.append(None if skipped is None else skipped.detach().clone())
+        self._whole, self._lost = None, False
+
+    def _begin(self, ledger: Ledger) -> None:
+        """Before tensors are touched: what an interruption left half measured the last time is dropped."""
+        if self._whole is not None:
+            del self._passes[self._whole :], self._skips[self._whole :]
+            for sheet in ledger.sheets:
+                sheet.drop()
+            self._lost = True
+        self._whole = len(self._passes) - max((sheet.waiting for sheet in ledger.sheets), default=0)
 
     def settle(self, ledger: Ledger) -> None:
         """Have everything multiplied that was measured."""
+        self._begin(ledger)
         self._read(ledger, [sheet.settle() for sheet in ledger.sheets], len(self._passes))
+        self._whole = None
 
     def _read(self, ledger: Ledger, ready: Sequence[int], end: int) -> None:
         """Move what is ready on each sheet to the rings, up to place ``end``."""
@@ -144,20 +164,30 @@ class Passes:
         books = [account.books for account in ledger.accounts if account.books is not None]
         states = [b.state for b in books]
         mine = self._carry, self._handed_out, self._history
-        self.take(ledger, ledger.rules(), self.last_step + 1, fresh=False, keep=False, final=True)
-        chunk = self.finished(ledger, due)
-        for b, state in zip(books, states, strict=True):
-            b.state = state
-        self._carry, self._handed_out, self._history = mine
+        try:
+            self.take(ledger, ledger.rules(), self.last_step + 1, fresh=False, keep=False, final=True)
+            chunk = self.finished(ledger, due)
+        finally:
+            for b, state in zip(books, states, strict=True):
+                b.state = state
+            self._carry, self._handed_out, self._history = mine
+            self._passes, self._skips = [], []
         return [chunk] if chunk is not None else []
 
-    @np.errstate(invalid="ignore", over="ignore")  # a diverged run has no finite books
     def finished(self, ledger: Ledger, due: Callable[[int], bool]) -> Chunk | None:
         """Empty the rings: the steps among them that are whole and due, or None if there are none."""
-        count = len(self._passes)
-        if count == 0:
-            return None
         self.settle(ledger)
+        if not self._passes:
+            return None
+        chunk, *kept = self._steps(ledger, due)
+        self._carry, self._handed_out, self._history = kept  # only now: whoever is interrupted before can try again
+        self._passes, self._skips = [], []
+        return chunk
+
+    @np.errstate(invalid="ignore", over="ignore")  # a diverged run has no finite books
+    def _steps(self, ledger: Ledger, due: Callable[[int], bool]) -> tuple:
+        """The steps as from ``finished``, and what to keep for the next: _carry, _handed_out and _history."""
+        count = len(self._passes)
         carried = [ring[:0].cpu() for ring in self._rings] if self._carry is None else self._carry[1]
         measured = [_after(rows, ring[:count]) for rows, ring in zip(carried, self._rings, strict=True)]
         skips = np.array([False if s is None else float(s) > 0 for s in self._skips])
@@ -165,13 +195,12 @@ class Passes:
         if self._carry is not None:
             passes = [*self._carry[0], *passes]
             skips = np.concatenate([self._carry[2], skips])
-        self._carry = passes[-2:], [m[-2:].copy() for m in measured], skips[-2:]
-        self._passes, self._skips = [], []
+        carry = passes[-2:], [m[-2:].copy() for m in measured], skips[-2:]
         steps = np.array([p.step for p in passes])
         fresh = np.array([p.fresh for p in passes])
         pairs = np.flatnonzero((np.diff(steps) == 1) & ~fresh[1:])
         if not pairs.size:
-            return None
+            return None, carry, self._handed_out, self._history
         starts, ends = _slice(pairs), _slice(pairs + 1)
         terms = {name: np.zeros((len(pairs), ledger.units)) for name in TERMS}
         for account, values in zip(ledger.accounts, measured, strict=True):
@@ -194,13 +223,13 @@ class Passes:
         chosen = [-1 if (group := ledger.group[i]) is None else group for i in ledger.first_parameter]
         new = np.array([step > self._handed_out and due(int(step)) for step in steps[pairs]], dtype=bool)
         if not new.any():
-            return None
-        self._handed_out = int(steps[pairs][new][-1])
+            return None, carry, self._handed_out, self._history
         terms = {name: value[new] for name, value in terms.items()}
-        values, self._history = derived(steps[pairs][new], terms, groups[new][:, chosen], ledger.blocks, self._history)
+        values, history = derived(steps[pairs][new], terms, groups[new][:, chosen], ledger.blocks, self._history)
         single = all(sheet.dtype == torch.float32 for sheet in ledger.sheets)
         kind = np.float32 if single else np.float64
-        return Chunk(steps[pairs][new], {name: value.astype(kind) for name, value in values.items()})
+        chunk = Chunk(steps[pairs][new], {name: value.astype(kind) for name, value in values.items()})
+        return chunk, carry, int(chunk.steps[-1]), history
 
 
 def _after(rows, measured: torch.Tensor) -> np.ndarray:

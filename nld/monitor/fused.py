@@ -146,7 +146,7 @@ class Fused:
             position.copy_(parameters[index].detach().reshape(position.shape))
 
     def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> None:
-        """Fill the products; arguments as for Sheet.measure, which has checked the shapes: addresses know no end."""
+        """Fill the products; arguments as for Sheet.measure, of checked shapes: addresses know no end."""
         if skipped is not None and float(skipped) > 0:
             gradients = [None] * len(gradients)
         self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _OF_GRADIENT

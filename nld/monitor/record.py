@@ -157,19 +157,22 @@ class _Foreign(Exception):
 def append(record: xr.Dataset, path: str | os.PathLike) -> None:
     """Add a record's steps to the end of a file, which is whole again when this returns.
 
-    The first call creates the file. Nothing is kept in memory.
+    The first call creates the file. Nothing is kept in memory. Steps that an interrupted call has left in the file are
+    written over.
     """
     path = Path(path)
     if not path.exists():
         save(record, path)
         return
+    count = record.sizes["step"]
     with h5netcdf.File(path, "a") as file:
-        begin = file.dimensions["step"].size
-        end = begin + record.sizes["step"]
-        file.resize_dimension("step", end)
+        size = file.dimensions["step"].size
+        last = file.variables["step"][max(0, size - count) : size]
+        begin = size - int((last >= record["step"].values[:1]).sum())
         try:
+            file.resize_dimension("step", begin + count)
             for name in ("step", *record.data_vars):
-                file.variables[name][begin:end] = record[name].values
-        except Exception:
+                file.variables[name][begin : begin + count] = record[name].values
+        except BaseException:
             file.resize_dimension("step", begin)  # whole again, so that the same steps can be added later
             raise

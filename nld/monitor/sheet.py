@@ -118,8 +118,25 @@ class Sheet:
         """COLUMNS of the measurements that are ready, (count * len(COLUMNS) * rows)."""
         return torch.index_select(self.products, 0, self._columns[:count].view(-1), out=out)
 
-    def _check(self, *vectors: Sequence[torch.Tensor | None]) -> None:
-        """Another shape would be broadcast by a page, and read beyond its end by the compiled loop."""
+    @property
+    def waiting(self) -> int:
+        """How many measurements a page has taken in that are not multiplied yet."""
+        return self._paged.filled if self._paged is not None else 0
+
+    def drop(self) -> None:
+        """Forget the measurements that are waiting."""
+        if self._paged is not None:
+            self._paged.filled = 0
+
+    def check(self, *vectors: Sequence[torch.Tensor | None]) -> None:
+        """See that tensors fit: a page would broadcast others, and the compiled loop would read beyond their end.
+
+        Args:
+            vectors: gradients, momenta or parameters, None for a vanishing one.
+
+        Raises:
+            RuntimeError: one has another shape than its parameter had.
+        """
         for tensors in vectors:
             for tensor, shape in zip(tensors, self._shapes, strict=True):
                 if tensor is not None and tensor.shape != shape:
@@ -132,13 +149,13 @@ class Sheet:
     @torch.no_grad()
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything; what is waiting must be settled before."""
-        self._check(parameters)
+        self.check(parameters)
         for part in (self._paged, self._fused):
             if part is not None:
                 part.remember(parameters)
 
     def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> int:
-        """Take down the tensors as they are now, for ``products`` and ``matrices``.
+        """Take down the tensors as they are now, for ``products`` and ``matrices``; see ``check`` for their shapes.
 
         Args:
             gradients, momenta: one tensor per parameter, or None for a vanishing one.
@@ -149,11 +166,7 @@ class Sheet:
 
         Returns:
             How many measurements, the last ones, are ready to be read: none while a page takes in more.
-
-        Raises:
-            RuntimeError: a tensor has another shape than its parameter had; nothing was measured.
         """
-        self._check(gradients, momenta, parameters)
         self._measured += 1
         if self._measured == fused.PATIENCE and self._paged is not None and self._paged.deep == 1:
             self._compile()

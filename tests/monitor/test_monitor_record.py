@@ -1,5 +1,6 @@
 """What is written down, how densely, and what comes back from disk."""
 
+import h5netcdf
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member
+from nld.monitor import Member, chunk
 from nld.monitor.layout import pages
 from nld.monitor.record import append
 from nld.monitor.schedule import schedule
@@ -106,6 +107,39 @@ def test_a_stream_that_cannot_be_written_for_a_while_does_not_end_the_training(t
             train(network, optimizer, 5, first=10)
         train(network, optimizer, 5, first=15)
     assert monitor.record().load().equals(watched(20))
+
+
+@pytest.mark.parametrize(
+    "place", ["nld.monitor.chunk.derived", "h5netcdf.File.resize_dimension", "h5netcdf.File.close"]
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interruption_while_steps_are_written_down_loses_none_and_doubles_none(tmp_path, monkeypatch, place, after):
+    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    network, optimizer = zoo()
+    monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
+    train(network, optimizer, 10)
+    owner, _, name = place.rpartition(".")
+    function = getattr(h5netcdf.File, name, None) or chunk.derived
+    calls = 0
+
+    def interrupt(*args, **options):
+        nonlocal calls
+        calls += 1
+        result = function(*args, **options) if after or calls > 1 else None
+        if calls == 1:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(f"{owner}.{name}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(network, optimizer, 5, first=10)
+    train(network, optimizer, 10, first=monitor._step)
+    monitor.close()
+    found, whole = monitor.record().load(), watched(20)
+    assert calls > 1
+    assert list(found.step) == [n for n in range(monitor._step) if n in found.step]
+    xr.testing.assert_identical(found.drop_attrs(), whole.sel(step=found.step).drop_attrs())
+    assert whole.sizes["step"] - found.sizes["step"] <= 1
 
 
 def test_steps_that_could_not_all_be_added_leave_the_file_as_it_was(tmp_path):

@@ -101,6 +101,46 @@ def test_books_do_not_depend_on_when_a_page_is_multiplied(name, every, monkeypat
             np.testing.assert_allclose(deep[variable], shallow[variable], rtol=1e-9, atol=1e-12, err_msg=str(variable))
 
 
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("place", ["_foreach_copy_", "baddbmm", "index_select"])
+@pytest.mark.parametrize("blocks", [[block for block in BLOCKS if block.size == 1], BLOCKS], ids=["deep", "shallow"])
+def test_an_interrupted_measurement_leaves_no_false_books(blocks, place, at, monkeypatch):
+    """Whatever it was doing: steps that are half measured are missing, and all others are as they would have been."""
+    monkeypatch.setattr(paged, "DEEPEST", 3)
+    network, optimizer = zoo("momentum", torch.float64)
+    undisturbed = nld.Monitor(network, optimizer, blocks)
+    monitor = nld.Monitor(network, optimizer, blocks)
+    train(network, optimizer, 7)
+    function, calls, interrupted = getattr(torch, place), 0, False
+
+    def interrupt(*args, **options):
+        nonlocal calls, interrupted
+        calls += monitor._passes._whole is not None
+        if calls > at and not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+        return function(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, place, interrupt)
+        for step in range(7, 12):
+            try:
+                train(network, optimizer, 1, first=step)
+            except KeyboardInterrupt:
+                assert monitor._passes._whole is not None
+                train(network, optimizer, 1, first=step)
+    train(network, optimizer, 5, first=12)
+    monitor.close()
+    undisturbed.close()
+    found, whole = monitor.record(), undisturbed.record()
+    assert interrupted
+    assert 17 - paged.DEEPEST - 1 <= found.sizes["step"] < 17
+    assert float(found.relative_residual.max()) < 1e-12
+    for variable in ("charge", "residual", "squared_step", "squared_norm"):
+        expected = whole[variable].sel(step=found.step)
+        np.testing.assert_allclose(found[variable], expected, rtol=1e-9, atol=1e-12, err_msg=variable)
+
+
 def _interrupt(*_):
     raise InterruptedError
 
