@@ -6,8 +6,8 @@ that choose among them, and on the number of threads. A result says under which 
 
 import os
 
-# Environment variables that choose instructions, threads or a start moved by one unit in the last place. The first
-# three move PyTorch only; NumPy's own kernels move with the fourth.
+# Environment variables that choose instructions, threads, a start moved by one unit in the last place, or judging seeds
+# that are run instead of read. The first three move PyTorch only; NumPy's own kernels move with the fourth.
 SETTINGS = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
@@ -15,6 +15,7 @@ SETTINGS = (
     "NPY_DISABLE_CPU_FEATURES",
     "NLD_THREADS",
     "NLD_ROUNDING_TWIN",
+    "NLD_EVIDENCE",
 )
 
 
@@ -41,3 +42,62 @@ def threads() -> int:
 def is_rounding_twin() -> bool:
     """Whether networks start one unit in the last place away: how far such a twin gets shows what rounding does."""
     return bool(os.environ.get("NLD_ROUNDING_TWIN"))
+
+
+def kept_evidence_counts() -> bool:
+    """Whether kept evidence rules, or judging seeds are run on this processor: ``NLD_EVIDENCE=live``.
+
+    Raises:
+        ValueError: the variable says neither.
+    """
+    text = os.environ.get("NLD_EVIDENCE", "")
+    if text not in ("", "kept", "live"):
+        raise ValueError(f"expected NLD_EVIDENCE to be kept or live, got {text!r}")
+    return text != "live"
+
+
+# Instruction sets that any x86-64 processor can be asked for, and other ways to move the last bit.
+NAMED = {
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "baseline": {
+        "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    },
+    "two-threads": {"NLD_THREADS": "2"},
+    "rounding-twin": {"NLD_ROUNDING_TWIN": "1"},
+}  # fmt: skip
+# NumPy's groups of instructions that the names leave on; the others that this processor has are switched off.
+_NUMPY_KEEPS = {"avx2": ("X86_V3", "AVX2", "FMA3"), "baseline": ()}
+
+
+def named(name: str) -> dict[str, str]:
+    """Environment variables of a named arithmetic, NumPy's own included.
+
+    Raises:
+        ValueError: no such name.
+    """
+    if name not in NAMED:
+        raise ValueError(f"expected an arithmetic among {', '.join(NAMED)}, got {name!r}")
+    if name not in _NUMPY_KEEPS:
+        return dict(NAMED[name])
+    from numpy._core import _multiarray_umath as numpy_core  # NumPy lists what it dispatches to nowhere else
+
+    there = [f for f in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__.get(f)]
+    off = [feature for feature in there if feature not in _NUMPY_KEEPS[name]]
+    return {**NAMED[name], "NPY_DISABLE_CPU_FEATURES": " ".join(off)}
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m nld.arithmetic NAME COMMAND …`` runs a command under a named arithmetic."""
+    import subprocess
+    import sys
+
+    if len(arguments) < 2:
+        print(f"usage: python -m nld.arithmetic {{{','.join(NAMED)}}} COMMAND …", file=sys.stderr)
+        return 2
+    return subprocess.call(arguments[1:], env={**os.environ, **named(arguments[0])})
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(main(sys.argv[1:]))

@@ -125,7 +125,7 @@ def _direct(source: str, package: str) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Attribute):
             first, _, rest = ast.unparse(node).partition(".")
-            if first in known:
+            if first in known and all(part.isidentifier() for part in rest.split(".")):  # no call in between
                 add(f"{known[first]}.{rest}")
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("fig-"):
             add("nld.figures." + node.value.replace("-", "_"))

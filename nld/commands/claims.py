@@ -1,7 +1,18 @@
 """`nld claims`: the verdict on every claim, computed from the figures' data."""
 
+import argparse
+import os
 import sys
 import textwrap
+
+EXAMPLE = """examples:
+  nld claims                          the ledger: verdict, effect, interval, seeds, e-value, processor
+  nld claims --history                what changed, when and why
+  nld claims --live --seed 10000      run judging seeds from 20,000 here, instead of reading kept ones
+  nld claims --against ledger.json    compare with a ledger that --save wrote; exit status 1 if a verdict reverses
+  nld claims --gather fig-dyt         run the judging seeds of a figure on this processor and keep them in results/
+  nld claims --log WHY                log what changed since the last entry, with the reason
+"""
 
 
 def add_parser(subparsers) -> None:
@@ -9,26 +20,91 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "claims",
         help="rule on every claim of the paper and of the works around it",
-        epilog="example: nld claims --profile quick",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+    parser.add_argument("--seed", type=int, default=0, help="shift of the seeds: judging seeds begin at 10,000 + SEED")
+    parser.add_argument("--live", action="store_true", help="run judging seeds here, do not read kept ones")
+    parser.add_argument("--history", action="store_true", help="print the changes of verdicts and registrations")
+    parser.add_argument("--save", metavar="FILE", help="write the ledger to a JSON file")
+    parser.add_argument("--against", metavar="FILE", help="compare with a ledger written by --save")
+    parser.add_argument("--gather", metavar="FIGURE", action="append", default=[], help="keep judging seeds of a figure")
+    parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
     parser.set_defaults(run=run)
 
 
 def run(args) -> int:
-    """Print the ledger, measuring what the store does not hold; returns the exit status."""
+    """Carry out `nld claims`; returns the exit status."""
     from nld import store
-    from nld.claims import ledger
 
+    if args.history:
+        return _print_history()
+    if args.live:
+        os.environ["NLD_EVIDENCE"] = "live"
     try:
-        rulings = ledger(args.profile)
+        for name in args.gather:
+            _gather(name)
+        return 0 if args.gather else _rule(args)
+    except ValueError as error:
+        print(f"nld claims: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"nld claims: {store.failure(error)}", file=sys.stderr)
         return 1
+
+
+def _rule(args) -> int:
+    """Print the ledger, measuring what the store does not hold."""
+    from nld import claim_history
+    from nld.claims import ledger, scoreboard
+    from nld.inference.report import finding_in_words
+    from nld.ledger_file import differences, read, write
+
+    before = read(args.against) if args.against else None
+    rulings = ledger(args.profile, seed=args.seed)
+    if args.log:
+        due = claim_history.changes([(r.claim.name, r.scale, r.verdict.label) for r in rulings], args.log)
+        claim_history.append(due)
+        print(f"{len(due)} entries logged in {claim_history.ROOTS[0] / claim_history.PLACE}")
+        return 0
+    if args.save:
+        write(rulings, args.save)
+    if before is not None:
+        rows, reversed_ = differences(before, rulings)
+        for row in rows:
+            print(row)
+        print(f"{len(rows)} of {len(rulings)} rulings differ, {reversed_} are reversed")
+        return int(reversed_ > 0)
+    print("; ".join(f"{count} {label}" for label, count in scoreboard(rulings).items() if count))
     for ruling in rulings:
-        print(f"{ruling.claim.name}: {ruling.verdict.label}")
+        print(f"\n{ruling.claim.name} ({ruling.scale}): {ruling.verdict.label}")
         for text in (ruling.claim.statement, ruling.verdict.numbers):
             print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
+        for finding in ruling.verdict.findings:
+            print(f"    - {finding_in_words(finding)}")
         if ruling.figure:
-            print(f"    figure {ruling.figure}, profile {ruling.profile}")
+            print(f"    figure {ruling.figure}, profile {ruling.profile}, {ruling.processor}")
     return 0
+
+
+def _print_history() -> int:
+    from nld.claim_history import history
+
+    for change in history():
+        where = f" ({change.scale})" if change.scale else ""
+        arrow = f"{change.before or 'new'} -> {change.after}"
+        print(f"{change.date} {change.what} of {change.claim}{where}: {arrow}\n    {change.why}")
+    return 0
+
+
+def _gather(name: str) -> None:
+    """Run the judging seeds of a figure that are missing on this processor."""
+    from nld import figures
+    from nld.figures.evidence import KEPT_SEEDS, gather
+
+    module = figures.load(name)
+    if not hasattr(module, "EVIDENCE"):
+        keeping = [each for each in figures.names() if hasattr(figures.load(each), "EVIDENCE")]
+        raise ValueError(f"expected a figure that keeps judging seeds, one of {', '.join(keeping)}, got {name!r}")
+    print(gather(module.EVIDENCE, module.measure, getattr(module, "KEPT_SEEDS", KEPT_SEEDS)))

@@ -4,6 +4,7 @@ import argparse
 import ast
 import shutil
 import sys
+from collections import Counter
 from math import inf
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CITE = """example:
 VERIFY = """examples:
   nld figure verify --all                         exit status 1 when a number moved
   nld figure verify fig-1 --accept                make today's data the reference; say why in the commit
+  nld figure verify --all --accept --add          add those of this processor's arithmetic to it
 """
 
 _RAW = argparse.RawDescriptionHelpFormatter
@@ -69,6 +71,7 @@ def add_parser(subparsers) -> None:
     verify.add_argument("--all", action="store_true", help="every figure")
     verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
+    verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
     verify.set_defaults(run=run_verify)
 
 
@@ -122,41 +125,56 @@ def run_cite(args) -> int:
 
 def run_verify(args) -> int:
     """Compare the data of figures with their references; print a table of what moved."""
-    from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
+    from nld.figures.verify import reference_path
 
     folder = reference_path(args.root, "any").parent
     if not args.accept and not folder.is_dir():  # before anything is computed
         print(f"nld figure verify: no references in {folder}; run this in the root of a checkout", file=sys.stderr)
         return 2
+    return _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
 
-    def verify(name: str) -> int:
-        import xarray as xr
 
-        from nld import figures
+def _accept(name: str, args) -> int:
+    """Store today's data as the reference, or as one more arithmetic of it."""
+    import xarray as xr
 
-        data, path = _shown(name).data, reference_path(args.root, name)
-        if args.accept:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            data.to_netcdf(path, engine="h5netcdf", encoding=_compressed(data))
-            print(f"{name}: reference stored in {path}")
-            return 0
-        if not path.exists():
-            print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
-            return 1
-        reference = xr.load_dataset(path, engine="h5netcdf")
-        rows = compare_with_reference(figures.load(name), data, reference)
-        moved = [row for row in rows if not row.holds]
-        verdicts = moved_verdicts(figures.load(name), data, reference)
-        print(f"{name}: {'moved' if moved or verdicts else 'agrees'} ({len(rows)} variables)", flush=True)
-        for row in moved:
-            by = f"by {row.difference:.2g} of its range, allowed {row.tolerance:.2g}"
-            by = by if row.difference < inf else "in shape, in words or in where it is finite"
-            print(f"    {row.variable:32s} differs {by}")
-        for verdict in verdicts:
-            print(f"    the verdict moved on {verdict}")
-        return int(bool(moved or verdicts))
+    from nld.experiment.processor import arithmetic_name
+    from nld.figures import reference as references
+    from nld.figures.verify import reference_path
 
-    return _for_each(args, "verify", verify)
+    path = reference_path(args.root, name)
+    kept = xr.load_dataset(path, engine="h5netcdf") if args.add and path.exists() else None
+    references.write(references.joined(kept, _shown(name).data, arithmetic_name()), path)
+    print(f"{name}: reference of {arithmetic_name()} stored in {path}", flush=True)
+    return 0
+
+
+def _verify(name: str, args) -> int:
+    """One figure against its reference; 1 if a number moved or a verdict is reversed."""
+    import xarray as xr
+
+    from nld import figures
+    from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
+    from nld.inference.verdict import REVERSED
+
+    path = reference_path(args.root, name)
+    if not path.exists():
+        print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
+        return 1
+    data, reference = _shown(name).data, xr.load_dataset(path, engine="h5netcdf")
+    rows = compare_with_reference(figures.load(name), data, reference)
+    moved = [row for row in rows if not row.holds]
+    verdicts = moved_verdicts(figures.load(name), data, reference)
+    bad = bool(moved) or any(how == REVERSED for how, _ in verdicts)
+    ways = Counter(row.how for row in rows)
+    print(f"{name}: {'moved' if bad else 'agrees'} ({', '.join(f'{n} by {way}' for way, n in ways.items())})", flush=True)
+    for row in moved:
+        by = f"by {row.difference:.2g}, allowed {row.allowed:.2g} ({row.how})"
+        by = by if row.difference < inf else "in shape, in words or in where it is finite"
+        print(f"    {row.variable:32s} differs {by}")
+    for how, words in verdicts:
+        print(f"    verdict {how}: {words}")
+    return int(bad)
 
 
 def _for_each(args, action: str, do) -> int:
@@ -200,16 +218,6 @@ def _shown(name: str, args=None):
 
     parameters = {key: _value(text) for key, text in getattr(args, "parameter", [])}
     return figures.show(name, getattr(args, "profile", "quick"), **parameters)
-
-
-def _compressed(data) -> dict:
-    """Encoding of a reference: half the digits, whose rounding of 6e-8 no tolerance is small enough to see."""
-    packed = {"zlib": True, "complevel": 9, "shuffle": True}
-    return {
-        name: {**packed, "dtype": "float32"} if variable.dtype.kind == "f" else packed
-        for name, variable in data.data_vars.items()
-        if variable.ndim and variable.dtype.kind in "fiub"
-    }
 
 
 def _value(text: str):

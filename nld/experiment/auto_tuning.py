@@ -4,6 +4,8 @@ f(q) = <q, A q>/|q|^2 is scale-invariant: the smallest model of a weight in fron
 are those in which A is diagonal.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -30,14 +32,17 @@ def unit_gradient(q: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
     return force - direction * (direction * force).sum(-1, keepdims=True)
 
 
-def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float = 0.0, seed: int = 0) -> xr.Dataset:
-    """All learning rates side by side from one start.
+def train(
+    learning_rates, steps: int, *, noise: float = 0.0, weight_decay=0.0, seed: int | Sequence[int] = 0
+) -> xr.Dataset:
+    """All learning rates side by side from one start, or each from its own.
 
     Args:
         learning_rates: in w^2/l, shape (rates,).
         noise: root mean square length of what is added to the unit gradient at right angles to q, in l: white, the
             same kind in every direction, the symmetry of every mini-batch loss kept.
-        weight_decay: k, in l/w^2.
+        weight_decay: k, in l/w^2, one for all or one a rate.
+        seed: of the start and the noise; several, one a rate, give each its own start and all the first one's noise.
 
     Returns:
         Dataset over (rate, step), step being POINTS numbers of steps done: ``squared_norm`` in w^2, ``counted`` =
@@ -47,9 +52,10 @@ def train(learning_rates, steps: int, *, noise: float = 0.0, weight_decay: float
     """
     spectrum = eigenvalues()
     rates = np.asarray(learning_rates, float)
-    rule = gradient_descent(rates[:, None], weight_decay)
-    rng = np.random.default_rng([seed, 1])
-    q, state = np.tile(start(len(spectrum), seed), (len(rates), 1)), ()
+    rule = gradient_descent(rates[:, None], np.broadcast_to(weight_decay, rates.shape)[:, None])
+    seeds = [seed] * len(rates) if isinstance(seed, int) else list(seed)
+    rng = np.random.default_rng([seeds[0], 1])
+    q, state = np.stack([start(len(spectrum), each) for each in seeds]), ()
     marks = np.unique(np.geomspace(1, steps, POINTS).round().astype(int))
     rows: dict[str, list] = {
         name: [] for name in ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "largest_late_gradient")

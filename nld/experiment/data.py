@@ -20,6 +20,8 @@ class Data:
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+    validation_images: torch.Tensor | None = None  # training images that are held out, if any
+    validation_labels: torch.Tensor | None = None
     mean: torch.Tensor
     scale: torch.Tensor
     checksum: str
@@ -33,6 +35,11 @@ class Data:
     def normalized(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """``(images − mean) / scale`` per channel, on the device of the images."""
         return (images.to(dtype) - self.mean.to(dtype)) / self.scale.to(dtype)
+
+    def part(self, name: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Images and labels that "test" or "validation" evaluates, or None."""
+        images, labels = getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
+        return None if images is None else (images, labels)
 
     def sample(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Training images and labels, always the same, of all classes: data sets come sorted by class."""
@@ -108,8 +115,17 @@ def cifar_10() -> Data:
 DATASETS: dict[str, Callable[[], Data]] = {"digits": digits, "tiny-imagenet": tiny_imagenet, "cifar-10": cifar_10}
 
 
-def load(name: str, *, train_size: int | None = None, test_size: int | None = None, label_noise: float = 0.0) -> Data:
+def load(
+    name: str,
+    *,
+    train_size: int | None = None,
+    test_size: int | None = None,
+    validation_size: int = 0,
+    label_noise: float = 0.0,
+) -> Data:
     """Data set `name`, with the fixed subsets of images and the fixed wrong labels that are asked for.
+
+    Validation images are the last of the permutation whose first are the training images; their labels are right.
 
     Raises:
         ValueError: no such data set, or more images asked for than there are.
@@ -117,6 +133,18 @@ def load(name: str, *, train_size: int | None = None, test_size: int | None = No
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; there are {', '.join(DATASETS)}")
     data = DATASETS[name]()
+    if validation_size:
+        total = len(data.train_labels)
+        if validation_size + (train_size or 2) > total:
+            raise ValueError(
+                f"expected validation_size and train_size to share the {total} training images of {name}, got "
+                f"{validation_size} and {train_size}"
+            )
+        held, rest = _fixed_order(total)[total - validation_size :], _fixed_order(total)[: total - validation_size]
+        images, labels = data.train_images, data.train_labels
+        data = replace(data, validation_images=images[held], validation_labels=labels[held])
+        if train_size is None:
+            data = replace(data, train_images=images[rest], train_labels=labels[rest])
     for part, size in (("train", train_size), ("test", test_size)):
         if size is None:
             continue

@@ -14,6 +14,15 @@ EVALUATED = {
     "test_loss": ("l", "test loss"),
     "test_accuracy": ("1", "fraction of test images labelled right"),
 }
+VALIDATED = {
+    "validation_loss": ("l", "loss of the training images that are held out"),
+    "validation_accuracy": ("1", "fraction of the held-out images labelled right"),
+}
+
+
+def evaluated(experiment: Experiment) -> dict[str, tuple[str, str]]:
+    """Names of what each evaluation fills, with units and long names."""
+    return {**EVALUATED, **(VALIDATED if experiment.validation_size else {})}
 
 
 def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
@@ -35,7 +44,7 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
             _attributes("w²", "squared norm of the filter"),
         ),
     }
-    for name, (units, long_name) in EVALUATED.items():
+    for name, (units, long_name) in evaluated(experiment).items():
         variables[name] = ("evaluation_step", np.full(len(evaluations), np.nan), _attributes(units, long_name))
     return xr.Dataset(
         variables,
@@ -60,7 +69,7 @@ def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
     bad = np.flatnonzero(~(record["batch_loss"].values <= experiment.divergence_bound))
     end = int(bad[0]) if len(bad) else experiment.steps
     record["batch_loss"][end:] = np.nan
-    for name in (*EVALUATED, "squared_norm"):
+    for name in (*evaluated(experiment), "squared_norm"):
         record[name][record["evaluation_step"].values > end] = np.nan
     record["diverged"] = ((), bool(len(bad)), {"long_name": "whether the loss left the bound"})
     record["last_step"] = ((), end, {"long_name": "updates done before the loss left the bound"})

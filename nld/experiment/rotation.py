@@ -42,7 +42,8 @@ def turn_filters(
         late: the last part of the run, over which the gradients' means are taken.
 
     Returns:
-        Dataset with squared_norm and squared_angle (step, layer), means over seeds and filters; at unit norm
+        Dataset with squared_norm and squared_angle (step, layer), means over seeds and filters; of each seed
+        member_squared_angle (seed, step, layer); at unit norm
         squared_gradient, E|g^|^2, and gradient_sum, the sum over the coordinates of the root mean square gradient
         (layer); size, the number of coordinates (layer); accuracy on clean test images (seed).
     """
@@ -59,7 +60,7 @@ def turn_filters(
     rules = {name: rule if name in names else others for name in parameters}
     states: dict[str, tuple] = dict.fromkeys(parameters, ())
     orders = [BatchOrder(source, monitored.BATCH, seed) for seed in seeds]
-    norms, turns = [], []
+    norms, turns, each = [], [], []
     squares = {name: torch.zeros_like(_rows(parameters[name])) for name in names}
     first = steps - max(1, int(late * steps))
     for step in range(steps):
@@ -73,17 +74,20 @@ def turn_filters(
                 moved, states[name] = rules[name].step(q, states[name], lambda _, g=g: g)
                 if name in names:
                     norm = q.square().sum(-1)
-                    measured.append((norm.mean(), _angle(q, moved, norm).square().mean()))
+                    turn = _angle(q, moved, norm).square()
+                    measured.append((norm.mean(), turn.mean(), turn.flatten(1).mean(1)))
                     if step >= first:
                         squares[name] += g.square() * norm[..., None]
                 parameter.copy_(moved.view_as(parameter))
-        norms.append(torch.stack([norm for norm, _ in measured]))
-        turns.append(torch.stack([turn for _, turn in measured]))
+        norms.append(torch.stack([norm for norm, *_ in measured]))
+        turns.append(torch.stack([turn for _, turn, _ in measured]))
+        each.append(torch.stack([turn for *_, turn in measured], 1))
     mean = {name: squares[name] / (steps - first) for name in names}
     return xr.Dataset(
         {
             "squared_norm": (("step", "layer"), torch.stack(norms).numpy(), {"units": "w²"}),
             "squared_angle": (("step", "layer"), torch.stack(turns).numpy(), {"units": "rad²"}),
+            "member_squared_angle": (("seed", "step", "layer"), torch.stack(each, 1).numpy(), {"units": "rad²"}),
             "squared_gradient": ("layer", [float(mean[n].sum(-1).mean()) for n in names], {"units": "l²"}),
             "gradient_sum": ("layer", [float(mean[n].sqrt().sum(-1).mean()) for n in names], {"units": "l"}),
             "size": ("layer", [mean[n].shape[-1] for n in names]),

@@ -110,6 +110,7 @@ def load_data(experiment: Experiment) -> data.Data:
         experiment.dataset,
         train_size=experiment.train_size,
         test_size=experiment.test_size,
+        validation_size=experiment.validation_size,
         label_noise=experiment.label_noise,
     )
     return source.to(experiment.device)
@@ -174,22 +175,27 @@ def constrain(filters: list[nn.Parameter], norms: list[torch.Tensor]) -> None:
 
 @torch.no_grad()
 def evaluate(network: nn.Module, source: data.Data, experiment: Experiment, record: xr.Dataset) -> None:
-    """Fill one evaluation of the record: fixed-batch loss, then test loss and accuracy with that batch's statistics."""
+    """Fill one evaluation of the record: fixed-batch loss; then, with that batch's statistics, loss and accuracy of the
+    test images and of those held out for validation."""
     dtype = dtype_of(experiment)
     size = experiment.evaluation_size
     network.train()
     images, labels = source.sample(size)
     record["train_loss"][...] = batch_loss(network, source.normalized(images, dtype), labels, experiment).item()
     network.eval()
-    loss = torch.zeros((), dtype=dtype, device=experiment.device)
-    correct = torch.zeros((), dtype=torch.int64, device=experiment.device)
-    for images, labels in zip(source.test_images.split(size), source.test_labels.split(size), strict=True):
-        with autocast(experiment):
-            logits = network(source.normalized(images, dtype)).to(dtype)
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    record["test_loss"][...] = loss.item() / len(source.test_labels)
-    record["test_accuracy"][...] = correct.item() / len(source.test_labels)
+    for part in ("test", "validation"):
+        pair = source.part(part)
+        if pair is None:
+            continue
+        loss = torch.zeros((), dtype=dtype, device=experiment.device)
+        correct = torch.zeros((), dtype=torch.int64, device=experiment.device)
+        for images, labels in zip(*(values.split(size) for values in pair), strict=True):
+            with autocast(experiment):
+                logits = network(source.normalized(images, dtype)).to(dtype)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+        record[f"{part}_loss"][...] = loss.item() / len(pair[1])
+        record[f"{part}_accuracy"][...] = correct.item() / len(pair[1])
     squared = [networks.squared_norms(network.get_parameter(name)) for name in networks.filter_names(network)]
     if squared:
         record["squared_norm"][...] = torch.cat(squared).cpu().numpy()
@@ -227,7 +233,7 @@ def save(path, step, experiment, network, optimizer, losses, record) -> None:
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "losses": losses,
-        "record": {name: torch.from_numpy(record[name].values) for name in (*records.EVALUATED, "squared_norm")},
+        "record": {name: torch.from_numpy(record[name].values) for name in (*records.evaluated(experiment), "squared_norm")},
     }
     partial = Path(f"{path}.{os.getpid()}.part")
     torch.save(state, partial)

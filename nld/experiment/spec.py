@@ -63,6 +63,7 @@ class Experiment:
     seed: int = 0  # initialization, order of the images and augmentation
     train_size: int | None = None  # the first so many training images of a fixed permutation; None is all
     test_size: int | None = None  # likewise of the test images
+    validation_size: int = 0  # training images held out, the last of that permutation; what chooses values is theirs
     label_noise: float = 0.0  # fraction of training labels replaced by another class, the same for all seeds
     augment: bool = False  # random horizontal flip and padded crop
 
@@ -101,6 +102,7 @@ class Experiment:
             "evaluate_every": (self.evaluate_every >= 1, "at least 1"),
             "monitor_every": (self.monitor_every >= 0, "at least 0"),
             "evaluation_size": (self.evaluation_size >= 2, "at least 2"),
+            "validation_size": (self.validation_size == 0 or self.validation_size >= 2, "0, or at least 2"),
             "label_noise": (0 <= self.label_noise < 1, "in [0, 1)"),
             "precision": (self.precision in PRECISIONS, f"one of {PRECISIONS}"),
             "device": (self.device in DEVICES, f"one of {DEVICES}"),

@@ -5,19 +5,22 @@
 - ``caption(data) -> str``: MyST text; its first sentence states the message;
 - ``alt(data) -> str``: what a reader who cannot see the figure needs to know.
 
-It may define ``judge(data) -> list[Verdict]`` to rule on claims, and ``CLAIMS`` when these are not the paper's own.
+It defines ``judge(data) -> list[Verdict]`` to rule on claims, with ``CLAIMS`` when these are not the paper's own, or says
+in ``EXPLORATORY`` why it rules on none. Judging seeds that take too long for each build are kept: ``EVIDENCE`` names the
+file and ``measure(seeds)`` computes them.
 
 A new figure is a new file; nothing else has to be told.
 """
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 from types import ModuleType
 
 from nld.figures.record import Shown, record_figure
 
-__all__ = ["Shown", "load", "names", "show"]
+__all__ = ["Shown", "load", "names", "parameters", "show"]
 
 
 def names() -> list[str]:
@@ -41,6 +44,11 @@ def load(name: str) -> ModuleType:
     if missing:
         raise ValueError(f"expected {module.__name__} to define compute, draw, caption and alt; it lacks {missing}")
     return module
+
+
+def parameters(name: str) -> tuple[str, ...]:
+    """Names of the parameters of a figure's ``compute``, without the profile."""
+    return tuple(inspect.signature(load(name).compute).parameters)[1:]
 
 
 def show(name: str, profile: str = "quick", **parameters) -> Shown:

@@ -7,7 +7,7 @@ from nld.figures import flow_distances
 from nld.learning_rule import Gradient, gradient_descent, iterate
 from nld.paper import Claim
 from nld.theory.counter_terms import with_gradient_penalty
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import Evidence
 
 CLAIM = Claim(
     "implicit-penalty-can-be-explicit",
@@ -51,7 +51,7 @@ def measured(slope: Gradient, start, rates, time: float, seed: int) -> dict:
     }
 
 
-def judge(data: xr.Dataset) -> Verdict:
+def evidence(data: xr.Dataset) -> Evidence:
     """The penalty buys small steps an order, and in the valley a stronger one ends flatter, as large steps do."""
     alone, helped = data["penalty_order"].values
     steps, penalty = ((data[name].values ** 2).sum(1) for name in ("end", "penalized_end"))
@@ -60,9 +60,9 @@ def judge(data: xr.Dataset) -> Verdict:
         f"{penalty[i]:.3f} with the penalty of {rate:g}, {steps[i]:.3f} with its steps"
         for i, rate in enumerate(data["path_rate"].values[1:], 1)
     )
-    return Verdict(
+    return Evidence(
         CLAIM.name,
-        REPRODUCED if buys and bool((np.diff(penalty) < 0).all()) else REFUTED,
         f"In a network of 41 weights small steps leave large ones at order {alone:.2f}, with the penalty at order "
         f"{helped:.2f}. In the valley the trace of the Hessian ends at {steps[0]:.3f} with small steps; {listed}.",
+        checks={"buys an order": bool(buys), "ends flatter": bool((np.diff(penalty) < 0).all())},
     )

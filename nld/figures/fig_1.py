@@ -12,13 +12,14 @@ from nld.figures.style import COLOR, band, new_figure
 from nld.figures.text import power
 from nld.learning_rule import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
 
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
-SEEDS = {"quick": 5, "paper": 3}
-# Ten times the spread measured between AVX-512 and SSE4.1: 32-bit training in (b), rounding in the errors of (a).
-TOLERANCE = {"loss": 5e-3, "path_error": 5e-4, "energy_error": 5e-5}
+SEEDS = {"quick": 8, "paper": 3}  # judging seeds: nothing was chosen by looking at them
+EQUAL = 256 * float(np.finfo(np.float32).eps)  # two sums of some 10^4 numbers of 32 bits in other orders
+SOLVED = 1e-8  # a thousand times what the integrator is asked for: the valley amplifies its errors
+ROUNDING = ("path_error", "energy_error")
 
 
 def potential(q):
@@ -73,7 +74,8 @@ def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
             precision="bfloat16",
         ),
     }[profile]
-    seeds, scales = tuple(range(seed, seed + SEEDS[profile])), (1.0, FACTOR)
+    first, scales = FIRST_JUDGING_SEED + seed, (1.0, FACTOR)
+    seeds = tuple(range(first, first + SEEDS[profile]))
     sweep = Sweep(base=base, vary={"filter_scale": scales, "seed": seeds})
     runs = run_sweep(sweep, executor="ensemble" if profile == "quick" else "pool")
     loss = runs["train_loss"].values.reshape(len(scales), len(seeds), -1)
@@ -91,16 +93,25 @@ def initial_difference(data: xr.Dataset) -> float:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Reproduced if the losses agree at step 0 and the ranges over seeds are disjoint at the end, either way round."""
+    """(a) The rotated path is the path rotated; (b) losses that are equal at first part."""
     start, last = initial_difference(data), data["loss"].isel(step=-1).values
-    holds = start < 1e-5 and bool(last[0].max() < last[1].min() or last[1].max() < last[0].min())
+    path, energy = float(data["path_error"]), float(data["energy_error"])
     short, long = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
-    numbers = (
-        f"At step 0 the losses differ by at most {power(start)} of their value; after {int(data['step'][-1])} steps "
-        f"they are {short} with the filters as initialized and {long} with filters multiplied by {FACTOR:g} "
-        f"({data.sizes['seed']} seeds)."
+    parted = (
+        f"At step 0 the losses differ by {power(start)} of their value; after {int(data['step'][-1])} steps they are "
+        f"{short} with the filters as initialized and {long} with filters multiplied by {FACTOR:g}."
     )
-    return [Verdict("loss-symmetry-is-not-learning-symmetry", REPRODUCED if holds else REFUTED, numbers)]
+    carried = f"The path from the rotated start is the rotated path to {power(path)} w; the energies differ by "
+    return rule([
+        Evidence(
+            "loss-symmetry-is-not-learning-symmetry", parted,
+            {"losses part": np.log10(last[1] / last[0])}, {"equal at the start": start < EQUAL},
+        ),
+        Evidence(
+            "rotation-carries-the-motion", carried + f"{power(energy)} l.",
+            checks={"path": path < SOLVED, "energy": energy < SOLVED},
+        ),
+    ])  # fmt: skip
 
 
 def draw(data: xr.Dataset):

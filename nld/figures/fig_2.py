@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 from nld.figures.style import BASELINE, new_figure, predicted
+from nld.figures.text import at_most
 from nld.learning_rule import LearningRule, heavy_ball, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import Evidence, Verdict, rule
 
 MOMENTA = (0.999, 0.99, 0.9, 0.5)
 COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
@@ -103,13 +104,13 @@ def differences(data: xr.Dataset, name: str) -> np.ndarray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Reproduced if the rotation charge decays as predicted, to 5 % of its first value, at every momentum."""
+    """Whether the rotation charge decays as predicted, to 5 % of its first value, at every momentum."""
     worst = worst_difference(data, "rotation")
     numbers = (
         f"From momentum {MOMENTA[0]:g} to {MOMENTA[-1]:g} the measured rotation charge differs from "
-        f"exp(-friction * time / mass) by at most {100 * worst.max():.1g} % of its first value."
+        f"exp(-friction * time / mass) by at most {at_most(100 * worst.max())} % of its first value."
     )
-    return [Verdict("charge-decays", REPRODUCED if worst.max() < 0.05 else REFUTED, numbers)]
+    return rule([Evidence("charge-decays", numbers, checks={"every momentum": bool(worst.max() < 0.05)})])
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:

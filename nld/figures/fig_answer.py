@@ -11,11 +11,10 @@ from nld.experiment import Experiment
 from nld.experiment.ensemble import run_ensemble
 from nld.figures.style import COLOR, band, new_figure, predicted
 from nld.figures.text import power
+from nld.inference import Evidence, Verdict, rule
 
 FACTOR = 10.0
 SEEDS = 5
-# Ten times the spread of training measured between AVX-512 and SSE4.1.
-TOLERANCE = {"loss": 2e-3, "effective_learning_rate": 2e-4}
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Dataset:
@@ -57,6 +56,20 @@ def worst_error(data: xr.Dataset) -> float:
     """Largest relative difference between predicted and measured loss, over all seeds and steps."""
     measured, slower = data["loss"].values[1:]
     return float(np.abs(slower / measured - 1).max())
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Filters multiplied by c learn as the original ones at their learning rate over c²."""
+    worst = worst_error(data)
+    return rule([
+        Evidence(
+            "effective-learning-rate",
+            f"Losses of networks with filters ten times longer, and of the original ones with the filters' learning rate "
+            f"divided by {FACTOR**2:g}, differ by at most {power(worst)} of their value over {int(data['step'][-1])} "
+            f"steps and {data.sizes['seed']} seeds.",
+            checks={"same losses": covers(data)},
+        )
+    ])  # fmt: skip
 
 
 def covers(data: xr.Dataset) -> bool:

@@ -12,7 +12,7 @@ from nld.figures import bregman_family, flow_distances
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import power
 from nld.paper import Claim
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import Evidence, Verdict, rule
 
 WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
@@ -107,46 +107,46 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Measured orders within a quarter of the claimed ones (0.15 for momentum); attraction within 3 %."""
     found = dict(zip(data["case"].values, orders(data), strict=True))
 
-    def rule(claim: str, labels: dict[str, int], tolerance: float, extra: bool = True, also: str = "") -> Verdict:
-        holds = extra and all(abs(found[label] - order) < tolerance for label, order in labels.items())
+    def of(claim: str, labels: dict[str, int], tolerance: float, also: str = "", **more: bool) -> Evidence:
+        holds = all(abs(found[label] - order) < tolerance for label, order in labels.items())
         listed = "; ".join(f"{label} {found[label]:.2f} ({order})" for label, order in labels.items())
-        return Verdict(claim, REPRODUCED if holds else REFUTED, f"Measured orders (claimed): {listed}.{also}")
+        return Evidence(claim, f"Measured orders (claimed): {listed}.{also}", checks={"orders": holds, **more})
 
     descent, ball, look = "gradient descent: ", "heavy ball: ", "Nesterov: "
     beta, attraction = data.attrs["momentum"], data["attraction"].values
     growth, bound, dilation = (float(data[name].max()) for name in ("energy_growth", "bound", "dilation"))
-    return [
-        rule(
+    return rule([
+        of(
             "implicit-gradient-regularization",
             {f"{descent}1 counter term": 2, "network: 1 counter term": 2, f"{descent}gradient flow": 1},
             0.2,
         ),
-        rule(
+        of(
             "counter-terms-cancel-the-discretization",
             {f"{descent}gradient flow": 1, f"{descent}1 counter term": 2, f"{descent}2 counter terms": 3},
             0.25,
         ),
-        rule("momentum-is-a-rescaled-flow", {f"{ball}gradient flow": 1, f"{look}gradient flow": 1}, 0.15),
-        rule(
+        of("momentum-is-a-rescaled-flow", {f"{ball}gradient flow": 1, f"{look}gradient flow": 1}, 0.15),
+        of(
             "momentum-has-a-slow-manifold",
             {f"{ball}1 counter term": 2, f"{look}1 counter term": 2},
             0.15,
-            bool(np.abs(attraction / beta - 1).max() < 0.03),
             f" The distance to the manifold shrinks by {attraction[0]:.3f} and {attraction[1]:.3f} a step; "
             f"beta is {beta:g}.",
+            attraction=bool(np.abs(attraction / beta - 1).max() < 0.03),
         ),
-        Verdict(
+        Evidence(
             "bregman-rate",
-            REPRODUCED if growth <= 1e-8 and bound <= 1 else REFUTED,
             f"Largest relative growth of the energy in a step {growth:.0e}; largest C t^p f/E(0) {bound:.2f}.",
+            checks={"energy never grows": growth <= 1e-8, "bound": bound <= 1},
         ),
-        Verdict(
+        Evidence(
             "bregman-time-dilation",
-            REPRODUCED if dilation < 1e-8 else REFUTED,
             f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal t^p differ by at most "
-            f"{dilation:.0e} w.",
+            f"{power(dilation)} w.",
+            checks={"one curve": dilation < 1e-8},
         ),
-    ]
+    ])  # fmt: skip
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:

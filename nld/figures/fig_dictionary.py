@@ -12,7 +12,7 @@ from nld.learning_rule import heavy_ball, iterate
 from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import Evidence, Verdict, rule
 
 LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
 PART = 6000  # steps
@@ -110,16 +110,16 @@ def forgetting(data: xr.Dataset) -> xr.DataArray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Reproduced if the norm is within 5 % of Eq 17 and of RMSProp's accumulator, and forgets at 4 k/(1 - beta)."""
+    """Whether the norm is within 5 % of Eq 17 and of RMSProp's accumulator, and forgets at 4 k/(1 - beta)."""
     norm, root = worst(data, "eq17", "squared_norm"), worst(data, "root", "squared_norm")
     rates = forgetting(data).values
     same = f"Under switched smooth gradients the squared norm is within {100 * norm:.1f} % of Eq 17 and within "
     same += f"{100 * root:.1f} % of RMSProp's accumulator in the dictionary's units."
     forgets = "Rate at which r⁴ forgets, over 4 k/(1 - beta): " + ", ".join(f"{value:.3f}" for value in rates)
-    return [
-        Verdict("implicit-rmsprop", REPRODUCED if max(norm, root) < 0.05 else REFUTED, same),
-        Verdict("weight-decay-forgets", REPRODUCED if np.abs(rates - 1).max() < 0.05 else REFUTED, forgets + "."),
-    ]
+    return rule([
+        Evidence("implicit-rmsprop", same, checks={"closed form": norm < 0.05, "accumulator": root < 0.05}),
+        Evidence("weight-decay-forgets", forgets + ".", checks={"rate": bool(np.abs(rates - 1).max() < 0.05)}),
+    ])  # fmt: skip
 
 
 def draw(data: xr.Dataset):

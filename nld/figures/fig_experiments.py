@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import run_sweep
+from nld.figures import experiment_contrasts as contrasts
+from nld.figures.evidence import judged
 from nld.figures.experiment_table import (
     PANELS,
     advantage,
@@ -15,28 +17,27 @@ from nld.figures.experiment_table import (
     decisive,
     gathered,
     joined,
-    larger,
     origin,
     quick_sweep,
     results,
     scales,
+    selected,
     table,
 )
 from nld.figures.style import COLOR, new_figure
 from nld.figures.text import number
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED, Verdict
+from nld.inference import Verdict, rule
 
-# At the largest rates a run amplifies the last bits: single seeds may go another way on another processor.
-TOLERANCE = {"test_accuracy": 1.0, "test_loss": 1.0, "train_loss": 1.0, "norm_growth": 0.5, "diverged": 1.0}
-MODES = ("unconstrained", "constrained")
+EVIDENCE = "results/evidence/fig-experiments.nc"
+MODES = contrasts.MODES
 ROWS = "**Top:** final test accuracy, means; **bottom:** test loss at two values."
 MISSING = "No run of the paper profile is gathered yet. On a machine with a GPU: {}."
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> xr.Dataset:
     """All runs along ``run``, with their panel and scale: those of `quick` computed or taken from the store, those of
-    `paper` read where they are gathered. `seed` is the first of several, `learning_rate` that of B and C; both, and
-    `label_noise`, belong to `quick`."""
+    `paper` read where they are gathered; beside them the judging seeds of `quick`, at the settings that rule. `seed` is
+    the first of several, `learning_rate` that of B and C; both, and `label_noise`, belong to `quick`."""
     tables, origins = [], {}
     if profile == "quick":
         for panel in PANELS:
@@ -48,77 +49,35 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_no
         origins["paper"] = words
     tables += of_paper
     attributes = {"profile": profile, "label_noise": label_noise} | {f"{k}_origin": v for k, v in origins.items()}
-    return joined(tables).assign_attrs(attributes)
+    data = joined(tables).assign_attrs(attributes)
+    if profile != "quick":
+        return data
+    registered = (learning_rate, label_noise) == (1.0, 0.0)
+    chosen = contrasts.registered_values() if registered else selected(data, "quick")
+    ruling = judged(
+        EVIDENCE, lambda seeds: measure(seeds, chosen, learning_rate, label_noise), seed=seed, registered=registered
+    )
+    return data.merge(ruling, combine_attrs="no_conflicts")
+
+
+def measure(seeds, chosen: dict | None = None, learning_rate: float = 1.0, label_noise: float = 0.0) -> xr.Dataset:
+    """The judged settings with the given seeds; by default the registered ones."""
+    chosen = chosen or contrasts.registered_values()
+    return contrasts.run(seeds, chosen, learning_rate=learning_rate, label_noise=label_noise)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """The paper's findings A, B and C at the profile's scale; none on a panel that the data lack.
+    """The paper's findings A, B and C, at the scale of the judging seeds and at that of gathered runs.
 
-    Differences count if a t-test over the seeds finds them positive, one-sided at 5 %. A: at the smallest learning rate
-    the modes agree to 2 % in accuracy and 10 % in loss, and at some larger one the unconstrained is better. B: its
-    advantage at momentum 0.9 is positive and larger than at the smallest momentum. C: at the weight decay with the
-    smallest test loss, accuracy and loss are better than without. B and C hold with a correction if only one of the two
-    agrees.
+    None on a scale that the data lack.
     """
-    scale = data.attrs["profile"]
-    held = {str(panel) for panel in data["panel"].values[data["scale"].values == scale]} if scales(data) else set()
-    rules = {"A": _judge_rates, "B": _judge_momentum, "C": _judge_decay}
-    return [rules[panel](data, scale) for panel in PANELS if panel in held]
-
-
-def _judge_rates(data: xr.Dataset, scale: str) -> Verdict:
-    gained = advantage(data, "A", "test_accuracy", scale)
-    loss = results(data, "A", "test_loss", scale)
-    lowest = loss.isel(value=0)
-    parting = float(np.abs((lowest.sel(constrained=0) / lowest.sel(constrained=1)).values - 1).max())
-    apart = float(np.abs(gained.isel(value=0)).max())
-    best = decisive(data, "A", scale)
-    top = gained.sel(value=best).values
-    holds = apart <= 0.02 and parting <= 0.1 and larger(top)
-    numbers = (
-        f"At learning rate {float(gained['value'][0]):g} the two differ by at most {100 * apart:.1f} % in accuracy and "
-        f"{100 * parting:.1f} % in test loss; at {best:g} the unconstrained run is "
-        f"{_spread(100 * top)} percentage points more accurate."
-    )
-    return Verdict("finite-learning-rate", REPRODUCED if holds else REFUTED, numbers)
-
-
-def _judge_momentum(data: xr.Dataset, scale: str) -> Verdict:
-    grown, numbers = [], []
-    for quantity, sign, unit, factor in (("test_accuracy", 1, "percentage points", 100), ("test_loss", -1, "l", 1)):
-        gained = sign * factor * advantage(data, "B", quantity, scale)
-        low, high = gained.isel(value=0).values, gained.sel(value=0.9).values
-        grown.append(larger(high) and larger(high - low))
-        numbers.append(
-            f"{_spread(low)} {unit} at momentum {float(gained['value'][0]):g} and {_spread(high)} {unit} at 0.9"
-        )
-    label = REPRODUCED if all(grown) else CORRECTED if any(grown) else REFUTED
-    only = f" Only the {'accuracy' if grown[0] else 'loss'} shows it." if label == CORRECTED else ""
-    text = f"Advantage of the free norm in accuracy: {numbers[0]}; in test loss: {numbers[1]}.{only}"
-    return Verdict("momentum-advantage", label, text)
-
-
-def _judge_decay(data: xr.Dataset, scale: str) -> Verdict:
-    best = decisive(data, "C", scale)
-    better, numbers = [], []
-    for mode in (0, 1):
-        for quantity, sign, unit, factor in (("test_accuracy", 1, "percentage points", 100), ("test_loss", -1, "l", 1)):
-            ends = results(data, "C", quantity, scale).sel(constrained=mode)
-            gained = sign * factor * (ends.sel(value=best) - ends.isel(value=0)).values
-            better.append(larger(gained))
-            numbers.append(f"{_spread(gained)} {unit}")
-    label = REPRODUCED if all(better[:2]) else CORRECTED if any(better[:2]) else REFUTED
-    only = f" Only the {'accuracy' if better[0] else 'loss'} improves." if label == CORRECTED else ""
-    text = (
-        f"Weight decay {best:g} against none improves accuracy by {numbers[0]} and test loss by {numbers[1]}; with the "
-        f"norms held, by {numbers[2]} and {numbers[3]}.{only}"
-    )
-    return Verdict("weight-decay-helps", label, text)
-
-
-def _spread(samples: np.ndarray) -> str:
-    """Mean and standard deviation over seeds."""
-    return f"{samples.mean():.2g} ± {samples.std(ddof=1):.1g}"
+    found = contrasts.evidence(data) if "judged_accuracy" in data else []
+    if "paper" in scales(data):
+        held = {str(panel) for panel in data["panel"].values[data["scale"].values == "paper"]}
+        if held == set(PANELS):
+            rows = contrasts.from_table(data, "paper", selected(data, "paper"))
+            found += contrasts.evidence(rows, "@paper")
+    return rule(found)
 
 
 def draw(data: xr.Dataset):

@@ -17,7 +17,7 @@ from nld.learning_rule import iterate
 from nld.paper import Claim
 from nld.theory.continuum import gradient_flow
 from nld.theory.counter_terms import counter_terms, startup_delay
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference import Evidence, Verdict, rule
 
 TARGET, START = 0.6, (2.8, 3.5)  # y and (q_1, q_2) of f = (y - q_1 q_2)²/2
 PATH_RATES, PATH_TIME = (0.001, 0.025, 0.05), 10.0
@@ -27,7 +27,6 @@ REFERENCE = 0.005  # learning rate of the gradient descent whose drift predicts 
 KINDS = ("scale", "rescale", "general_linear")
 LAYERS = ((0.1, 0.05), (0.1, 0.5), (0.5, 0.5))  # learning rate and weight decay of the synthetic layers
 CHAPTER = "book/between-the-steps"
-TOLERANCE = {"drift": 1e-4, "penalty_order": 1e-4}  # drifts as in fig-conservation, from the same training
 
 CLAIMS = (
     Claim(
@@ -168,20 +167,20 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     eta, k = np.array(LAYERS).T
     expected = np.stack([1 - eta * k, eta / (2 * k - eta * k**2), -np.log(1 - eta * k) / eta], 1)
     gap = float(np.abs(data["layer"].values / expected - 1).max())
-    return [
-        Verdict(
+    return rule([
+        Evidence(
             "larger-rates-end-flatter",
-            REPRODUCED if falls else REFUTED,
             f"The trace of the Hessian at the end is {listed}; what this says of networks is not tested here.",
+            checks={"flatter at every larger rate": falls},
         ),
-        Verdict(
+        Evidence(
             "equation-of-motion-of-invariant-layers",
-            REPRODUCED if gap < 1e-6 else REFUTED,
             f"Angle, norm and decay rate of layers with eta k of {', '.join(f'{x:g}' for x in eta * k)} agree to "
-            f"{gap:.0e} (relative).",
+            f"{power(gap)} (relative).",
+            checks={"angle, norm and decay": gap < 1e-6},
         ),
-        explicit_penalty.judge(data),
-    ]
+        explicit_penalty.evidence(data),
+    ])  # fmt: skip
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:

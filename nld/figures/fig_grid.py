@@ -7,8 +7,7 @@ from nld.experiment import Sweep, run_sweep
 from nld.figures.experiment_table import CHANCE, PANELS, origin, quick_sweep
 from nld.figures.style import BASELINE, COLOR, new_figure
 
-# At the largest rates a run amplifies the last bits: its course may be another one on another processor.
-TOLERANCE = {"test_loss": 1.0, "test_accuracy": 1.0, "squared_norm": 0.5, "effective_rate": 0.5, "diverged": 1.0}
+EXPLORATORY = "a map of settings to explore; the contrasts of fig-experiments rule"
 MODES = ("unconstrained", "constrained")
 GRID = {
     "learning_rate": (0.01, 0.1, 1.0),

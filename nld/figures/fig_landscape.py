@@ -8,6 +8,7 @@ import xarray as xr
 
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures.text import power
+from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate
 from nld.theory.continuum import gradient_flow
 from nld.theory.discrete import predict_squared_norm_from_steps
@@ -57,6 +58,21 @@ def compute(profile: str, *, learning_rate: float = 0.3, momentum: float = 0.8) 
         coords={"rule": list(found), "step": np.arange(STEPS + 1), "time": ("time", time, {"units": "w²/l"})},
         attrs={"learning_rate": learning_rate, "momentum": momentum},
     )
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Norms grow with every step of gradient descent, and as the exact law says under both rules."""
+    grown = np.diff(data["squared_norm"].sel(rule="gradient descent").values)
+    moving = np.abs(np.diff(data["path"].sel(rule="gradient descent").values, axis=0)).max(1) > 0
+    error = float(np.abs(data["predicted_squared_norm"] / data["squared_norm"] - 1).max())
+    return rule([
+        Evidence(
+            "finite-steps-grow-norms",
+            f"In {int(moving.sum())} steps of gradient descent the squared norm never falls; the squared lengths of the "
+            f"steps predict it to {power(error)}.",
+            checks={"never falls": bool((grown >= 0).all()), "by the steps' squares": error < 1e-12},
+        )
+    ])  # fmt: skip
 
 
 def draw(data: xr.Dataset):

@@ -6,9 +6,12 @@ import xarray as xr
 from nld.experiment.turning import turning
 from nld.figures.style import COLOR, new_figure, predicted
 from nld.figures.text import number, power
+from nld.inference import Evidence, Verdict, rule
 
 STEPS = (24, 48, 96)  # at a fixed product of learning rate and steps
 END = {"SGD": 1.5, "Nesterov": 1.5, "Adam": 0.1, "AdamW": 0.1, "RMSProp": 0.1}
+ADAPTIVE = ["Adam", "AdamW", "RMSProp"]
+KEPT, TURNED = 1e-12, 1e-2  # shares of a step along the rotations that are rounding, and that are not
 COLORS = {"SGD": "heavy_ball", "Nesterov": "nesterov", "Adam": "adam", "AdamW": "adamw", "RMSProp": "rmsprop"}
 MARKERS = {"SGD": "o", "Nesterov": "s", "Adam": "^", "AdamW": "v", "RMSProp": "D"}
 
@@ -40,6 +43,26 @@ def slopes(values: xr.DataArray, data: xr.Dataset) -> dict[str, float]:
         )
         for name in data["optimizer"].values
     }
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Share of a step along the rotations: rounding in the Euclidean metric, and not under adaptive rules."""
+    euclidean = float(data["share"].sel(optimizer="SGD").max())
+    share = data["share"].sel(optimizer=ADAPTIVE).isel(step=slice(10, None)).mean("step")
+    angle = slopes(data["angle"], data)
+    listed = ", ".join(f"{name} {number(angle[name], '.2f')}" for name in ADAPTIVE)
+    return rule([
+        Evidence(
+            "metric-breaks-rotation",
+            f"Along the rotations of a transformer's heads goes at most {power(euclidean)} of a step of SGD, and "
+            f"{float(share.min()):.2f} to {float(share.max()):.2f} of one of the adaptive rules; the angle that these "
+            f"turn in a fixed time does not fall with the learning rate (orders: {listed}).",
+            checks={
+                "Euclidean metric keeps": euclidean < KEPT, "adaptive metrics break": float(share.min()) > TURNED,
+                "also at small rates": max(abs(angle[name]) for name in ADAPTIVE) < 0.5,
+            },
+        )
+    ])  # fmt: skip
 
 
 def draw(data: xr.Dataset):
@@ -86,17 +109,16 @@ def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     angle, drift = slopes(data["angle"], data), slopes(data["drift"], data)
     listed = ", ".join(f"{name} {number(drift[name], '.2f')}" for name in drift)
-    adaptive = ["Adam", "AdamW", "RMSProp"]
     share = data["share"].isel(step=slice(10, None)).mean("step")
     return (
         "Only a Euclidean metric keeps the rotations of a transformer's heads out of the motion. **(a)** Part "
         "of each step that merely turns the heads, which the loss cannot notice: rounding "
         f"(at most {power(data['share'].sel(optimizer='SGD').max())}) under SGD with momentum, on average "
         f"{power(share.sel(optimizer='Nesterov'))} under Nesterov and "
-        f"{float(share.sel(optimizer=adaptive).min()):.2f} to {float(share.sel(optimizer=adaptive).max()):.2f} under "
+        f"{float(share.sel(optimizer=ADAPTIVE).min()):.2f} to {float(share.sel(optimizer=ADAPTIVE).max()):.2f} under "
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "
-        f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {number(min(angle[n] for n in adaptive), '.2f')} to "
-        f"{number(max(angle[n] for n in adaptive), '.2f')} under the adaptive rules. **(c)** Drift of "
+        f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {number(min(angle[n] for n in ADAPTIVE), '.2f')} to "
+        f"{number(max(angle[n] for n in ADAPTIVE), '.2f')} under the adaptive rules. **(c)** Drift of "
         f"$QQ^\\top - KK^\\top$, which gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
     )
 

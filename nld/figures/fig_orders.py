@@ -8,6 +8,7 @@ import xarray as xr
 
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures.text import power
+from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
 
@@ -96,6 +97,22 @@ def slopes(data: xr.Dataset) -> np.ndarray:
 def slope(data: xr.Dataset, error) -> float:
     """Least-squares slope of the logarithm of an error over that of the learning rate."""
     return float(np.polyfit(np.log(data["scaled_rate"].values), np.log(error), 1)[0])
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Orders of the distance to the mechanics (2) and to gradient flow (1), every rule, to a tenth."""
+    flow, mechanics = slopes(data).T
+    told = numbers(data)
+    return rule([
+        Evidence(
+            "modified-equation-order",
+            f"Orders of the distance between iterates and flow at a fixed time: {told['mechanics-slopes']} for the "
+            f"mechanics, {told['flow-slopes']} for gradient flow.",
+            checks={
+                "mechanics": bool(np.abs(mechanics - 2).max() < 0.1), "gradient flow": bool(np.abs(flow - 1).max() < 0.1),
+            },
+        )
+    ])  # fmt: skip
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:

@@ -5,12 +5,11 @@ Less than an epoch of it takes a laptop an hour: too long for each build, and wh
 
 import xarray as xr
 
+from nld.figures import experiment_contrasts as contrasts
 from nld.figures import fig_experiments
-from nld.figures.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined
-from nld.figures.fig_experiments import judge
+from nld.figures.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, selected
 from nld.figures.style import new_figure
-
-__all__ = ["SCALE", "alt", "caption", "compute", "draw", "judge", "lead"]
+from nld.inference import Verdict, rule
 
 SCALE = "photographs"
 
@@ -28,6 +27,12 @@ def compute(profile: str) -> xr.Dataset:
         )
     hours = sum(each.attrs["hours"] for each in tables)
     return joined(tables).assign_attrs({"profile": SCALE, f"{SCALE}_origin": words, "hours": hours})
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """The paper's findings A, B and C at this scale: the largest rate and weight decay, every step of momentum."""
+    rows = contrasts.from_table(data, SCALE, selected(data, SCALE))
+    return rule(contrasts.evidence(rows, f"@{SCALE}"))
 
 
 def draw(data: xr.Dataset):

@@ -8,11 +8,12 @@ import math
 import numpy as np
 import xarray as xr
 
-from nld.figures.rotation_runs import GROWTH, MEAN_OVER, SIZE
-from nld.figures.rotation_runs import compute as compute  # what every figure has
+from nld.figures.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED, Verdict
+
+__all__ = ["CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "measure"]
 
 CHAPTER = "book/rotational-equilibrium"
 CLAIMS = (
@@ -40,11 +41,6 @@ STYLE = {
     "SGDP": ("sgdp", "v"),
     "AdamP": ("adamp", "P"),
 }
-# Three times the spread between AVX-512 and SSE4.1 of training in 32 bits on noisy labels; walks are in 64 bits.
-TOLERANCE = {"network_norm": 0.03, "network_angle": 0.1, "network_norm_law": 0.05, "network_angle_law": 0.01,
-             "accuracy": 0.1, "squared_angle": 0.35, "layer_law": 0.01}  # fmt: skip
-
-
 def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
     """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
     rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
@@ -58,51 +54,54 @@ def unbalance(data: xr.Dataset, treatment: str) -> float:
     return float(late.max() / late.min())
 
 
-def advantage(data: xr.Dataset, one: str, other: str) -> tuple[float, float]:
-    """Mean difference of two accuracies, and its standard error over the seeds."""
-    difference = data["accuracy"].sel(trained=one) - data["accuracy"].sel(trained=other)
-    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(difference.size))
-
-
-def _as_well(difference: float, error: float) -> str:
-    """Worse by two standard errors (two points at least) refutes; seeds that would hide ten points tell nothing."""
-    hidden = 2 * max(error, 0.01)
-    if difference <= -hidden:
-        return REFUTED
-    return REPRODUCED if hidden < 0.1 else UNTESTED
+def lead(data: xr.Dataset, one: str, other: str) -> np.ndarray:
+    """Difference of two accuracies in percentage points, seed by seed."""
+    accuracy = 100 * data["judged_accuracy"]
+    return (accuracy.sel(judged_rule=one) - accuracy.sel(judged_rule=other)).values
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """What the walks and the network say of the claims."""
+    """What the walks and the networks say of the claims."""
     found = {name: errors(data, name) for name in ALLOWED}
     plain = [name for name in ALLOWED if name != "Lion"]
     lion_law = errors(data, "Lion", "law")
-    if found["Lion"] <= 0.01:
-        of_lion = REPRODUCED
-    else:
-        of_lion = CORRECTED if found["Lion"] <= ALLOWED["Lion"] and lion_law <= 0.01 else REFUTED
-    equal, apart = unbalance(data, "AdamW"), unbalance(data, "Adam")
-    forced, forced_error = advantage(data, "turned", "AdamW")
-    better, better_error = advantage(data, "AdamW", "Adam")
-    means = {name: 100 * float(data["accuracy"].sel(trained=name).mean()) for name in data["trained"].values}
+    spread = {name: data["judged_unbalance"].sel(balanced_rule=name).values for name in ("AdamW", "Adam")}
+    means = {name: 100 * float(data["judged_accuracy"].sel(judged_rule=name).mean()) for name in JUDGED}
     ratio, law = float(data["growth"][0] / data["growth"][1]), (1 + GROWTH[0]) / (1 - GROWTH[0])
-    return [
-        Verdict("rotational-equilibrium", REPRODUCED if all(found[n] <= ALLOWED[n] for n in plain) else REFUTED,
-                "Largest error of norm or angle: " + ", ".join(f"{n} {100 * found[n]:.2f} %" for n in plain) + "."),
-        Verdict("rotational-equilibrium-of-lion", of_lion,
-                f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay "
-                f"within the memory, {100 * lion_law:.2f} %."),
-        Verdict("balanced-rotation", REPRODUCED if equal < 1.2 and apart > 2 else REFUTED,
-                f"Largest over smallest angle of the layers: {equal:.2f} for AdamW, {apart:.1f} for Adam."),
-        Verdict("rotation-replaces-decay", _as_well(forced, forced_error),
-                f"Accuracy {means['turned']:.1f} % turned, {means['AdamW']:.1f} % with AdamW, difference "
-                f"{100 * forced:.1f} ± {100 * forced_error:.1f} points over {data.sizes['seed']} seeds."),
-        Verdict("balanced-rotation-generalizes", REPRODUCED if better > 3 * better_error else UNTESTED,
-                f"AdamW {means['AdamW']:.1f} %, Adam {means['Adam']:.1f} %, difference "
-                f"{100 * better:.1f} ± {100 * better_error:.1f} points over {data.sizes['seed']} seeds."),
-        Verdict("projection-slows-growth", REPRODUCED if abs(ratio / law - 1) < 0.02 else REFUTED,
-                f"Slopes of the norm's fourth power: ratio {ratio:.2f}, law {law:.0f}, at momentum {GROWTH[0]:g}."),
-    ]  # fmt: skip
+    return rule([
+        Evidence(
+            "rotational-equilibrium",
+            "Largest error of norm or angle: " + ", ".join(f"{n} {100 * found[n]:.2f} %" for n in plain) + ".",
+            checks={name: found[name] <= ALLOWED[name] for name in plain},
+        ),
+        Evidence(
+            "rotational-equilibrium-of-lion",
+            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay within the "
+            f"memory, by {100 * lion_law:.2f} %.",
+            checks={"closed form": found["Lion"] <= 0.01, "arcsine law": lion_law <= 0.01},
+        ),
+        Evidence(
+            "balanced-rotation",
+            f"Largest over smallest angle of the layers: {spread['AdamW'].mean():.2f} for AdamW, "
+            f"{spread['Adam'].mean():.1f} for Adam.",
+            {"AdamW below 1.2": 1.2 - spread["AdamW"], "Adam above 2": spread["Adam"] - 2},
+        ),
+        Evidence(
+            "rotation-replaces-decay",
+            f"Mean accuracy {means['turned']:.1f} % turned, {means['AdamW']:.1f} % with AdamW.",
+            {"no worse": lead(data, "turned", "AdamW")},
+        ),
+        Evidence(
+            "balanced-rotation-generalizes",
+            f"Mean accuracy {means['AdamW']:.1f} % with AdamW, {means['Adam']:.1f} % with Adam.",
+            {"accuracy": lead(data, "AdamW", "Adam")},
+        ),
+        Evidence(
+            "projection-slows-growth",
+            f"Slopes of the norm's fourth power: ratio {ratio:.2f}, law {law:.0f}, at momentum {GROWTH[0]:g}.",
+            checks={"ratio": abs(ratio / law - 1) < 0.02},
+        ),
+    ])  # fmt: skip
 
 
 def draw(data: xr.Dataset):

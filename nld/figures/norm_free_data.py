@@ -144,10 +144,37 @@ def gain(data: xr.Dataset) -> xr.DataArray:
     return explained.sel(curve="tanh") - explained.sel(curve="line")
 
 
-def rank_correlation(data: xr.Dataset) -> float:
-    """Spearman's correlation over layers between alpha and one over the deviation of its inputs; median over seeds."""
+def judged(trained: dict, seeds: Sequence[int]) -> xr.Dataset:
+    """Per-seed numbers that rule: accuracy by norm; extremes of the first and last layer; rank correlation of alpha.
+
+    Args:
+        trained: ``norm_free.Trained`` by norm.
+    """
+    found = [input_output.pairs(model) for model in trained["LayerNorm"].models]
+    ends = [[list(pairs)[0], list(pairs)[-1]] for pairs in found]
+    extremes = [[input_output.extremes(*p[name]) for name in names] for p, names in zip(found, ends, strict=True)]
+    correlation = rank_correlations(alphas(trained["DyT"].models, list(seeds)))
+    accuracy = np.array([each.accuracy for each in trained.values()]).T
+    squashed = "outputs of the 1 % extreme inputs over the line of the middle"
+    return xr.Dataset(
+        {
+            "judged_accuracy": (("judging_seed", "trained_norm"), accuracy, {"units": "1"}),
+            "judged_extremes": (("judging_seed", "end_layer"), extremes, {"units": "1", "long_name": squashed}),
+            "judged_correlation": (("judging_seed",), correlation, {"units": "1"}),
+        },
+        coords={"judging_seed": list(seeds), "trained_norm": list(trained), "end_layer": ["first", "last"]},
+    )
+
+
+def rank_correlations(data: xr.Dataset) -> np.ndarray:
+    """Spearman's correlation over layers between alpha and one over the deviation of its inputs: (seed,)."""
     ranks = [np.argsort(np.argsort(v, axis=1), axis=1) for v in (data["alpha"].values, 1 / data["deviation"].values)]
-    return float(np.median([np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)]))
+    return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)])
+
+
+def rank_correlation(data: xr.Dataset) -> float:
+    """Their median over the seeds that are drawn."""
+    return float(np.median(rank_correlations(data)))
 
 
 def residual(data: xr.Dataset) -> xr.DataArray:

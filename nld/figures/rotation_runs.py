@@ -8,6 +8,7 @@ import xarray as xr
 from nld.decoupled_rules import adamp, lion, sgdp, turned
 from nld.experiment.random_walk import squared_norms, walk
 from nld.experiment.rotation import turn_filters
+from nld.figures.evidence import judged
 from nld.learning_rule import LearningRule, adam, heavy_ball
 from nld.theory import equilibrium
 from nld.theory.rotation import rotational_equilibrium
@@ -16,6 +17,8 @@ SIZE = 500
 NETWORK = "digits_cnn"
 STEPS = 600
 MEAN_OVER = 10  # steps
+EVIDENCE = "results/evidence/fig-rotation.nc"
+JUDGED = ("AdamW", "Adam", "turned")
 GROWTH = (0.9, 800)  # momentum and steps of the walks without decay
 
 
@@ -69,22 +72,22 @@ def compute(
         turn_filters(rule, seeds=seeds if rule.name in compared else seeds[:1], filter_scale=scale, **shared)
         for rule, scale in rules
     ]
-    plain = rules[1][0]
-    angle = equilibrium.angular_step(plain)
-    forced = turn_filters(
-        turned(adamw(0.003, 0.9, 0, epsilon=1e-8), angle), others=plain, seeds=seeds, **shared
-    )  # no decay of the filters
+    ruling = judged(
+        EVIDENCE,
+        lambda judging: measure(judging, weight_decay, coupled_decay, label_noise),
+        seed=seed,
+        registered=(weight_decay, coupled_decay, label_noise) == (3.0, 0.1, 0.4),
+    )
     courses = [run["squared_angle"].coarsen(step=MEAN_OVER).mean().values for run in runs[1:3]]  # type: ignore[attr-defined]
     tables = [_network(rule, run) for (rule, _), run in zip(rules, runs, strict=True)]
     growth, projected = (_growth(make(0.1, GROWTH[0]), seed) for make in (heavy_ball, sgdp))
     columns = ("norm", "angle", "norm_law", "angle_law", "norm_closed", "angle_closed", "norm_uncharged")
-    return xr.Dataset(
+    data = xr.Dataset(
         {
             **{name: (("walk",), [row[name] for row in walks]) for name in columns},
             **{f"network_{name}": (("run", "layer"), [row[name] for row in tables]) for name in columns[:4]},
             "squared_angle": (("treatment", "course_step", "layer"), np.array(courses), {"units": "rad²"}),
             "layer_law": (("treatment", "layer"), [tables[1]["angle_law"], tables[2]["angle_law"]], {"units": "rad"}),
-            "accuracy": (("trained", "seed"), [runs[1].accuracy, runs[2].accuracy, forced.accuracy], {"units": "1"}),
             "growth": (("grown",), [growth, projected], {"units": "w⁴", "long_name": "slope of |q|⁴ a step"}),
         },
         coords={
@@ -95,11 +98,34 @@ def compute(
             "size": ("layer", runs[0]["size"].values),
             "course_step": np.arange(len(courses[0])) * MEAN_OVER + MEAN_OVER / 2,
             "treatment": list(compared),
-            "trained": [*compared, "turned"],
             "grown": ["heavy ball", "SGDP"],
             "seed": list(seeds),
         },
         attrs={"label_noise": label_noise, "weight_decay": weight_decay, "coupled_decay": coupled_decay},
+    )
+    return data.merge(ruling, combine_attrs="no_conflicts")
+
+
+def measure(seeds, weight_decay: float = 3.0, coupled_decay: float = 0.1, label_noise: float = 0.4) -> xr.Dataset:
+    """What rules: accuracies under AdamW, Adam and a prescribed angle, and how unequal the layers' angles are.
+
+    Each seed is a network of its own, so that ``judged_unbalance`` has one value a seed.
+    """
+    (_, (plain, _), (coupled, _), *_) = network_rules(weight_decay, coupled_decay)
+    shared = {"network": NETWORK, "steps": STEPS, "label_noise": label_noise}
+    undecayed = turned(adamw(0.003, 0.9, 0, epsilon=1e-8), equilibrium.angular_step(plain))
+    runs = [turn_filters(rule, seeds=seeds, **shared) for rule in (plain, coupled)]
+    runs.append(turn_filters(undecayed, others=plain, seeds=seeds, **shared))
+    late = slice(STEPS // 2, None)
+    angles = [np.sqrt(run["member_squared_angle"].isel(step=late).mean("step")) for run in runs[:2]]
+    accuracy = np.array([run["accuracy"].values for run in runs]).T
+    unbalance = np.array([(a.max("layer") / a.min("layer")).values for a in angles]).T
+    return xr.Dataset(
+        {
+            "judged_accuracy": (("judging_seed", "judged_rule"), accuracy, {"units": "1"}),
+            "judged_unbalance": (("judging_seed", "balanced_rule"), unbalance, {"units": "1"}),
+        },
+        coords={"judging_seed": list(seeds), "judged_rule": list(JUDGED), "balanced_rule": list(JUDGED[:2])},
     )
 
 

@@ -31,7 +31,7 @@ def tuning(seeds) -> xr.Dataset:
     clean = found[0]
     identity = [[abs(run["counted"] / run["squared_norm"] - 1).max("step") for run in row] for row in found]
     limit = auto_tuning.smallest_gradient_bound(landscape, RATES, 1.0, TUNING_STEPS)
-    square = np.mean([run["unit_gradient"].isel(rate=slice(2, 9)) ** 2 for run in found[1]], axis=(0, 1))
+    squares = np.array([(run["unit_gradient"].isel(rate=slice(2, 9)) ** 2).mean("rate") for run in found[1]])
     kept = (("seed", "rate"), "1/l")
     variables: dict = {
         "effective_rate": (("noise", "seed", "rate"), [[_effective(run) for run in row] for row in found], "1/l"),
@@ -41,7 +41,7 @@ def tuning(seeds) -> xr.Dataset:
         "identity": (("noise", "seed", "rate"), np.array(identity), "1"),
         "smallest_gradient": ((*kept[0], "tuning_step"), [run["smallest_gradient"].values for run in clean], "l"),
         "smallest_gradient_bound": (("rate",), limit, "l"),
-        "noisy_gradient": (("tuning_step",), np.sqrt(square), "l"),
+        "noisy_gradient": (("seed", "tuning_step"), np.sqrt(squares), "l"),
         "form_diverged": (("rate",), _diverged(seeds[0]), "1"),
     }
     return xr.Dataset(
@@ -119,9 +119,13 @@ def stepped(rule: LearningRule, factor: float, seeds) -> xr.Dataset:
     )
 
 
-def restless(seed: int) -> xr.Dataset:
-    """Largest unit gradient of the last half of the recorded steps, without decay and with it."""
+def restless(seeds) -> xr.Dataset:
+    """Largest unit gradient of the last half of a run, without decay and with it: (decay, judging_seed)."""
     rate, decay = RESTLESS
-    late = [tuned.train([rate], TUNING_STEPS, weight_decay=k, seed=seed).isel(rate=0) for k in (0.0, decay)]
-    values = [float(run["largest_late_gradient"].isel(step=-1)) for run in late]
-    return xr.Dataset({"restless": (("decay",), values, {"units": "l"})}, coords={"decay": [0.0, decay]})
+    decays = np.repeat([0.0, decay], len(seeds))
+    run = tuned.train(np.full(len(decays), rate), TUNING_STEPS, weight_decay=decays, seed=[*seeds, *seeds])
+    late = run["largest_late_gradient"].isel(step=-1).values.reshape(2, len(seeds))
+    return xr.Dataset(
+        {"restless": (("decay", "judging_seed"), late, {"units": "l"})},
+        coords={"decay": [0.0, decay], "judging_seed": list(seeds)},
+    )

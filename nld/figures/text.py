@@ -1,5 +1,6 @@
 """Numbers in captions, alt texts and prose."""
 
+import math
 from typing import SupportsFloat
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -14,11 +15,30 @@ def number(value: SupportsFloat, form: str) -> str:
     return format(float(value), form).replace("-", "−")
 
 
+def at_most(value: SupportsFloat, digits: int = 2) -> str:
+    """A number that stands after "at most": rounded up in its last significant digit, away from the claim.
+
+    >>> at_most(1.402), at_most(0.0), at_most(2.0)
+    ('1.5', '0', '2')
+    """
+    if float(value) == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(value)))) - digits + 1
+    # A hair of slack, so that a number that is round already is not rounded up for its last bit.
+    scaled = float(value) / 10.0**exponent
+    raised = math.ceil(scaled - 1e-9 * abs(scaled)) * 10.0**exponent
+    return f"{raised:.{digits}g}"
+
+
 def power(value: SupportsFloat, digits: int = 0) -> str:
     r"""A number in powers of ten as plain text, with spaces that no line is broken at.
 
     >>> power(1.9e-7)
     '2\xa0×\xa010⁻⁷'
+    >>> power(0.0)
+    '0'
     """
+    if float(value) == 0:
+        return "0"
     mantissa, exponent = f"{float(value):.{digits}e}".split("e")
     return f"{mantissa}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{str(int(exponent)).translate(_SUPERSCRIPT)}"

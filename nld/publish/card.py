@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 from nld import paper
+from nld.inference.report import finding_in_words
+from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
 from nld.publish.citation import Citation
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
 FILES = {
     "SVG": "figure.svg",
@@ -16,7 +17,7 @@ FILES = {
     "netCDF": "data.nc",
     "provenance": "provenance.json",
 }
-SHADES = {REPRODUCED: "good", CORRECTED: "mixed", REFUTED: "bad"}
+SHADES = {REPRODUCED: "good", BELOW: "good", CORRECTED: "mixed", PARTLY: "mixed", REFUTED: "bad"}
 # What differs between two equal runs: shown from provenance.js, so that equal books are equal bytes.
 RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
 
@@ -82,9 +83,15 @@ def verdict_badges(origin: dict) -> str:
     """HTML: what the figure says of each claim that hangs on it, with a link to the claim."""
     return "".join(
         f' <a class="nld-badge nld-{SHADES.get(verdict["label"], "open")}" href="claims.html#claim-{verdict["claim"]}" '
-        f'title="{html.escape(_statement(verdict))}">claim {verdict["label"]}</a>'
+        f'title="{html.escape(_title(verdict))}">claim {verdict["label"]}</a>'
         for verdict in origin["verdicts"]
     )
+
+
+def _title(verdict: dict) -> str:
+    """What a badge says when it is pointed at: the claim, and of each part effect, interval, n and e-value."""
+    lines = [finding_in_words(Finding(**finding)) for finding in verdict.get("findings", ())]
+    return "\n".join([f"{_statement(verdict)} [{verdict.get('scale', '')}]", *lines])
 
 
 def _rulings(origin: dict) -> dict[str, str]:

@@ -7,20 +7,13 @@ from pathlib import Path
 from types import ModuleType
 
 from nld import paper
-from nld.claims import ledger
 from nld.notation import SYMBOLS
 from nld.reach import PACKAGE
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED, UNTESTED
+from nld.publish import claims_page
+from nld.publish.claims_page import escape
 
 REPOSITORY = "https://github.com/nld-book/nld/blob/main"
-BADGES = {
-    paper.PROVED: "success",
-    paper.CHECKED: "info",
-    REPRODUCED: "success",
-    CORRECTED: "warning",
-    REFUTED: "danger",
-    UNTESTED: "secondary",
-}
+BADGES = {paper.PROVED: "success", paper.CHECKED: "info"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class Myst:
 
 
 def badge(label: str) -> str:
-    """A coloured badge; the text says the same as the colour."""
+    """The coloured badge of an equation; the text says the same as the colour."""
     return f"{{bdg-{BADGES[label]}}}`{label}`"
 
 
@@ -67,22 +60,8 @@ def equations(tests: Path) -> Myst:
 
 
 def claims(profile: str) -> Myst:
-    """The ledger as a list of claims, verdicts and numbers, under the work that claims it."""
-    parts, anchors, source = [], set(), ""
-    for ruling in ledger(profile):
-        if ruling.claim.source != source:
-            source = ruling.claim.source
-            parts.append(f":::{{rubric}} {{cite:t}}`{source}`\n:::")  # backticks end a fence of backticks
-        where = f" {{numref}}`{ruling.figure}`, profile {ruling.profile}." if ruling.figure else ""
-        numbers = ", ".join(str(number) for number in ruling.claim.equations)
-        basis = f"Rests on the paper's Eq {numbers}; see" if numbers else "See"
-        anchor = "" if ruling.claim.name in anchors else f"(claim-{ruling.claim.name})=\n"
-        anchors.add(ruling.claim.name)
-        parts.append(
-            f"{anchor}**{_plain(ruling.claim.statement)}** {badge(ruling.verdict.label)}\n\n"
-            f"{_plain(ruling.verdict.numbers)}{where} {basis} {{doc}}`/{ruling.claim.chapter}`."
-        )
-    return Myst("\n\n".join(parts))
+    """The ledger: a scoreboard, then claims, verdicts and findings under the work that claims them."""
+    return Myst(claims_page.page(profile))
 
 
 def names(module: ModuleType) -> Myst:
@@ -97,7 +76,7 @@ def names(module: ModuleType) -> Myst:
         if not name.startswith("_") and (
             inspect.ismodule(value) or inspect.isclass(value) or inspect.isfunction(value)
         ):
-            line = _plain((inspect.getdoc(value) or "").partition("\n")[0]).replace("``", "`")
+            line = escape((inspect.getdoc(value) or "").partition("\n")[0]).replace("``", "`")
             rows.append(f"- [`{name}`]({REPOSITORY}/{_source(value)}): {line}")
     return Myst("\n".join(rows))
 
@@ -105,11 +84,6 @@ def names(module: ModuleType) -> Myst:
 def _source(value) -> str:
     """Path of the file that defines a module, class or function, from the root of the repository."""
     return Path(inspect.getfile(value)).relative_to(PACKAGE.parent).as_posix()
-
-
-def _plain(text: str) -> str:
-    # A star in a claim, as in q*, is a letter and no emphasis.
-    return text.replace("*", r"\*")
 
 
 def _in_table(latex: str) -> str:

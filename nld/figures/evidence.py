@@ -1,0 +1,112 @@
+"""Judging seeds: the per-seed numbers that rule on a figure's stochastic claims.
+
+A figure whose judged runs are too long for each build keeps them in a file, such as "results/evidence/fig-dyt.nc", one
+row for each arithmetic (processor and instruction set); they rule as long as the figure's parameters are the registered
+ones. With other parameters, or ``NLD_EVIDENCE=live``, a few judging seeds are run on the spot instead.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import nld
+from nld.arithmetic import kept_evidence_counts
+from nld.experiment.processor import arithmetic_name
+from nld.inference import FIRST_JUDGING_SEED
+from nld.provenance import provenance
+from nld.reach import reached_modules, source_hashes
+from nld.store import content_key
+
+ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)  # of a checkout; of a wheel, which carries a copy
+KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
+LIVE = 8  # judging seeds that are run on the spot
+Measure = Callable[[Sequence[int]], xr.Dataset]  # seeds to per-seed numbers along judging_seed
+
+
+def judged(place: str, measure: Measure, *, seed: int = 0, registered: bool = True, live: int = LIVE) -> xr.Dataset:
+    """Per-seed numbers along ``judging_seed``: kept ones, or those of the first ``live`` seeds from 10,000 + ``seed``.
+
+    Args:
+        place: of the kept evidence below the root of the checkout, named in the figure's module; "" if none is kept.
+        measure: trains the judged settings with the seeds that it is given.
+        seed: shifts the block of judging seeds.
+        registered: whether all other parameters have the values that kept evidence was computed with.
+    """
+    path = kept_path(place)
+    if registered and seed == 0 and path is not None and kept_evidence_counts():
+        kept = xr.load_dataset(path, engine="h5netcdf").isel(arithmetic=0)
+        own = str(kept["arithmetic"].values)
+        return kept.drop_vars("arithmetic").assign_attrs(judged_on=own)
+    first = FIRST_JUDGING_SEED + seed
+    return measure(range(first, first + live)).assign_attrs(judged_on=arithmetic_name())
+
+
+def kept_path(place: str) -> Path | None:
+    """The file of kept evidence, or None."""
+    return next((path for root in ROOTS if place and (path := root / place).is_file()), None)
+
+
+def sources(module: str) -> str:
+    """Digest of the source that a figure's module reaches: evidence of another one says so until it is replayed."""
+    return content_key(source_hashes(reached_modules(f"import {module}\n")))
+
+
+def gather(place: str, measure: Measure, count: int, *, at_once: int = 8, progress: Callable[[str], None] = print) -> Path:
+    """Run judging seeds that are not kept yet on this arithmetic, and keep them; earlier ones are neither lost nor rerun.
+
+    Seeds are consecutive from 10,000; each ``at_once`` of them are kept when they are done.
+
+    Returns:
+        The file in the checkout.
+    """
+    path, label = ROOTS[0] / place, arithmetic_name()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        kept = xr.load_dataset(path, engine="h5netcdf") if path.exists() else None
+        done = _done(kept, label)
+        if done >= count:
+            return path
+        seeds = range(FIRST_JUDGING_SEED + done, FIRST_JUDGING_SEED + min(done + at_once, count))
+        progress(f"{place}: seeds {seeds[0]} to {seeds[-1]} on {label}")
+        rows = measure(seeds).drop_attrs(deep=False).expand_dims(arithmetic=[label])
+        joined = rows if kept is None else _joined(kept, rows)
+        origin = provenance()
+        joined.attrs |= {
+            "nld_version": origin["nld_version"], "commit": origin["commit"], "torch": origin["packages"]["torch"],
+            "sources": sources(measure.__module__),
+        }  # fmt: skip
+        write(joined, path)
+
+
+def write(data: xr.Dataset, path: Path) -> None:
+    """Write evidence, compressed and whole or not at all."""
+    packed = {"zlib": True, "complevel": 9, "shuffle": True}
+    temporary = path.with_name(f".{path.name}.part")
+    encoding = {n: packed for n, v in data.data_vars.items() if v.ndim and v.dtype.kind in "fiub"}
+    try:
+        data.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _done(kept: xr.Dataset | None, label: str) -> int:
+    """How many consecutive judging seeds are there on one arithmetic."""
+    if kept is None or label not in kept["arithmetic"].values:
+        return 0
+    row = kept.sel(arithmetic=label)
+    there = ~np.isnan(row[_first(row)].values.reshape(row.sizes["judging_seed"], -1)).any(1)
+    return int(there.argmin()) if not there.all() else len(there)
+
+
+def _first(data: xr.Dataset) -> str:
+    return next(str(name) for name, v in data.data_vars.items() if v.dims[:1] == ("judging_seed",))
+
+
+def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:
+    """Rows added along ``judging_seed`` or as a further arithmetic, the earlier order kept."""
+    order = list(dict.fromkeys([*kept["arithmetic"].values, *rows["arithmetic"].values]))
+    return kept.combine_first(rows).sel(arithmetic=order)

@@ -1,0 +1,177 @@
+"""What is tested, as it was written down before it was looked at: `registrations.toml` beside this file.
+
+A registration may not change silently: the change log, `results/claims/history.toml`, holds a digest of each, and a
+test compares them.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+TYPES = ("identity", "deterministic", "stochastic")
+SCALES = ("toy", "digits", "photographs", "language", "paper")
+TESTS = ("check", "sequential", "agreement", "non-inferiority")
+DIRECTIONS = ("greater", "less", "either")
+FIRST_JUDGING_SEED = 10_000
+_FILE = Path(__file__).with_name("registrations.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One registered part of a claim.
+
+    Args:
+        name: in the ledger.
+        test: "check", a comparison without seeds or beyond dispute; "sequential", the e-test; "agreement" and
+            "non-inferiority", at the fixed number of seeds ``n``.
+        estimand: the per-seed number whose mean is tested, in words with its unit; of a check, its criterion.
+        unit: of the estimand.
+        direction: of the claimed mean: "greater" or "less" than zero, or "either".
+        delta: smallest effect of interest, in ``unit``.
+        margin: of agreement or of being no worse, in ``unit``.
+        n: seeds of a fixed test; the most seeds of a sequential one.
+        alternative: part of a correction that is named beforehand.
+        why: where delta, margin and n come from.
+    """
+
+    name: str
+    test: str = "check"
+    estimand: str = ""
+    unit: str = ""
+    direction: str = "greater"
+    delta: float = 0.0
+    margin: float = 0.0
+    n: int = 0
+    alternative: bool = False
+    why: str = ""
+
+    def __post_init__(self):
+        if self.test not in TESTS:
+            raise ValueError(f"expected the test of {self.name!r} to be one of {TESTS}, got {self.test!r}")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"expected the direction of {self.name!r} in {DIRECTIONS}, got {self.direction!r}")
+        if self.test == "sequential" and not (self.n >= 2 and self.delta > 0):
+            raise ValueError(f"expected n and delta of the sequential part {self.name!r}, got {self.n}, {self.delta}")
+        if self.test in ("agreement", "non-inferiority") and not (2 <= self.n <= 64 and self.margin > 0):
+            raise ValueError(f"expected a margin and 2 to 64 seeds for {self.name!r}, got {self.margin}, {self.n}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """How a claim is ruled on.
+
+    Args:
+        claim: its name.
+        type: "identity" (holds to rounding), "deterministic" (no seeds enter) or "stochastic" (training decides).
+        scale: of the experiment that rules.
+        source_scale: of what the source shows; where it is another, the claim is not yet tested at that one.
+        family: tests that are controlled together, one a chapter.
+        date: of the registration.
+        explored: whether measurements of the claim were seen before it was registered.
+        data: network and data set, for the title.
+        selection: how hyper-parameters are chosen, on which data and seeds; "" if none is.
+        selected: the value that it gave, fixed with the registration.
+        parts: what must hold.
+        first_seed: of the judging seeds.
+    """
+
+    claim: str
+    type: str
+    scale: str
+    source_scale: str
+    family: str
+    date: str
+    explored: bool
+    parts: tuple[Part, ...]
+    data: str = ""
+    selection: str = ""
+    selected: float = 0.0
+    first_seed: int = FIRST_JUDGING_SEED
+
+    def __post_init__(self):
+        for value, known in ((self.type, TYPES), (self.scale, SCALES), (self.source_scale, SCALES)):
+            if value not in known:
+                raise ValueError(f"expected type and scales of {self.claim} among {known}, got {value!r}")
+        stochastic = any(part.test != "check" for part in self.parts)
+        if stochastic != (self.type == "stochastic"):
+            raise ValueError(f"expected tests over seeds in {self.claim} exactly if it is stochastic, got {self.parts}")
+        if self.first_seed < FIRST_JUDGING_SEED:
+            raise ValueError(f"expected judging seeds of {self.claim} from {FIRST_JUDGING_SEED}, got {self.first_seed}")
+
+    def part(self, name: str) -> Part:
+        """The part of that name.
+
+        Raises:
+            ValueError: it is not registered.
+        """
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise ValueError(f"expected a registered part of {self.claim}, got {name!r}: {[p.name for p in self.parts]}")
+
+    @property
+    def most_seeds(self) -> int:
+        """The largest number of judging seeds that any part takes."""
+        return max((part.n for part in self.parts), default=0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tests that are controlled together; its sizes are frozen when it is registered.
+
+    Args:
+        name: of the chapter.
+        sequential, fixed: how many sequential tests and how many at a fixed n it holds, alternatives included.
+        alpha: chance of any false decision in the family.
+    """
+
+    name: str
+    sequential: int
+    fixed: int
+    alpha: float
+
+    @property
+    def threshold(self) -> float:
+        """The e-value at which a sequential test stops: Bonferroni, size over alpha."""
+        return max(self.sequential, 1) / self.alpha
+
+
+@cache
+def registrations() -> dict[str, Registration]:
+    """All registrations by claim.
+
+    Raises:
+        ValueError: a registration is not well formed.
+    """
+    content = _content()
+    return {
+        name: Registration(claim=name, **{**fields, "parts": tuple(Part(**part) for part in fields.get("parts", ()))})
+        for name, fields in content["claims"].items()
+    }
+
+
+@cache
+def families() -> dict[str, Family]:
+    """All families by name."""
+    return {name: Family(name, **fields) for name, fields in _content()["families"].items()}
+
+
+def digest(name: str) -> str:
+    """Sixteen hexadecimal digits that change with any part of a claim's registration or with its family's sizes."""
+    content = _content()
+    fields = content["claims"][name]
+    return _digest({"claim": fields, "family": content["families"][fields["family"]]})
+
+
+def _digest(value: Mapping) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _content() -> dict:
+    return tomllib.loads(_FILE.read_text("utf-8"))
