@@ -76,7 +76,9 @@ def changes(verdicts: Iterable[tuple[str, str, str]], why: str) -> list[Change]:
     for claim, scale, label in verdicts:
         before = labels.get((claim, scale), "")
         if before != label:
-            due.append(Change(date=today, claim=claim, what="verdict", before=before, after=label, why=why, scale=scale))
+            due.append(
+                Change(date=today, claim=claim, what="verdict", before=before, after=label, why=why, scale=scale)
+            )
     return due
 
 

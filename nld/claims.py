@@ -85,7 +85,9 @@ def _with_untested(claim: paper.Claim, rulings: list[Ruling], profile: str) -> l
     if rulings and SCALES.index(rulings[-1].scale) >= SCALES.index(source):
         return rulings
     scale = source if rulings else registration.scale
-    words = f"No figure measures it at the scale of its source ({source})." if rulings else "No figure measures it here."
+    words = (
+        f"No figure measures it at the scale of its source ({source})." if rulings else "No figure measures it here."
+    )
     verdict = Verdict(claim.name, UNTESTED, words, scale=scale)
     return [*rulings, Ruling(claim, verdict, registration, "", profile, scale)]
 

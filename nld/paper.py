@@ -249,12 +249,12 @@ CLAIMS = (
     ),
     Claim("rotation-carries-the-motion", "Where loss and kinetic energy are symmetric, rotating the start rotates the "
           "whole motion and leaves its energy.", (4, 6), "fig-1", QUESTION),
-    Claim("modified-equation-order", "Gradient descent with momentum follows its modified equation of motion, one order "
-          "closer than gradient flow.", (3,), "", MECHANICS),
+    Claim("modified-equation-order", "Gradient descent with momentum follows its modified equation of motion, one "
+          "order closer than gradient flow.", (3,), "", MECHANICS),
     Claim("general-metric-energy", "In any geometry the kinetic energy is that of the metric, up to the order of "
           "exp(-2 alpha).", (7,), "", BREAKING),
-    Claim("charge-balance", "In training a Noether charge moves by friction, kinetic symmetry breaking and weight decay, "
-          "and by nothing else.", (10, 12), "", "book/keeping-the-books"),
+    Claim("charge-balance", "In training a Noether charge moves by friction, kinetic symmetry breaking and weight "
+          "decay, and by nothing else.", (10, 12), "", "book/keeping-the-books"),
     Claim("overdamped-charges-are-conserved", "In the overdamped limit charges of translation, scale and rescale are "
           "conserved; finite learning rates move them in proportion.", (13,), "", NOETHER),
     Claim("metric-breaks-rotation", "A metric other than the Euclidean breaks rotation symmetry of the kinetic energy.",

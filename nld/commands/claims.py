@@ -29,7 +29,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--history", action="store_true", help="print the changes of verdicts and registrations")
     parser.add_argument("--save", metavar="FILE", help="write the ledger to a JSON file")
     parser.add_argument("--against", metavar="FILE", help="compare with a ledger written by --save")
-    parser.add_argument("--gather", metavar="FIGURE", action="append", default=[], help="keep judging seeds of a figure")
+    parser.add_argument(
+        "--gather", metavar="FIGURE", action="append", default=[], help="keep judging seeds of a figure"
+    )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
     parser.set_defaults(run=run)
 

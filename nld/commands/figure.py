@@ -167,7 +167,9 @@ def _verify(name: str, args) -> int:
     verdicts = moved_verdicts(figures.load(name), data, reference)
     bad = bool(moved) or any(how == REVERSED for how, _ in verdicts)
     ways = Counter(row.how for row in rows)
-    print(f"{name}: {'moved' if bad else 'agrees'} ({', '.join(f'{n} by {way}' for way, n in ways.items())})", flush=True)
+    print(
+        f"{name}: {'moved' if bad else 'agrees'} ({', '.join(f'{n} by {way}' for way, n in ways.items())})", flush=True
+    )
     for row in moved:
         by = f"by {row.difference:.2g}, allowed {row.allowed:.2g} ({row.how})"
         by = by if row.difference < inf else "in shape, in words or in where it is finite"

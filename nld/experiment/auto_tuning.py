@@ -33,7 +33,12 @@ def unit_gradient(q: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
 
 
 def train(
-    learning_rates, steps: int, *, noise: float = 0.0, weight_decay=0.0, seed: int | Sequence[int] = 0
+    learning_rates,
+    steps: int,
+    *,
+    noise: float = 0.0,
+    weight_decay: float | np.ndarray = 0.0,
+    seed: int | Sequence[int] = 0,
 ) -> xr.Dataset:
     """All learning rates side by side from one start, or each from its own.
 

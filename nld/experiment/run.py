@@ -233,7 +233,9 @@ def save(path, step, experiment, network, optimizer, losses, record) -> None:
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "losses": losses,
-        "record": {name: torch.from_numpy(record[name].values) for name in (*records.evaluated(experiment), "squared_norm")},
+        "record": {
+            name: torch.from_numpy(record[name].values) for name in (*records.evaluated(experiment), "squared_norm")
+        },
     }
     partial = Path(f"{path}.{os.getpid()}.part")
     torch.save(state, partial)

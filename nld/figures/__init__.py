@@ -5,9 +5,9 @@
 - ``caption(data) -> str``: MyST text; its first sentence states the message;
 - ``alt(data) -> str``: what a reader who cannot see the figure needs to know.
 
-It defines ``judge(data) -> list[Verdict]`` to rule on claims, with ``CLAIMS`` when these are not the paper's own, or says
-in ``EXPLORATORY`` why it rules on none. Judging seeds that take too long for each build are kept: ``EVIDENCE`` names the
-file and ``measure(seeds)`` computes them.
+It defines ``judge(data) -> list[Verdict]`` to rule on claims, with ``CLAIMS`` when these are not the paper's own, or
+says in ``EXPLORATORY`` why it rules on none. Judging seeds that take too long for each build are kept: ``EVIDENCE``
+names the file and ``measure(seeds)`` computes them.
 
 A new figure is a new file; nothing else has to be told.
 """

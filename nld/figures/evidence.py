@@ -54,8 +54,10 @@ def sources(module: str) -> str:
     return content_key(source_hashes(reached_modules(f"import {module}\n")))
 
 
-def gather(place: str, measure: Measure, count: int, *, at_once: int = 8, progress: Callable[[str], None] = print) -> Path:
-    """Run judging seeds that are not kept yet on this arithmetic, and keep them; earlier ones are neither lost nor rerun.
+def gather(
+    place: str, measure: Measure, count: int, *, at_once: int = 8, progress: Callable[[str], None] = print
+) -> Path:
+    """Run judging seeds that are not kept yet on this arithmetic, and keep them; earlier ones are not run again.
 
     Seeds are consecutive from 10,000; each ``at_once`` of them are kept when they are done.
 

@@ -1,10 +1,11 @@
 """What rules on the paper's findings A, B and C: judging seeds at few settings, and the contrasts between them.
 
-A setting is named by its panel and its value, such as ("B", 0.9). Values that were selected, the large learning rate of A
-and the weight decay of C, were chosen on validation images with other seeds; test images and judging seeds rule.
+A setting is named by its panel and its value, such as ("B", 0.9). Values that were selected, the large learning rate of
+A and the weight decay of C, were chosen on validation images with other seeds; test images and judging seeds rule.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -129,9 +130,7 @@ def rates(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
 def momenta(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
     """B: the lead grows from every momentum to the next."""
     leads = {name: lead(data, name) for name in names}
-    samples = {
-        f"from {one[2:]} to {two[2:]}": leads[two] - leads[one] for one, two in zip(names, names[1:], strict=False)
-    }
+    samples = {f"from {one[2:]} to {two[2:]}": leads[two] - leads[one] for one, two in pairwise(names)}
     listed = ", ".join(f"{_mean(values)} at {name[2:]}" for name, values in leads.items())
     return Evidence(CLAIMS["B"] + suffix, f"Lead of free norms in points of accuracy, by momentum: {listed}.", samples)
 

@@ -4,10 +4,10 @@ import numpy as np
 import xarray as xr
 
 from nld.figures import flow_distances
+from nld.inference import Evidence
 from nld.learning_rule import Gradient, gradient_descent, iterate
 from nld.paper import Claim
 from nld.theory.counter_terms import with_gradient_penalty
-from nld.inference import Evidence
 
 CLAIM = Claim(
     "implicit-penalty-can-be-explicit",

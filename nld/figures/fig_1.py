@@ -9,10 +9,10 @@ import xarray as xr
 
 from nld.experiment import Experiment, Sweep, run_sweep
 from nld.figures.style import COLOR, band, new_figure
-from nld.figures.text import power
+from nld.figures.text import power, power_above
+from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
 from nld.learning_rule import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
-from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
 
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
@@ -92,13 +92,23 @@ def initial_difference(data: xr.Dataset) -> float:
     return float(np.abs(first[1] / first[0] - 1).max())
 
 
+def same_start(data: xr.Dataset) -> str:
+    """What the losses before the first step do, as the end of a sentence that begins "have losses that"."""
+    apart = initial_difference(data)
+    if apart == 0:
+        return "are equal to the last bit"
+    if apart < EQUAL:
+        return f"agree to {power_above(apart)} of their value, which is the rounding of 32-bit sums"
+    return f"differ by {power(apart)} of their value, more than rounding would make them"
+
+
 def judge(data: xr.Dataset) -> list[Verdict]:
     """(a) The rotated path is the path rotated; (b) losses that are equal at first part."""
     start, last = initial_difference(data), data["loss"].isel(step=-1).values
     path, energy = float(data["path_error"]), float(data["energy_error"])
     short, long = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
     parted = (
-        f"At step 0 the losses differ by {power(start)} of their value; after {int(data['step'][-1])} steps they are "
+        f"At step 0 the losses {same_start(data)}; after {int(data['step'][-1])} steps they are "
         f"{short} with the filters as initialized and {long} with filters multiplied by {FACTOR:g}."
     )
     carried = f"The path from the rotated start is the rotated path to {power(path)} w; the energies differ by "
@@ -167,8 +177,8 @@ def caption(data: xr.Dataset) -> str:
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
         f"{power(data['path_error'])} w, and the energies coincide, to {power(data['energy_error'])} l. "
         f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
-        f"filter multiplied by {FACTOR:g}: the losses at step 0 agree to {power(initial_difference(data))} "
-        f"(relative), the training runs do not. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
+        f"filter multiplied by {FACTOR:g}: the losses at step 0 {same_start(data)}, the "
+        f"training runs do not agree. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
         f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )
 

@@ -8,9 +8,9 @@ import xarray as xr
 
 from nld.figures.style import BASELINE, new_figure, predicted
 from nld.figures.text import at_most
+from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import LearningRule, heavy_ball, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
-from nld.inference import Evidence, Verdict, rule
 
 MOMENTA = (0.999, 0.99, 0.9, 0.5)
 COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
@@ -120,7 +120,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     return {
         "longest": f"{time[0]:.2g}",
         "shortest": f"{time[-1]:.2g}",
-        "rotation-light": f"{rotation[2]:.2g}",
+        "rotation-light": at_most(rotation[2]),
         "rotation-heavy": f"{rotation[-1]:.2g}",
         "scale-worst": f"{scale.max():.2g}",
         "rate-exact": f"{-np.log(last):.4f}",
@@ -164,7 +164,7 @@ def caption(data: xr.Dataset) -> str:
         "**(b)** The scale charge of a "
         "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
         "measurement minus theory in percent of each curve's maximum: at most "
-        f"{worst[0].max():.1g} % in (a) and {worst[1].max():.1g} % in (b)."
+        f"{at_most(worst[0].max())} % in (a) and {at_most(worst[1].max())} % in (b)."
     )
 
 

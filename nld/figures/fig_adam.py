@@ -6,10 +6,10 @@ import xarray as xr
 from nld import learning_rule as rules
 from nld.experiment import by_rule
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import at_most, power
+from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 from nld.theory import adam
-from nld.inference import Evidence, Verdict, rule
 
 CHAPTER = "book/adam-and-normalization"
 SETTINGS = ((0.9, 0.999), (0.69, 0.5), (0.98, 0.9))  # momentum and square decay: inside, between the bounds, outside
@@ -124,11 +124,15 @@ def _region(data: xr.Dataset) -> Evidence:
     theirs = np.abs(found - adam.continuous_largest_stable_momentum(decay))
     in_use = decay >= PRACTICAL
     numbers = (
-        f"Located by running Adam, the boundary is off beta = 2 rho/(1 + rho) by at most {theirs[in_use].max():.3f} "
+        "Located by running Adam, the boundary is off beta = 2 rho/(1 + rho) by at most "
+        f"{at_most(theirs[in_use].max())} "
         f"where rho is {PRACTICAL:g} or more, and by up to {theirs[~in_use].max():.2f} at shorter memories of squares; "
-        f"off beta = sqrt(rho) by at most {exact:.1g}, and what lies between the two is bounded."
+        f"off beta = sqrt(rho) by at most {at_most(exact)}, and what lies between the two is bounded."
     )
-    checks = {"memories in use": bool(theirs[in_use].max() < 0.01), "short memories": bool(theirs[~in_use].max() < 0.01)}
+    checks = {
+        "memories in use": bool(theirs[in_use].max() < 0.01),
+        "short memories": bool(theirs[~in_use].max() < 0.01),
+    }
     return Evidence("adam-stable-region", numbers, checks=checks)
 
 

@@ -133,7 +133,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     factor = data["judged_factor"]
     listed = ", ".join(f"{np.exp(np.log(factor.sel(batches=b)).mean()):.0f} with {b}" for b in BATCHES)
     numbers = (
-        f"At momentum 0.9 the paper's factor is {paper:.0f}. In a model smooth gradients give {found['smooth']:.0f} and "
+        f"At momentum 0.9 the paper's factor is {paper:.0f}. In a model smooth gradients give "
+        f"{found['smooth']:.0f} and "
         f"white ones {found['white']:.0f}; a batch-normalized network gives {listed} (geometric means). The factor is "
         "chi/(1 - beta)^2 with chi the correlation sum of the gradients; (1 + beta)/(1 - beta) bounds chi only where "
         "gradients are stationary and no decay is in the buffer."

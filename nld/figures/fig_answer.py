@@ -10,7 +10,7 @@ import xarray as xr
 from nld.experiment import Experiment
 from nld.experiment.ensemble import run_ensemble
 from nld.figures.style import COLOR, band, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power_above
 from nld.inference import Evidence, Verdict, rule
 
 FACTOR = 10.0
@@ -64,8 +64,10 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "effective-learning-rate",
-            f"Losses of networks with filters ten times longer, and of the original ones with the filters' learning rate "
-            f"divided by {FACTOR**2:g}, differ by at most {power(worst)} of their value over {int(data['step'][-1])} "
+            "Losses of networks with filters ten times longer, and of the original ones with the filters' "
+            "learning rate "
+            f"divided by {FACTOR**2:g}, differ by at most {power_above(worst)} of their value over "
+            f"{int(data['step'][-1])} "
             f"steps and {data.sizes['seed']} seeds.",
             checks={"same losses": covers(data)},
         )
@@ -117,7 +119,8 @@ def caption(data: xr.Dataset) -> str:
         f"{short:.2g} l (coloured: medians and ranges over {data.sizes['seed']} seeds). "
         "The dashed line is predicted: the original filters, trained with their learning "
         "rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
-        f"{power(worst_error(data))} of its value{chaos}. **Right:** the effective learning rate of the first layer's "
+        f"{power_above(worst_error(data))} of its value{chaos}. **Right:** the effective learning rate of the "
+        "first layer's "
         f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/l, at the end {last[0]:.2g} and {last[1]:.2g} "
         f"1/l. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, no "
         "weight decay."

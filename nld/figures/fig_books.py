@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.experiment import monitored
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
 STEPS = 200
@@ -98,7 +98,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "charge-balance",
-            f"Of {int(data['charges'].sum())} charges in three networks the books leave at most {power(left['float64'])} "
+            f"Of {int(data['charges'].sum())} charges in three networks the books leave at most "
+            f"{power_above(left['float64'])} "
             f"of |pi| |A(q)| in double precision and {power(left['float32'])} in single.",
             checks={precision: left[precision] < bound for precision, bound in BALANCED.items()},
         )
@@ -151,7 +152,8 @@ def caption(data: xr.Dataset) -> str:
         "(coloured), its value one step before plus dissipation, kinetic symmetry breaking and weight decay (dashed), "
         "and what the charge would be without kinetic symmetry breaking (dotted). **Below:** the largest residual of "
         f"all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
-        f"{power(worst.sel(precision='float64'))} in double and {power(worst.sel(precision='float32'))} in single "
+        f"{power_above(worst.sel(precision='float64'))} in double and {power(worst.sel(precision='float32'))} in "
+        "single "
         "precision; with PyTorch's default $\\epsilon = 10^{-5}$ in batch normalization up to "
         f"{power(data['residual_default_epsilon'].max())}. The books hold {int(data['charges'].sum())} charges; the "
         f"kinetic term makes up {100 * float(share.min()):.0f} to {100 * float(share.max()):.0f} % of what they record."
@@ -164,7 +166,9 @@ def alt(data: xr.Dataset) -> str:
     return (
         "Two rows of three panels: a convolutional network, a perceptron and a transformer. Above, a measured charge "
         "over steps with a dashed prediction exactly on it; a dotted curve without the kinetic term runs elsewhere. "
-        f"Below, relative residuals on a logarithmic axis: level lines below {power(worst.sel(precision='float64'))} "
-        f"in double and below {power(worst.sel(precision='float32'))} in single precision, and in the first panel "
+        "Below, relative residuals on a logarithmic axis: level lines below "
+        f"{power_above(worst.sel(precision='float64'))} "
+        f"in double and below {power_above(worst.sel(precision='float32'))} in single precision, and in the first "
+        "panel "
         f"one up to {power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
     )

@@ -7,7 +7,7 @@ from nld.experiment import Experiment
 from nld.experiment.measure import correlation_sum, measure_filters, squared_norms
 from nld.figures.evidence import judged
 from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import heavy_ball
 from nld.theory.discrete import predict_squared_norm_from_steps
@@ -214,5 +214,6 @@ def alt(data: xr.Dataset) -> str:
         "momentum, all predictions lie on the measured norm. In the third, at momentum 0.9, the smooth closure "
         f"ends at {float(found.sel(closure='smooth')):.1f}, the white one at "
         f"{float(found.sel(closure='white')):.2f} and the measured one at {float(found.sel(closure='measured')):.2f} "
-        f"times the measurement. The exact law's error is at most {power(errors(data).sel(closure='exact').max())}."
+        "times the measurement. The exact law's error is at most "
+        f"{power_above(errors(data).sel(closure='exact').max())}."
     )

@@ -57,7 +57,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "overdamped-charges-are-conserved",
-            f"Under gradient descent on full batches the charge of a translation moves by {told['translation-drift']} of "
+            "Under gradient descent on full batches the charge of a translation moves by "
+            f"{told['translation-drift']} of "
             f"the norm, and the drifts of the others have orders {told['orders']} in the learning rate.",
             checks={
                 "translation": float(drift.sel(symmetry="translation").max()) < KEPT,

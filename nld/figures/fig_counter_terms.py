@@ -10,9 +10,9 @@ import xarray as xr
 
 from nld.figures import bregman_family, flow_distances
 from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power
-from nld.paper import Claim
+from nld.figures.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
+from nld.paper import Claim
 
 WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
@@ -143,7 +143,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "bregman-time-dilation",
             f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal t^p differ by at most "
-            f"{power(dilation)} w.",
+            f"{power_above(dilation)} w.",
             checks={"one curve": dilation < 1e-8},
         ),
     ])  # fmt: skip
@@ -174,7 +174,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "exponents": ", ".join(f"{x:.2f}" for x in exponents(data)),
         "dilation": power(data["dilation"].max()),
         "energy-growth": power(data["energy_growth"].max()),
-        "bound": f"{float(data['bound'].max()):.2f}",
+        "bound": at_most(data["bound"].max()),
         "furthest-order": f"{np.abs(orders(data) - data['predicted_order'].values).max():.2f}",
     }
 

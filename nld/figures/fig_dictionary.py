@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 
 from nld.figures.style import COLOR, new_figure, predicted
+from nld.figures.text import at_most
+from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import heavy_ball, iterate
 from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
-from nld.inference import Evidence, Verdict, rule
 
 LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
 PART = 6000  # steps
@@ -113,8 +114,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Whether the norm is within 5 % of Eq 17 and of RMSProp's accumulator, and forgets at 4 k/(1 - beta)."""
     norm, root = worst(data, "eq17", "squared_norm"), worst(data, "root", "squared_norm")
     rates = forgetting(data).values
-    same = f"Under switched smooth gradients the squared norm is within {100 * norm:.1f} % of Eq 17 and within "
-    same += f"{100 * root:.1f} % of RMSProp's accumulator in the dictionary's units."
+    same = f"Under switched smooth gradients the squared norm is within {at_most(100 * norm)} % of Eq 17 and within "
+    same += f"{at_most(100 * root)} % of RMSProp's accumulator in the dictionary's units."
     forgets = "Rate at which r⁴ forgets, over 4 k/(1 - beta): " + ", ".join(f"{value:.3f}" for value in rates)
     return rule([
         Evidence("implicit-rmsprop", same, checks={"closed form": norm < 0.05, "accumulator": root < 0.05}),
@@ -165,7 +166,8 @@ def caption(data: xr.Dataset) -> str:
         "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
         "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
         f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
-        f"**Bottom:** Eq 17 misses the measured norm by at most {100 * worst(data, 'eq17', 'squared_norm'):.2g} %. "
+        "**Bottom:** Eq 17 misses the measured norm by at most "
+        f"{at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. "
         f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$."
     )
 
@@ -178,5 +180,5 @@ def alt(data: xr.Dataset) -> str:
         "Three squared norms respond: without weight "
         f"decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and down, the "
         f"faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles lie on "
-        f"all three; they differ by at most {100 * worst(data, 'eq17', 'squared_norm'):.2g} percent."
+        f"all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
     )

@@ -8,9 +8,10 @@ from nld.figures import norm_free_data
 from nld.figures.evidence import judged
 from nld.figures.norm_free_data import OUTLIERS, REACH, residual
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import number, power
-from nld.paper import Claim
+from nld.figures.text import number, power_above
 from nld.inference import Evidence, Verdict, rule
+from nld.inference.e_test import confidence_sequence
+from nld.paper import Claim
 
 SOURCE, CHAPTER = "zhu2025transformers", "book/transformers-without-normalization"
 CLAIMS = (
@@ -43,6 +44,7 @@ CLAIMS = (
     ),
 )  # fmt: skip
 SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
+PARITY = 1.5  # points of accuracy within which two norms count as alike, as registered
 TRACKS = 0.8  # of the rank correlation: more means that alpha follows
 STRAIGHT = 1e4 * float(np.finfo(np.float64).eps)  # a share of the variance that some 10^4 roundings leave
 
@@ -95,7 +97,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "dyt-line-per-token",
-            f"In {len(inside)} layers the straight line of a token leaves at most {power(bend)} of its variance.",
+            f"In {len(inside)} layers the straight line of a token leaves at most {power_above(bend)} of its variance.",
             checks={"straight": bend < STRAIGHT},
         ),
         Evidence(
@@ -112,7 +114,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "dyt-parity",
-            f"Mean share of digits recognized by a network of {int(data.attrs['parameters']):,} parameters, in percent: "
+            f"Mean share of digits recognized by a network of {int(data.attrs['parameters']):,} parameters, in "
+            "percent: "
             f"{means}.",
             {"as accurate": accuracy["DyT"] - accuracy["LayerNorm"]},
         ),
@@ -123,6 +126,32 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             {"over tanh(x)": gain["tanh(x)"]},
         ),
     ])  # fmt: skip
+
+
+def without_any(data: xr.Dataset) -> str:
+    """A sentence on the network that has nothing in the place of its norms: what parity is worth beside it."""
+    gap = 100 * (
+        data["judged_accuracy"].sel(trained_norm="none") - data["judged_accuracy"].sel(trained_norm="LayerNorm")
+    )
+    low, high = confidence_sequence(gap.values)
+    behind = f"{number(gap.mean(), '.1f')} points [{number(low, '.1f')}, {number(high, '.1f')}]"
+    if low > -PARITY:
+        return (
+            f"The network with nothing in their place differs by {behind}: a test that it passes tests no replacement."
+        )
+    if high < -PARITY:
+        return f"The network with nothing in their place differs by {behind}: here normalization is needed."
+    return (
+        f"The network with nothing in their place differs by {behind}, which leaves open whether norms are needed here."
+    )
+
+
+def shape_in_words(data: xr.Dataset) -> str:
+    """Whether the last layer's map, in the networks that are drawn, is an S."""
+    last = float(data["extremes"].sel(state="trained").median("seed").drop_sel(layer=OUTLIERS)[-1])
+    if last >= SQUASHED:
+        return f"That is hardly an S in the last layer, which we would call one below {SQUASHED:g}."
+    return f"That is an S in the last layer, if a mild one: we call it one below {SQUASHED:g}."
 
 
 def advantage(data: xr.Dataset, fixed: str) -> tuple[float, float]:
@@ -210,7 +239,7 @@ def caption(data: xr.Dataset) -> str:
         "**(b, c)** The charge of the symmetry that scales all weights $\\theta$ writing to the residual stream, with "
         "LayerNorm and with DyT, under SGD: measured, predicted by the exact law (dashed), and what weight decay alone "
         "would do (dotted). Below, measured minus predicted over the largest change of the charge: at most "
-        f"{power(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/l, $\\beta = {momentum:g}$, "
+        f"{power_above(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/l, $\\beta = {momentum:g}$, "
         f"$k = {decay:g}$ l/w²."
     )
 

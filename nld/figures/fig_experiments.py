@@ -11,6 +11,7 @@ from nld.experiment import run_sweep
 from nld.figures import experiment_contrasts as contrasts
 from nld.figures.evidence import judged
 from nld.figures.experiment_table import (
+    CHANCE,
     PANELS,
     advantage,
     commands,
@@ -25,8 +26,9 @@ from nld.figures.experiment_table import (
     table,
 )
 from nld.figures.style import COLOR, new_figure
-from nld.figures.text import number
+from nld.figures.text import at_most, number
 from nld.inference import Verdict, rule
+from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
 
 EVIDENCE = "results/evidence/fig-experiments.nc"
 MODES = contrasts.MODES
@@ -78,6 +80,37 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             rows = contrasts.from_table(data, "paper", selected(data, "paper"))
             found += contrasts.evidence(rows, "@paper")
     return rule(found)
+
+
+def sentences(data: xr.Dataset) -> dict[str, str]:
+    """Sentences of the chapter that compare, each chosen by the data; empty ones where they hold no quick runs."""
+    names = ("largest-momentum", "decay-control", "half-way", "tuned-held")
+    if "judged_accuracy" not in data:
+        return dict.fromkeys(names, "")
+    found = {finding.part: finding for verdict in judge(data) for finding in verdict.findings}
+    *_, last = (part for part in found if part.startswith("from "))
+    step = {
+        PASSES: "so it does.", OPPOSITE: "there it falls instead.", NEGLIGIBLE: "there it hardly changes.",
+        OPEN: "there these seeds cannot tell.",
+    }[found[last].outcome]  # fmt: skip
+    control = {
+        PASSES: "It does.", OPPOSITE: "It gains less: at this scale the gain is not to be credited to the freedom of "
+        "the norm.", NEGLIGIBLE: "The two gain alike.", OPEN: "These seeds cannot tell.",
+    }[found["more than with held norms"].outcome]  # fmt: skip
+    loss = results(data, "C", "test_loss", "quick", point=None).sel(constrained=1, value=selected(data, "quick")["C"])
+    middle = float(loss.isel(point=loss.sizes["point"] // 2).mean("seed"))
+    guess = float(-np.log(CHANCE["digits"]))
+    where = "near that of guessing" if middle > 0.9 * guess else "below that of guessing"
+    rates = results(data, "A", "test_accuracy", "quick").mean("seed").max("value")
+    free, held = (100 * float(rates.sel(constrained=mode)) for mode in (0, 1))
+    peak = "no less accurate than" if held >= free else f"within {at_most(free - held)} points of"
+    return dict(zip(names, (
+        f"from {last.removeprefix('from ')} {step}",
+        control,
+        f"Half-way through panel C-2, before the schedule lowers the rate, the held run with decay has a test loss of "
+        f"{middle:.2g} l, {where}, {guess:.1f} l.",
+        f"the held run of panel A is {peak} the best free one.",
+    ), strict=True))  # fmt: skip
 
 
 def draw(data: xr.Dataset):

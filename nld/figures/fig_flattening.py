@@ -12,12 +12,12 @@ from nld import learning_rule as rules
 from nld.experiment import conservation
 from nld.figures import explicit_penalty
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import at_most, power
+from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import iterate
 from nld.paper import Claim
 from nld.theory.continuum import gradient_flow
 from nld.theory.counter_terms import counter_terms, startup_delay
-from nld.inference import Evidence, Verdict, rule
 
 TARGET, START = 0.6, (2.8, 3.5)  # y and (q_1, q_2) of f = (y - q_1 q_2)²/2
 PATH_RATES, PATH_TIME = (0.001, 0.025, 0.05), 10.0
@@ -205,7 +205,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "network-gap": f"{100 * np.abs(ratio[:, 0] - 1).max():.0f}",
         "network-gap-large": f"{100 * np.abs(ratio[:, -1] - 1).max():.0f}",
         "pair-gap": f"{100 * np.abs(pair - 1).max():.1f}",
-        "toy-gap": f"{100 * np.abs(data['toy_drift'].values / data['toy_prediction'].values - 1).max():.0f}",
+        "toy-gap": at_most(100 * np.abs(data["toy_drift"].values / data["toy_prediction"].values - 1).max(), 1),
         "cosines": ", ".join(f"{x:.3f}" for x in layer[:, 0]),
         "fourth-powers": ", ".join(f"{x:.5f}" for x in layer[:, 1]),
         "flow-fourth-powers": ", ".join(f"{eta / (2 * k):g}" for eta, k in LAYERS),

@@ -11,10 +11,10 @@ import xarray as xr
 from nld import potential as potentials
 from nld import symmetry
 from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power_above
+from nld.inference import Evidence, Verdict, rule
 from nld.theory import bregman
 from nld.theory.noether import kinetic_symmetry_breaking_at
-from nld.inference import Evidence, Verdict, rule
 
 POINT, VELOCITY = np.array([1.0, 0.5]), np.array([-0.15, 0.45])
 REACH = {"translation": 0.4, "rotation": 0.4, "scale": 0.6}  # largest parameter s shown
@@ -75,7 +75,12 @@ def compute(profile: str, *, mass: float = 0.2) -> xr.Dataset:
                 {"units": "l", "long_name": "difference quotient of the energy"},
             ),
         },
-        coords={"curved_geometry": list(CURVED), "geometry": list(GEOMETRIES), "symmetry": list(FAMILIES), "part": ["position", "velocity"]},
+        coords={
+            "curved_geometry": list(CURVED),
+            "geometry": list(GEOMETRIES),
+            "symmetry": list(FAMILIES),
+            "part": ["position", "velocity"],
+        },
         attrs={"mass": mass},
     )
 
@@ -183,7 +188,7 @@ def caption(data: xr.Dataset) -> str:
         "$T_h = D_h(q + m\\dot q, q)/m$, for the Euclidean, the entropic and Burg's $h$ (coloured), with the slopes "
         "that kinetic symmetry breaking predicts at $s = 0$ (dashed). Translation and rotation leave the Euclidean "
         f"energy alone and scale changes it at the rate {scale:.3g}; Burg's does the opposite, and entropy keeps none. "
-        f"Predicted and measured slopes differ by at most {power(gap)} of the energy; "
+        f"Predicted and measured slopes differ by at most {power_above(gap)} of the energy; "
         f"$m = {data.attrs['mass']:g}$ w²/l."
     )
 

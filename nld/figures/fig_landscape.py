@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate
 from nld.theory.continuum import gradient_flow
@@ -68,7 +68,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "finite-steps-grow-norms",
-            f"In {int(moving.sum())} steps of gradient descent the squared norm never falls; the squared lengths of the "
+            f"In {int(moving.sum())} steps of gradient descent the squared norm never falls; the squared lengths "
+            "of the "
             f"steps predict it to {power(error)}.",
             checks={"never falls": bool((grown >= 0).all()), "by the steps' squares": error < 1e-12},
         )
@@ -84,13 +85,13 @@ def draw(data: xr.Dataset):
     plane.contourf(first, second, values, levels=np.linspace(0, 2, 13), cmap="Greys", alpha=0.45, antialiased=True)
     plane.plot(*data["flow"].values.T, **BASELINE)
     plane.annotate("gradient flow", (0.05, 0.55), color="#888888", ha="center", fontsize=8)
-    for rule, color in colors.items():
-        path = data["path"].sel(rule=rule).values
+    for name, color in colors.items():
+        path = data["path"].sel(rule=name).values
         plane.plot(*path.T, color=color, linewidth=1.1, marker="o", markersize=2)
-        norm = data["squared_norm"].sel(rule=rule).values
+        norm = data["squared_norm"].sel(rule=name).values
         norms.plot(data["step"], norm, color=color)
-        norms.plot(data["step"], data["predicted_squared_norm"].sel(rule=rule), **predicted())
-        norms.annotate(rule, (STEPS, norm[-1]), (-2, 6), textcoords="offset points", color=color, ha="right")
+        norms.plot(data["step"], data["predicted_squared_norm"].sel(rule=name), **predicted())
+        norms.annotate(name, (STEPS, norm[-1]), (-2, 6), textcoords="offset points", color=color, ha="right")
     plane.plot(*data["path"].values[0, 0], "o", color=predicted()["color"], markersize=4)
     plane.annotate("start", data["path"].values[0, 0], (-4, -12), textcoords="offset points", ha="center")
     plane.set(aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]")
@@ -111,7 +112,7 @@ def caption(data: xr.Dataset) -> str:
         "(dotted) stays on its circle; gradient descent and heavy ball, with the same step in the long run, do not. "
         f"**Right:** their squared norms grow from 1 to {last[0]:.3g} and {last[1]:.3g} w². Dashed: the exact discrete "
         "law, which uses the lengths of the steps and nothing else; it misses the measurement by at most "
-        f"{power(error)} of its value. $\\eta = {data.attrs['learning_rate']:g}$ w²/l for gradient descent and "
+        f"{power_above(error)} of its value. $\\eta = {data.attrs['learning_rate']:g}$ w²/l for gradient descent and "
         f"${data.attrs['learning_rate'] * (1 - data.attrs['momentum']):.2g}$ for heavy ball, "
         f"$\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )

@@ -49,9 +49,7 @@ def compute(
     ``learning_rate``, ``weight_decay`` and ``label_noise`` are those of the norms.
     """
     setting = (learning_rate, weight_decay, label_noise)
-    ruling = judged(
-        EVIDENCE, lambda seeds: measure(seeds, *setting), seed=seed, registered=setting == (0.01, 0.3, 0.4)
-    )
+    ruling = judged(EVIDENCE, lambda seeds: measure(seeds, *setting), seed=seed, registered=setting == (0.01, 0.3, 0.4))
     parts = [norms(seed, *setting), methods(seed), ruling]
     data = xr.merge(parts, combine_attrs="no_conflicts")
     return data.assign_attrs(
@@ -188,7 +186,8 @@ def _norm(data: xr.Dataset) -> Evidence:
     return Evidence(
         "meta-adaptive-norm",
         f"Squared norm over the average of squared updates, by layer: {_list(means['without momentum'])} at momentum "
-        f"0, {_list(means['momentum 0.9'])} at {NORM_MOMENTA[1]:g}, and there {_list(means['momentum 0.9, corrected'])} "
+        f"0, {_list(means['momentum 0.9'])} at {NORM_MOMENTA[1]:g}, and there "
+        f"{_list(means['momentum 0.9, corrected'])} "
         "once the average is multiplied by (1 + beta)/(1 - beta).",
         {name: np.log(values).mean("layer").values for name, values in samples.items()},
     )

@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.experiment.turning import turning
 from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import number, power
+from nld.figures.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 
 STEPS = (24, 48, 96)  # at a fixed product of learning rate and steps
@@ -54,7 +54,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "metric-breaks-rotation",
-            f"Along the rotations of a transformer's heads goes at most {power(euclidean)} of a step of SGD, and "
+            f"Along the rotations of a transformer's heads goes at most {power_above(euclidean)} of a step of SGD, and "
             f"{float(share.min()):.2f} to {float(share.max()):.2f} of one of the adaptive rules; the angle that these "
             f"turn in a fixed time does not fall with the learning rate (orders: {listed}).",
             checks={
@@ -113,7 +113,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "Only a Euclidean metric keeps the rotations of a transformer's heads out of the motion. **(a)** Part "
         "of each step that merely turns the heads, which the loss cannot notice: rounding "
-        f"(at most {power(data['share'].sel(optimizer='SGD').max())}) under SGD with momentum, on average "
+        f"(at most {power_above(data['share'].sel(optimizer='SGD').max())}) under SGD with momentum, on average "
         f"{power(share.sel(optimizer='Nesterov'))} under Nesterov and "
         f"{float(share.sel(optimizer=ADAPTIVE).min()):.2f} to {float(share.sel(optimizer=ADAPTIVE).max()):.2f} under "
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "

@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.experiment import charges
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rule import LearningRule, heavy_ball
 from nld.paper import Claim
@@ -198,11 +198,11 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     started = heavy.sel(law="started")
     percent = 100 * worst.sel(law="gradient flow", kind="scale")
     return {
-        "exact": power(worst.sel(law="exact").max(), 1),
-        "integral-plain": power(plain.sel(law="integral").max(), 1),
+        "exact": power_above(worst.sel(law="exact").max(), 1),
+        "integral-plain": power_above(plain.sel(law="integral").max(), 1),
         "integral-no-decay": power(worst.isel(column=0).sel(law="integral").max()),
         "integral-short": power(heavy.isel(column=0).sel(law="integral").max(), 1),
-        "integral-long": power(heavy.isel(column=1).sel(law="integral").max(), 1),
+        "integral-long": power_above(heavy.isel(column=1).sel(law="integral").max(), 1),
         "started": power(started.max(), 1),
         "better-sums": " and ".join(f"{float(x):.0f}" for x in better.sel(kind="translation")),
         "better-squares": f"{float(squares.min()):.1f} to {float(squares.max()):.1f}",
@@ -212,8 +212,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "critical-short": f"{float(data['critical_weight_decay'].isel(column=3).sel(kind='translation')):.2g}",
         "critical-long": power(last["critical_weight_decay"].sel(kind="translation"), 1),
         "times-critical": f"{float(last['weight_decay'] / last['critical_weight_decay'].sel(kind='translation')):.2g}",
-        "gradient-constraint": power(data["gradient_constraint"].max()),
-        "hessian-constraint": power(data["hessian_constraint"].max()),
+        "gradient-constraint": power_above(data["gradient_constraint"].max()),
+        "hessian-constraint": power_above(data["hessian_constraint"].max()),
         "tallest": f"{float(norm.max() / norm.isel(time=0).max()):.0f}",
     }
 

@@ -109,7 +109,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             f"Orders of the distance between iterates and flow at a fixed time: {told['mechanics-slopes']} for the "
             f"mechanics, {told['flow-slopes']} for gradient flow.",
             checks={
-                "mechanics": bool(np.abs(mechanics - 2).max() < 0.1), "gradient flow": bool(np.abs(flow - 1).max() < 0.1),
+                "mechanics": bool(np.abs(mechanics - 2).max() < 0.1),
+                "gradient flow": bool(np.abs(flow - 1).max() < 0.1),
             },
         )
     ])  # fmt: skip

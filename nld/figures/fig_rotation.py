@@ -10,6 +10,7 @@ import xarray as xr
 
 from nld.figures.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures.text import at_most
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
@@ -41,6 +42,8 @@ STYLE = {
     "SGDP": ("sgdp", "v"),
     "AdamP": ("adamp", "P"),
 }
+
+
 def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
     """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
     rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
@@ -76,7 +79,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "rotational-equilibrium-of-lion",
-            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay within the "
+            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay "
+            "within the "
             f"memory, by {100 * lion_law:.2f} %.",
             checks={"closed form": found["Lion"] <= 0.01, "arcsine law": lion_law <= 0.01},
         ),
@@ -163,10 +167,10 @@ def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
     both = np.concatenate(values)
     limits = np.nanmin(both) / 1.5, np.nanmax(both) * 1.5
     axes.plot(limits, limits, **predicted())
-    for rule, (color, marker) in STYLE.items():
-        rows = data["rule"].values == rule
+    for of, (color, marker) in STYLE.items():
+        rows = data["rule"].values == of
         axes.plot(data[f"{part}_law"].values[rows], data[part].values[rows], marker, color=COLOR[color], markersize=5)
-        runs = data["network_rule"].values == rule
+        runs = data["network_rule"].values == of
         law, found = (data[f"network_{part}{end}"].values[runs].ravel() for end in ("_law", ""))
         axes.plot(law, found, marker, color=COLOR[color], markersize=5, fillstyle="none")
     axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel=f"predicted {name} [{unit}]",
@@ -181,7 +185,8 @@ def caption(data: xr.Dataset) -> str:
     return (
         "The learning rule fixes how far a normalized filter turns in a step, for all layers alike; Adam with coupled "
         "decay is the exception. **(a, b)** Angles and norms in equilibrium, measured over predicted: filled, walks of "
-        f"random gradients ({SIZE} coordinates), within {worst:.1f} % of the dashed diagonal; open, three layers of "
+        f"random gradients ({SIZE} coordinates), within {at_most(worst)} % of the dashed diagonal; open, three "
+        "layers of "
         f"a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, but "
         "for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
         "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW "

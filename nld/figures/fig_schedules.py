@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures import schedule_runs as runs
 from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
-from nld.figures.text import at_most, number, power
+from nld.figures.text import at_most, number, power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
 from nld.learning_rule import heavy_ball
 from nld.paper import Claim
@@ -98,7 +98,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "form-from": f"{data['rate'].values[data['form_diverged'].values == 1].min():.2g}",
         "noisy-low": power(spread.min(), 2),
         "noisy-high": power(spread.max(), 2),
-        "bound-share": power(share.max(), 1),
+        "bound-share": power_above(share.max(), 1),
         "constant-low": f"{constant.min():.1f}",
         "constant-high": power(constant.max(), 1),
         "slowest-gradient": f"{float(data['smallest_gradient'].isel(tuning_step=-1).max()):.2g}",
@@ -106,7 +106,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "noise-slope": number(noise_slopes(data).mean(), ".2f"),
         "alpha": f"{data.attrs['alpha']:.6f}",
         "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
-        "exact": power(max(found["exponential"], found["empty buffer"])),
+        "exact": power_above(max(found["exponential"], found["empty buffer"])),
         "cosine": power(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
         "naive": f"{found['naive']:.2g}",
         "dropped": f"{found['decay dropped']:.2g}",
@@ -153,7 +153,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "decay-is-a-growing-rate",
-            f"Losses of {data.sizes['step']} steps differ by at most {power(exact)} l; at the same rates with the "
+            f"Losses of {data.sizes['step']} steps differ by at most {power_above(exact)} l; at the same rates "
+            "with the "
             f"buffer left at zero by {found['naive']:.2g} l, without decay at all by {found['decay dropped']:.2g} l.",
             checks={"same trajectory": bool(exact < SAME)},
         ),
@@ -276,13 +277,13 @@ def caption(data: xr.Dataset) -> str:
         "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
         "rate. **(a)** Effective learning rate after "
         f"{data.attrs['tuning_steps']} steps of gradient descent on $\\langle q, Aq\\rangle/\\|q\\|^2$: blue between "
-        f"the two bounds (dashed), at most {float(clean.max()):.2g} per l, over six decades of $\\eta$; with noise "
+        f"the two bounds (dashed), at most {at_most(clean.max())} per l, over six decades of $\\eta$; with noise "
         "(red) it forgets $\\eta$, as Eq 17 without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself (grey), "
         "where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with weight decay "
         "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
         f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
         "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
-        f"{power(max(found['exponential'], found['empty buffer']))} l"
+        f"{power_above(max(found['exponential'], found['empty buffer']))} l"
         f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
         "Largest of ten steps, median and range of "
         f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/l, "

@@ -151,7 +151,7 @@ def judged(trained: dict, seeds: Sequence[int]) -> xr.Dataset:
         trained: ``norm_free.Trained`` by norm.
     """
     found = [input_output.pairs(model) for model in trained["LayerNorm"].models]
-    ends = [[list(pairs)[0], list(pairs)[-1]] for pairs in found]
+    ends = [(names[0], names[-1]) for names in map(list, found)]
     extremes = [[input_output.extremes(*p[name]) for name in names] for p, names in zip(found, ends, strict=True)]
     correlation = rank_correlations(alphas(trained["DyT"].models, list(seeds)))
     accuracy = np.array([each.accuracy for each in trained.values()]).T

@@ -20,9 +20,7 @@ def joined(reference: xr.Dataset | None, data: xr.Dataset, arithmetic: str) -> x
     for name, other in parts.items():
         forms = [{n: (v.dims, v.shape) for n, v in each.variables.items()} for each in (other, data)]
         if forms[0] != forms[1]:
-            changed = sorted(
-                {str(n) for n in forms[0].keys() | forms[1].keys() if forms[0].get(n) != forms[1].get(n)}
-            )
+            changed = sorted({str(n) for n in forms[0].keys() | forms[1].keys() if forms[0].get(n) != forms[1].get(n)})
             raise ValueError(
                 f"expected data of the form of the reference on {name}, got other {', '.join(changed)}; store a new "
                 "reference first"

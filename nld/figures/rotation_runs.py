@@ -117,7 +117,7 @@ def measure(seeds, weight_decay: float = 3.0, coupled_decay: float = 0.1, label_
     runs = [turn_filters(rule, seeds=seeds, **shared) for rule in (plain, coupled)]
     runs.append(turn_filters(undecayed, others=plain, seeds=seeds, **shared))
     late = slice(STEPS // 2, None)
-    angles = [np.sqrt(run["member_squared_angle"].isel(step=late).mean("step")) for run in runs[:2]]
+    angles = [run["member_squared_angle"].isel(step=late).mean("step") ** 0.5 for run in runs[:2]]
     accuracy = np.array([run["accuracy"].values for run in runs]).T
     unbalance = np.array([(a.max("layer") / a.min("layer")).values for a in angles]).T
     return xr.Dataset(

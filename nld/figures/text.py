@@ -42,3 +42,12 @@ def power(value: SupportsFloat, digits: int = 0) -> str:
         return "0"
     mantissa, exponent = f"{float(value):.{digits}e}".split("e")
     return f"{mantissa}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+
+
+def power_above(value: SupportsFloat, digits: int = 0) -> str:
+    r"""``power`` for a number that stands after "at most", "below" or "within": rounded up, away from the claim.
+
+    >>> power_above(1.42e-5), power_above(2e-5), power_above(9.1e-3)
+    ('2\xa0×\xa010⁻⁵', '2\xa0×\xa010⁻⁵', '1\xa0×\xa010⁻²')
+    """
+    return power(float(at_most(value, digits + 1)), digits)

@@ -1,10 +1,10 @@
 """The drift guard: a figure's data against its stored reference, which holds the data of several arithmetics.
 
-What theory decides is compared as numbers, to ``DEFAULT``. What training decides is compared as far as training repeats
-itself, and how far that is was measured: the reference holds the same seeds on several processors' arithmetics, one of
-them a *rounding twin*, whose start is moved by one unit in the last place. Where they differ little, numbers are compared,
-to ten times that; where a run amplifies the last bit, means over seeds are, by their intervals; and where there is one
-run only, its means over tenths of the run. Variables that *are* rounding errors, which a module lists as ``ROUNDING``,
+What theory decides is compared as numbers, to ``DEFAULT``. What training decides is compared as far as training
+repeats itself, and how far that is was measured: the reference holds the same seeds on several processors' arithmetics,
+one of them a *rounding twin*, whose start is moved by one unit in the last place. Where they differ little, numbers are
+compared, to ten times that; where a run amplifies the last bit, means over seeds are, by their intervals; and where
+there is one run only, its means over tenths of the run. Variables that *are* rounding errors, which a module lists as ``ROUNDING``,
 may grow tenfold.
 """
 
@@ -71,10 +71,10 @@ def compare_with_reference(module: ModuleType, data: xr.Dataset, reference: xr.D
 
 
 def moved_verdicts(module: ModuleType, data: xr.Dataset, reference: xr.Dataset) -> list[tuple[str, str]]:
-    """Claims on which data and reference are ruled differently: how, as ``nld.inference.verdict.compare`` says, and words.
+    """Claims on which data and reference are ruled differently: how, as ``inference.verdict.compare`` says, and words.
 
-    The guard of what a figure concludes. A reference of other variables or dimensions has moved already, and the rule of
-    today need not be able to read it.
+    The guard of what a figure concludes. A reference of other variables or dimensions has moved already, and the rule
+    of today need not be able to read it.
     """
     judge = getattr(module, "judge", None)
     first = reference.isel(arithmetic=0, drop=True) if "arithmetic" in reference.dims else reference

@@ -4,7 +4,7 @@
 """
 
 from nld.inference.registration import FIRST_JUDGING_SEED, families, registrations
-from nld.inference.rule import Evidence, rule
+from nld.inference.ruling import Evidence, rule
 from nld.inference.verdict import Finding, Verdict
 
 __all__ = ["FIRST_JUDGING_SEED", "Evidence", "Finding", "Verdict", "families", "registrations", "rule"]

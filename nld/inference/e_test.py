@@ -5,8 +5,9 @@ For per-seed differences x_1 … x_n with t-statistic t and nu = n - 1
     E_n = (1 + n)^(-1/2) [(1 + t²/nu) / (1 + t²/((1 + n) nu))]^((nu + 1)/2)
 
 is the ratio of the likelihood under an effect size distributed as N(0, 1) to that under none, with the right-Haar prior
-on the scale. Under no effect, whatever the scale of normal differences, the chance that E_n *ever* reaches 1/alpha is at
-most alpha. References: Lai, Ann. Statist. 4 (1976) 265; Pérez-Ortiz, Lardy, de Heide, Grünwald, Ann. Statist. 52 (2024).
+on the scale. Under no effect, whatever the scale of normal differences, the chance that E_n *ever* reaches 1/alpha is
+at most alpha. References: Lai, Ann. Statist. 4 (1976) 265; Pérez-Ortiz, Lardy, de Heide and Grünwald, Ann. Statist. 52
+(2024) 1410.
 """
 
 import math

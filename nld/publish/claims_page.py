@@ -1,30 +1,15 @@
 """The page of claims: a scoreboard, then every claim under its source, with its findings folded away."""
 
-from collections.abc import Iterable
 from itertools import groupby
 
 from nld import paper
 from nld.claim_history import history
 from nld.claims import Ruling, ledger
-from nld.inference.registration import SCALES, Part
-from nld.inference.report import WORDS, certainty, effect
-from nld.inference.verdict import BELOW, CORRECTED, LABELS, PARTLY, REFUTED, REPRODUCED, UNDECIDED, UNTESTED, Finding
+from nld.inference.registration import SCALES
+from nld.inference.verdict import LABELS
+from nld.publish.ruling import badge, escape, findings_table
 
-SHADES = {
-    REPRODUCED: "success",
-    BELOW: "success",
-    CORRECTED: "warning",
-    PARTLY: "warning",
-    REFUTED: "danger",
-    UNDECIDED: "info",
-    UNTESTED: "secondary",
-}
 PARTS = {"The paper": True, "The line of work": False}
-
-
-def badge(label: str) -> str:
-    """A coloured badge; the text says the same as the colour."""
-    return f"{{bdg-{SHADES[label]}}}`{label}`"
 
 
 def page(profile: str) -> str:
@@ -68,19 +53,9 @@ def _claim(ruling: Ruling, anchors: set[str]) -> str:
     title = f"{badge(ruling.verdict.label)} {escape(ruling.claim.statement)} *{data}*"
     inside = [escape(ruling.verdict.numbers)]
     if ruling.verdict.findings:
-        inside.append(_findings(ruling.verdict.findings, {part.name: part for part in registration.parts}))
+        inside.append(findings_table(ruling.verdict))
     inside.append(_origin(ruling))
     return f"::::{{dropdown}} {title}\n{anchor}:class-container: nld-claim\n\n" + "\n\n".join(inside) + "\n::::"
-
-
-def _findings(findings: Iterable[Finding], parts: dict[str, Part]) -> str:
-    rows = ["| part | what is tested | effect, 95 % | evidence | |", "|---|---|---|---|---|"]
-    for finding in findings:
-        what = parts[finding.part].estimand if finding.part in parts else ""
-        words = WORDS[finding.outcome] + (", below the effect of interest" if finding.below else "")
-        cells = (finding.part, what, effect(finding), certainty(finding), words)
-        rows.append("| " + " | ".join(escape(cell).replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(rows)
 
 
 def _origin(ruling: Ruling) -> str:
@@ -102,9 +77,3 @@ def _changes() -> str:
         if c.what == "verdict" and c.before
     ]
     return "\n".join(["| when | claim | before | after | why |", "|---|---|---|---|---|", *rows])
-
-
-def escape(text: str) -> str:
-    """Plain text for MyST: a star in a claim, as in q*, is a letter and no emphasis."""
-    return text.replace("*", r"\*")
-

@@ -2,28 +2,17 @@
 
 import ast
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from nld import paper
 from nld.notation import SYMBOLS
-from nld.reach import PACKAGE
 from nld.publish import claims_page
-from nld.publish.claims_page import escape
+from nld.publish.ruling import Myst, escape
+from nld.reach import PACKAGE
 
 REPOSITORY = "https://github.com/nld-book/nld/blob/main"
 BADGES = {paper.PROVED: "success", paper.CHECKED: "info"}
-
-
-@dataclass(frozen=True)
-class Myst:
-    """MyST text as the output of a cell."""
-
-    text: str
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        return {"text/markdown": self.text, "text/plain": self.text}
 
 
 def badge(label: str) -> str:

@@ -8,8 +8,8 @@ from docutils.core import publish_parts
 from myst_parser.parsers.docutils_ import Parser
 
 from nld import claims, figures, paper
+from nld.inference.verdict import REPRODUCED, UNTESTED, Verdict
 from nld.publish import reference
-from nld.verdict import REPRODUCED, UNTESTED, Verdict
 
 ROOT = Path(__file__).parents[2]
 

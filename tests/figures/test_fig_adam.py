@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_adam
+from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
 from nld.theory import adam
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def verdicts(data):
 
 def test_fig_adam_verdicts_follow_the_measurement(data):
     found = verdicts(data)
-    assert found["adam-stable-region"] == found["adam-growth-rate"] == CORRECTED
+    assert found["adam-stable-region"] == PARTLY  # at the memories that are in use
+    assert found["adam-growth-rate"] == CORRECTED
     assert found["adam-largest-step"] == REFUTED
     theirs = data.copy(deep=True)
     theirs["boundary"][:] = adam.continuous_largest_stable_momentum(data["boundary_decay"].values)

@@ -5,7 +5,9 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_amplification
-from nld.verdict import CORRECTED, REPRODUCED
+from nld.inference.verdict import OPPOSITE, PASSES
+from nld.theory.adaptive import momentum_amplification
+from tests.figures.judged import outcomes, row
 
 
 @pytest.fixture(scope="module")
@@ -14,29 +16,41 @@ def model():
 
 
 def test_fig_amplification_model_has_the_predicted_factors(model):
-    for row, correlation in zip(model, fig_amplification.CORRELATIONS, strict=True):
+    for found, correlation in zip(model, fig_amplification.CORRELATIONS, strict=True):
         law = [fig_amplification.prediction(beta, correlation) for beta in fig_amplification.MOMENTA]
-        np.testing.assert_allclose(row, law, rtol=0.01 if correlation == 1 else 0.12)
+        np.testing.assert_allclose(found, law, rtol=0.01 if correlation == 1 else 0.12)
     smooth, white = model[-1], model[0]
     at = fig_amplification.MOMENTA.index(0.9)
     assert smooth[at] == pytest.approx(1900, rel=0.01)
     assert white[at] == pytest.approx(100, rel=0.05)
 
 
-@pytest.mark.parametrize(("network", "label"), [(100.0, CORRECTED), (1800.0, REPRODUCED)])
-def test_fig_amplification_verdict_depends_on_the_network(model, network, label):
+@pytest.mark.parametrize(
+    ("full", "small", "smooth", "found"),
+    [
+        (0.0, 0.0, 1.0, (PASSES, PASSES, PASSES)),
+        (0.4, 0.0, 1.0, (PASSES, OPPOSITE, PASSES)),
+        (0.0, -3.0, 1.0, (PASSES, PASSES, OPPOSITE)),
+        (0.0, 0.0, 1.3, (OPPOSITE, PASSES, PASSES)),
+    ],
+)
+def test_fig_amplification_judges_model_and_network_apart(model, full, small, smooth, found):
+    paper = float(momentum_amplification(0.9))
+    factors = paper * np.exp(np.stack([row(full, n=8), row(small, n=8)], 1))
     data = xr.Dataset(
         {
-            "model": (("correlation", "momentum"), model),
-            "network": (("network_momentum", "layer"), np.full((1, 3), network)),
+            "model": (("correlation", "momentum"), model * smooth),
+            "network": (("network_momentum", "layer"), np.full((1, 3), 100.0)),
+            "judged_factor": (("judging_seed", "batches"), factors),
         },
         coords={
             "correlation": list(fig_amplification.CORRELATIONS),
             "momentum": list(fig_amplification.MOMENTA),
             "network_momentum": [0.9],
+            "batches": list(fig_amplification.BATCHES),
         },
     )
-    assert fig_amplification.judge(data)[0].label == label
+    assert tuple(outcomes(fig_amplification, data, "momentum-amplification").values()) == found
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import pytest
 
 from nld.figures import fig_counter_terms as figure
 from nld.figures import flow_distances
+from nld.inference.verdict import OPPOSITE, PARTLY, REFUTED, REPRODUCED
 from nld.learning_rule import gradient_descent
-from nld.verdict import REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def test_fig_counter_terms_every_claim_is_judged_once_and_can_fail(data):
     assert all(verdict.label == REPRODUCED for verdict in verdicts)
     spoiled = data.assign(error=data["error"] ** 0.5, dilation=data["dilation"] + 1, attraction=data["attraction"] / 2)
     spoiled["energy_growth"] = data["energy_growth"] + 1
-    assert all(verdict.label == REFUTED for verdict in figure.judge(spoiled))
+    assert all(verdict.label in (REFUTED, PARTLY) for verdict in figure.judge(spoiled))
+    assert {f.outcome for v in figure.judge(spoiled) for f in v.findings if f.part != "bound"} == {OPPOSITE}
 
 
 def test_fig_counter_terms_the_networks_gradient_is_its_losss():

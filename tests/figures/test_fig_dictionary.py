@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_dictionary
-from nld.verdict import REFUTED, REPRODUCED
+from nld.inference.verdict import REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import torch
 import xarray as xr
 
 from nld.experiment import RunStore, Sweep, run_sweep, specs
+from nld.figures import experiment_contrasts as contrasts
 from nld.figures import experiment_table, fig_effective_rates, fig_experiments
-from nld.verdict import REPRODUCED
 
 FEW = {"A": (0.001, 1.0), "B": (0.0, 0.9), "C": (0.0, 5e-3)}  # what the findings are judged at
 
@@ -33,27 +33,6 @@ def joined(gathered, scale="quick"):
     return data.assign_attrs(profile=scale, label_noise=0.0, **{f"{scale}_origin": origin})
 
 
-def test_fig_experiments_findings_a_b_c_are_reproduced(gathered):
-    verdicts = fig_experiments.judge(joined(gathered))
-    assert [verdict.claim for verdict in verdicts] == [
-        "finite-learning-rate", "momentum-advantage", "weight-decay-helps",
-    ]  # fmt: skip
-    for verdict in verdicts:
-        assert verdict.label == REPRODUCED, verdict.numbers
-
-
-def test_fig_experiments_rulings_can_be_lost(gathered):
-    """With the modes exchanged, or the order of the weight decays, the same numbers speak against the claims."""
-    data = joined(gathered)
-    exchanged = data.assign_coords(constrained=1 - data["constrained"])
-    rates, momentum, _ = fig_experiments.judge(exchanged)
-    assert rates.label != REPRODUCED
-    assert momentum.label != REPRODUCED
-    without = (data["panel"] == "C") & (data["value"] == 0)
-    worse = data.assign(test_accuracy=data["test_accuracy"].where(~without, 1.0))
-    assert fig_experiments.judge(worse)[2].label != REPRODUCED
-
-
 def test_fig_experiments_diverged_runs_are_kept_and_count_as_chance(gathered):
     data = joined(gathered)
     lost = (data["panel"] == "B") & (data["value"] == 0.9) & (data["constrained"] == 0) & (data["seed"] == 0)
@@ -63,7 +42,6 @@ def test_fig_experiments_diverged_runs_are_kept_and_count_as_chance(gathered):
     ends = experiment_table.results(data, "B", "test_accuracy", "quick").sel(constrained=0, value=0.9)
     assert float(ends.sel(seed=0)) == 0.1
     assert float(ends.sel(seed=1)) > 0.5
-    assert fig_experiments.judge(data)[1].label != REPRODUCED
     crosses = [line for axes in fig_experiments.draw(data).axes for line in axes.lines if line.get_marker() == "x"]
     assert sum(len(line.get_xdata()) for line in crosses) == 2  # its accuracy and its last loss
 
@@ -86,8 +64,8 @@ def test_fig_experiments_reads_gathered_results(gathered, tmp_path, monkeypatch)
     monkeypatch.setattr(experiment_table, "ROOTS", (tmp_path / "nothing", tmp_path))
     data = fig_experiments.compute("paper")
     assert experiment_table.scales(data) == ["paper"]
-    for ours, theirs in zip(fig_experiments.judge(data), fig_experiments.judge(joined(gathered)), strict=True):
-        assert (ours.label, ours.numbers) == (theirs.label, theirs.numbers)
+    table = experiment_table.results(joined(gathered, "paper"), "B", "test_accuracy", "paper")
+    np.testing.assert_allclose(experiment_table.results(data, "B", "test_accuracy", "paper"), table, rtol=1e-6)
     assert "*paper:*" in fig_experiments.caption(data)
 
 
@@ -119,11 +97,55 @@ def test_law_held_norms_have_rates_in_proportion_and_free_ones_have_not(gathered
     assert free < 0.05 * held
 
 
+def test_a_judged_run_that_diverges_counts_as_one_that_guesses(tmp_path, monkeypatch):
+    monkeypatch.setenv("NLD_STORE", str(tmp_path))
+    real = contrasts._experiment
+
+    def short(seed, panel, value, held, **base):
+        wild = {"divergence_bound": 1e-3} if (panel, held) == ("B", True) else {}
+        return real(seed, panel, value, held, **base).replace(steps=4, evaluate_every=4, **wild)
+
+    monkeypatch.setattr(contrasts, "_experiment", short)
+    found = contrasts.run([10_000, 10_001], contrasts.registered_values())
+    held = found.sel(
+        constrained_norm="constrained", setting=[name for name in found["setting"].values if name[0] == "B"]
+    )
+    np.testing.assert_array_equal(held["judged_accuracy"], 0.1)
+    np.testing.assert_allclose(held["judged_loss"], np.log(10))
+    assert float(found["judged_loss"].sel(constrained_norm="unconstrained").min()) < np.log(10)
+
+
+def test_values_are_selected_on_held_out_images_by_other_seeds_than_those_that_rule(gathered):
+    data = joined(gathered)
+    assert experiment_table.selected(data, "quick") == contrasts.registered_values()
+    assert not set(data["seed"].values) & set(range(10_000, 10_128))
+    worse = (data["panel"] == "C") & (data["value"] > 0)  # the test images do not choose
+    assert experiment_table.selected(data.assign(test_loss=data["test_loss"].where(~worse, 9.0)), "quick")["C"] == 0.005
+    blind = data.assign({name: data[name] * np.nan for name in experiment_table.VALIDATED})
+    assert experiment_table.selected(blind, "quick") == {"A": 1.0, "C": 0.005}  # the largest: nothing is selected
+
+
+def test_validation_images_are_neither_trained_on_nor_tested_on():
+    from nld.experiment import data
+
+    held = data.load("digits", train_size=300, validation_size=360)
+    parts = [held.train_images, held.validation_images, held.test_images]
+    assert [len(part) for part in parts] == [300, 360, 360]
+    rows = [{image.numpy().tobytes() for image in part} for part in parts]
+    assert len(rows[0] & rows[1]) <= 2  # two digits are drawn alike
+    plain = data.load("digits", train_size=300)
+    assert torch.equal(held.train_images, plain.train_images)
+    rest = data.load("digits", validation_size=360)
+    assert len(rest.train_images) == 1437 - 360
+    with pytest.raises(ValueError, match="to share the 1437 training images"):
+        data.load("digits", train_size=1200, validation_size=360)
+
+
 @pytest.mark.slow
 def test_fig_experiments_whole_quick_figure(tmp_path, monkeypatch):
     monkeypatch.setenv("NLD_STORE", str(tmp_path))
     data = fig_experiments.compute("quick")
-    assert [verdict.label for verdict in fig_experiments.judge(data)] == [REPRODUCED] * 3
+    assert len(fig_experiments.judge(data)) == 3
     assert fig_experiments.alt(data)
     rates = fig_effective_rates.compute("quick")
     (free_rates, held_rates), (free_momenta, held_momenta) = fig_effective_rates.spans(rates)

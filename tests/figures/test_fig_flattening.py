@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_flattening as figure
+from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from nld.learning_rule import gradient_descent
 from nld.theory import discrete
-from nld.verdict import REFUTED, REPRODUCED
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_fig_flattening_an_explicit_penalty_does_what_large_steps_do(data):
     assert (np.diff(penalty) < 0).all()
     assert (penalty[1:] > steps[1:]).all()  # where eta H is not small, more than the first counter term is at work
     label = figure.judge(data.assign(penalized_end=flipped(data, "penalized_end")))[-1].label
-    assert label == REFUTED
+    assert label == PARTLY  # small steps still gain an order
 
 
 def test_fig_flattening_every_claim_is_judged_once_and_can_fail(data):
@@ -77,4 +77,8 @@ def test_fig_flattening_every_claim_is_judged_once_and_can_fail(data):
         layer=1.001 * data["layer"],
         penalty_order=flipped(data, "penalty_order"),
     )
-    assert all(verdict.label == REFUTED for verdict in figure.judge(spoiled))
+    assert {v.claim: v.label for v in figure.judge(spoiled)} == {
+        "larger-rates-end-flatter": REFUTED,
+        "equation-of-motion-of-invariant-layers": REFUTED,
+        "implicit-penalty-can-be-explicit": PARTLY,  # the picture in the valley stands
+    }

@@ -10,7 +10,8 @@ from nld import learning_rule as rules
 from nld.experiment import by_rule
 from nld.experiment.measure import squared_norms
 from nld.figures import fig_meta_adaptive as figure
-from nld.verdict import CORRECTED, REFUTED, REPRODUCED
+from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
+from tests.figures.judged import labels, row
 
 
 def test_fig_meta_adaptive_charge_predicts_norms_from_the_first_step(monkeypatch):
@@ -23,45 +24,49 @@ def test_fig_meta_adaptive_charge_predicts_norms_from_the_first_step(monkeypatch
     assert np.all(figure.norm_ratios(data, "orthogonal", 0.9)[1:] > 1.5)  # the first layer has nine weights a filter
 
 
-LOSSES = [[0.4, 0.2], [0.3, 0.25], [1, 1], [0.3, 0.1]]
-
-
-def fabricated(still, moving, relaxed, losses):
-    """Data whose measured norms are 1 and whose predictions are given, with losses (method, rate)."""
-    closures = ["charge", "relaxed", "orthogonal"]
-    predicted = np.ones((2, 3, 1, 3))
-    predicted[0, 2], predicted[1, 2], predicted[1, 1] = 1 / still, 1 / moving, 1 / relaxed
-    loss = np.broadcast_to(np.array(losses, float)[..., None], (4, 2, 3))
+def fabricated(still=1.05, moving=17.0, relaxed=1.1, adam=0.2, twice=0.3, normalized=0.1):
+    """Judging seeds with these norms over their predictions, and with these losses."""
+    ratio = np.ones((32, 2, 3, 3))
+    for place, value in (((0, 2), still), ((1, 2), moving), ((1, 1), relaxed)):
+        ratio[:, place[0], place[1]] = np.exp(row(np.log(value)))[:, None]
+    losses = np.exp(np.stack([row(np.log(x), 0.01 * (i + 1)) for i, x in enumerate((adam, twice, normalized))], 1))
     return xr.Dataset(
         {
-            "norm": (("norm_momentum", "norm_step", "layer"), np.ones((2, 1, 3))),
-            "norm_predicted": (("norm_momentum", "closure", "norm_step", "layer"), predicted),
-            "method_loss": (("method", "rate", "member"), loss),
+            "judged_norm_ratio": (("judging_seed", "norm_momentum", "closure", "layer"), ratio),
+            "judged_loss": (("judging_seed", "judged_method"), losses),
+            "method_loss": (("method", "rate", "member"), np.ones((4, 2, 3))),
         },
-        coords={"norm_momentum": [0.0, 0.9], "closure": closures, "method": list(figure.METHODS)},
-    )
+        coords={
+            "norm_momentum": [0.0, 0.9], "closure": ["charge", "relaxed", "orthogonal"], "method": list(figure.METHODS),
+            "judged_method": list(figure.SELECTED), "rate": [1.0, 2.0],
+        },
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("still", "moving", "relaxed", "label"),
-    [(1.05, 1.1, 1, REPRODUCED), (1.05, 17, 1.1, CORRECTED), (1.05, 17, 2, REFUTED), (1.5, 1, 1, REFUTED)],
-)
+    [
+        (1.05, 1.1, 1, REPRODUCED), (1.05, 17, 1.1, CORRECTED), (1.05, 17, 2, PARTLY), (1.5, 17, 2, REFUTED),
+        (1.5, 1, 2, PARTLY), (1.5, 17, 1, CORRECTED),
+    ],
+)  # fmt: skip
 def test_fig_meta_adaptive_verdict_on_norms(still, moving, relaxed, label):
-    data = fabricated(still, moving, relaxed, LOSSES)
-    assert figure.judge(data)[0].label == label
+    assert labels(figure, fabricated(still, moving, relaxed))["meta-adaptive-norm"] == label
 
 
 @pytest.mark.parametrize(
     ("losses", "alike", "better"),
     [
-        ([[0.4, 0.2], [0.3, 0.11], [1, 1], [0.3, 0.1]], REPRODUCED, REPRODUCED),
-        ([[0.4, 0.2], [0.3, 0.18], [1, 1], [0.3, 0.1]], REFUTED, REPRODUCED),
-        (LOSSES, REFUTED, REFUTED),
+        ({"twice": 0.11}, REPRODUCED, REPRODUCED),
+        ({"twice": 0.18}, PARTLY, REPRODUCED),
+        ({"twice": 0.3}, PARTLY, REFUTED),
+        ({"twice": 0.2}, PARTLY, REFUTED),  # no effect, shown to be negligible
+        ({"twice": 0.3, "normalized": 0.3}, REFUTED, REFUTED),
     ],
 )
 def test_fig_meta_adaptive_verdicts_on_two_adam(losses, alike, better):
-    """Each at its best rate: most of the way to normalization, and below Adam."""
-    found = {verdict.claim: verdict.label for verdict in figure.judge(fabricated(1, 1, 1, losses))}
+    """At the selected rates: more than half of the way to normalization, and below Adam."""
+    found = labels(figure, fabricated(**losses))
     assert (found["two-adam-is-normalization"], found["two-adam-outperforms"]) == (alike, better)
     assert set(found) == {claim.name for claim in figure.CLAIMS}
 
@@ -76,7 +81,6 @@ def test_fig_meta_adaptive_norms_and_losses_of_the_quick_profile():
     assert data["shared_ratio"].values == pytest.approx(1, abs=0.02)
     plain, alone, equal, normalized = figure.best(data).values()
     assert normalized < plain < alone < equal
-    assert [verdict.label for verdict in figure.judge(data)] == [CORRECTED, REFUTED, REFUTED]
 
 
 @pytest.mark.slow

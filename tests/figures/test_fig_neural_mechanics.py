@@ -11,9 +11,9 @@ from nld import symmetry
 from nld.experiment import charges, data
 from nld.figures import fig_neural_mechanics as figure
 from nld.figures.verify import reference_path
+from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from nld.learning_rule import heavy_ball
 from nld.theory.integral_laws import oscillator
-from nld.verdict import REFUTED, REPRODUCED, UNTESTED
 from tests.test_chapters import ROOT
 
 slow = pytest.mark.slow
@@ -123,7 +123,8 @@ def test_fig_neural_mechanics_the_network_has_the_symmetries():
 
 @pytest.fixture
 def stored():
-    return xr.load_dataset(reference_path(ROOT, "fig-neural-mechanics"), engine="h5netcdf")
+    stored = xr.load_dataset(reference_path(ROOT, "fig-neural-mechanics"), engine="h5netcdf")
+    return stored.isel(arithmetic=0, drop=True)
 
 
 def labels_of(stored):
@@ -138,12 +139,12 @@ def test_fig_neural_mechanics_a_swing_longer_than_the_run_is_not_judged(stored):
     """Just above its critical value a sum crosses zero after the end of the run: no crossing refutes nothing."""
     critical = float(stored["critical_weight_decay"].isel(column=4).sel(kind="translation"))
     name = "momentum-makes-charges-oscillate"
-    for times, label in ((1.1, UNTESTED), (2.0, REFUTED)):
+    for times, label in ((1.1, None), (2.0, REFUTED)):
         decay = stored["weight_decay"].values.copy()
         decay[4] = times * critical
         near = stored.assign_coords(weight_decay=("column", decay))
         near["crossings"][{"column": 4}] = 0
-        assert labels_of(near)[name] == label
+        assert labels_of(near).get(name) == label
         near["crossings"][{"column": 3}] = 1  # below its critical value nothing may swing
         assert labels_of(near)[name] == REFUTED
 
@@ -159,24 +160,27 @@ def test_fig_neural_mechanics_first_zero_is_the_oscillators(stored):
 
 
 @pytest.mark.parametrize(
-    ("variable", "where", "value", "claim"),
+    ("variable", "where", "value", "claim", "label"),
     [
-        ("hessian_constraint", {"column": 1}, 1e-6, "symmetry-constrains-gradient-and-hessian"),
-        ("largest_error", {"column": 2, "law": 3, "kind": 1}, 1e-3, "finite-rates-break-conservation-laws"),
-        ("largest_error", {"column": 1, "law": 1}, 1e-3, "integral-laws-predict-charges"),
-        ("crossings", {"column": 3}, 2, "momentum-makes-charges-oscillate"),
-        ("crossings", {"column": 4}, 0, "momentum-makes-charges-oscillate"),
+        ("gradient_constraint", {"column": 1}, 1e-6, "symmetry-constrains-gradient-and-hessian", PARTLY),
+        ("hessian_constraint", {"column": 1}, 1e-6, "symmetry-constrains-gradient-and-hessian", PARTLY),
+        ("largest_error", {"column": 2, "law": 3, "kind": 1}, 1e-3, "finite-rates-break-conservation-laws", PARTLY),
+        ("largest_error", {"column": 2, "law": 3, "kind": 2}, 1e-3, "finite-rates-break-conservation-laws", PARTLY),
+        ("largest_error", {"column": 1, "law": 1}, 1e-3, "integral-laws-predict-charges", PARTLY),
+        ("largest_error", {"column": 1, "law": 1}, 1e-1, "integral-laws-predict-charges", REFUTED),
+        ("crossings", {"column": 3}, 2, "momentum-makes-charges-oscillate", REFUTED),
+        ("crossings", {"column": 4}, 0, "momentum-makes-charges-oscillate", REFUTED),
     ],
 )
-def test_fig_neural_mechanics_verdicts_turn(stored, variable, where, value, claim):
+def test_fig_neural_mechanics_verdicts_turn(stored, variable, where, value, claim, label):
     stored[variable][where] = value
-    assert labels_of(stored)[claim] == REFUTED
+    assert labels_of(stored)[claim] == label
 
 
 def test_fig_neural_mechanics_does_not_rule_on_swinging_where_nothing_should_swing(stored):
     stored["critical_weight_decay"][:] = 1.0
     stored["crossings"][:] = 0
-    assert labels_of(stored)["momentum-makes-charges-oscillate"] == UNTESTED
+    assert "momentum-makes-charges-oscillate" not in labels_of(stored)
 
 
 def test_fig_neural_mechanics_crossings_ignore_rounding():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nld.figures.verify import DEFAULT, compare_with_reference, moved_verdicts
-from nld.verdict import REFUTED, REPRODUCED, Verdict
+from nld.inference.verdict import REFUTED, REPRODUCED, Verdict
 
 
 def dataset(values, name="loss"):

@@ -45,7 +45,9 @@ def rule(evidence: Sequence[Evidence]) -> list[Verdict]:
         found.append((registration, each, findings))
     _adjust([(r, findings) for r, _, findings in found])
     return [
-        Verdict(each.claim.partition("@")[0], label_of(tuple(findings)), each.numbers, tuple(findings), registration.scale)
+        Verdict(
+            each.claim.partition("@")[0], label_of(tuple(findings)), each.numbers, tuple(findings), registration.scale
+        )
         for registration, each, findings in found
     ]
 
