@@ -4,6 +4,7 @@ Sums of floating-point numbers depend on their order, and so on the processor's 
 that choose among them, and on the number of threads. A result says under which of them it was computed.
 """
 
+import importlib
 import os
 
 # Environment variables that choose instructions, threads, a start moved by one unit in the last place, or judging seeds
@@ -79,8 +80,8 @@ def named(name: str) -> dict[str, str]:
         raise ValueError(f"expected an arithmetic among {', '.join(NAMED)}, got {name!r}")
     if name not in _NUMPY_KEEPS:
         return dict(NAMED[name])
-    from numpy._core import _multiarray_umath as numpy_core  # NumPy lists what it dispatches to nowhere else
-
+    # NumPy lists what it dispatches to nowhere else.
+    numpy_core = importlib.import_module("numpy._core._multiarray_umath")
     there = [f for f in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__.get(f)]
     off = [feature for feature in there if feature not in _NUMPY_KEEPS[name]]
     return {**NAMED[name], "NPY_DISABLE_CPU_FEATURES": " ".join(off)}

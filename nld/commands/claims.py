@@ -11,6 +11,7 @@ EXAMPLE = """examples:
   nld claims --live --seed 10000      run judging seeds from 20,000 here, instead of reading kept ones
   nld claims --against ledger.json    compare with a ledger that --save wrote; exit status 1 if a verdict reverses
   nld claims --gather fig-dyt         run the judging seeds of a figure on this processor and keep them in results/
+  nld claims --replay                 whether today's code gives the kept seeds to the bit
   nld claims --log WHY                log what changed since the last entry, with the reason
 """
 
@@ -32,6 +33,11 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--gather", metavar="FIGURE", action="append", default=[], help="keep judging seeds of a figure"
     )
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="rerun the first kept seeds; equal to the bit, they are today's code's too",
+    )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
     parser.set_defaults(run=run)
 
@@ -47,6 +53,8 @@ def run(args) -> int:
     try:
         for name in args.gather:
             _gather(name)
+        if args.replay:
+            return _replay()
         return 0 if args.gather else _rule(args)
     except ValueError as error:
         print(f"nld claims: {error}", file=sys.stderr)
@@ -98,6 +106,21 @@ def _print_history() -> int:
         arrow = f"{change.before or 'new'} -> {change.after}"
         print(f"{change.date} {change.what} of {change.claim}{where}: {arrow}\n    {change.why}")
     return 0
+
+
+def _replay() -> int:
+    """Rerun the first kept seeds of every figure; 1 if one came out differently."""
+    from nld import figures
+    from nld.figures.evidence import replay
+
+    differ = 0
+    for name in figures.names():
+        module = figures.load(name)
+        if hasattr(module, "EVIDENCE"):
+            equal = replay(module.EVIDENCE, module.measure)
+            differ += not equal
+            print(f"{name}: {'equal to the bit' if equal else 'differs; gather it again'}", flush=True)
+    return int(differ > 0)
 
 
 def _gather(name: str) -> None:

@@ -189,7 +189,7 @@ def _norm(data: xr.Dataset) -> Evidence:
         f"0, {_list(means['momentum 0.9'])} at {NORM_MOMENTA[1]:g}, and there "
         f"{_list(means['momentum 0.9, corrected'])} "
         "once the average is multiplied by (1 + beta)/(1 - beta).",
-        {name: np.log(values).mean("layer").values for name, values in samples.items()},
+        {name: np.log(values.values).mean(-1) for name, values in samples.items()},
     )
 
 

@@ -4,8 +4,8 @@ What theory decides is compared as numbers, to ``DEFAULT``. What training decide
 repeats itself, and how far that is was measured: the reference holds the same seeds on several processors' arithmetics,
 one of them a *rounding twin*, whose start is moved by one unit in the last place. Where they differ little, numbers are
 compared, to ten times that; where a run amplifies the last bit, means over seeds are, by their intervals; and where
-there is one run only, its means over tenths of the run. Variables that *are* rounding errors, which a module lists as ``ROUNDING``,
-may grow tenfold.
+there is one run only, its means over tenths of the run. Variables that *are* rounding errors, which a module lists as
+``ROUNDING``, may grow tenfold.
 """
 
 from collections.abc import Iterator
