@@ -91,7 +91,9 @@ def run_export(args) -> int:
 
     def export(name: str) -> int:
         args.to.mkdir(parents=True, exist_ok=True)
-        for file in sorted(_shown(name).folder.iterdir()):
+        from nld.seals import sealed_files
+
+        for file in sealed_files(_shown(name).folder):
             ending = file.name.removeprefix("figure").removeprefix("data")
             target = args.to / f"{name}{'' if ending != file.name else '.'}{ending}"
             shutil.copyfile(file, target)

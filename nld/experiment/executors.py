@@ -47,7 +47,6 @@ def pool(
     options = {
         "members": min(members, math.ceil(len(experiments) / workers)),
         "checkpoint_every": checkpoint_every,
-        "threads": max(1, (os.cpu_count() or 1) // workers),
     }
     context = multiprocessing.get_context("spawn")
 

@@ -1,8 +1,11 @@
 """The training loop: one `Experiment` in, one `xarray.Dataset` out."""
 
 import contextlib
+import hashlib
+import io
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from nld.experiment import batches, data, networks
 from nld.experiment import record as records
 from nld.experiment.spec import Experiment
 
+_DIGEST = hashlib.sha256().digest_size  # bytes before a checkpoint, by which a damaged one is known
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 
 
@@ -229,20 +233,28 @@ def save(path, step, experiment, network, optimizer, losses, record) -> None:
         "losses": losses,
         "record": {name: torch.from_numpy(record[name].values) for name in (*records.EVALUATED, "squared_norm")},
     }
+    content = io.BytesIO()
+    torch.save(state, content)
     partial = Path(f"{path}.{os.getpid()}.part")
-    torch.save(state, partial)
+    with partial.open("wb") as file:
+        file.write(hashlib.sha256(content.getbuffer()).digest())
+        file.write(content.getbuffer())
     partial.replace(path)
 
 
 def restore(path, experiment, network, optimizer, losses, record) -> int:
-    """Load a checkpoint if there is one; the number of updates done.
+    """Load a checkpoint if there is one, whole; the number of updates done. From a damaged one nothing is taken.
 
     Raises:
         ValueError: the checkpoint belongs to another experiment.
     """
     if path is None or not Path(path).exists():
         return 0
-    state = torch.load(path, map_location=experiment.device, weights_only=True)
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        print(f"nld: {path} was altered or cut off; the run starts again from its first step", file=sys.stderr)
+        return 0
+    state = torch.load(io.BytesIO(content[_DIGEST:]), map_location=experiment.device, weights_only=True)
     if state["key"] != experiment.key:
         raise ValueError(f"{path} is a checkpoint of experiment {state['key']}, not of {experiment.key}: delete it")
     network.load_state_dict(state["network"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from nld import arithmetic
 from nld.experiment.ensemble import groups, run_ensemble
 from nld.experiment.run import run
 from nld.experiment.spec import Experiment, from_fields, to_json
@@ -39,7 +40,8 @@ def work(
             if not taken:
                 continue
             try:
-                _compute(taken, store, checkpoint_every)
+                with arithmetic.limited_threads(arithmetic.threads()):  # so that every executor gives the same numbers
+                    _compute(taken, store, checkpoint_every)
             except Exception:
                 for experiment in taken:
                     if not store.is_done(experiment):
@@ -100,7 +102,6 @@ class Task:
     specs: tuple[str, ...]
     members: int = 16
     checkpoint_every: int = 1000
-    threads: int | None = None
 
     @staticmethod
     def of(experiments: Sequence[Experiment], store: RunStore, **options) -> "Task":
@@ -113,8 +114,6 @@ class Task:
         return [from_fields(json.loads(spec)) for spec in self.specs]
 
     def __call__(self) -> None:
-        if self.threads:
-            torch.set_num_threads(self.threads)
         store = RunStore(Path(self.folder), self.keep_stale)
         work(self.experiments, store, members=self.members, checkpoint_every=self.checkpoint_every)
 
