@@ -68,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: RuntimeError) -> bool:
-    """Whether the message says all: runs of a sweep that failed, or data that are not here. Others are our faults."""
+    """Whether the message says all: what is lost, runs that failed, data that are not here. Others are our faults."""
+    from nld.store import Damaged
+
+    if isinstance(error, Damaged):
+        return True
     from nld.experiment.fetch import DataError
     from nld.experiment.sweep import SweepError
 

@@ -45,8 +45,8 @@ def read_sums(path: Path) -> dict[str, str]:
         text = path.read_bytes().decode()
         rows = [line.split("  ", 1) for line in text.splitlines() if not line.startswith("#")]
         found = {name: checksum for checksum, name in rows}
-    except ValueError as error:
-        raise ValueError(f"{path} was altered or cut off: {error}") from None
+    except ValueError:
+        raise ValueError(f"{path} was altered or cut off: it is no list of checksums") from None
     if sums(found.items()) != text:
         raise ValueError(f"{path} was altered or cut off: its own checksum differs")
     return found

@@ -134,18 +134,20 @@ def run_verify(args) -> int:
     def verify(name: str) -> int:
         import xarray as xr
 
-        from nld import figures
+        from nld import figures, stored_results
 
         data, path = _shown(name).data, reference_path(args.root, name)
         if args.accept:
             path.parent.mkdir(parents=True, exist_ok=True)
             data.to_netcdf(path, engine="h5netcdf", encoding=_compressed(data))
+            stored_results.note(path)
             print(f"{name}: reference stored in {path}")
             return 0
-        if not path.exists():
+        try:
+            reference = xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
+        except FileNotFoundError:
             print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
             return 1
-        reference = xr.load_dataset(path, engine="h5netcdf")
         rows = compare_with_reference(figures.load(name), data, reference)
         moved = [row for row in rows if not row.holds]
         verdicts = moved_verdicts(figures.load(name), data, reference)
@@ -180,6 +182,9 @@ def _for_each(args, action: str, do) -> int:
         except ValueError as error:
             print(f"nld figure {action}: {error}", file=sys.stderr)
             return 2 if typed else 1
+        except store.Damaged as error:
+            print(f"nld figure {action}: {error}", file=sys.stderr)
+            return 1
 
     try:
         if not names:

@@ -135,10 +135,13 @@ def run_action(args) -> int:
 
 def write(command: str, record, output: Path) -> int:
     """Write a record to a netCDF file, compressed; returns the exit status after saying what failed."""
+    from nld import stored_results
+
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         record.to_netcdf(output, engine="h5netcdf", encoding=encoding)
+        stored_results.note(output)
     except OSError as error:
         print(f"{command}: cannot write {output}: {error}", file=sys.stderr)
         return 1

@@ -80,6 +80,11 @@ class RunStore:
         """Whether the stored run was computed by other source, packages or threads than the present ones."""
         return self.meta(experiment)["source"] != origin.digest(experiment)
 
+    def is_superseded(self, experiment: Experiment, meta: dict) -> bool:
+        """Whether no arithmetic makes a run of which ``meta`` is known current: source or a package changed since."""
+        now, then = origin.origin(experiment), meta["origin"]
+        return any(now[name] != then[name] for name in ("sources", "packages"))
+
     def load(self, experiment: Experiment) -> xr.Dataset:
         """Record of a finished run.
 

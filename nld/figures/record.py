@@ -67,7 +67,7 @@ class Shown:
 def record_figure(name: str, module: ModuleType, profile: str, parameters: dict) -> Shown:
     """Compute, draw and write a figure into the store, unless it is there already, whole."""
     parameters = _check(name, module, profile, parameters)
-    sources = source_hash(module)
+    sources = source_hash(module.__name__)
     spec = {"figure": name, "profile": profile, "parameters": parameters, "source_hash": sources}
     shown = Shown(name, store.root() / "figures" / name / key(spec, packages(), arithmetic.identity()))
     force = bool(os.environ.get("NLD_FORCE"))
@@ -81,9 +81,9 @@ def record_figure(name: str, module: ModuleType, profile: str, parameters: dict)
     return shown
 
 
-def source_hash(module: ModuleType) -> str:
-    """Hash of all source and stored results that the numbers and the drawing of a figure depend on."""
-    return store.content_key(source_hashes(reached_modules(f"import {module.__name__}\n")))
+def source_hash(module: str) -> str:
+    """Hash of all source and stored results that the numbers and the drawing of a figure's module depend on."""
+    return store.content_key(source_hashes(reached_modules(f"import {module}\n")))
 
 
 def key(origin: dict, versions: dict, settings: dict) -> str:
