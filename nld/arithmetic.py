@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator
 
 # Environment variables that choose instructions, threads or a start moved by one unit in the last place. The first
-# three move PyTorch only; NumPy's own kernels move with the fourth.
+# four move PyTorch only, MKL_ENABLE_INSTRUCTIONS on Intel's processors alone; NumPy's own functions move with
+# NPY_DISABLE_CPU_FEATURES, which takes the names of numpy.show_config(), its products with OPENBLAS_CORETYPE.
 SETTINGS = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
     "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
     "NPY_DISABLE_CPU_FEATURES",
+    "OPENBLAS_CORETYPE",
     "NLD_THREADS",
     "NLD_ROUNDING_TWIN",
 )
@@ -70,6 +73,13 @@ def limited_threads(count: int) -> Iterator[None]:
                 os.environ[name] = value
         if torch:
             torch.set_num_threads(own)
+
+
+def moved(values):
+    """Initial values of what is trained, an array, as they are, or each its next larger number in a rounding twin."""
+    import numpy as np
+
+    return np.nextafter(values, np.inf) if is_rounding_twin() else values
 
 
 def threads_now() -> int:

@@ -120,7 +120,7 @@ def load_data(experiment: Experiment) -> data.Data:
 
 
 def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
-    """The network before the first step, on the CPU, its filters multiplied by ``filter_scale``.
+    """The network before the first step, on the CPU, in its precision, its filters multiplied by ``filter_scale``.
 
     Raises:
         ValueError: `constrained` or `filter_scale` is asked of a network without filters.
@@ -132,16 +132,14 @@ def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
         width=experiment.width,
         epsilon=experiment.epsilon,
         seed=experiment.seed,
+        filter_scale=experiment.filter_scale,
+        dtype=dtype_of(experiment),
     )
-    names = networks.filter_names(network)
-    if not names and (experiment.constrained or experiment.filter_scale != 1):
+    if not networks.filter_names(network) and (experiment.constrained or experiment.filter_scale != 1):
         raise ValueError(
             f"{experiment.network} has no batch-normalized filter, so 'constrained' and 'filter_scale' mean nothing; "
             "choose another network or leave both at their defaults"
         )
-    with torch.no_grad():
-        for name in names:
-            network.get_parameter(name).mul_(experiment.filter_scale)
     return network
 
 
