@@ -174,11 +174,14 @@ def _decode(images: Path, count: int, size: int, start: int, paths: list[str]) -
     for index, path in enumerate(paths, start):
         try:
             with Image.open(path) as image:
+                if image.size != (size, size):  # before anything is decoded: a small file can promise a huge picture
+                    width, height = image.size
+                    raise ValueError(f"{path} is {width}×{height} pixels, expected {size}×{size}")
                 pixels = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError) as error:
+        except ValueError as error:
+            raise OSError(str(error)) from error
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise OSError(f"{path} cannot be decoded ({error})") from error
-        if pixels.shape != (size, size, 3):
-            raise OSError(f"{path} is {pixels.shape[1]}×{pixels.shape[0]} pixels, expected {size}×{size}")
         mapped[index] = pixels.transpose(2, 0, 1)
     return len(paths)
 

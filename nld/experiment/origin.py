@@ -12,7 +12,7 @@ from nld.store import content_key
 # Both train: one run by itself, several together.
 _LOOPS = ("nld.experiment.run", "nld.experiment.ensemble")
 # They bring images here and check them; the images that a run saw have a checksum of their own.
-_BRINGING = ("nld.experiment.cache", "nld.experiment.fetch")
+_BRINGING = ("nld.experiment.cache", "nld.experiment.fetch", "nld.experiment.unpack")
 _DRAWING = ("matplotlib", "sympy")
 
 
