@@ -13,7 +13,6 @@ from pathlib import Path
 
 SUMS = "SHA256SUMS"
 MEMBER = "sha256_of_this_file_with_zeros_here"
-UNSEALED = "has no checksum, which was lost, or never written by an earlier version"
 BLANK = "0" * 64
 _LAST = "# sha256 of the lines above: "
 _SEAL = re.compile(rf'"{MEMBER}": "([0-9a-f]{{64}})"'.encode())
@@ -89,7 +88,7 @@ def _folder_flaw(folder: Path) -> str:
     try:
         listed = read_sums(folder / SUMS)
     except FileNotFoundError:
-        return f"{folder} {UNSEALED}"
+        return f"{folder / SUMS} is missing, lost or never written by an earlier version"
     except ValueError as error:
         return str(error)
     for name, checksum in listed.items():
@@ -109,7 +108,7 @@ def _file_flaw(path: Path) -> str:
     try:
         start, end = _place(content)
     except ValueError:
-        return f"{path} was altered or cut off, or {UNSEALED}"
+        return f"{path} was altered or cut off, or an earlier version wrote it: it holds no checksum"
     blank = content[:start] + BLANK.encode() + content[end:]
     if hashlib.sha256(blank).hexdigest().encode() != content[start:end]:
         return f"{path} was altered or cut off: its checksum differs"

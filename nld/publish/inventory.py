@@ -1,6 +1,7 @@
 """What the store holds: which of it is damaged, and which of it nothing needs any more."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ from nld.provenance import packages
 from nld.publish import executed
 from nld.publish.chapters import read_chapters
 
+RUN = re.compile("[0-9a-f]{20}")  # name of the folder of a finished run
 HOUR = 3600.0  # after which a file that nobody finished is a dead process's
 UNFINISHED = (".part.ipynb", ".input.ipynb")
 
@@ -36,8 +38,7 @@ class Stale:
 
 def entries(top: Path) -> Iterator[Path]:
     """Every finished entry below the root of a store: figures, runs, executed chapters, what pages show."""
-    runs = (path.parent for path in top.glob("runs/*/spec.json"))
-    found = [*top.glob("figures/*/*/"), *(path for path in runs if path.suffix != ".work")]
+    found = [*top.glob("figures/*/*/"), *(path for path in top.glob("runs/*/") if RUN.fullmatch(path.name))]
     found += [path for path in top.glob("executed/*.ipynb") if not path.name.endswith(UNFINISHED)]
     yield from sorted(path for path in [*found, *top.glob("current/*.json")] if not path.name.startswith("."))
 
