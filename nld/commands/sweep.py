@@ -11,6 +11,7 @@ EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
   nld sweep run rates.toml --executor pool --workers 4  on the cores or GPUs of this machine
   nld sweep run rates.toml --executor slurm --minutes 60 --parameter slurm_partition gpu
+  NLD_THREADS=4 nld sweep run rates.toml                each run with four threads, not one
   nld sweep watch rates.toml                            from another terminal or node
   nld sweep gather rates.toml --output rates.nc
   nld sweep gather rates.toml --summary --output results/paper/rates.nc   small enough to commit

@@ -3,6 +3,7 @@
 What cannot be computed again, a stored result, is restored from the checkout or named as lost.
 """
 
+import io
 import json
 import random
 import subprocess
@@ -165,6 +166,28 @@ def test_all_damage_is_noticed_none_is_shown_and_all_is_healed(tmp_path, monkeyp
         named += str(file) in said or (name == "chapter" and how == "remove")
         healed += not known_damage(kind, file)
     assert (noticed, wrong, healed, named) == (count, 0, count, count)
+
+
+def test_a_chapter_does_not_publish_what_it_met_and_the_build_says_it(tmp_path, monkeypatch, capsys):
+    top = tmp_path / "book" / ".nld"
+    monkeypatch.setenv("NLD_STORE", str(top))
+    kind, run_jobs = Chapter(top, monkeypatch), build.run_jobs
+    said = []
+
+    def meet(jobs, *arguments):
+        monkeypatch.setenv("NLD_QUIET", "1")  # as in a kernel
+        store.tell("a run that was altered", top)
+        monkeypatch.delenv("NLD_QUIET")
+        said.append("".join(capsys.readouterr()))
+        return run_jobs(jobs, *arguments)
+
+    monkeypatch.delenv("NLD_QUIET", raising=False)
+    monkeypatch.setattr(build, "run_jobs", meet)
+    kind.files[0].unlink()
+    out = io.StringIO()
+    assert build.build(kind.root, Options(html=False), out) == 0
+    assert "a run" not in said[0]
+    assert out.getvalue().count("a run that was altered") == 1
 
 
 def test_what_no_checkout_holds_is_named_as_lost(tmp_path, monkeypatch, capsys):
