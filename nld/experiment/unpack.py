@@ -8,6 +8,7 @@ what was written until then is removed.
 import bz2
 import errno
 import gzip
+import io
 import lzma
 import shutil
 import tarfile
@@ -74,15 +75,15 @@ def unpack(archive: Path, target: Path, *, most_members: int = 1_000_000, most_b
         raise DataError(f"{archive} is damaged ({error}): delete it and fetch it again") from error
 
 
-class _Bounded:
+class _Bounded(io.BufferedIOBase):
     """A reader of what is decompressed that ends in an error once more came than the files and their headers can be."""
 
     def __init__(self, file, archive: Path, most_bytes: int, most_members: int):
         self.file, self.archive = file, archive
         self.left = most_bytes + 4096 * most_members + (1 << 20)  # four blocks of header and padding for each member
 
-    def read(self, size: int = -1) -> bytes:
-        content = self.file.read(size if 0 <= size <= BLOCK else BLOCK)
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = self.file.read(size if size is not None and 0 <= size <= BLOCK else BLOCK)
         self.left -= len(content)
         if self.left < 0:
             raise DataError(f"{self.archive} unpacks to more than was promised; nothing was kept, do not trust it")
