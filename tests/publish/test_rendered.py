@@ -284,6 +284,17 @@ def test_the_real_build_leaves_good_pages_alone_and_restores_damaged_ones(book):
     assert pages().keys() == first.keys()
 
 
+@pytest.mark.slow
+def test_the_real_build_of_one_chapter_leaves_pages_that_serve_the_whole_book(book):
+    assert "Rendering" in book.build("--chapter", "plain").stdout
+    result = book.build("--why")
+    assert result.returncode == 0
+    assert "pages: nothing changed" in result.stdout
+    shutil.rmtree(book.store / "executed")
+    assert "Rendering" in book.build("--chapter", "plain").stdout  # with a warning about each of the others
+    assert "Rendering" in book.build().stdout
+
+
 def test_pages_that_failed_are_never_up_to_date(tmp_path):
     scratch = Scratch(tmp_path / "book").make({})
     (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
