@@ -34,8 +34,8 @@ def run_sweep(
         raise ValueError(f"unknown executor {executor!r}; there are {', '.join(EXECUTORS)}")
     store = store or RunStore.default()
     experiments = experiments_of(sweep)
-    if missing := [experiment for experiment in experiments if not store.is_done(experiment)]:
-        EXECUTORS[executor](missing, store, **options)
+    if not all(store.is_done(experiment) for experiment in experiments):
+        EXECUTORS[executor](experiments, store, **options)
     while any(store.is_taken(experiment) for experiment in experiments):  # by workers of another sweep
         time.sleep(0.5)
     if failed := [experiment for experiment in experiments if not store.is_done(experiment)]:

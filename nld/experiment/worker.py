@@ -29,6 +29,8 @@ def work(
     An error ends the runs it happened in, is kept in the store, and the others go on.
 
     Args:
+        experiments: with those that are done. What is trained together follows from all of them: a run that is missing
+            alone is trained as it was with the others, and comes out the same to the last bit.
         members: largest ensemble; 1 trains each run alone, with checkpoints. An ensemble keeps none: killed, it
             starts again.
     """
@@ -41,7 +43,7 @@ def work(
                 continue
             try:
                 with arithmetic.limited_threads(arithmetic.threads()):  # so that every executor gives the same numbers
-                    _compute(taken, store, checkpoint_every)
+                    _compute(taken, store, checkpoint_every, together=len(group) > 1)
             except Exception:
                 for experiment in taken:
                     if not store.is_done(experiment):
@@ -55,10 +57,10 @@ def _batchable(experiment: Experiment) -> bool:
     return plain and experiment.network != "vgg11"
 
 
-def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int) -> None:
+def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, together: bool) -> None:
     started, clock = datetime.now(UTC), time.perf_counter()
     report = _throttled(lambda steps: [store.report(experiment, steps) for experiment in taken])
-    if len(taken) > 1:
+    if together:
         records = run_ensemble(taken, progress=report)
     else:
         checkpoint = store.checkpoint(taken[0])
@@ -70,6 +72,7 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int) ->
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
         "members": len(taken),
+        "loop": "ensemble" if together else "run",
         "slurm": {name: os.environ[name] for name in _SLURM if name in os.environ},
     }
     for experiment, record in zip(taken, records, strict=True):
