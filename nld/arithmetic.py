@@ -4,16 +4,23 @@ Sums of floating-point numbers depend on their order, and so on the processor's 
 that choose among them, and on the number of threads. A result says under which of them it was computed.
 """
 
+import contextlib
 import importlib
 import os
+import sys
+from collections.abc import Iterator
 
 # Environment variables that choose instructions, threads, a start moved by one unit in the last place, or judging seeds
-# that are run instead of read. The first three move PyTorch only; NumPy's own kernels move with the fourth.
+# that are run instead of read. The first four move PyTorch only, MKL_ENABLE_INSTRUCTIONS on Intel's processors alone;
+# NumPy's own functions move with NPY_DISABLE_CPU_FEATURES, which takes the names of numpy.show_config(), its products
+# with OPENBLAS_CORETYPE.
 SETTINGS = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
     "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
     "NPY_DISABLE_CPU_FEATURES",
+    "OPENBLAS_CORETYPE",
     "NLD_THREADS",
     "NLD_ROUNDING_TWIN",
     "NLD_EVIDENCE",
@@ -38,6 +45,51 @@ def threads() -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"expected NLD_THREADS to be a positive whole number, got {text!r}")
     return int(text)
+
+
+def identity() -> dict:
+    """All that is known before a computation of its arithmetic: part of the name under which its result is kept."""
+    chosen = {name: value for name, value in settings().items() if name not in ("NLD_THREADS", "NLD_ROUNDING_TWIN")}
+    return {"threads": threads(), "rounding_twin": is_rounding_twin(), **chosen}
+
+
+@contextlib.contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads while the block lasts, whatever the machine or OMP_NUM_THREADS has."""
+    from threadpoolctl import threadpool_limits
+
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # for libraries that are loaded in the block
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(count)))
+    torch = sys.modules.get("torch")  # where it is not loaded, it is not loaded for this; it has a count of its own
+    own = torch.get_num_threads() if torch else 0
+    try:
+        with threadpool_limits(count):
+            if torch:
+                torch.set_num_threads(count)
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if torch:
+            torch.set_num_threads(own)
+
+
+def moved(values):
+    """Initial values of what is trained, an array, as they are, or each its next larger number in a rounding twin."""
+    import numpy as np
+
+    return np.nextafter(values, np.inf) if is_rounding_twin() else values
+
+
+def threads_now() -> int:
+    """Threads that computations have at this moment: those of torch where it is loaded, of OpenMP otherwise."""
+    torch = sys.modules.get("torch")
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return torch.get_num_threads() if torch else int(text) if text.isdigit() else os.cpu_count() or 1
 
 
 def is_rounding_twin() -> bool:
@@ -90,7 +142,6 @@ def named(name: str) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """``python -m nld.arithmetic NAME COMMAND …`` runs a command under a named arithmetic."""
     import subprocess
-    import sys
 
     if len(arguments) < 2:
         print(f"usage: python -m nld.arithmetic {{{','.join(NAMED)}}} COMMAND …", file=sys.stderr)
@@ -99,6 +150,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    import sys
-
     sys.exit(main(sys.argv[1:]))

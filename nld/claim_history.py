@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nld
+from nld import stored_results
 from nld.inference.registration import digest, registrations
 
 PLACE = "results/claims/history.toml"
@@ -44,7 +45,8 @@ def history() -> list[Change]:
     path = next((path for root in ROOTS if (path := root / PLACE).is_file()), None)
     if path is None:
         return []
-    return [Change(**entry) for entry in tomllib.loads(path.read_text("utf-8")).get("change", ())]
+    text = stored_results.whole(path).read_text("utf-8")
+    return [Change(**entry) for entry in tomllib.loads(text).get("change", ())]
 
 
 def last(what: str) -> dict[tuple[str, str], str]:
@@ -93,4 +95,5 @@ def append(entries: Iterable[Change]) -> Path:
     )
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+    stored_results.note(path)
     return path

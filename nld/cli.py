@@ -15,9 +15,11 @@ EPILOG = """examples:
   nld symmetries torchvision.models:resnet18 --input 8,3,64,64
 
 environment:
-  NLD_STORE   folder of runs and figures (default: .nld in this folder; the book's own is beside its _toc.yml)
+  NLD_STORE   folder of runs and figures (default: .nld in this folder; the book's own is beside its _toc.yml);
+              `nld store` looks after it
   NLD_CACHE   folder of decoded data sets (default: your cache folder)
   NLD_DATA    folder with data sets that you have, which are then not downloaded
+  NLD_THREADS threads of a run and of a figure of the quick profile (default: 1, for the same numbers everywhere)
 
 `nld COMMAND --help` has more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -68,7 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: RuntimeError) -> bool:
-    """Whether the message says all: runs of a sweep that failed, or data that are not here. Others are our faults."""
+    """Whether the message says all: what is lost, runs that failed, data that are not here. Others are our faults."""
+    from nld.store import Damaged
+
+    if isinstance(error, Damaged):
+        return True
     from nld.experiment.fetch import DataError
     from nld.experiment.sweep import SweepError
 

@@ -31,6 +31,24 @@ def reached_modules(source: str) -> frozenset[str]:
     return frozenset(reached)
 
 
+def needed_modules(module: str, without: tuple[str, ...] = ()) -> frozenset[str]:
+    """The module and those that it names, directly or through others; not the packages around them.
+
+    Importing a module loads the packages around it too, but what a computation does is in what it names.
+
+    Args:
+        without: modules and packages that are not followed.
+    """
+    reached: set[str] = set()
+    frontier = {module}
+    while frontier:
+        name = frontier.pop()
+        if name not in reached and not any(name == each or name.startswith(f"{each}.") for each in without):
+            reached.add(name)
+            frontier |= _imports(name)
+    return frozenset(reached)
+
+
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:
     """Hash of each module's source, of the data files beside a package (styles, tables), and of stored results.
 

@@ -94,7 +94,9 @@ def run_export(args) -> int:
 
     def export(name: str) -> int:
         args.to.mkdir(parents=True, exist_ok=True)
-        for file in sorted(_shown(name).folder.iterdir()):
+        from nld.seals import sealed_files
+
+        for file in sealed_files(_shown(name).folder):
             ending = file.name.removeprefix("figure").removeprefix("data")
             target = args.to / f"{name}{'' if ending != file.name else '.'}{ending}"
             shutil.copyfile(file, target)
@@ -138,13 +140,15 @@ def _accept(name: str, args) -> int:
     """Store today's data as the reference, or as one more arithmetic of it."""
     import xarray as xr
 
+    from nld import stored_results
     from nld.experiment.processor import arithmetic_name
     from nld.figures import reference as references
     from nld.figures.verify import reference_path
 
     path = reference_path(args.root, name)
-    kept = xr.load_dataset(path, engine="h5netcdf") if args.add and path.exists() else None
+    kept = xr.load_dataset(stored_results.whole(path), engine="h5netcdf") if args.add and path.exists() else None
     references.write(references.joined(kept, _shown(name).data, arithmetic_name()), path)
+    stored_results.note(path)
     print(f"{name}: reference of {arithmetic_name()} stored in {path}", flush=True)
     return 0
 
@@ -153,7 +157,7 @@ def _verify(name: str, args) -> int:
     """One figure against its reference; 1 if a number moved or a verdict is reversed."""
     import xarray as xr
 
-    from nld import figures
+    from nld import figures, stored_results
     from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
     from nld.inference.verdict import REVERSED
 
@@ -161,7 +165,7 @@ def _verify(name: str, args) -> int:
     if not path.exists():
         print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
         return 1
-    data, reference = _shown(name).data, xr.load_dataset(path, engine="h5netcdf")
+    data, reference = _shown(name).data, xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
     rows = compare_with_reference(figures.load(name), data, reference)
     moved = [row for row in rows if not row.holds]
     verdicts = moved_verdicts(figures.load(name), data, reference)
@@ -198,6 +202,9 @@ def _for_each(args, action: str, do) -> int:
         except ValueError as error:
             print(f"nld figure {action}: {error}", file=sys.stderr)
             return 2 if typed else 1
+        except store.Damaged as error:
+            print(f"nld figure {action}: {error}", file=sys.stderr)
+            return 1
 
     try:
         if not names:

@@ -11,6 +11,7 @@ EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
   nld sweep run rates.toml --executor pool --workers 4  on the cores or GPUs of this machine
   nld sweep run rates.toml --executor slurm --minutes 60 --parameter slurm_partition gpu
+  NLD_THREADS=4 nld sweep run rates.toml                each run with four threads, not one
   nld sweep watch rates.toml                            from another terminal or node
   nld sweep gather rates.toml --output rates.nc
   nld sweep gather rates.toml --summary --output results/paper/rates.nc   small enough to commit
@@ -135,10 +136,13 @@ def run_action(args) -> int:
 
 def write(command: str, record, output: Path) -> int:
     """Write a record to a netCDF file, compressed; returns the exit status after saying what failed."""
+    from nld import stored_results
+
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         record.to_netcdf(output, engine="h5netcdf", encoding=encoding)
+        stored_results.note(output)
     except OSError as error:
         print(f"{command}: cannot write {output}: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from nld import arithmetic
 from nld.learning_rule import gradient_descent
 
 POINTS = 60  # of the record, evenly spaced in the logarithm of the step
@@ -22,7 +23,7 @@ def eigenvalues(size: int = 20) -> np.ndarray:
 def start(size: int, seed: int) -> np.ndarray:
     """A point of the unit sphere, uniformly."""
     q = np.random.default_rng(seed).normal(size=size)
-    return q / np.linalg.norm(q)
+    return arithmetic.moved(q / np.linalg.norm(q))
 
 
 def unit_gradient(q: np.ndarray, spectrum: np.ndarray) -> np.ndarray:

@@ -50,8 +50,8 @@ def train(
         ``last_squared_norm`` (seed, filter).
     """
     source, dtype = data.load("digits", label_noise=label_noise, train_size=train_size), getattr(torch, precision)
-    build = {"width": width, "epsilon": epsilon}
-    members = [networks.build(network, source.image, source.classes, seed=s, **build).to(dtype) for s in seeds]
+    build = {"width": width, "epsilon": epsilon, "dtype": dtype}
+    members = [networks.build(network, source.image, source.classes, seed=s, **build) for s in seeds]
     names = [name for name, _ in members[0].named_parameters()]
     q = {name: torch.stack([m.get_parameter(name).detach() for m in members]) for name in names}
     states: dict[str, tuple] = dict.fromkeys(names, ())

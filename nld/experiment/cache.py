@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nld import seals, store
 from nld.experiment.fetch import DataError, Source
 
-_FORMAT = 1
+_FORMAT = 2
 _CHUNK = 1000  # images that a process decodes at a time
 _PARTS = ("train", "test")
 
@@ -48,7 +49,7 @@ def build(
         files = {file.name: _checksum(file) for file in sorted(temporary.iterdir())}
         checksum = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         meta = {"format": _FORMAT, "files": files, "checksum": checksum, "mean": mean, "scale": scale}
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
+        store.write_sealed(temporary / "meta.json", meta)
         target = root() / source.name
         if target.exists():
             shutil.rmtree(target)
@@ -70,7 +71,7 @@ def read(source: Source) -> tuple[dict, dict[str, np.ndarray]]:
     folder = root() / source.name
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        if meta["format"] != _FORMAT:
+        if seals.flaw(folder / "meta.json") or meta["format"] != _FORMAT:
             raise ValueError
     except FileNotFoundError as error:
         raise DataError(f"{source.name} is not in {root()}. Fetch it: {source.command}") from error
@@ -174,11 +175,14 @@ def _decode(images: Path, count: int, size: int, start: int, paths: list[str]) -
     for index, path in enumerate(paths, start):
         try:
             with Image.open(path) as image:
+                if image.size != (size, size):  # before anything is decoded: a small file can promise a huge picture
+                    width, height = image.size
+                    raise ValueError(f"{path} is {width}×{height} pixels, expected {size}×{size}")
                 pixels = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError) as error:
+        except ValueError as error:
+            raise OSError(str(error)) from error
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise OSError(f"{path} cannot be decoded ({error})") from error
-        if pixels.shape != (size, size, 3):
-            raise OSError(f"{path} is {pixels.shape[1]}×{pixels.shape[0]} pixels, expected {size}×{size}")
         mapped[index] = pixels.transpose(2, 0, 1)
     return len(paths)
 

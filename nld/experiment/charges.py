@@ -11,6 +11,7 @@ from torch.nn.utils import parameters_to_vector
 
 from nld.experiment import data
 from nld.experiment.batches import BatchOrder, batch
+from nld.experiment.start import from_seed
 from nld.monitor import Block, find_symmetries
 
 BATCH = 64
@@ -45,8 +46,8 @@ def network(seed: int) -> nn.Sequential:
     The shift and the scale of the images do not matter, for the normalization removes both. Its epsilon is below
     rounding; PyTorch refuses zero.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+
+    def make() -> nn.Sequential:
         return nn.Sequential(
             nn.Flatten(),
             nn.Linear(64, HIDDEN, bias=False),
@@ -55,7 +56,9 @@ def network(seed: int) -> nn.Sequential:
             nn.Linear(HIDDEN, HIDDEN),
             nn.ReLU(),
             nn.Linear(HIDDEN, 10),
-        ).double()
+        )
+
+    return from_seed(seed, make, torch.float64)
 
 
 def symmetries(model: nn.Module) -> list[Block]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from nld.experiment import data
 from nld.experiment.monitored import make_optimizer
+from nld.experiment.start import from_seed
 
 IMAGES = 256
 OPTIMIZERS = {  # names in the book -> names in nld.experiment.monitored
@@ -53,8 +54,8 @@ def drifts(
 
 def network(inputs: int, classes: int, seed: int) -> nn.Sequential:
     """Four linear layers: normalization after the first, ReLU after the first two, nothing between the last two."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+
+    def make() -> nn.Sequential:
         return nn.Sequential(
             nn.Linear(inputs, 16, bias=False),
             nn.BatchNorm1d(16, affine=False, eps=1e-20),
@@ -63,7 +64,9 @@ def network(inputs: int, classes: int, seed: int) -> nn.Sequential:
             nn.ReLU(),
             nn.Linear(12, 10, bias=False),
             nn.Linear(10, classes, bias=False),
-        ).double()
+        )
+
+    return from_seed(seed, make, torch.float64)
 
 
 def charges(model: nn.Sequential) -> dict[str, tuple[np.ndarray, float]]:

@@ -44,11 +44,11 @@ def pool(
 
     gpus = torch.cuda.device_count() if experiments[0].device == "cuda" else 0
     workers = min(workers or gpus or os.cpu_count() or 1, len(experiments))
-    options = {
+    options = {  # follow from all runs, so that it does not matter to a run which others are missing
         "members": min(members, math.ceil(len(experiments) / workers)),
         "checkpoint_every": checkpoint_every,
-        "threads": max(1, (os.cpu_count() or 1) // workers),
     }
+    workers = min(workers, sum(not store.is_done(experiment) for experiment in experiments))
     context = multiprocessing.get_context("spawn")
 
     def start(index: int):
@@ -141,6 +141,9 @@ def slurm(
         Task.of(experiments[i : i + members], store, members=members, checkpoint_every=checkpoint_every)
         for i in range(0, len(experiments), members)
     ]
+    tasks = [task for task in tasks if not all(store.is_done(experiment) for experiment in task.experiments)]
+    if not tasks:
+        return
     executor = submitit.AutoExecutor(folder=logs, cluster="slurm")
     executor.update_parameters(
         name="nld",

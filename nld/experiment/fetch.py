@@ -1,27 +1,23 @@
 """Bringing a data set here: from its official host, resumed and checksummed, or from an archive that the user has.
 
-An archive is unpacked into a new folder that takes its name only when all is there, and a member that would land
-outside that folder, or is anything but a plain file or folder, refuses the whole archive.
+An archive is unpacked by ``nld.experiment.unpack`` into a new folder that takes its name only when all is there.
 """
 
 import shutil
-import tarfile
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+
+from nld.experiment.unpack import DataError, unpack
+
+__all__ = ["SOURCES", "DataError", "Source", "download", "official_folder", "unpack"]
 
 _BLOCK = 1 << 20
 _ATTEMPTS = 6  # connections of one download before it gives up; the next call goes on where it stopped
-
-
-class DataError(RuntimeError):
-    """Data are missing, incomplete or altered; the message ends with the command that mends it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +39,16 @@ class Source:
     train: int
     test: int
     size: int
+
+    @property
+    def most_members(self) -> int:
+        """Files and folders that no archive of it has more of: twice the images, and some."""
+        return 2 * (self.train + self.test) + 10_000
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes that no archive of it unpacks to more than: twice its pixels as plain bytes, and some."""
+        return 2 * (self.train + self.test) * 3 * self.size**2 + (1 << 24)
 
     @property
     def command(self) -> str:
@@ -134,60 +140,6 @@ def _resume(source: Source, url: str, partial: Path, progress: Callable[[int, in
     raise DataError(f"could not download {url}: {reason}. What came is kept; go on with: {source.command}") from reason
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a zip or tar archive into `target`, which must not hold any of its files yet.
-
-    Raises:
-        DataError: not an archive, truncated, or with a member that is no plain file or folder below `target`.
-    """
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                _write(archive, target, ((info.filename, _zip_file(opened, info)) for info in opened.infolist()))
-        else:
-            with tarfile.open(archive, "r|*") as opened:
-                _write(archive, target, ((member.name, _tar_file(opened, member)) for member in opened))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(
-            f"{archive} is not a whole zip or tar archive ({error}): delete it and fetch it again"
-        ) from error
-    except Exception as error:  # lzma and zlib have errors of their own
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{archive} is damaged ({error}): delete it and fetch it again") from error
-
-
-def _zip_file(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]] | str:
-    kind = info.external_attr >> 28  # the Unix file type, 0 where the archive was not made on Unix
-    if info.is_dir():
-        return "folder"
-    return (lambda: opened.open(info)) if kind in (0, 8) else "special"
-
-
-def _tar_file(opened: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[bytes]] | str:
-    if member.isdir():
-        return "folder"
-    return (lambda: opened.extractfile(member)) if member.isreg() else "special"  # pyright: ignore[reportReturnType]
-
-
-def _write(archive: Path, target: Path, members: Iterator[tuple[str, Callable[[], IO[bytes]] | str]]) -> None:
-    made: set[Path] = set()
-    for name, content in members:
-        path = PurePosixPath(name.replace("\\", "/"))
-        outside = path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0]
-        if outside or content == "special":
-            what = "lies outside the folder it is unpacked into" if outside else "is a link or a device"
-            raise DataError(f"{archive}: member {name!r} {what}; nothing was kept, do not trust this archive")
-        place = target / path
-        folder = place if content == "folder" else place.parent
-        if folder not in made:
-            folder.mkdir(parents=True, exist_ok=True)
-            made.add(folder)
-        if callable(content):
-            with content() as reader, place.open("xb") as writer:
-                shutil.copyfileobj(reader, writer, _BLOCK)
-
-
 def official_folder(source: Source, given: list[Path], scratch: Path) -> Path:
     """The folder with the official layout: given as it is, or unpacked from archives into a new folder in `scratch`.
 
@@ -214,7 +166,7 @@ def official_folder(source: Source, given: list[Path], scratch: Path) -> Path:
     unpacked = Path(tempfile.mkdtemp(prefix=f"{source.name}.", dir=scratch))
     try:
         for archive in archives:
-            unpack(archive, unpacked)
+            unpack(archive, unpacked, most_members=source.most_members, most_bytes=source.most_bytes)
         if not (unpacked / source.folder).is_dir():
             found = ", ".join(map(str, archives)) or "no archive"
             raise DataError(

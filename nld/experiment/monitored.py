@@ -28,7 +28,8 @@ def setup(
 ) -> tuple[nn.Module, list[Block]]:
     """A network for digits, initialized from ``seed``, and the symmetries of its cross-entropy loss."""
     source, dtype = data.digits(), getattr(torch, precision)
-    model = networks.build(network, source.image, source.classes, width=width, epsilon=epsilon, seed=seed).to(dtype)
+    options = {"width": width, "epsilon": epsilon, "seed": seed}
+    model = networks.build(network, source.image, source.classes, dtype=dtype, **options)
     images = source.normalized(source.train_images[:8], dtype)
     return model, find_symmetries(model, images, nn.CrossEntropyLoss())
 

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nld.experiment.start import from_seed
+
 Shape = tuple[int, int, int]  # channels, height, width of an image
 
 
@@ -147,17 +149,37 @@ NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
 }
 
 
-def build(name: str, image: Shape, classes: int, *, width: float, epsilon: float, seed: int) -> nn.Sequential:
+def build(
+    name: str,
+    image: Shape,
+    classes: int,
+    *,
+    width: float,
+    epsilon: float,
+    seed: int,
+    filter_scale: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+) -> nn.Sequential:
     """Network `name` initialized from `seed` on the CPU, so that every device starts from the same numbers.
+
+    Args:
+        filter_scale: multiplies the filters, in single precision, in which they are drawn.
+        dtype: in which it is trained.
 
     Raises:
         ValueError: no such network; the message lists them.
     """
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}; there are {', '.join(NETWORKS)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return NETWORKS[name](image, classes, width, epsilon)
+
+    @torch.no_grad()
+    def make() -> nn.Sequential:
+        network = NETWORKS[name](image, classes, width, epsilon)
+        for weight in filter_names(network):
+            network.get_parameter(weight).mul_(filter_scale)
+        return network
+
+    return from_seed(seed, make, dtype)
 
 
 def filter_names(network: nn.Module) -> list[str]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from nld.experiment import batched, batches, data
 from nld.experiment.networks import MeanToken, Patches, TransformerBlock
+from nld.experiment.start import from_seed
 from nld.monitor import Block, find_symmetries
 
 HEADS = 4
@@ -52,7 +53,9 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def build(norm: str, *, dimension: int = 32, blocks: int = 2, seed: int = 0) -> nn.Sequential:
+def build(
+    norm: str, *, dimension: int = 32, blocks: int = 2, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> nn.Sequential:
     """Digits as sixteen patches, ``blocks`` transformer blocks of four heads, a last norm, the mean token, classes.
 
     Every norm starts from the same weights.
@@ -63,8 +66,8 @@ def build(norm: str, *, dimension: int = 32, blocks: int = 2, seed: int = 0) -> 
     if norm not in NORMS:
         raise ValueError(f"expected a norm among {', '.join(NORMS)}, got {norm!r}")
     source = data.digits()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+
+    def make() -> nn.Sequential:
         return nn.Sequential(
             Patches(source.image, 2, dimension),
             *(TransformerBlock(dimension, HEADS, NORMS[norm]) for _ in range(blocks)),
@@ -72,6 +75,8 @@ def build(norm: str, *, dimension: int = 32, blocks: int = 2, seed: int = 0) -> 
             MeanToken(),
             nn.Linear(dimension, source.classes),
         )
+
+    return from_seed(seed, make, dtype)
 
 
 def norms(model: nn.Module) -> dict[str, nn.Module]:

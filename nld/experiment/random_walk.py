@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nld import arithmetic
 from nld.learning_rule import LearningRule
 
 
@@ -86,7 +87,7 @@ def _pairs(
     """q before and after each step, (units, size)."""
     random = np.random.default_rng(seed)
     q = random.standard_normal((units, size))
-    q *= start / np.sqrt((q * q).sum(-1, keepdims=True))
+    q = arithmetic.moved(q * (start / np.sqrt((q * q).sum(-1, keepdims=True))))
     state: tuple = ()
     for _ in range(steps):
         norm = (q * q).sum(-1)

@@ -52,9 +52,8 @@ def follow(
         squared_gradient (step, side) in l²/w²; loss (step) in l. The sides are ``SIDES``.
     """
     source = data.digits()
-    model = norm_free.build(norm, dimension=dimension, seed=seed)
+    model = norm_free.build(norm, dimension=dimension, seed=seed, dtype=torch.float64)
     parameters = sides(model, found(norm, dimension))
-    model.double()
     update = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     order = None if images else batches.BatchOrder(source, norm_free.BATCH, seed)
     first = torch.arange(images or 1)[None]

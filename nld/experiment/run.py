@@ -1,8 +1,11 @@
 """The training loop: one `Experiment` in, one `xarray.Dataset` out."""
 
 import contextlib
+import hashlib
+import io
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from nld.experiment import batches, data, networks
 from nld.experiment import record as records
 from nld.experiment.spec import Experiment
 
+_DIGEST = hashlib.sha256().digest_size  # bytes before a checkpoint, by which a damaged one is known
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 
 
@@ -117,7 +121,7 @@ def load_data(experiment: Experiment) -> data.Data:
 
 
 def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
-    """The network before the first step, on the CPU, its filters multiplied by ``filter_scale``.
+    """The network before the first step, on the CPU, in its precision, its filters multiplied by ``filter_scale``.
 
     Raises:
         ValueError: `constrained` or `filter_scale` is asked of a network without filters.
@@ -129,16 +133,14 @@ def initial_network(experiment: Experiment, source: data.Data) -> nn.Sequential:
         width=experiment.width,
         epsilon=experiment.epsilon,
         seed=experiment.seed,
+        filter_scale=experiment.filter_scale,
+        dtype=dtype_of(experiment),
     )
-    names = networks.filter_names(network)
-    if not names and (experiment.constrained or experiment.filter_scale != 1):
+    if not networks.filter_names(network) and (experiment.constrained or experiment.filter_scale != 1):
         raise ValueError(
             f"{experiment.network} has no batch-normalized filter, so 'constrained' and 'filter_scale' mean nothing; "
             "choose another network or leave both at their defaults"
         )
-    with torch.no_grad():
-        for name in names:
-            network.get_parameter(name).mul_(experiment.filter_scale)
     return network
 
 
@@ -237,20 +239,28 @@ def save(path, step, experiment, network, optimizer, losses, record) -> None:
             name: torch.from_numpy(record[name].values) for name in (*records.evaluated(experiment), "squared_norm")
         },
     }
+    content = io.BytesIO()
+    torch.save(state, content)
     partial = Path(f"{path}.{os.getpid()}.part")
-    torch.save(state, partial)
+    with partial.open("wb") as file:
+        file.write(hashlib.sha256(content.getbuffer()).digest())
+        file.write(content.getbuffer())
     partial.replace(path)
 
 
 def restore(path, experiment, network, optimizer, losses, record) -> int:
-    """Load a checkpoint if there is one; the number of updates done.
+    """Load a checkpoint if there is one, whole; the number of updates done. From a damaged one nothing is taken.
 
     Raises:
         ValueError: the checkpoint belongs to another experiment.
     """
     if path is None or not Path(path).exists():
         return 0
-    state = torch.load(path, map_location=experiment.device, weights_only=True)
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        print(f"nld: {path} was altered or cut off; the run starts again from its first step", file=sys.stderr)
+        return 0
+    state = torch.load(io.BytesIO(content[_DIGEST:]), map_location=experiment.device, weights_only=True)
     if state["key"] != experiment.key:
         raise ValueError(f"{path} is a checkpoint of experiment {state['key']}, not of {experiment.key}: delete it")
     network.load_state_dict(state["network"])

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 import xarray as xr
 
 from nld.experiment import batches, data
+from nld.experiment.start import moved
 
 WIDTH = 32
 
@@ -90,7 +91,8 @@ def initial_weights(inputs: int, classes: int, seed: int) -> list[torch.Tensor]:
     """Of the two trained layers and the read-out, each row uniform as PyTorch's own initialization has it."""
     generator = torch.Generator().manual_seed(seed)
     shapes = ((WIDTH, inputs), (WIDTH, WIDTH), (classes, WIDTH))
-    return [(2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / shape[1] ** 0.5 for shape in shapes]
+    uniform = [2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1 for shape in shapes]
+    return [moved(values / values.shape[1] ** 0.5) for values in uniform]
 
 
 def member_losses(weights, readout, images, labels, epsilon: float) -> torch.Tensor:

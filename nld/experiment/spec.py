@@ -15,6 +15,9 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from nld import arithmetic
+
+_ORDINARY = {"threads": 1, "rounding_twin": False}  # the arithmetic of which a run's name says nothing
 SCHEDULES = ("constant", "step")
 PRECISIONS = ("float32", "float64", "bfloat16")
 DEVICES = ("cpu", "cuda")
@@ -128,8 +131,10 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """Name of the run: 20 hexadecimal digits of the SHA-256 of the fields."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()[:20]
+        """Name of the run: 20 hexadecimal digits of the SHA-256 of the fields, and of a chosen arithmetic."""
+        chosen = {name: value for name, value in arithmetic.identity().items() if value != _ORDINARY.get(name)}
+        text = to_json(self) + (json.dumps(chosen, sort_keys=True) if chosen else "")
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def to_json(experiment: Experiment) -> str:

@@ -1,12 +1,13 @@
 """The store of runs: one content-addressed folder a run, written whole or not at all, computed by one worker at a time.
 
-Below the folder of the store a finished run is ``<key>/{spec.json, record.nc, meta.json, DONE}``, moved into place in
-one step. While it is computed, ``<key>.work/{spec.json, lease, progress, checkpoint}`` says who works on it, how far.
+Below the folder of the store a finished run is ``<key>/{spec.json, record.nc, meta.json, DONE}`` with the checksums of
+these files, moved into place in one step. A run whose files are not what was written is not done: whoever computes it
+names it and sets it aside. While it is computed, ``<key>.work/{spec.json, lease, progress, checkpoint}`` says who works
+on it, how far.
 A worker that was killed leaves a lease whose heartbeat stops: the next one takes over and resumes from the checkpoint.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,18 +23,10 @@ from pathlib import Path
 import xarray as xr
 from filelock import FileLock
 
+from nld import lineage, seals
 from nld import store as files
+from nld.experiment import origin
 from nld.experiment.spec import Experiment, from_fields, to_json
-
-# The modules whose text decides the numbers of a run.
-_SOURCES = ("batched", "batches", "data", "ensemble", "networks", "record", "run", "spec")
-
-
-@cache
-def source_digest() -> str:
-    """Digest of the source that decides the numbers; a run stored under another one is stale."""
-    texts = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _SOURCES]
-    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,8 @@ class RunStore:
 
     Args:
         folder: on a file system that all workers see.
-        keep_stale: accept runs whose source changed since; otherwise they count as not done and are replaced.
+        keep_stale: accept runs of another origin, as of source that changed since; otherwise they count as not done
+            and are replaced.
         lease_seconds: a heartbeat older than this is a dead worker's. One that died on this machine is known at once.
     """
 
@@ -65,32 +59,45 @@ class RunStore:
 
     def checkpoint(self, experiment: Experiment) -> Path:
         """File from which `run` resumes; of this source only, for no run may change its code half-way."""
-        return self.work_path(experiment) / f"checkpoint-{source_digest()}"
+        return self.work_path(experiment) / f"checkpoint-{origin.digest(experiment)}"
 
     def meta(self, experiment: Experiment) -> dict:
-        """What is known about the finished run: version, commit, packages, device, source, start, seconds."""
+        """What is known about the finished run: version, commit, packages, device, threads, origin, start, seconds."""
         return json.loads((self.path(experiment) / "meta.json").read_text())
 
+    def flaw(self, experiment: Experiment) -> str:
+        """What is damaged of the stored run, in words; empty if nothing, or if it is not there."""
+        path = self.path(experiment)
+        return seals.flaw(path) if path.is_dir() else ""
+
     def is_done(self, experiment: Experiment) -> bool:
-        """Whether the run is stored, by this source unless stale ones are kept."""
-        if not (self.path(experiment) / "DONE").exists():
+        """Whether the run is stored, whole, and by this source unless stale ones are kept."""
+        if not (self.path(experiment) / "DONE").exists() or self.flaw(experiment):
             return False
         return self.keep_stale or not self.is_stale(experiment)
 
     def is_stale(self, experiment: Experiment) -> bool:
-        """Whether the stored run was computed by other source than the present one."""
-        return self.meta(experiment)["source"] != source_digest()
+        """Whether the stored run was computed by other source, packages or threads than the present ones."""
+        return self.meta(experiment)["source"] != origin.digest(experiment)
+
+    def is_superseded(self, experiment: Experiment, meta: dict) -> bool:
+        """Whether no arithmetic makes a run of which ``meta`` is known current: source or a package changed since."""
+        now, then = origin.origin(experiment), meta["origin"]
+        return any(now[name] != then[name] for name in ("sources", "packages"))
 
     def load(self, experiment: Experiment) -> xr.Dataset:
         """Record of a finished run.
 
         Raises:
-            FileNotFoundError: it is not done; the message says how to compute it.
+            FileNotFoundError: it is not done, or damaged; the message says how to compute it.
         """
+        compute = "compute it with nld.experiment.run_sweep or `nld run`"
+        if flaw := self.flaw(experiment):
+            raise FileNotFoundError(f"run {experiment.key} is damaged ({flaw}): {compute}")
         if not (self.path(experiment) / "DONE").exists():
-            raise FileNotFoundError(
-                f"run {experiment.key} is not in {self.folder}: compute it with nld.experiment.run_sweep or `nld run`"
-            )
+            raise FileNotFoundError(f"run {experiment.key} is not in {self.folder}: {compute}")
+        meta = self.meta(experiment)
+        lineage.note(experiment.key, {**meta, "torch": meta.get("packages", {}).get("torch", "")})
         return xr.load_dataset(self.path(experiment) / "record.nc", engine="h5netcdf")
 
     def publish(self, experiment: Experiment, record: xr.Dataset, meta: dict) -> None:
@@ -101,11 +108,13 @@ class RunStore:
             (temporary / "spec.json").write_text(to_json(experiment))
             compressed = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
             record.to_netcdf(temporary / "record.nc", engine="h5netcdf", encoding=compressed)
-            (temporary / "meta.json").write_text(json.dumps({**meta, "source": source_digest()}, indent=1))
+            known = {**meta, "source": origin.digest(experiment), "origin": origin.origin(experiment)}
+            (temporary / "meta.json").write_text(json.dumps(known, indent=1))
             (temporary / "DONE").touch()
+            seals.seal_folder(temporary)
             for file in temporary.iterdir():
                 _flush(file)
-            if self.path(experiment).exists() and not self.is_done(experiment):
+            if self._heal(experiment) and not self.is_done(experiment):
                 old = self.folder / f".{experiment.key}.{uuid.uuid4().hex}"
                 os.rename(self.path(experiment), old)
                 shutil.rmtree(old, ignore_errors=True)
@@ -117,12 +126,14 @@ class RunStore:
             raise OSError(f"could not move the run {experiment.key} into {self.folder}; is the disk writable?")
         shutil.rmtree(self.work_path(experiment), ignore_errors=True)
 
+    def _heal(self, experiment: Experiment) -> bool:
+        """Whether the run is there and whole; a damaged one is named and set aside."""
+        return files.heal(self.path(experiment), self.folder.parent if self.folder.name == "runs" else self.folder)
+
     def clean(self, older_than: float = 3600.0) -> None:
         """Remove what killed workers left half-written; nothing that counts is ever there."""
-        for path in self.folder.glob(".*.*"):
-            with contextlib.suppress(OSError):
-                if path.is_dir() and time.time() - path.stat().st_mtime > older_than:
-                    shutil.rmtree(path, ignore_errors=True)
+        for path in files.left_over(self.folder, older_than):
+            shutil.rmtree(path, ignore_errors=True)
 
     # -- who works on what -------------------------------------------------------------------------------------------
 
@@ -157,13 +168,14 @@ class RunStore:
         with FileLock(self.folder / ".lock"):  # looking and taking is one step for all workers
             if self.is_done(experiment) or self.is_taken(experiment):
                 return False
+            self._heal(experiment)
             files.write_atomically(self.work_path(experiment) / "spec.json", to_json(experiment))
             files.write_atomically(self._lease_path(experiment), json.dumps(owner))
             (self.work_path(experiment) / "error").unlink(missing_ok=True)
             return True
 
     def _give_back(self, experiment: Experiment, owner: dict) -> None:
-        with FileLock(self.folder / ".lock"), contextlib.suppress(OSError):
+        with FileLock(self.folder / ".lock"), contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if json.loads(self._lease_path(experiment).read_text())["owner"] == owner["owner"]:
                 self._lease_path(experiment).unlink()
 
@@ -172,16 +184,20 @@ class RunStore:
         path = self._lease_path(experiment)
         try:
             lease, beat = json.loads(path.read_text()), path.stat().st_mtime
-        except (OSError, ValueError):
+            gone = lease["machine"] == _machine() and not _alive(lease["pid"])
+        except (OSError, ValueError, KeyError, TypeError):  # none, or one that nobody wrote like this
             return False
-        if lease["machine"] == _machine() and not _alive(lease["pid"]):
+        if gone:
             return False
         return self._now() - beat < self.lease_seconds
 
     def _now(self) -> float:
         """The file system's own time: clocks of nodes differ."""
         probe = self.folder / f".now.{uuid.uuid4().hex}"
-        probe.touch()
+        try:
+            probe.touch()
+        except OSError:  # a store that one may only read
+            return time.time()
         try:
             return probe.stat().st_mtime
         finally:
@@ -225,8 +241,10 @@ class RunStore:
         return "interrupted" if self.work_path(experiment).exists() else "waiting"
 
     def __iter__(self) -> Iterator[Experiment]:
-        """All finished runs."""
+        """All finished runs that are whole."""
         for path in sorted(self.folder.glob("*/DONE")):
+            if seals.flaw(path.parent):
+                continue
             yield from_fields(json.loads(path.with_name("spec.json").read_text()))
 
 

@@ -34,8 +34,8 @@ def run_sweep(
         raise ValueError(f"unknown executor {executor!r}; there are {', '.join(EXECUTORS)}")
     store = store or RunStore.default()
     experiments = experiments_of(sweep)
-    if missing := [experiment for experiment in experiments if not store.is_done(experiment)]:
-        EXECUTORS[executor](missing, store, **options)
+    if not all(store.is_done(experiment) for experiment in experiments):
+        EXECUTORS[executor](experiments, store, **options)
     while any(store.is_taken(experiment) for experiment in experiments):  # by workers of another sweep
         time.sleep(0.5)
     if failed := [experiment for experiment in experiments if not store.is_done(experiment)]:
@@ -53,7 +53,7 @@ def experiments_of(sweep: Sweep | Iterable[Experiment]) -> tuple[Experiment, ...
 def gather(sweep: Sweep | Iterable[Experiment], store: RunStore | None = None) -> xr.Dataset:
     """Records of all runs along ``run``, with a coordinate for every field that differs and ``key`` for each run.
 
-    Fields that all share are attributes, and so is where the runs come from: devices, commits, sources, seconds.
+    Fields that all share are attributes, and where the runs come from: devices, threads, commits, sources, seconds.
 
     Raises:
         FileNotFoundError: a run is not done.
@@ -70,8 +70,8 @@ def gather(sweep: Sweep | Iterable[Experiment], store: RunStore | None = None) -
     coordinates["key"] = ("run", np.array([experiment.key for experiment in experiments]))
     gathered = gathered.assign_coords(coordinates)
     metas = [store.meta(experiment) for experiment in experiments]
-    for name in ("device", "commit", "source", "nld_version"):
-        gathered.attrs[f"run_{name}"] = ", ".join(sorted({str(meta[name]) for meta in metas}))
+    for name in ("device", "threads", "commit", "source", "nld_version"):
+        gathered.attrs[f"run_{name}"] = ", ".join(sorted({str(meta.get(name, "unknown")) for meta in metas}))
     gathered.attrs["run_torch"] = ", ".join(sorted({meta["packages"]["torch"] for meta in metas}))
     gathered.attrs["run_seconds"] = round(sum(meta["seconds"] / meta["members"] for meta in metas), 3)
     gathered.attrs["stale_runs"] = sum(store.is_stale(experiment) for experiment in experiments)

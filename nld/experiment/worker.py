@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from nld import arithmetic
 from nld.experiment.ensemble import groups, run_ensemble
 from nld.experiment.run import run
 from nld.experiment.spec import Experiment, from_fields, to_json
@@ -28,6 +29,8 @@ def work(
     An error ends the runs it happened in, is kept in the store, and the others go on.
 
     Args:
+        experiments: with those that are done. What is trained together follows from all of them: a run that is missing
+            alone is trained as it was with the others, and comes out the same to the last bit.
         members: largest ensemble; 1 trains each run alone, with checkpoints. An ensemble keeps none: killed, it
             starts again.
     """
@@ -39,7 +42,8 @@ def work(
             if not taken:
                 continue
             try:
-                _compute(taken, store, checkpoint_every)
+                with arithmetic.limited_threads(arithmetic.threads()):  # so that every executor gives the same numbers
+                    _compute(taken, store, checkpoint_every, together=len(group) > 1)
             except Exception:
                 for experiment in taken:
                     if not store.is_done(experiment):
@@ -53,10 +57,10 @@ def _batchable(experiment: Experiment) -> bool:
     return plain and experiment.network != "vgg11"
 
 
-def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int) -> None:
+def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, together: bool) -> None:
     started, clock = datetime.now(UTC), time.perf_counter()
     report = _throttled(lambda steps: [store.report(experiment, steps) for experiment in taken])
-    if len(taken) > 1:
+    if together:
         records = run_ensemble(taken, progress=report)
     else:
         checkpoint = store.checkpoint(taken[0])
@@ -68,6 +72,7 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int) ->
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
         "members": len(taken),
+        "loop": "ensemble" if together else "run",
         "slurm": {name: os.environ[name] for name in _SLURM if name in os.environ},
     }
     for experiment, record in zip(taken, records, strict=True):
@@ -100,7 +105,6 @@ class Task:
     specs: tuple[str, ...]
     members: int = 16
     checkpoint_every: int = 1000
-    threads: int | None = None
 
     @staticmethod
     def of(experiments: Sequence[Experiment], store: RunStore, **options) -> "Task":
@@ -113,8 +117,6 @@ class Task:
         return [from_fields(json.loads(spec)) for spec in self.specs]
 
     def __call__(self) -> None:
-        if self.threads:
-            torch.set_num_threads(self.threads)
         store = RunStore(Path(self.folder), self.keep_stale)
         work(self.experiments, store, members=self.members, checkpoint_every=self.checkpoint_every)
 

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 import nld
+from nld import stored_results
 from nld.arithmetic import kept_evidence_counts
 from nld.experiment.processor import arithmetic_name
 from nld.inference import FIRST_JUDGING_SEED
@@ -37,7 +38,7 @@ def judged(place: str, measure: Measure, *, seed: int = 0, registered: bool = Tr
     """
     path = kept_path(place)
     if registered and seed == 0 and path is not None and kept_evidence_counts():
-        kept = xr.load_dataset(path, engine="h5netcdf").isel(arithmetic=0)
+        kept = _read(path).isel(arithmetic=0)
         stale = kept.attrs["sources"] != sources(measure.__module__)
         origin = str(kept["arithmetic"].values) + ", by an earlier version of the code" * stale
         return kept.drop_vars("arithmetic").drop_attrs(deep=False).assign_attrs(judged_on=origin)
@@ -68,7 +69,7 @@ def gather(
     path, label = ROOTS[0] / place, arithmetic_name()
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        kept = xr.load_dataset(path, engine="h5netcdf") if path.exists() else None
+        kept = _read(path) if path.exists() else None
         done = _done(kept, label)
         if done >= count:
             return path
@@ -91,7 +92,7 @@ def replay(place: str, measure: Measure, at_once: int = 8) -> bool:
         ValueError: nothing is kept of this processor's arithmetic, where alone bits can be equal.
     """
     path, label = ROOTS[0] / place, arithmetic_name()
-    kept = xr.load_dataset(path, engine="h5netcdf")
+    kept = _read(path)
     if label not in kept["arithmetic"].values:
         raise ValueError(f"expected evidence of {label} in {path}, got {list(kept['arithmetic'].values)}; gather it")
     again = measure(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + at_once))
@@ -112,6 +113,12 @@ def write(data: xr.Dataset, path: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    stored_results.note(path)
+
+
+def _read(path: Path) -> xr.Dataset:
+    """Kept evidence, once its checksum was found to hold."""
+    return xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
 
 
 def _done(kept: xr.Dataset | None, label: str) -> int:

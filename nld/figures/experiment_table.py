@@ -1,18 +1,17 @@
 """The runs of fig-experiments as one table along ``run``, whatever the scale, and what is read from it."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-import nld
+from nld import stored_results
 from nld.experiment import Sweep, specs
 
 SCALES = ("quick", "photographs", "paper")  # where sweeps run: here; elsewhere, on a laptop or on a GPU
 # What `nld sweep gather --summary` wrote, below the repository or, in a wheel, below the package.
 RESULTS = {"photographs": "results/photographs/*.nc", "paper": "results/paper/*.nc"}
-ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)
+ROOTS = stored_results.ROOTS
 EVALUATED = ("test_accuracy", "test_loss", "train_loss")
 VALIDATED = ("validation_accuracy", "validation_loss")  # where images were held out
 CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
@@ -43,7 +42,7 @@ def quick_sweep(panel: str, seed: int = 0, learning_rate: float = 1.0, label_noi
 
 def gathered(scale: str) -> tuple[list[xr.Dataset], str]:
     """The gathered results of a scale that exist, a table and its hours for each panel, and their origin in words."""
-    there = {path.stem: path for root in ROOTS for path in root.glob(RESULTS[scale])}
+    there = {path.stem: path for root in ROOTS for path in stored_results.matching(root, RESULTS[scale])}
     tables, words = [], ""
     for panel, (spec, *_) in PANELS.items():
         if f"{scale}-{spec}" in there:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nld import arithmetic
 from nld import learning_rule as rules
 from nld import potential as potentials
 from nld.figures.fig_orders import START, gradient
@@ -115,7 +116,7 @@ def network(seed: int) -> tuple[Callable, np.ndarray]:
         back = np.outer(error, out) * (1 - hidden**2)
         return np.concatenate([(back.T @ inputs).ravel(), back.sum(0), hidden.T @ error, [error.sum()]])
 
-    return slope, 0.7 * draw.normal(size=41)
+    return slope, arithmetic.moved(0.7 * draw.normal(size=41))
 
 
 def _mirror_cases(profile: str) -> Iterator[Case]:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,7 +16,7 @@ from types import ModuleType
 import xarray as xr
 from filelock import FileLock
 
-from nld import store
+from nld import arithmetic, lineage, seals, store
 from nld.figures.style import save
 from nld.provenance import packages, provenance
 from nld.reach import reached_modules, source_hashes
@@ -64,24 +65,52 @@ class Shown:
 
 
 def record_figure(name: str, module: ModuleType, profile: str, parameters: dict) -> Shown:
-    """Compute, draw and write a figure into the store, unless it is there already."""
+    """Compute, draw and write a figure into the store, unless it is there already, whole."""
     parameters = _check(name, module, profile, parameters)
-    modules = reached_modules(f"import {module.__name__}\n")
-    sources = store.content_key(source_hashes(modules))
-    spec = {"figure": name, "profile": profile, "parameters": parameters}
-    # With another version of a package the same source may give other numbers, or draw them otherwise.
-    key = store.content_key({**spec, "sources": sources, "packages": packages()})
-    folder = store.root() / "figures" / name / key
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):  # two chapters that show one figure compute it once
-        if not (folder / "provenance.json").exists() or os.environ.get("NLD_FORCE"):
-            _compute_and_write(folder, module, {**spec, "source_hash": sources})
-    return Shown(name, folder)
+    sources = source_hash(module.__name__)
+    spec = {"figure": name, "profile": profile, "parameters": parameters, "source_hash": sources}
+    shown = Shown(name, store.root() / "figures" / name / key(spec, packages(), arithmetic.identity()))
+    force = bool(os.environ.get("NLD_FORCE"))
+    if force or not _is_whole(shown.folder):  # what is whole is shown without a lock, also where nothing can be written
+        shown.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(shown.folder.with_suffix(".lock")):  # two chapters that show one figure compute it once
+            if not store.heal(shown.folder) or force:
+                _compute_and_write(shown.folder, module, spec)
+    for run in shown.provenance.get("runs", ()):  # what a figure rests on, whoever takes its data rests on too
+        lineage.note(run["key"], run)
+    return shown
+
+
+def source_hash(module: str) -> str:
+    """Hash of all source and stored results that the numbers and the drawing of a figure's module depend on."""
+    return store.content_key(source_hashes(reached_modules(f"import {module}\n")))
+
+
+def key(origin: dict, versions: dict, settings: dict) -> str:
+    """Name of a figure's entry in the store.
+
+    With another version of a package, or in another arithmetic, the same source may give other numbers.
+
+    Args:
+        origin: figure, profile, parameters and source_hash, as in a figure's provenance.
+        versions: of the packages.
+        settings: of the arithmetic.
+    """
+    spec = {name: origin[name] for name in ("figure", "profile", "parameters")}
+    return store.content_key({**spec, "sources": origin["source_hash"], "packages": versions, "arithmetic": settings})
+
+
+def _is_whole(folder: Path) -> bool:
+    return folder.is_dir() and not seals.flaw(folder)
 
 
 def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
     started = time.perf_counter()
-    data = module.compute(spec["profile"], **spec["parameters"])
+    # In the paper profile the sweeps of a GPU decide, and the rest takes what threads the machine has.
+    limited = arithmetic.limited_threads(arithmetic.threads()) if spec["profile"] == "quick" else nullcontext()
+    with lineage.collected() as runs, limited:
+        data = module.compute(spec["profile"], **spec["parameters"])
+        threads = arithmetic.threads_now()
     seconds = time.perf_counter() - started
     texts = {"caption": module.caption(data), "alt": module.alt(data)}
     for part, text in texts.items():
@@ -95,6 +124,7 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
         judge = getattr(module, "judge", None)
         verdicts = [asdict(verdict) | own.get(verdict.claim, {}) for verdict in judge(data)] if judge else []
         origin = {**spec, **texts, "verdicts": verdicts, "wall_seconds": round(seconds, 3), **provenance()}
+        origin |= {"arithmetic": arithmetic.identity(), "threads": threads, "runs": lineage.listed(runs)}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nld import arithmetic, store
 from nld.publish import executed, rendered
 from nld.publish.chapters import Chapter, UsageError, find_chapter, read_chapters
 from nld.publish.executed import Plan
@@ -127,6 +128,9 @@ def _listing(plans: list[Plan]) -> str:
 
 def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options, out) -> int:
     """Execute the plans that need it; returns how many failed."""
+    for plan in plans:
+        executed.heal(folder, plan)
+    said = _told(folder)
     reasons = {plan: ["--force"] if options.force else executed.why(folder, plan) for plan in plans}
     todo = [plan for plan in plans if reasons[plan]]
     if options.why:
@@ -158,7 +162,15 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
                     progress.failed(job.name, verdict, job)
         queue = again
     progress.end()
+    for line in _told(folder)[len(said) :]:  # by the chapters, about runs and figures that they met
+        print(line, file=out)
     return failed
+
+
+def _told(folder: Path) -> list[str]:
+    """All that was found damaged so far."""
+    path = store.told(folder)
+    return path.read_text("utf-8", "replace").splitlines() if path.exists() else []
 
 
 def _check_reach(verdict: dict, plan: Plan) -> dict:
@@ -171,14 +183,15 @@ def _check_reach(verdict: dict, plan: Plan) -> dict:
 
 
 def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:
+    machine = max(1, (os.cpu_count() or 1) // workers)
     environment = {
         "NLD_STORE": str(folder),
         "NLD_FORCE": "1" if force else "",
         # No progress bars in cells: as widgets they would load scripts from the network.
         "NLD_QUIET": "1",
-        # One thread: sums then have one order, so outputs do not depend on --jobs; and for networks of
+        # One thread, or NLD_THREADS: sums then have one order, so outputs do not depend on --jobs; and for networks of
         # the quick size, two threads on a busy machine were measured to be twenty times slower.
-        "OMP_NUM_THREADS": "1" if profile == "quick" else str(max(1, (os.cpu_count() or 1) // workers)),
+        "OMP_NUM_THREADS": str(arithmetic.threads() if profile == "quick" else machine),
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
@@ -215,15 +228,15 @@ def update_pages(root: Path, folder: Path, chapters: list[Chapter], failed: int,
         print("The pages are up to date.", file=out)
         return True
     rendered.forget(root)
-    good = render(root, folder, strict, out)
+    good, warned = render(root, folder, strict, out)
     # What was edited while the pages were rendered may have been read before or after.
     if good and not failed and rendered.ingredients(root, folder, chapters) == before:
-        rendered.remember(root, before, strict)
+        rendered.remember(root, before, strict=not warned)
     return good
 
 
-def render(root: Path, folder: Path, strict: bool, out) -> bool:
-    """Run Jupyter Book over all pages.
+def render(root: Path, folder: Path, strict: bool, out) -> tuple[bool, bool]:
+    """Run Jupyter Book over all pages; whether they are good, and whether there was a warning.
 
     A page without an executed copy is a warning. When the whole book was asked for, a
     warning is an error; when one chapter was, the others may wait.
@@ -249,4 +262,4 @@ def render(root: Path, folder: Path, strict: bool, out) -> bool:
     log.write_text(said, "utf-8")
     if result.returncode:
         print(f"Jupyter Book failed; everything it said is in {log}", file=out)
-    return result.returncode == 0
+    return result.returncode == 0, "WARNING" in said

@@ -14,6 +14,8 @@ import threading
 import traceback
 from pathlib import Path
 
+from nld import seals
+
 FIGURE_MIME = "application/vnd.nld.figure+json"
 LOADED = "print(*(name for name in __import__('sys').modules if name.partition('.')[0] == 'nld'))"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -94,10 +96,11 @@ def _verdict(output: Path, error: str | None, lines: list[str]) -> dict:
     loaded = "".join(out.get("text", "") for out in code[-1].outputs).split()
     notebook.cells = [cell for cell in notebook.cells if "nld-end" not in cell.metadata.get("tags", ())]
     notebook.metadata.pop("papermill", None)
-    notebook.metadata["nld"] = {"figures": sorted({figure["folder"] for figure in _figures(notebook)})}
+    figures = sorted({figure["folder"] for figure in _figures(notebook)})
+    notebook.metadata["nld"] = {"figures": figures, seals.MEMBER: seals.BLANK}
     make_reproducible(notebook)
     try:
-        nbformat.write(notebook, output)
+        output.write_text(seals.seal_text(nbformat.writes(notebook) + "\n"), "utf-8")
     except OSError as raised:
         error = error or f"{type(raised).__name__}: {raised}"
     return _failure(number, code[number - 1].source, error, lines) if error else {"status": "done", "loaded": loaded}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-from nld import store
+from nld import arithmetic, seals, store
 from nld.provenance import packages
 from nld.publish.chapters import Chapter
 from nld.reach import reached_modules, source_hashes
@@ -47,6 +47,7 @@ class Plan:
         constraints = self.chapter.root / "constraints.txt"
         found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
         found |= {f"package {name}": version for name, version in packages().items()}
+        found |= {f"arithmetic {name}": str(value) for name, value in arithmetic.identity().items()}
         for source, _ in self.chapter.cells:
             found |= _named_files(self.chapter.path.parent, source)
         found["python"] = ".".join(platform.python_version_tuple()[:2])
@@ -63,30 +64,54 @@ def notebook_path(root: Path, key: str) -> Path:
     return root / "executed" / f"{key}.ipynb"
 
 
+def current_path(root: Path, name: str) -> Path:
+    """Where it is kept what the pages show for the chapter of this name."""
+    return root / "current" / f"{name}.json"
+
+
 def current(root: Path, chapter: Chapter) -> dict:
     """What the pages show for this chapter now: key, changed parameters, ingredients; empty if nothing."""
+    path = current_path(root, chapter.name)
     try:
-        return json.loads((root / "current" / f"{chapter.name}.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return {} if seals.flaw(path) else json.loads(path.read_text("utf-8"))
+    except OSError:
         return {}
 
 
 def make_current(root: Path, plan: Plan) -> None:
     """Let the pages show this plan's executed copy."""
     record = {"key": plan.key, "changed": plan.changed, "ingredients": plan.ingredients}
-    if record != current(root, plan.chapter):
-        text = json.dumps(record, indent=1, ensure_ascii=False)
-        store.write_atomically(root / "current" / f"{plan.chapter.name}.json", text)
+    before = current(root, plan.chapter)
+    if record != {name: before.get(name) for name in record}:
+        store.write_sealed(current_path(root, plan.chapter.name), record)
+
+
+def figures_of(root: Path, key: str) -> list[Path]:
+    """Folders of the figures that a whole executed copy shows."""
+    notebook = json.loads(notebook_path(root, key).read_text("utf-8"))
+    return [root / figure for figure in notebook["metadata"].get("nld", {}).get("figures", [])]
 
 
 def is_whole(root: Path, key: str) -> bool:
-    """Whether an executed copy exists, together with every figure that it shows."""
+    """Whether an executed copy exists as it was written, and so does every figure that it shows."""
     try:
-        notebook = json.loads(notebook_path(root, key).read_text("utf-8"))
-    except (OSError, ValueError):  # absent, or cut off when the machine went down
+        if seals.flaw(notebook_path(root, key)):
+            return False
+        return all(folder.is_dir() and not seals.flaw(folder) for folder in figures_of(root, key))
+    except OSError:  # it cannot be read
         return False
-    figures = notebook["metadata"].get("nld", {}).get("figures", [])
-    return all((root / figure / "provenance.json").exists() for figure in figures)
+
+
+def heal(root: Path, plan: Plan) -> None:
+    """Name and set aside what is damaged of the chapter: its executed copy, a figure of it, or what is current.
+
+    Raises:
+        OSError: something is damaged and cannot be moved away.
+    """
+    store.heal(current_path(root, plan.chapter.name), root)
+    if store.heal(notebook_path(root, plan.key), root):
+        for folder in figures_of(root, plan.key):
+            store.heal(folder, root)
 
 
 def why(root: Path, plan: Plan) -> list[str]:

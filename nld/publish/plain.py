@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 
-from nld import __version__
+from nld import __version__, seals
 from nld.publish import executed
 from nld.publish.chapters import Chapter, UsageError, read_chapters, read_notebook
 from nld.publish.citation import base_address
@@ -99,7 +99,7 @@ def read_book(root: Path, chapter: Chapter) -> Book:
 def _glued(root: Path, chapter: Chapter) -> dict[str, str]:
     """Numbers that the chapter's current run has glued, as text."""
     path = executed.notebook_path(root / ".nld", executed.current(root / ".nld", chapter).get("key", "none"))
-    if not path.exists():
+    if seals.flaw(path):  # none, or no longer what was written
         return {}
     found = {}
     for cell in nbformat.read(path, as_version=4).cells:

@@ -50,7 +50,7 @@ def why(root: Path, now: dict[str, str], strict: bool) -> list[str]:
     Args:
         root: folder with `_toc.yml`.
         now: the ingredients.
-        strict: whether a warning is to count as an error.
+        strict: whether a warning is to count as an error, also one of the last render.
     """
     try:
         record = json.loads(_record(root).read_text("utf-8"))
@@ -60,12 +60,12 @@ def why(root: Path, now: dict[str, str], strict: bool) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):  # cut off, or somebody's edit
         return ["the record of the last render cannot be read"]
     if strict and not was_strict:
-        return ["the last render was of chosen chapters, which lets warnings pass"]
+        return ["the last render was of chosen chapters, which let a warning pass"]
     return executed.differences(before, now) + executed.differences(written, _pages(root))
 
 
 def remember(root: Path, now: dict[str, str], strict: bool) -> None:
-    """Record that the pages as they lie there were rendered from ``now``."""
+    """Record that the pages as they lie there were rendered from ``now``, and whether without a warning (strict)."""
     record = {"strict": strict, "ingredients": now, "pages": _pages(root)}
     store.write_atomically(_record(root), json.dumps(record, indent=0, ensure_ascii=False))
 
@@ -110,8 +110,8 @@ def _outputs(folder: Path, chapter: Chapter) -> str:
         return "none"
     try:
         path = executed.notebook_path(folder, shown["key"])
-        figures = json.loads(path.read_text("utf-8"))["metadata"]["nld"]["figures"]
-        files = [path, *(file for figure in figures for file in sorted(_files(folder / figure)))]
+        figures = executed.figures_of(folder, shown["key"])
+        files = [path, *(file for figure in figures for file in sorted(_files(figure)))]
         return store.content_key([shown["changed"], *((str(file.relative_to(folder)), _hash(file)) for file in files)])
     except (OSError, ValueError, KeyError, TypeError):
         return _unreadable()

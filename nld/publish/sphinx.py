@@ -21,6 +21,7 @@ from myst_nb.core.render import MimeRenderPlugin
 from myst_parser.config.main import MdParserConfig
 from sphinx.util import logging
 
+from nld import seals
 from nld.publish import executed
 from nld.publish.card import card, in_words, write_script
 from nld.publish.chapters import Chapter
@@ -194,7 +195,8 @@ def copy_figures(app, error) -> None:
     for metadata in app.env.metadata.values():
         for name, folder in metadata.get("nld_figures", {}).items():
             target = Path(app.outdir) / "figures" / name
-            shutil.copytree(Path(app.srcdir) / ".nld" / folder, target, dirs_exist_ok=True)
+            left = shutil.ignore_patterns(seals.SUMS)  # the archive leaves out the wall time, and has sums of its own
+            shutil.copytree(Path(app.srcdir) / ".nld" / folder, target, dirs_exist_ok=True, ignore=left)
             write_script(target)
 
 

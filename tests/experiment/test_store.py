@@ -82,7 +82,7 @@ def test_a_second_copy_is_dropped_and_a_stale_one_replaced(tmp_path, monkeypatch
     store.publish(FAST, record, META)
     store.publish(FAST, record, {**META, "seconds": 2.0})
     assert store.meta(FAST)["seconds"] == 1.0
-    monkeypatch.setattr("nld.experiment.store.source_digest", lambda: "other")
+    monkeypatch.setattr("nld.experiment.origin.digest", lambda experiment: "other")
     assert not store.is_done(FAST)
     assert RunStore(tmp_path, keep_stale=True).is_done(FAST)
     store.publish(FAST, record, {**META, "seconds": 3.0})

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert status(more, store).states == {"done": 4, "waiting": 2}
     run_sweep(more, store=store)
     assert {e: store.meta(e) for e in SWEEP} == before
+
+
+@pytest.mark.parametrize("executor", ["ensemble", pytest.param("pool", marks=pytest.mark.slow)])
+def test_a_run_that_is_missing_alone_comes_back_the_same_to_the_bit(tmp_path, executor):
+    store = RunStore(tmp_path)
+    before = run_sweep(SWEEP, store=store, executor=executor, workers=1)
+    shutil.rmtree(store.path(SWEEP.experiments[2]))
+    assert run_sweep(SWEEP, store=store, executor=executor, workers=1).equals(before)
+    assert {store.meta(e)["loop"] for e in SWEEP} == {"ensemble"}
 
 
 def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path):

@@ -20,7 +20,7 @@ from nld.publish.citation import citation
 
 FILES = {
     "figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "thumbnail.webp", "data.nc", "data.csv",
-    "provenance.json",
+    "provenance.json", "SHA256SUMS",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_equal_data_give_equal_bytes(store, monkeypatch):
     again = record.record_figure("fig-line", line(), "quick", {})
     after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in again.folder.iterdir()}
     assert again.folder == shown.folder
-    assert {name for name in FILES if before[name] != after[name]} <= {"provenance.json"}  # the wall time
+    assert {name for name in FILES if before[name] != after[name]} <= {"provenance.json", "SHA256SUMS"}  # the wall time
 
 
 def test_other_parameters_are_another_entry(store):

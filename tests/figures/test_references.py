@@ -9,7 +9,7 @@ from nld.figures.verify import reference_path
 from tests.test_chapters import ROOT
 
 LARGEST = 1_000_000  # bytes
-HINT = "look at the figure, then: OMP_NUM_THREADS=1 nld figure verify {} --accept"
+HINT = "look at the figure, then: nld figure verify {} --accept"
 
 
 @pytest.mark.parametrize("name", figures.names())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nld import store
+from nld import seals, store
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -75,6 +75,7 @@ def test_an_entry_appears_when_the_block_ends(tmp_path):
         (folder / "data").write_text("1")
         assert not path.exists()
     assert (path / "data").read_text() == "1"
+    assert seals.flaw(path) == ""
     assert os.listdir(path.parent) == ["key"]
 
 
@@ -83,7 +84,7 @@ def test_an_entry_replaces_the_one_before(tmp_path):
     for text in ("old", "new"):
         with store.new_entry(path) as folder:
             (folder / text).write_text(text)
-    assert os.listdir(path) == ["new"]
+    assert sorted(os.listdir(path)) == ["SHA256SUMS", "new"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -99,7 +100,7 @@ def test_an_entry_vanishes_when_the_block_fails_and_the_one_before_stays(tmp_pat
 
     with pytest.raises(error):
         fail()
-    assert os.listdir(path) == ["old"]
+    assert sorted(os.listdir(path)) == ["SHA256SUMS", "old"]
     assert os.listdir(tmp_path) == ["key"]
 
 

@@ -1,0 +1,140 @@
+"""`nld store`: look after what is kept: find damage, mend it, and remove what nothing needs."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+EXAMPLE = """examples:
+  nld store check             read everything; exit status 1 if something is damaged
+  nld store repair            set damaged entries aside and restore results/ from git
+  nld store gc --dry-run      what may be removed, and how large it is
+  nld store path
+"""
+TEXTS = {
+    "check": "read everything that is kept and list what is damaged; exit status 1 if anything is",
+    "repair": "set damaged entries aside, so that the next command computes them again; restore results/ from git",
+    "gc": "remove what is out of date, what killed processes left, and what was set aside; nothing current",
+    "path": "print the folder of the store",
+}
+
+
+def add_parser(subparsers) -> None:
+    """Add `nld store`."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = subparsers.add_parser(
+        "store", help="check, repair and clear what is kept", epilog=EXAMPLE, formatter_class=raw
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in TEXTS.items():
+        example = f"example:\n  nld store {name}" + (" --dry-run\n" if name == "gc" else "\n")
+        action = actions.add_parser(name, help=text, description=text, epilog=example, formatter_class=raw)
+        action.add_argument(
+            "--root", type=Path, default=Path(), help="folder with _toc.yml and results/ (default: here)"
+        )
+        if name == "gc":
+            action.add_argument("--dry-run", action="store_true", help="only list, with sizes")
+        action.set_defaults(run={"check": run_check, "repair": run_repair, "gc": run_gc, "path": run_path}[name])
+
+
+def run_path(args) -> int:
+    """Print the folder of the store."""
+    print(_top(args))
+    return 0
+
+
+def run_check(args) -> int:
+    """List what is damaged; returns 1 if anything is."""
+    from nld import stored_results
+    from nld.publish import inventory
+
+    def check() -> int:
+        found = inventory.damaged(_top(args))
+        for folder in _results(args):
+            found += stored_results.flaws(folder)
+        for _, words in found:
+            print(words)
+        count = sum(1 for _ in inventory.entries(_top(args)))
+        print(f"{len(found)} damaged; {count} entries in {_top(args)}", file=sys.stderr if found else sys.stdout)
+        return int(bool(found))
+
+    return _told("check", check)
+
+
+def run_repair(args) -> int:
+    """Set aside what is damaged and restore what git holds; returns 1 if something is lost."""
+    from nld import store
+    from nld.publish import inventory
+
+    def repair() -> int:
+        top, lost = _top(args), False
+        for path, _ in inventory.damaged(top):
+            store.heal(path, top)
+        for folder in _results(args):
+            for restored, line in inventory.restore(top, folder):
+                lost |= not restored
+                print(line)
+        return int(lost)
+
+    return _told("repair", repair)
+
+
+def run_gc(args) -> int:
+    """Remove what nothing needs, or list it."""
+    from filelock import FileLock, Timeout
+
+    from nld.publish import inventory
+    from nld.publish.chapters import UsageError
+
+    top = _top(args)
+
+    def gc() -> int:
+        total = 0
+        for each in inventory.stale(top, args.root.resolve()):
+            size = each.size
+            total += size
+            print(f"{size:>12,} bytes  {each.path.relative_to(top)}: {each.reason}")
+            if not args.dry_run:
+                inventory.remove(each)
+        print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
+        return 0
+
+    def locked() -> int:
+        if args.dry_run or not top.is_dir():
+            return gc()
+        try:
+            with FileLock(top / "build.lock", timeout=0):
+                return gc()
+        except Timeout:
+            print("nld store gc: a build runs on this store; wait until it ends", file=sys.stderr)
+            return 1
+
+    try:
+        return _told("gc", locked)
+    except UsageError as error:
+        print(f"nld store gc: {error}", file=sys.stderr)
+        return 2
+
+
+def _top(args) -> Path:
+    return Path(os.environ.get("NLD_STORE") or args.root / ".nld").absolute()
+
+
+def _results(args) -> list[Path]:
+    """The folders results/ here and, where that is another one, beside the code."""
+    from nld import stored_results
+
+    folders = [root.resolve() / "results" for root in (args.root, *stored_results.ROOTS)]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def _told(action: str, do) -> int:
+    from nld import store
+
+    try:
+        return do()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"nld store {action}: {store.failure(error)}", file=sys.stderr)
+        return 1

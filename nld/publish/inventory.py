@@ -1,0 +1,144 @@
+"""What the store holds: which of it is damaged, and which of it nothing needs any more."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nld import figures, seals, store, stored_results
+from nld.experiment.spec import from_fields
+from nld.experiment.store import RunStore
+from nld.figures import record
+from nld.provenance import packages
+from nld.publish import executed
+from nld.publish.chapters import read_chapters
+
+RUN = re.compile("[0-9a-f]{20}")  # name of the folder of a finished run
+HOUR = 3600.0  # after which a file that nobody finished is a dead process's
+UNFINISHED = (".part.ipynb", ".input.ipynb")
+
+
+@dataclass(frozen=True)
+class Stale:
+    """An entry of the store that nothing current needs, and why."""
+
+    path: Path
+    reason: str
+
+    @property
+    def size(self) -> int:
+        """Bytes that removing it frees."""
+        files = self.path.rglob("*") if self.path.is_dir() else [self.path]
+        return sum(file.lstat().st_size for file in files if not file.is_dir())
+
+
+def entries(top: Path) -> Iterator[Path]:
+    """Every finished entry below the root of a store: figures, runs, executed chapters, what pages show."""
+    found = [*top.glob("figures/*/*/"), *(path for path in top.glob("runs/*/") if RUN.fullmatch(path.name))]
+    found += [path for path in top.glob("executed/*.ipynb") if not path.name.endswith(UNFINISHED)]
+    yield from sorted(path for path in [*found, *top.glob("current/*.json")] if not path.name.startswith("."))
+
+
+def damaged(top: Path) -> list[tuple[Path, str]]:
+    """Entries of a store that are not what was written, with what is wrong, in words."""
+    return [(path, found) for path in entries(top) if (found := seals.flaw(path))]
+
+
+def restore(top: Path, results: Path) -> Iterator[tuple[bool, str]]:
+    """Bring damaged stored results back from the checkout's history: whether it worked, and a line about each.
+
+    What lay there is kept below ``damaged/`` of the store ``top``.
+    """
+    flaws = stored_results.flaws(results)
+    if flaws and flaws[0][0] == results / seals.SUMS:  # without the checksums nothing is known of the others
+        yield _restored(top, results, *flaws[0])
+        flaws = stored_results.flaws(results)
+    for path, found in flaws:
+        yield _restored(top, results, path, found)
+
+
+def _restored(top: Path, results: Path, path: Path, found: str) -> tuple[bool, str]:
+    if "is not listed" in found:  # somebody's work, which no history holds
+        return False, found
+    if path.exists():
+        aside = top / "damaged" / path.relative_to(results.parent)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, aside)
+    name = path.relative_to(results.parent).as_posix()
+    command = ["git", "checkout", "HEAD", "--", name]
+    try:
+        said = subprocess.run(command, cwd=results.parent, capture_output=True, text=True).stderr.strip()
+    except OSError as error:
+        said = str(error)
+    if path in dict(stored_results.flaws(results)):
+        return False, f"{path} is lost: {said or 'what the checkout holds is not what was listed either'}"
+    return True, f"{path} was restored from the checkout"
+
+
+def stale(top: Path, root: Path) -> list[Stale]:
+    """What may be removed from the store ``top`` of the book in ``root``; never what is current."""
+    chapters = read_chapters(root) if (root / "_toc.yml").exists() else []
+    plans = [executed.Plan(chapter) for chapter in chapters if chapter.cells]
+    plans += [executed.Plan(p.chapter, {"profile": "paper"}) for p in plans if "profile" in p.parameters]
+    shown = [path for path in top.glob("current/*.json") if not seals.flaw(path)]
+    keys = {plan.key for plan in plans} | {json.loads(path.read_text("utf-8"))["key"] for path in shown}
+    copies = {executed.notebook_path(top, key) for key in keys}
+    pictures = {folder for path in copies if not seals.flaw(path) for folder in executed.figures_of(top, path.stem)}
+    found = [Stale(path, "no page shows it") for path in entries(top) if path.parent == top / "executed"]
+    found = [each for each in found if each.path not in copies]
+    found += _superseded_figures(top, pictures) + _superseded_runs(top)
+    found += [Stale(path, "its writer was killed") for path in _left_over(top)]
+    return found + [Stale(path, "it was set aside") for path in sorted(top.glob("damaged/*"))]
+
+
+def _superseded_figures(top: Path, shown: set[Path]) -> list[Stale]:
+    sources = {name: record.source_hash(f"nld.figures.{name.replace('-', '_')}") for name in figures.names()}
+    found = []
+    for path in (path for path in entries(top) if path.parent.parent == top / "figures" and path not in shown):
+        if seals.flaw(path):
+            continue  # is set aside by whoever needs it, or by `nld store repair`
+        origin = json.loads((path / "provenance.json").read_text("utf-8"))
+        current = origin["source_hash"] == sources.get(origin["figure"])
+        if not current or record.key(origin, packages(), origin["arithmetic"]) != path.name:
+            found.append(Stale(path, "its source or a package changed"))
+    return found
+
+
+def _superseded_runs(top: Path) -> list[Stale]:
+    runs, found = RunStore(top / "runs"), []
+    for path in (path for path in entries(top) if path.parent == runs.folder):
+        if seals.flaw(path):
+            continue
+        meta = json.loads((path / "meta.json").read_text("utf-8"))
+        try:
+            experiment = from_fields(json.loads((path / "spec.json").read_text("utf-8")))
+        except ValueError:  # a field that experiments no longer have
+            found.append(Stale(path, "its source changed"))
+            continue
+        if runs.is_superseded(experiment, meta):
+            found.append(Stale(path, "its source or a package changed"))
+    return found
+
+
+def _left_over(top: Path) -> Iterator[Path]:
+    """Hidden folders and files, and notebooks of chapters that failed, in which nothing was written for an hour."""
+    folders = [top, *(top / name for name in ("executed", "current", "runs", "logs")), *top.glob("figures/*/")]
+    for folder in folders:
+        yield from store.left_over(folder, HOUR)
+        for path in sorted(folder.glob("*")):
+            written = (path.name.startswith(".") and path.name != ".lock") or path.name.endswith(UNFINISHED)
+            if written and path.is_file() and time.time() - path.stat().st_mtime > HOUR:
+                yield path
+
+
+def remove(each: Stale) -> None:
+    """Remove an entry and the lock beside it."""
+    if each.path.is_dir():
+        shutil.rmtree(each.path)
+        each.path.with_suffix(".lock").unlink(missing_ok=True)
+    else:
+        each.path.unlink(missing_ok=True)
