@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import shutil
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ CITE = """example:
 VERIFY = """examples:
   nld figure verify --all                         exit status 1 when a number moved
   nld figure verify fig-1 --accept                make today's data the reference; say why in the commit
+  nld figure verify --all --under baseline        and under the instructions of a processor without AVX
   nld figure verify --all --accept --add          add those of this processor's arithmetic to it
 """
 
@@ -72,6 +74,11 @@ def add_parser(subparsers) -> None:
     verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
     verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
+    verify.add_argument("--save", type=Path, metavar="FILE", help="write what differs to a JSON file")
+    verify.add_argument(
+        "--under", action="append", default=[], metavar="ARITHMETIC",
+        help="compute under avx2, baseline, two-threads or rounding-twin, in a fresh store, judging seeds included",
+    )  # fmt: skip
     verify.set_defaults(run=run_verify)
 
 
@@ -133,7 +140,28 @@ def run_verify(args) -> int:
     if not args.accept and not folder.is_dir():  # before anything is computed
         print(f"nld figure verify: no references in {folder}; run this in the root of a checkout", file=sys.stderr)
         return 2
-    return _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
+    if args.under:
+        return _under(args)
+    if args.save:
+        args.seen = {}
+    status = _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
+    if args.save:
+        args.save.write_text(json.dumps(args.seen, indent=1, ensure_ascii=False), "utf-8")
+    return status
+
+
+def _under(args) -> int:
+    """Verify under other arithmetics and print one table of what differs; 1 if a number moved or a verdict reversed."""
+    from nld import figures
+    from nld.figures.under import table, verify_under
+
+    try:
+        seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
+    except ValueError as error:
+        print(f"nld figure verify: {error}", file=sys.stderr)
+        return 2
+    print(table(seen))
+    return int(not all(each.good for each in seen))
 
 
 def _accept(name: str, args) -> int:
@@ -180,6 +208,9 @@ def _verify(name: str, args) -> int:
         print(f"    {row.variable:32s} differs {by}")
     for how, words in verdicts:
         print(f"    verdict {how}: {words}")
+    if args.save:
+        listed = [f"{row.variable} by {row.difference:.3g}, allowed {row.allowed:.3g} ({row.how})" for row in moved]
+        args.seen[name] = {"moved": listed, "verdicts": verdicts, "compared": dict(ways)}
     return int(bad)
 
 
