@@ -189,11 +189,12 @@ def _verify(name: str, args) -> int:
     from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
     from nld.inference.verdict import REVERSED
 
-    path = reference_path(args.root, name)
-    if not path.exists():
+    data, path = _shown(name).data, reference_path(args.root, name)
+    try:
+        reference = xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
+    except FileNotFoundError:
         print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
         return 1
-    data, reference = _shown(name).data, xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
     rows = compare_with_reference(figures.load(name), data, reference)
     moved = [row for row in rows if not row.holds]
     verdicts = moved_verdicts(figures.load(name), data, reference)
