@@ -92,3 +92,22 @@ def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name):
     assert all(np.isfinite(variable).all() for variable in ruling.data_vars.values())
     assert kept.sizes["arithmetic"] >= 2
     assert {"nld_version", "commit", "torch", "sources"} <= set(kept.attrs)
+
+
+def test_the_digest_of_sources_sees_what_decides_numbers_and_not_what_words_them(tmp_path, monkeypatch):
+    import sys
+
+    path = tmp_path / "fig_made_up.py"
+    before = 'RATE = 1\n\n\ndef measure(seeds):\n    return RATE\n\n\ndef caption(data):\n    return "one"\n'
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(evidence, "reached_modules", lambda source: frozenset())
+    found = {}
+    for name, text in {
+        "as it is": before, "other words": before.replace('"one"', '"two"'), "other rate": before.replace("= 1", "= 2"),
+        "other measure": before.replace("return RATE", "return 2 * RATE"), "a comment": before + "# why\n",
+    }.items():  # fmt: skip
+        path.write_text(text)
+        sys.modules.pop("fig_made_up", None)
+        found[name] = evidence.sources("fig_made_up")
+    assert found["as it is"] == found["other words"] == found["a comment"]
+    assert len({found["as it is"], found["other rate"], found["other measure"]}) == 3
