@@ -73,7 +73,9 @@ def moved_by_hand(model: nn.Module, block: Block, unit: int, amount: float) -> N
             p = named[member.parameter]
             places = member.rows(torch.arange(p.numel()).view(p.shape))[unit].reshape(-1)
             flat, c = p.view(-1), member.coefficient
-            flat[places] = flat[places] + c * amount if block.kind == "translation" else flat[places] * math.exp(c * amount)
+            flat[places] = (
+                flat[places] + c * amount if block.kind == "translation" else flat[places] * math.exp(c * amount)
+            )
 
 
 def hold_by_hand(model: nn.Module, blocks, inputs) -> bool:

@@ -217,7 +217,8 @@ def test_law_gradient_autocorrelation_by_hand(name):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"), [("SGD", {}), ("Adam", {"betas": (0.0, 0.9)}), ("RMSprop", {}), ("Adamax", {"betas": (0, 0.9)})]
+    ("kind", "options"),
+    [("SGD", {}), ("Adam", {"betas": (0.0, 0.9)}), ("RMSprop", {}), ("Adamax", {"betas": (0, 0.9)})],
 )
 def test_steps_without_memory_have_no_autocorrelation(kind, options):
     """χ is 1, also where weight decay makes π longer than the gradient."""
