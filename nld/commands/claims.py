@@ -20,6 +20,11 @@ def run(args) -> int:
     from nld import store
     from nld.claims import ledger
 
+    if args.profile == "paper":
+        from nld import figures
+        from nld.publish.foreword import paper_scale
+
+        print(paper_scale(figures.names()), file=sys.stderr, flush=True)
     try:
         rulings = ledger(args.profile)
     except OSError as error:
