@@ -41,7 +41,8 @@ def spread(y):
 BETWEEN = {
     "variance as a divisor": (lambda y: y / y.var(1, keepdim=True), {"scale": 1}),  # with the last weight
     "square over variance": (lambda y: y.square() / y.var(1, keepdim=True), {"scale": 1}),
-    "centred square over variance": (lambda y: spread(y).square() / y.var(1, keepdim=True), {"scale": 1, "translation": 4}),
+    "centred square over variance": (lambda y: spread(y).square() / y.var(1, keepdim=True),
+                                     {"scale": 1, "translation": 4}),
     "deviation as a divisor": (lambda y: y / y.std(1, keepdim=True), {"scale": 1}),
     "variance and mean": (lambda y: y.square() / torch.var_mean(y, 1, keepdim=True)[0], {"scale": 1}),
     "mean beside variance": (lambda y: y / torch.var_mean(y, 1, keepdim=True)[1].abs(), {"scale": 1}),
@@ -110,7 +111,7 @@ COMPARED = {
     "greater": (lambda y: y > 0.5, 0),
     "at least": (lambda y: y >= -0.5, 0),
     "less": (lambda y: y < 0.5, 0),
-    "constant first": (lambda y: 0.5 > y, 0),
+    "constant first": (lambda y: torch.tensor(0.5) > y, 0),
     "another tensor": (lambda y: y > torch.full_like(y, 0.5), 0),
     "zero": (lambda y: y > 0, 2),
 }
@@ -168,7 +169,8 @@ def test_violations_are_their_definition_for_each_kind():
     first, last = q["first.weight"].detach(), q["last.weight"].detach()
     blocks = [
         Block("scale", "twice", (Member("first.weight", (4, 3), coefficient=2.0),)),
-        Block("translation", "shift", (Member("first.weight", (1, 4, 3), coefficient=-3.0), Member("first.bias", (1, 4)))),
+        Block("translation", "shift", (Member("first.weight", (1, 4, 3), coefficient=-3.0),
+                                       Member("first.bias", (1, 4)))),
         Block("rescale", "pair", (Member("first.weight", (4, 3)), Member("last.weight", (2, 4), (1,), -0.5))),
         Block("general_linear", "mixed", (Member("first.weight", (1, 4, 3), matrix_axis=1),
                                           Member("last.weight", (2, 1, 4), (1,), -1.0, matrix_axis=2))),
