@@ -7,6 +7,7 @@ process forked from one that has imported torch and sympy already, and in a copy
 import contextlib
 import functools
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -43,6 +44,8 @@ SLOWER = 10.0  # a mutant's test that takes so many times its usual time will no
 class Tests:
     """What is known of the tests of a package: seconds of each, and which lines of which file each one runs."""
 
+    __test__ = False  # for pytest, which would collect a class of this name
+
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, dict[str, list[int]]] = field(default_factory=dict)  # test -> file -> lines
 
@@ -59,7 +62,13 @@ class Tests:
         }
         sharing = {name for name in {test.split("::")[0] for test in found} if "scope=" in (ROOT / name).read_text()}
         found |= {test for test in self.seconds if test.split("::")[0] in sharing}
-        return sorted(found, key=lambda test: (self.seconds[test], test))
+        return self.quickest(found)
+
+    def quickest(self, tests: Iterable[str], within: float = float("inf")) -> list[str]:
+        """Tests by their time, as many as are through within so many seconds, and one at least."""
+        ordered = sorted(tests, key=lambda test: (self.seconds[test], test))
+        ends = itertools.accumulate(self.seconds[test] for test in ordered)
+        return [test for i, (test, end) in enumerate(zip(ordered, ends, strict=True)) if end <= within or i == 0]
 
 
 class _Survey:

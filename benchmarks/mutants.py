@@ -38,11 +38,15 @@ class Results:
 
     def find(self, mutant: Mutant, tests: list[str]) -> dict | None:
         """The result of a mutant if neither its file nor the test files that decided have changed since."""
-        row = self.known.get(_key(mutant))
-        if row is None or row["digest"] != _digest([mutant.file, *row["files"]]):
-            return None
+        row = self.valid(mutant)
         # What survived once may be killed by a test that is new.
-        return row if row["result"] != "survived" or set(row["files"]) == _files(tests) else None
+        return row if row and (row["result"] != "survived" or set(row["files"]) == _files(tests)) else None
+
+    def valid(self, mutant: Mutant) -> dict | None:
+        """The result of a mutant of the file as it is, judged by tests as they are."""
+        row = self.known.get(_key(mutant))
+        there = row is not None and all((ROOT / file).is_file() for file in row["files"])
+        return row if there and row["digest"] == _digest([mutant.file, *row["files"]]) else None
 
     def add(self, mutant: Mutant, tests: list[str], result: dict) -> None:
         """Keep a result."""
@@ -95,10 +99,9 @@ def plan(settings: dict, only: list[str]) -> dict[str, list[Mutant]]:
     }
 
 
-def run(settings: dict, chosen: dict[str, list[Mutant]], results: Results, jobs: int, end: float) -> bool:
-    """Try all mutants whose result is not known; returns whether all are known then."""
+def run(settings: dict, chosen: dict[str, list[Mutant]], results: Results, jobs: int, end: float) -> None:
+    """Try all mutants whose result is not known, until ``end``."""
     mutant_tests.prepare()
-    complete = True
     for name, drawn in chosen.items():
         row = settings["packages"][name]
         with tempfile.TemporaryDirectory() as folder:
@@ -113,13 +116,11 @@ def run(settings: dict, chosen: dict[str, list[Mutant]], results: Results, jobs:
             for mutant in drawn:
                 source = (ROOT / mutant.file).read_text("utf-8")
                 tests = known.of(mutant.file, *statement(source, mutant.line))
-                if row.get("all"):
-                    tests = sorted(known.seconds, key=lambda test: known.seconds[test])
+                tests = known.quickest(known.seconds if row.get("all") else tests, settings["seconds"])
                 if results.find(mutant, tests) is None:
                     ahead.append((mutant, tests))
             print(f"{name}: {len(drawn) - len(ahead)} of {len(drawn)} mutants are known", flush=True)
-            complete &= _try(ahead, known, copies, results, end)
-    return complete
+            _try(ahead, known, copies, results, end)
 
 
 def survey(copy: Path, row: dict, kept: Path) -> mutant_tests.Tests:
@@ -139,7 +140,7 @@ def survey(copy: Path, row: dict, kept: Path) -> mutant_tests.Tests:
     return known
 
 
-def _try(ahead: list[tuple[Mutant, list[str]]], known, copies: list[Path], results: Results, end: float) -> bool:
+def _try(ahead: list[tuple[Mutant, list[str]]], known, copies: list[Path], results: Results, end: float) -> None:
     running: dict[int, tuple] = {}
     free, queue = list(copies), list(reversed(ahead))
     while queue or running:
@@ -149,24 +150,23 @@ def _try(ahead: list[tuple[Mutant, list[str]]], known, copies: list[Path], resul
             process, original = mutant_tests.start(copy, mutant.file, changed, {t: known.seconds[t] for t in tests})
             running[process.sentinel] = (copy, mutant, tests, process, original)
         if not running:
-            return False
+            return
         for sentinel in wait(list(running)):
             copy, mutant, tests, process, original = running.pop(sentinel)  # pyright: ignore
             result = mutant_tests.outcome(copy, mutant.file, process, original)
             results.add(mutant, tests, result)
             free.append(copy)
             print(f"{result['result']:8} {mutant.file}:{mutant.line} {result['by']}", flush=True)
-    return True
 
 
 def report(settings: dict, chosen: dict[str, list[Mutant]], results: Results) -> tuple[list[dict], list[str]]:
-    """Rows of the table, and the survivors in words."""
+    """Rows of the table, and the survivors in words: of all that were drawn, ``mutants`` have been tried."""
     equal = {(row["file"], row["before"], row["after"]) for row in settings.get("equivalent", [])}
     rows, survivors = [], []
     for name, drawn in chosen.items():
-        count = {"mutants": 0, "killed": 0, "timeout": 0, "survived": 0, "equivalent": 0}
+        count = {"drawn": len(drawn), "mutants": 0, "killed": 0, "timeout": 0, "survived": 0, "equivalent": 0}
         for mutant in drawn:
-            result = results.known.get(_key(mutant))
+            result = results.valid(mutant)
             if result is None:
                 continue
             count["mutants"] += 1
@@ -200,12 +200,14 @@ def main(arguments: list[str]) -> int:
         "--only", action="append", default=[], metavar="PACKAGE", help="only this package of mutants.toml"
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no mutant after so long")
+    parser.add_argument("--report", action="store_true", help="try nothing; table and survivors of what is known")
     options = parser.parse_args(arguments)
     settings = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text("utf-8"))
     results = Results(Path(os.environ.get("NLD_STORE") or ".nld").absolute() / "mutants.jsonl")
     try:
         chosen = plan(settings, options.only)
-        complete = run(settings, chosen, results, options.jobs, time.time() + 60 * options.minutes)
+        if not options.report:
+            run(settings, chosen, results, options.jobs, time.time() + 60 * options.minutes)
     except (ValueError, RuntimeError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
@@ -213,10 +215,10 @@ def main(arguments: list[str]) -> int:
 
     rows, survivors = report(settings, chosen, results)
     print("\n".join(["", *survivors, "", show(rows)]))
-    if complete and not options.only:
-        print(f"kept in {keep('mutants', rows).relative_to(ROOT)}")
+    if options.only:
+        print("not kept: these are not all packages")
     else:
-        print("not kept: this is a part of the sample")
+        print(f"kept in {keep('mutants', rows).relative_to(ROOT)}")
     return 0
 
 
