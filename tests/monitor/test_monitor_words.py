@@ -1,0 +1,95 @@
+"""Small parts that other tests see only through much else: numbers in words, precisions, factors and means."""
+
+import pytest
+import torch
+from torch import nn
+
+import nld
+from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count
+from tests.monitor.test_find_symmetries_refuted import hold_by_hand
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0.0, "0"), (0.4, "0"), (7.0, "7"), (12.3, "12"), (99.6, "100"), (123.0, "120"), (31_234.0, "31,000")],
+)
+def test_a_number_of_steps_has_two_digits_that_mean_something(number, words):
+    assert _count(number) == words
+
+
+def test_precisions_are_those_of_torch():
+    assert {name: torch.finfo(getattr(torch, name)).eps for name in EPSILON} == EPSILON
+    assert all(torch.finfo(getattr(torch, name)).eps < bound for name, bound in TOLERANCE.items())
+
+
+class Paths(nn.Module):
+    """Two linear maps added up in some way, and a nonlinear function after."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.one, self.two, self.last, self.function = nn.Linear(3, 4), nn.Linear(3, 4), nn.Linear(4, 2), function
+
+    def forward(self, x):
+        return self.last(self.function(self.one(x), self.two(x.sin())).tanh())
+
+
+FACTORS = {
+    "half": (lambda a, b: a / 2 + b, 1 / 2),
+    "three times": (lambda a, b: a * 3 + b, 3.0),
+    "minus": (lambda a, b: -a + b, -1.0),
+    "a quotient of a product": (lambda a, b: (a * 6) / 4 + b, 1.5),
+    "a difference": (lambda a, b: 1.0 - a + b, -1.0),
+    "a sum with a factor": (lambda a, b: torch.add(b, a, alpha=2), 2.0),
+    "a difference with a factor": (lambda a, b: torch.sub(b, a, alpha=3), -3.0),
+    "a difference the other way": (lambda a, b: torch.rsub(a, b, alpha=4), -4.0),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_shift_on_one_path_is_undone_on_the_other_by_the_factor_between(name):
+    function, factor = FACTORS[name]
+    torch.manual_seed(0)
+    model = Paths(function).double()
+    found = nld.find_symmetries(model, torch.randn(20, 3, dtype=torch.float64))
+    (block,) = found
+    assert (block.kind, block.units) == ("translation", 4)
+    coefficients = {member.parameter: member.coefficient for member in block.members}
+    assert coefficients["two.bias"] / coefficients["one.bias"] == pytest.approx(-factor)
+    assert not [note for note in found.not_analysed if "refused" in note]
+    assert hold_by_hand(model, found, [torch.randn(20, 3, dtype=torch.float64)])
+
+
+class Tokens(nn.Module):
+    """Two linear maps on tokens, and a linear reduction over the tokens between them."""
+
+    def __init__(self, reduce):
+        super().__init__()
+        self.first, self.last, self.reduce = nn.Linear(5, 3, bias=False), nn.Linear(3, 5, bias=False), reduce
+
+    def forward(self, x):
+        return self.last(self.reduce(self.first(x)))
+
+
+REDUCTIONS = {
+    "mean": lambda y: y.mean(1),
+    "kept mean": lambda y: y.mean(1, keepdim=True),
+    "sum": lambda y: y.sum(1),
+    "kept sum": lambda y: y.sum(-2, keepdim=True),
+    "two axes": lambda y: y.mean((0, 1)),
+    "kept, then dropped": lambda y: y.mean(1, keepdim=True).squeeze(1),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_a_matrix_passes_through_a_mean_over_tokens(name):
+    torch.manual_seed(0)
+    model, x = Tokens(REDUCTIONS[name]).double(), torch.randn(6, 4, 5, dtype=torch.float64)
+    found = nld.find_symmetries(model, x)
+    (block,) = found
+    assert (block.kind, block.units, block.size) == ("general_linear", 1, 3)
+    matrix = torch.linalg.matrix_exp(torch.randn(3, 3, dtype=torch.float64))
+    before = model(x)
+    with torch.no_grad():
+        model.first.weight.copy_(matrix @ model.first.weight)
+        model.last.weight.copy_(model.last.weight @ torch.linalg.inv(matrix))
+    torch.testing.assert_close(model(x), before)
