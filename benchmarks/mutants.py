@@ -182,7 +182,7 @@ def report(settings: dict, chosen: dict[str, list[Mutant]], results: Results) ->
     rows.append({"package": "all", **{key: sum(row[key] for row in rows) for key in rows[0] if key != "package"}})
     for row in rows:
         tellable = row["mutants"] - row["equivalent"]
-        row["score"] = 1 - row["survived"] / tellable if tellable else 1.0
+        row["score"] = 1 - row["survived"] / tellable if tellable else ""
     return rows, sorted(survivors)
 
 

@@ -93,3 +93,24 @@ def test_a_matrix_passes_through_a_mean_over_tokens(name):
         model.first.weight.copy_(matrix @ model.first.weight)
         model.last.weight.copy_(model.last.weight @ torch.linalg.inv(matrix))
     torch.testing.assert_close(model(x), before)
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (8, 5, 3), (4, 2, 5, 3)])
+@pytest.mark.parametrize("axis", ["last", "first from the end"])
+def test_a_mean_that_is_subtracted_forgets_a_shift_however_many_axes_there_are(shape, axis):
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            y = self.first(x)
+            return self.last(y - y.mean(-1 if axis == "first from the end" else y.ndim - 1, keepdim=True)).tanh()
+
+    torch.manual_seed(0)
+    model, x = Centred().double(), torch.randn(shape, dtype=torch.float64)
+    found = nld.find_symmetries(model, x)
+    units = {kind: sum(b.units for b in found if b.kind == kind) for kind in {b.kind for b in found}}
+    # One constant for the bias and one for each column before, one for each row of the weight behind; one factor.
+    assert units == {"translation": 1 + 3 + 2, "rescale": 1}
+    assert hold_by_hand(model, found, [x])
