@@ -11,6 +11,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -52,16 +53,21 @@ class Tests:
     def of(self, file: str, within: range, called: bool) -> list[str]:
         """The tests that run one of these lines, quickest first.
 
-        Lines that run on import count as run by every test of the file. Where tests share a fixture, whichever came
-        first has run the lines for all: the others of its file are taken too.
+        Lines that run on import count as run by every test of the file, and by those of each test file that names it,
+        for a test may look at constants alone. Where tests share a fixture, whichever came first has run the lines for
+        all: the others of its file are taken too.
         """
         found = {
             test
             for test, files in self.lines.items()
             if file in files and (not called or not set(within).isdisjoint(files[file]))
         }
-        sharing = {name for name in {test.split("::")[0] for test in found} if "scope=" in (ROOT / name).read_text()}
-        found |= {test for test in self.seconds if test.split("::")[0] in sharing}
+        texts = {name: (ROOT / name).read_text("utf-8") for name in {test.split("::")[0] for test in self.seconds}}
+        running = {test.split("::")[0] for test in found}
+        whole = {name for name in running if "scope=" in texts[name]}
+        if not called:
+            whole |= {name for name, text in texts.items() if re.search(rf"\b{Path(file).stem}\b", text)}
+        found |= {test for test in self.seconds if test.split("::")[0] in whole}
         return self.quickest(found)
 
     def quickest(self, tests: Iterable[str], within: float = float("inf")) -> list[str]:

@@ -61,15 +61,16 @@ def test_a_line_belongs_to_its_statement():
 
 
 def test_a_mutant_is_tried_on_the_tests_that_run_its_line():
+    file = "".join(["qq", "q.py"])  # no test names it
     own = "tests/test_benchmarks.py::"
     known = Tests(
         seconds={own + "slow": 2.0, own + "quick": 1.0, own + "other": 0.1},
-        lines={own + "slow": {"f.py": [6, 7]}, own + "quick": {"f.py": [6, 9]}, own + "other": {"g.py": [6]}},
+        lines={own + "slow": {file: [6, 7]}, own + "quick": {file: [6, 9]}, own + "other": {"other.py": [6]}},
     )
-    assert known.of("f.py", range(6, 7), True) == [own + "quick", own + "slow"]
-    assert known.of("f.py", range(7, 8), True) == [own + "slow"]
-    assert known.of("f.py", range(2, 3), True) == []
-    assert known.of("f.py", range(2, 3), False) == [own + "quick", own + "slow"]
+    assert known.of(file, range(6, 7), True) == [own + "quick", own + "slow"]
+    assert known.of(file, range(7, 8), True) == [own + "slow"]
+    assert known.of(file, range(2, 3), True) == []
+    assert known.of(file, range(2, 3), False) == [own + "quick", own + "slow"]
 
 
 def test_a_result_holds_while_file_and_tests_are_as_they_were(tmp_path, monkeypatch):

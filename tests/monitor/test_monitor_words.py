@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count
+from nld.monitor import Block, Member
+from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count, metric_drift
 from tests.monitor.test_find_symmetries_refuted import hold_by_hand
 
 
@@ -114,3 +115,71 @@ def test_a_mean_that_is_subtracted_forgets_a_shift_however_many_axes_there_are(s
     # One constant for the bias and one for each column before, one for each row of the weight behind; one factor.
     assert units == {"translation": 1 + 3 + 2, "rescale": 1}
     assert hold_by_hand(model, found, [x])
+
+
+class Grid(nn.Module):
+    """A factor of its own for every pixel, then a pooling over both axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.factors, self.last = nn.Parameter(torch.randn(2, 4, 4)), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.last(nn.functional.adaptive_avg_pool2d(x * self.factors, 2).flatten(1))
+
+
+def test_a_pooling_ties_both_axes():
+    torch.manual_seed(0)
+    model, x = Grid().double(), torch.randn(6, 2, 4, 4, dtype=torch.float64)
+    found = nld.find_symmetries(model, x)
+    assert [(block.kind, block.units) for block in found] == [("rescale", 2)]
+    assert not [note for note in found.not_analysed if "refused" in note]
+    assert hold_by_hand(model, found, [x])
+
+
+class Highest(nn.Module):
+    """Distances to the largest value of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last((y - y.amax(0, keepdim=True)).tanh())
+
+
+def test_a_maximum_follows_a_constant_and_nothing_else():
+    torch.manual_seed(0)
+    model, x = Highest().double(), torch.randn(20, 3, dtype=torch.float64)
+    found = nld.find_symmetries(model, x)
+    assert [(block.kind, block.units, block.parameters) for block in found] == [("translation", 4, ("first.bias",))]
+    assert not [note for note in found.not_analysed if "refused" in note]
+    assert hold_by_hand(model, found, [x])
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
+def test_drift_of_norms_by_hand(kind):
+    """The mean of 2 |⟨q, Δq⟩| / |q|², decay taken out, and its ratio to what length and momentum of the steps do."""
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(3, 4, dtype=torch.float64))
+    options = {"weight_decay": 0.1} if kind == "AdamW" else {"momentum": 0.5}
+    optimizer = getattr(torch.optim, kind)([weight], lr=0.01, **options)
+    beta, shares, lengths = 0.9 if kind == "AdamW" else 0.5, [], []
+    with nld.Monitor(
+        nn.ParameterDict({"w": weight}), optimizer, [Block("scale", "w", (Member("w", (3, 4)),))]
+    ) as monitor:
+        for step in range(6):
+            q = weight.detach().clone()
+            weight.grad = torch.randn_like(weight)
+            optimizer.step()
+            moved = weight.detach() - q
+            undecayed = moved + (0.01 * 0.1 * q if kind == "AdamW" else 0.0)
+            norm = q.square().sum(1)
+            if step < 5:  # the last step has none after it
+                shares.append(2 * ((moved * q).sum(1) + (undecayed - moved).mul(q).sum(1)).abs() / norm)
+                lengths.append(moved.square().sum(1) / norm * (1 + beta) / (1 - beta))
+    share, ratio = metric_drift(monitor.record())
+    assert float(share.sel(block="w")) == pytest.approx(float(torch.stack(shares).mean()), rel=1e-9)
+    expected = float(torch.stack(shares).mean() / torch.stack(lengths).mean())
+    assert float(ratio.sel(block="w")) == pytest.approx(expected, rel=1e-9)
