@@ -138,22 +138,33 @@ def test_a_pooling_ties_both_axes():
 
 
 class Highest(nn.Module):
-    """Distances to the largest value of the batch."""
+    """The largest values of a batch, behind something that forgets a constant."""
 
-    def __init__(self):
+    def __init__(self, forget):
         super().__init__()
-        self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+        self.first, self.last, self.forget = nn.Linear(3, 4), nn.Linear(4, 2), forget
 
     def forward(self, x):
-        y = self.first(x)
-        return self.last((y - y.amax(0, keepdim=True)).tanh())
+        return self.last(self.forget(self.first(x)).tanh())
 
 
-def test_a_maximum_follows_a_constant_and_nothing_else():
+def centred_maximum(y):
+    largest = y.amax(0, keepdim=True)
+    return largest - largest.mean(1, keepdim=True)
+
+
+# What follows, and for how many units a constant on the bias is forgotten. A constant on a column of the weight moves
+# every image by another amount: then another image has the maximum.
+FORGETFUL = {"distance": (lambda y: y - y.amax(0, keepdim=True), 4), "centred": (centred_maximum, 1)}
+
+
+@pytest.mark.parametrize("name", FORGETFUL)
+def test_a_maximum_follows_a_constant_and_nothing_else(name):
+    forget, units = FORGETFUL[name]
     torch.manual_seed(0)
-    model, x = Highest().double(), torch.randn(20, 3, dtype=torch.float64)
+    model, x = Highest(forget).double(), torch.randn(20, 3, dtype=torch.float64)
     found = nld.find_symmetries(model, x)
-    assert [(block.kind, block.units, block.parameters) for block in found] == [("translation", 4, ("first.bias",))]
+    assert [(b.kind, b.units, b.parameters) for b in found] == [("translation", units, ("first.bias",))]
     assert not [note for note in found.not_analysed if "refused" in note]
     assert hold_by_hand(model, found, [x])
 
