@@ -100,6 +100,12 @@ def test_what_is_measured_of_a_step_by_hand():
         assert float(abs(measured["cosine"]).max()) > 1e-3
 
 
+def test_a_member_alone_is_measured_as_among_others(record):
+    alone = measure_filters([BASE.replace(seed=1)]).isel(member=0)
+    np.testing.assert_allclose(alone["squared_norm"], record["squared_norm"][1], rtol=1e-9)
+    assert list(alone.layer.values) == list(record.layer.values)
+
+
 def test_members_that_differ_in_more_are_refused():
     with pytest.raises(ValueError, match="expected members"):
         measure_filters([BASE, BASE.replace(width=0.5)])
