@@ -41,7 +41,7 @@ bench: $(READY)  ## time what must be fast; tables go to results/bench/
 	@echo "The tables are in results/bench/."
 
 mutants: $(READY)  ## change the sources a little, many times: do the tests notice? (an hour or two)
-	@$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[mutants]"
+	@$(RUN) -m pip install --quiet --editable ".[mutants]" --constraint constraints.txt
 	@$(RUN) -m benchmarks.mutants
 
 figures: $(READY)  ## compute and draw every figure into the store
