@@ -50,6 +50,11 @@ def run(args) -> int:
         return _print_history()
     if args.live:
         os.environ["NLD_EVIDENCE"] = "live"
+    if args.profile == "paper":
+        from nld import figures
+        from nld.publish.foreword import paper_scale
+
+        print(paper_scale(figures.names()), file=sys.stderr, flush=True)
     try:
         for name in args.gather:
             _gather(name)

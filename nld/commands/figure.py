@@ -56,6 +56,9 @@ def add_parser(subparsers) -> None:
         metavar=("NAME", "VALUE"),
         help="change a parameter; a wrong name lists those of the figure",
     )
+    show.add_argument(
+        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
+    )
     show.set_defaults(run=run_show)
     export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
     export.add_argument("name", help="such as fig-1")
@@ -93,6 +96,15 @@ def run_list(args) -> int:
 
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
+    if args.parameters is not None:
+        from nld.publish.parameter_file import read_file
+        from nld.publish.parameters import ParameterError
+
+        try:
+            args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
+        except ParameterError as error:
+            print(f"nld figure show: {error}", file=sys.stderr)
+            return 2
     return _for_each(args, "show", lambda name: print(f"{name}: {_shown(name, args).folder}", flush=True) or 0)
 
 
@@ -243,6 +255,10 @@ def _for_each(args, action: str, do) -> int:
             raise ValueError("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
+        if getattr(args, "profile", "quick") == "paper":
+            from nld.publish.foreword import paper_scale
+
+            print(paper_scale(names), file=sys.stderr, flush=True)
         return max([attempt(name) for name in names])
     except ValueError as error:
         print(f"nld figure {action}: {error}", file=sys.stderr)
