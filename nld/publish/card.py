@@ -91,7 +91,8 @@ def verdict_badges(origin: dict) -> str:
 def _title(verdict: dict) -> str:
     """What a badge says when it is pointed at: the claim, and of each part effect, interval, n and e-value."""
     lines = [finding_in_words(Finding(**finding)) for finding in verdict.get("findings", ())]
-    return "\n".join([f"{_statement(verdict)} [{verdict.get('scale', '')}]", *lines])
+    place = " on ".join(filter(None, (verdict.get("scale", ""), verdict.get("processor", ""))))
+    return "\n".join([f"{_statement(verdict)} [{place}]", *lines])
 
 
 def _rulings(origin: dict) -> dict[str, str]:
