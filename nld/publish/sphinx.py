@@ -132,9 +132,9 @@ def announce_changes(app, page: str, template: str, context: dict, doctree) -> N
         context["body"] = (
             '<div class="admonition warning nld-changed"><p class="admonition-title">Another processor\'s numbers</p>'
             f"<p>On the processor of this build {listed} differ from what was published, by more than instruction sets "
-            "do elsewhere. Numbers and verdicts are this build's; a sentence that compares without a number was written "
-            f"for the published values. <code>nld figure verify {html.escape(' '.join(moved))}</code> says by how "
-            f"much.</p></div>{context['body']}"
+            "do elsewhere. Numbers and verdicts are this build's; a sentence that compares without a number was "
+            f"written for the published values. <code>nld figure verify {html.escape(' '.join(moved))}</code> says by "
+            f"how much.</p></div>{context['body']}"
         )
     if changed and "body" in context:
         values = f"<code>{html.escape(in_words(changed))}</code>"

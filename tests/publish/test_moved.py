@@ -1,4 +1,4 @@
-"""A page says when the figures of its build are further from the published ones than arithmetics are from each other."""
+"""A page says when figures of its build are further from the published ones than arithmetics are from each other."""
 
 from types import SimpleNamespace
 
