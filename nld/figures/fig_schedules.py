@@ -116,8 +116,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "jumps": power(jumps, 1),
         "rate-error": power(data["rate_error"]),
         "rough": power(data["rough_difference"], 1),
-        "calm": power(calm.max()),
-        "restless": f"{restless.min():.2f} to {restless.max():.2f}",
+        "calm": power_above(calm.max()),
+        "restless": " to ".join(dict.fromkeys(f"{end:.2f}" for end in (restless.min(), restless.max()))),
     }
 
 
@@ -167,7 +167,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "normalization-with-decay-is-restless",
             f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power(calm.max())} l "
-            f"without decay, {restless.min():.2g} to {restless.max():.2g} l with it.",
+            f"without decay, at least {restless.min():.2g} l with it.",
             {
                 "converges without decay": np.log10(CALM) - np.log10(np.maximum(calm, 1e-300)),
                 "does not with it": np.log10(restless / RESTLESS),
