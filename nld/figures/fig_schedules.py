@@ -17,9 +17,9 @@ CLAIMS = (
     Claim("scale-invariant-step-tunes-itself", "On scale-invariant weights gradient descent diverges at no learning "
           "rate: the norm grows until the effective learning rate is stable.", (), "fig-schedules", CHAPTER, TUNING),
     Claim("stationary-at-any-rate", "At any fixed learning rate the smallest gradient of T steps at unit norm is at "
-          "most a constant over T^(1/2).", (), "fig-schedules", CHAPTER, TUNING),
+          "most a constant over $T^{1/2}$.", (), "fig-schedules", CHAPTER, TUNING),
     Claim("stationary-with-noise", "With noisy gradients and a fixed learning rate the gradient at unit norm falls as "
-          "T^(-1/4).", (), "fig-schedules", CHAPTER, TUNING),
+          "$T^{-1/4}$.", (), "fig-schedules", CHAPTER, TUNING),
     Claim("decay-is-a-growing-rate", "Training with weight decay visits the same directions as training without it at "
           "a learning rate that grows exponentially, with momentum too.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
     Claim("step-decay-is-tapered-growth", "Step decay with weight decay is exponential growth whose rate jumps by "

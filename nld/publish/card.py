@@ -7,6 +7,7 @@ from pathlib import Path
 from nld import paper
 from nld.inference.report import finding_in_words
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
+from nld.plain_math import plain
 from nld.publish.citation import Citation
 
 FILES = {
@@ -103,7 +104,7 @@ def _rulings(origin: dict) -> dict[str, str]:
 def _statement(verdict: dict) -> str:
     # Other works' claims come with the record: to look them up would import every figure into each render.
     of_paper = {claim.name: claim.statement for claim in paper.CLAIMS}
-    return verdict.get("statement") or of_paper[verdict["claim"]]
+    return plain(verdict.get("statement") or of_paper[verdict["claim"]])
 
 
 def rerun_command(origin: dict) -> str:
