@@ -279,8 +279,8 @@ CLAIMS = (
     Claim("weight-decay-forgets", r"Weight decay plays the role of $1-\rho$: it sets how fast old gradients are "
           "forgotten.", (17, 18), "fig-experiments", NORMALIZATION),
     Claim("norm-closed-form", "The squared norm follows the closed form.", (17,), "fig-experiments", LIMITS),
-    Claim("scale-breaking-power", r"The kinetic energy of scale breaks by $e^{-2\alpha}\lVert\dot q\rVert^2$.", (6,), "",
-          BREAKING),
+    Claim("scale-breaking-power", r"The kinetic energy of scale breaks by $e^{-2\alpha}\lVert\dot q\rVert^2$.", (6,),
+          "", BREAKING),
 )  # fmt: skip
 
 

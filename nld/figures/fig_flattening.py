@@ -37,7 +37,8 @@ CLAIMS = (
     Claim(
         "equation-of-motion-of-invariant-layers",
         r"With weight decay $k$, a translation-invariant layer decays at $-\log(1-\eta k)/\eta$, and a scale-invariant "
-        r"one turns by an angle of cosine $1-\eta k$ at the squared norm $\sqrt{\eta\lVert\hat g\rVert^2/(2k-\eta k^2)}$.",
+        r"one turns by an angle of cosine $1-\eta k$ at the squared norm "
+        r"$\sqrt{\eta\lVert\hat g\rVert^2/(2k-\eta k^2)}$.",
         (), "fig-flattening", CHAPTER, "miyagawa2022toward",
     ),
     explicit_penalty.CLAIM,
