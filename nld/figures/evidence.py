@@ -156,5 +156,7 @@ def _first(data: xr.Dataset) -> str:
 
 def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:
     """Rows added along ``judging_seed`` or as a further arithmetic, the earlier order kept."""
+    # As objects: of texts of a fixed length xarray would cut the longer names to that of the shorter.
+    kept, rows = (each.assign_coords(arithmetic=each["arithmetic"].astype(object)) for each in (kept, rows))
     order = list(dict.fromkeys([*kept["arithmetic"].values, *rows["arithmetic"].values]))
     return kept.combine_first(rows).sel(arithmetic=order)

@@ -55,12 +55,12 @@ def test_law_a_sequence_grows_and_no_seed_is_run_twice_or_lost(checkout, monkeyp
 
     for count in (3, 3, 10):
         evidence.gather(PLACE, counting, count, at_once=4, progress=lambda text: None)
-    monkeypatch.setattr(evidence, "arithmetic_name", lambda: "another")
+    monkeypatch.setattr(evidence, "arithmetic_name", lambda: "another one, of a longer name")
     evidence.gather(PLACE, counting, 6, at_once=4, progress=lambda text: None)
     first = list(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + 10))
     assert asked == first + first[:6]
     kept = xr.load_dataset(checkout / PLACE, engine="h5netcdf")
-    assert list(kept["arithmetic"].values) == ["this one", "another"]  # the first one rules
+    assert list(kept["arithmetic"].values) == ["this one", "another one, of a longer name"]  # the first one rules
     np.testing.assert_array_equal(kept["judged"][0], measure(first)["judged"])
     np.testing.assert_array_equal(np.isnan(kept["judged"][1]), np.arange(10) >= 6)
 
