@@ -70,6 +70,11 @@ def _digest(files: list[str]) -> str:
     return hashlib.sha256(b"".join((ROOT / file).read_bytes() for file in files)).hexdigest()[:16]
 
 
+def equivalent(settings: dict) -> set[tuple[str, str, str]]:
+    """File and lines before and after of the mutants that nobody could notice; they are not tried."""
+    return {(row["file"], row["before"], row["after"]) for row in settings.get("equivalent", [])}
+
+
 def sources(row: dict) -> list[str]:
     """The files of a package, from the root of the checkout."""
     found = {str(path.relative_to(ROOT)) for pattern in row["sources"] for path in ROOT.glob(pattern)}
@@ -117,7 +122,8 @@ def run(settings: dict, chosen: dict[str, list[Mutant]], results: Results, jobs:
                 source = (ROOT / mutant.file).read_text("utf-8")
                 tests = known.of(mutant.file, *statement(source, mutant.line))
                 tests = known.quickest(known.seconds if row.get("all") else tests, settings["seconds"])
-                if results.find(mutant, tests) is None:
+                listed = (mutant.file, *mutant.change(source)) in equivalent(settings)
+                if not listed and results.find(mutant, tests) is None:
                     ahead.append((mutant, tests))
             print(f"{name}: {len(drawn) - len(ahead)} of {len(drawn)} mutants are known", flush=True)
             _try(ahead, known, copies, results, end)
@@ -161,23 +167,19 @@ def _try(ahead: list[tuple[Mutant, list[str]]], known, copies: list[Path], resul
 
 def report(settings: dict, chosen: dict[str, list[Mutant]], results: Results) -> tuple[list[dict], list[str]]:
     """Rows of the table, and the survivors in words: of all that were drawn, ``mutants`` have been tried."""
-    equal = {(row["file"], row["before"], row["after"]) for row in settings.get("equivalent", [])}
+    equal = equivalent(settings)
     rows, survivors = [], []
     for name, drawn in chosen.items():
         count = {"drawn": len(drawn), "mutants": 0, "killed": 0, "timeout": 0, "survived": 0, "equivalent": 0}
         for mutant in drawn:
-            result = results.valid(mutant)
+            change = mutant.change((ROOT / mutant.file).read_text("utf-8"))
+            result = {"result": "equivalent"} if (mutant.file, *change) in equal else results.valid(mutant)
             if result is None:
                 continue
             count["mutants"] += 1
-            kind = result["result"]
-            if kind == "survived":
-                before, after = mutant.change((ROOT / mutant.file).read_text("utf-8"))
-                if (mutant.file, before, after) in equal:
-                    kind = "equivalent"
-                else:
-                    survivors.append(f"{mutant.file}:{mutant.line}  {before}  ->  {after}")
-            count[kind] += 1
+            count[result["result"]] += 1
+            if result["result"] == "survived":
+                survivors.append(f"{mutant.file}:{mutant.line}  {'  ->  '.join(change)}")
         rows.append({"package": name, **count})
     rows.append({"package": "all", **{key: sum(row[key] for row in rows) for key in rows[0] if key != "package"}})
     for row in rows:
