@@ -107,7 +107,7 @@ def _cells(data: xr.Dataset, column: Column, variable: xr.Variable) -> Iterator[
         labels = xr.Variable(column.dims, np.arange(data.sizes[column.source]))
     else:
         labels = data[column.source].variable.to_base_variable()
-    spread = labels.set_dims({str(d): s for d, s in variable.sizes.items()}).transpose(*variable.dims)
+    spread = labels.set_dims({str(d): s for d, s in variable.sizes.items()})
     yield from _words(column.source, spread.values)
 
 
