@@ -8,7 +8,7 @@ SUPPORTED = import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) e
   "expected Python 3.11 to 3.13, got %d.%d; name another, such as: make book PYTHON=python3.12" % sys.version_info[:2])
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf archive test lint bench figures clean
+.PHONY: help book pdf archive test lint bench mutants figures clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(READY)  ## style, types and import contracts
 bench: $(READY)  ## time what must be fast; tables go to results/bench/
 	@$(RUN) -m benchmarks
 	@echo "The tables are in results/bench/."
+
+mutants: $(READY)  ## change the sources a little, many times: do the tests notice? (an hour or two)
+	@$(RUN) -m pip install --quiet --editable ".[mutants]" --constraint constraints.txt
+	@$(RUN) -m benchmarks.mutants
 
 figures: $(READY)  ## compute and draw every figure into the store
 	@$(RUN) -m nld.cli figure show --all

@@ -32,7 +32,7 @@ def read(path: str | Path) -> Rows:
             findings = tuple(Finding(**finding) for finding in row.pop("findings"))
             found[row["claim"], row["scale"]] = Verdict(**row, findings=findings), processor
         return found
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"expected a ledger that `nld claims --save` wrote, got {path} ({error})") from error
 
 

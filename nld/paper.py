@@ -252,7 +252,7 @@ CLAIMS = (
     Claim("modified-equation-order", "Gradient descent with momentum follows its modified equation of motion, one "
           "order closer than gradient flow.", (3,), "", MECHANICS),
     Claim("general-metric-energy", "In any geometry the kinetic energy is that of the metric, up to the order of "
-          "exp(-2 alpha).", (7,), "", BREAKING),
+          r"$e^{-2\alpha}$.", (7,), "", BREAKING),
     Claim("charge-balance", "In training a Noether charge moves by friction, kinetic symmetry breaking and weight "
           "decay, and by nothing else.", (10, 12), "", "book/keeping-the-books"),
     Claim("overdamped-charges-are-conserved", "In the overdamped limit charges of translation, scale and rescale are "
@@ -263,7 +263,7 @@ CLAIMS = (
           "squared norm.", (15,), "", NORMALIZATION),
     Claim("finite-steps-grow-norms", "On a scale-invariant loss every finite step leaves the sphere outward, by the "
           "kinetic energy of the angle.", (14, 16), "", NORMALIZATION),
-    Claim("charge-decays", "Without kinetic symmetry breaking a Noether charge decays as exp(-friction * time / mass).",
+    Claim("charge-decays", r"Without kinetic symmetry breaking a Noether charge decays as $e^{-\mu t/m}$.",
           (12,), "fig-2", NOETHER),
     Claim("implicit-rmsprop", "Learning rate, momentum and weight decay break scale symmetry and so run an implicit "
           "RMSProp: the squared norm is the root of an exponential average of squared gradients.",
@@ -274,12 +274,13 @@ CLAIMS = (
     Claim("momentum-advantage", "The advantage of free norms grows with momentum.", (17,), "fig-experiments", BENEFIT),
     Claim("weight-decay-helps", "Weight decay improves final accuracy and loss where norms are free.", (17,),
           "fig-experiments", BENEFIT),
-    Claim("momentum-amplification", "Momentum amplifies the adaptation by (1 + beta)/(1 - beta)^3, 1900-fold at 0.9.",
+    Claim("momentum-amplification", r"Momentum amplifies the adaptation by $(1+\beta)/(1-\beta)^3$, 1900-fold at 0.9.",
           (17,), "fig-experiments", LIMITS),
-    Claim("weight-decay-forgets", "Weight decay plays the role of 1 - rho: it sets how fast old gradients are "
+    Claim("weight-decay-forgets", r"Weight decay plays the role of $1-\rho$: it sets how fast old gradients are "
           "forgotten.", (17, 18), "fig-experiments", NORMALIZATION),
     Claim("norm-closed-form", "The squared norm follows the closed form.", (17,), "fig-experiments", LIMITS),
-    Claim("scale-breaking-power", "The kinetic energy of scale breaks by exp(-2 alpha) |dq/dt|^2.", (6,), "", BREAKING),
+    Claim("scale-breaking-power", r"The kinetic energy of scale breaks by $e^{-2\alpha}\lVert\dot q\rVert^2$.", (6,),
+          "", BREAKING),
 )  # fmt: skip
 
 

@@ -26,6 +26,9 @@ def typed(tmp_path, monkeypatch, capsys):
         "one.toml": "[vary]\nlearning_rate = 0.1",
         "mine.py": "import torch\nmodel = torch.nn.Linear(2, 2)\n\ndef number():\n    return 3\n",
         "notes.txt": "no archive",
+        "fast.yaml": "learning_rate: fast",
+        "list.yaml": "- learning_rate",
+        "open.yaml": "learning_rate: [0.1",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -66,7 +69,26 @@ WRONG = {
     "figure show fig-photographs -p seed 1": (2, "expected no parameters, as fig-photographs has none, got ['seed']"),
     "figure show fig-2 -p learning_rate fast": (2, "expected learning_rate of fig-2 to be a number, such as 0.02"),
     "figure show fig-1 -p seed 1.5": (2, "expected seed of fig-1 to be a whole number, such as 0, got 1.5"),
+    "figure show fig-2 --parameters absent.yaml": (
+        2,
+        "expected a file of parameters at absent.yaml, got: No such file",
+    ),
+    "figure show fig-2 --parameters list.yaml": (
+        2,
+        "expected names and values in list.yaml, got \"['learning_rate']\"",
+    ),
+    "figure show fig-2 --parameters open.yaml": (2, "expected YAML in open.yaml, got: "),
+    "figure show fig-2 --parameters fast.yaml": (2, "expected learning_rate of fig-2 to be a number, such as 0.02"),
+    "book build --parameters list.yaml": (2, "nld book build: expected names and values in list.yaml"),
     "figure verify --all": (2, "no references in results/reference; run this in the root of a checkout"),
+    "figure verify fig-2 --under abacus": (2, "no references in results/reference"),
+    "claims --gather fig-2": (2, "nld claims: expected a figure that keeps judging seeds, one of fig-amplification,"),
+    "claims --gather fig-lanscape": (2, "did you mean 'fig-landscape'?"),
+    "claims --against absent.json": (
+        2,
+        "nld claims: expected a ledger that `nld claims --save` wrote, got absent.json",
+    ),
+    "claims --against notes.txt": (2, "expected a ledger that `nld claims --save` wrote, got notes.txt"),
     "figure cite fig-2": (2, "expected _toc.yml, found none; run this in the root of the book"),
     "notebook 01": (2, "_toc.yml, found none"),
     "report absent.nc": (1, "nld report: expected a monitor's record at absent.nc, got nothing there"),

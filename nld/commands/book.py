@@ -9,6 +9,7 @@ from nld.commands import positive
 EXAMPLE = """examples:
   nld book build                                    the whole book
   nld book build --chapter 01 -p learning_rate 0.2  one chapter with another learning rate
+  nld book build --chapter 01 --parameters FILE     the same from a YAML file, with lines such as learning_rate: 0.2
   nld book build --why                              say what runs again, and because of what
 """
 PDF = """example:
@@ -41,6 +42,9 @@ def add_parser(subparsers) -> None:
     )
     build.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter"
+    )
+    build.add_argument(
+        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
     )
     build.add_argument("--jobs", type=positive(int), metavar="N", help="chapters at once (default: one a core)")
     build.add_argument("--force", action="store_true", help="run chapters also when nothing changed")
@@ -75,11 +79,17 @@ def run_build(args) -> int:
     from nld import store
     from nld.publish.build import Options, build
     from nld.publish.chapters import UsageError
+    from nld.publish.parameters import ParameterError
 
+    try:
+        parameters = _parameters(args)
+    except ParameterError as error:
+        print(f"nld book build: {error}", file=sys.stderr)
+        return 2
     options = Options(
         profile=args.profile,
         chapters=tuple(args.chapter),
-        parameters=tuple(map(tuple, args.parameter)),
+        parameters=parameters,
         jobs=args.jobs,
         force=args.force,
         why=args.why,
@@ -87,6 +97,7 @@ def run_build(args) -> int:
         html=args.html,
     )
     try:
+        _say_first(args.root.resolve(), options)
         return build(args.root.resolve(), options)
     except UsageError as error:
         print(f"nld book build: {error}", file=sys.stderr)
@@ -96,6 +107,32 @@ def run_build(args) -> int:
     except OSError as error:
         print(f"nld book build: {store.failure(error)}", file=sys.stderr)
         return 1
+
+
+def _parameters(args) -> tuple[tuple[str, str], ...]:
+    """Those of the file, then those that were typed, which win."""
+    typed = tuple(map(tuple, args.parameter))
+    if args.parameters is None:
+        return typed
+    from nld.publish.parameter_file import read_file
+
+    return (*(pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)), *typed)
+
+
+def _say_first(root: Path, options) -> None:
+    """Tell what a build will do beyond the ordinary, once what was typed is known to be right."""
+    if not options.parameters and options.profile == "quick":
+        return
+    from nld.publish.build import make_plans
+    from nld.publish.chapters import read_chapters
+    from nld.publish.foreword import figures_of, left_alone, paper_scale
+
+    chapters = [plan.chapter for plan in make_plans(read_chapters(root), options)]
+    asked = [name for name, _ in options.parameters] + ["profile"] * (options.profile != "quick")
+    for sentence in left_alone(chapters, asked):
+        print(sentence, flush=True)
+    if options.profile == "paper":
+        print(paper_scale(figures_of(chapters), root / ".nld"), file=sys.stderr, flush=True)
 
 
 def run_pdf(args) -> int:

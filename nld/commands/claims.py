@@ -50,6 +50,11 @@ def run(args) -> int:
         return _print_history()
     if args.live:
         os.environ["NLD_EVIDENCE"] = "live"
+    if args.profile == "paper":
+        from nld import figures
+        from nld.publish.foreword import paper_scale
+
+        print(paper_scale(figures.names()), file=sys.stderr, flush=True)
     try:
         for name in args.gather:
             _gather(name)
@@ -70,6 +75,7 @@ def _rule(args) -> int:
     from nld.claims import ledger, scoreboard
     from nld.inference.report import finding_in_words
     from nld.ledger_file import differences, read, write
+    from nld.plain_math import plain
 
     before = read(args.against) if args.against else None
     rulings = ledger(args.profile, seed=args.seed)
@@ -89,7 +95,7 @@ def _rule(args) -> int:
     print("; ".join(f"{count} {label}" for label, count in scoreboard(rulings).items() if count))
     for ruling in rulings:
         print(f"\n{ruling.claim.name} ({ruling.scale}): {ruling.verdict.label}")
-        for text in (ruling.claim.statement, ruling.verdict.numbers):
+        for text in (plain(ruling.claim.statement), ruling.verdict.numbers):
             print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
         for finding in ruling.verdict.findings:
             print(f"    - {finding_in_words(finding)}")

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import shutil
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ CITE = """example:
 VERIFY = """examples:
   nld figure verify --all                         exit status 1 when a number moved
   nld figure verify fig-1 --accept                make today's data the reference; say why in the commit
+  nld figure verify --all --under baseline        and under the instructions of a processor without AVX
   nld figure verify --all --accept --add          add those of this processor's arithmetic to it
 """
 
@@ -54,6 +56,9 @@ def add_parser(subparsers) -> None:
         metavar=("NAME", "VALUE"),
         help="change a parameter; a wrong name lists those of the figure",
     )
+    show.add_argument(
+        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
+    )
     show.set_defaults(run=run_show)
     export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
     export.add_argument("name", help="such as fig-1")
@@ -72,6 +77,11 @@ def add_parser(subparsers) -> None:
     verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
     verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
+    verify.add_argument("--save", type=Path, metavar="FILE", help="write what differs to a JSON file")
+    verify.add_argument(
+        "--under", action="append", default=[], metavar="ARITHMETIC",
+        help="compute under avx2, baseline, two-threads or rounding-twin, in a fresh store, judging seeds included",
+    )  # fmt: skip
     verify.set_defaults(run=run_verify)
 
 
@@ -86,6 +96,15 @@ def run_list(args) -> int:
 
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
+    if args.parameters is not None:
+        from nld.publish.parameter_file import read_file
+        from nld.publish.parameters import ParameterError
+
+        try:
+            args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
+        except ParameterError as error:
+            print(f"nld figure show: {error}", file=sys.stderr)
+            return 2
     return _for_each(args, "show", lambda name: print(f"{name}: {_shown(name, args).folder}", flush=True) or 0)
 
 
@@ -136,7 +155,28 @@ def run_verify(args) -> int:
     if not args.accept and not folder.is_dir():  # before anything is computed
         print(f"nld figure verify: no references in {folder}; run this in the root of a checkout", file=sys.stderr)
         return 2
-    return _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
+    if args.under:
+        return _under(args)
+    if args.save:
+        args.seen = {}
+    status = _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
+    if args.save:
+        args.save.write_text(json.dumps(args.seen, indent=1, ensure_ascii=False), "utf-8")
+    return status
+
+
+def _under(args) -> int:
+    """Verify under other arithmetics and print one table of what differs; 1 if a number moved or a verdict reversed."""
+    from nld import figures
+    from nld.figures.under import table, verify_under
+
+    try:
+        seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
+    except ValueError as error:
+        print(f"nld figure verify: {error}", file=sys.stderr)
+        return 2
+    print(table(seen))
+    return int(not all(each.good for each in seen))
 
 
 def _accept(name: str, args) -> int:
@@ -164,11 +204,12 @@ def _verify(name: str, args) -> int:
     from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
     from nld.inference.verdict import REVERSED
 
-    path = reference_path(args.root, name)
-    if not path.exists():
+    data, path = _shown(name).data, reference_path(args.root, name)
+    try:
+        reference = xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
+    except FileNotFoundError:
         print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
         return 1
-    data, reference = _shown(name).data, xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
     rows = compare_with_reference(figures.load(name), data, reference)
     moved = [row for row in rows if not row.holds]
     verdicts = moved_verdicts(figures.load(name), data, reference)
@@ -183,6 +224,9 @@ def _verify(name: str, args) -> int:
         print(f"    {row.variable:32s} differs {by}")
     for how, words in verdicts:
         print(f"    verdict {how}: {words}")
+    if args.save:
+        listed = [f"{row.variable} by {row.difference:.3g}, allowed {row.allowed:.3g} ({row.how})" for row in moved]
+        args.seen[name] = {"moved": listed, "verdicts": verdicts, "compared": dict(ways)}
     return int(bad)
 
 
@@ -214,6 +258,10 @@ def _for_each(args, action: str, do) -> int:
             raise ValueError("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
+        if getattr(args, "profile", "quick") == "paper":
+            from nld.publish.foreword import paper_scale
+
+            print(paper_scale(names), file=sys.stderr, flush=True)
         return max([attempt(name) for name in names])
     except ValueError as error:
         print(f"nld figure {action}: {error}", file=sys.stderr)

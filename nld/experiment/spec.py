@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from nld import arithmetic
+from nld.experiment.data import DATASETS
+from nld.experiment.networks import NETWORKS
 
 _ORDINARY = {"threads": 1, "rounding_twin": False}  # the arithmetic of which a run's name says nothing
 SCHEDULES = ("constant", "step")
@@ -88,9 +91,11 @@ class Experiment:
             if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
                 raise ValueError(f"Experiment.{field.name} must be {expected}, got {value!r}")
             if field.type is float:
-                object.__setattr__(self, field.name, float(value))
-        object.__setattr__(self, "milestones", tuple(float(m) for m in self.milestones))
+                object.__setattr__(self, field.name, _finite(field.name, value))
+        object.__setattr__(self, "milestones", tuple(_finite("milestones", m) for m in self.milestones))
         checks = {
+            "network": (self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            "dataset": (self.dataset in DATASETS, f"one of {', '.join(DATASETS)}"),
             "learning_rate": (self.learning_rate >= 0, "at least 0"),
             "momentum": (0 <= self.momentum < 1, "in [0, 1)"),
             "weight_decay": (self.weight_decay >= 0, "at least 0"),
@@ -102,6 +107,11 @@ class Experiment:
             "epsilon": (self.epsilon >= 0, "at least 0"),
             "batch_size": (self.batch_size >= 2, "at least 2, for batch statistics"),
             "steps": (self.steps >= 0, "at least 0"),
+            "seed": (0 <= self.seed < 2**63, "from 0 to 2**63 - 1"),
+            "train_size": (self.train_size is None or self.train_size >= 2, "at least 2, or none for all images"),
+            "test_size": (self.test_size is None or self.test_size >= 2, "at least 2, or none for all images"),
+            "decay": (self.decay >= 0, "at least 0"),
+            "divergence_bound": (self.divergence_bound > 0, "positive"),
             "evaluate_every": (self.evaluate_every >= 1, "at least 1"),
             "monitor_every": (self.monitor_every >= 0, "at least 0"),
             "evaluation_size": (self.evaluation_size >= 2, "at least 2"),
@@ -135,6 +145,22 @@ class Experiment:
         chosen = {name: value for name, value in arithmetic.identity().items() if value != _ORDINARY.get(name)}
         text = to_json(self) + (json.dumps(chosen, sort_keys=True) if chosen else "")
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _finite(name: str, value: Any) -> float:
+    """A number as a float, infinities and what is no number refused: no run could honour them.
+
+    Raises:
+        ValueError: anything else.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        kind = "finite numbers" if name == "milestones" else "a finite number"
+        raise ValueError(f"Experiment.{name} must be {kind}, got {value!r}")
+    return number
 
 
 def to_json(experiment: Experiment) -> str:

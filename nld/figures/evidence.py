@@ -5,6 +5,8 @@ row for each arithmetic (processor and instruction set); they rule as long as th
 ones. With other parameters, or ``NLD_EVIDENCE=live``, a few judging seeds are run on the spot instead.
 """
 
+import ast
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +24,9 @@ from nld.reach import reached_modules, source_hashes
 from nld.store import content_key
 
 ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)  # of a checkout; of a wheel, which carries a copy
+PRESENTATION = {"draw", "caption", "alt", "judge", "numbers", "sentences"}
+# Modules that see numbers only when they are there, or that say how they are kept.
+LATER = ("nld.inference", "nld.figures.style", "nld.figures.text", "nld.figures.evidence", "nld.publish", "nld.paper")
 KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
 LIVE = 8  # judging seeds that are run on the spot
 Measure = Callable[[Sequence[int]], xr.Dataset]  # seeds to per-seed numbers along judging_seed
@@ -52,8 +57,23 @@ def kept_path(place: str) -> Path | None:
 
 
 def sources(module: str) -> str:
-    """Digest of the source that a figure's module reaches: evidence of another one says so until it is replayed."""
-    return content_key(source_hashes(reached_modules(f"import {module}\n")))
+    """Digest of the source that decides a module's numbers: evidence of another one says so until it is replayed.
+
+    Of the figure's own module what draws, words and judges is left out, and so is what is stored.
+    """
+    own = importlib.import_module(module)
+    tree = ast.parse(Path(own.__file__ or "").read_text("utf-8"))
+    tree.body = [node for node in tree.body if not _presents(node)]
+    reached = {name for name in reached_modules(f"import {module}\n") if name != module and not name.startswith(LATER)}
+    hashes = {name: value for name, value in source_hashes(frozenset(reached)).items() if "/" not in name}
+    return content_key({**hashes, module: ast.dump(tree)})
+
+
+def _presents(node: ast.stmt) -> bool:
+    """Whether a statement of a figure's module has no part in its numbers: drawing, words, rulings, documentation."""
+    if isinstance(node, ast.FunctionDef):
+        return node.name in PRESENTATION or node.name.startswith("_draw")
+    return isinstance(node, ast.Expr | ast.Import | ast.ImportFrom)
 
 
 def gather(
@@ -136,5 +156,7 @@ def _first(data: xr.Dataset) -> str:
 
 def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:
     """Rows added along ``judging_seed`` or as a further arithmetic, the earlier order kept."""
+    # As objects: of texts of a fixed length xarray would cut the longer names to that of the shorter.
+    kept, rows = (each.assign_coords(arithmetic=each["arithmetic"].astype(object)) for each in (kept, rows))
     order = list(dict.fromkeys([*kept["arithmetic"].values, *rows["arithmetic"].values]))
     return kept.combine_first(rows).sel(arithmetic=order)

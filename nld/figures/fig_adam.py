@@ -19,12 +19,12 @@ PRACTICAL = 0.75  # memories of squares from here on are in use
 
 SOURCE = "gould2024continuous"
 CLAIMS = (
-    Claim("adam-stable-region", "Adam's updates are bounded where 2 (1 - beta)/beta > (1 - rho)/rho and can grow "
+    Claim("adam-stable-region", r"Adam's updates are bounded where $2(1-\beta)/\beta > (1-\rho)/\rho$ and can grow "
           "exponentially where the inequality is reversed.", (), "fig-adam", CHAPTER, SOURCE),
-    Claim("adam-growth-rate", "Outside the stable region updates grow at the rate |C|/2 a step, "
-          "C = 2 (1 - beta)/beta - (1 - rho)/rho.", (), "fig-adam", CHAPTER, SOURCE),
+    Claim("adam-growth-rate", "Outside the stable region updates grow at the rate $|C|/2$ a step, "
+          r"$C = 2(1-\beta)/\beta - (1-\rho)/\rho$.", (), "fig-adam", CHAPTER, SOURCE),
     Claim("adam-largest-step", "A step of Adam is at most the learning rate times the larger of 1 and "
-          "(1 - beta)/sqrt(1 - rho), reached by one gradient after silence.", (), "fig-adam", CHAPTER,
+          r"$(1-\beta)/\sqrt{1-\rho}$, reached by one gradient after silence.", (), "fig-adam", CHAPTER,
           "kingma2015adam"),
 )  # fmt: skip
 

@@ -21,29 +21,33 @@ CHAPTER = "book/between-the-steps"
 CLAIMS = (
     Claim(
         "implicit-gradient-regularization",
-        "Gradient descent follows gradient flow on f + (eta/4)|grad f|^2 to order eta^3 a step, eta^2 in a fixed time.",
+        r"Gradient descent follows gradient flow on $f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a "
+        r"step, $\eta^2$ in a fixed time.",
         (), "fig-counter-terms", CHAPTER, "barrett2021implicit",
     ),
     Claim(
         "counter-terms-cancel-the-discretization",
-        "With counter terms up to eta^(k+1) the equation of motion of gradient descent has an error of eta^(k+2).",
+        r"With counter terms up to $\eta^{k+1}$ the equation of motion of gradient descent has an error of "
+        r"$\eta^{k+2}$.",
         (), "fig-counter-terms", CHAPTER, "miyagawa2022toward",
     ),
     Claim(
         "momentum-is-a-rescaled-flow",
-        "Heavy ball and Nesterov with fixed momentum follow gradient flow at the rate eta/(1 - beta) to order eta.",
+        r"Heavy ball and Nesterov with fixed momentum follow gradient flow at the rate $\eta/(1-\beta)$ to order "
+        r"$\eta$.",
         (), "fig-counter-terms", CHAPTER, "kovachki2021continuous",
     ),
     Claim(
         "momentum-has-a-slow-manifold",
         "They are attracted exponentially by a manifold on which they follow gradient flow of a modified loss to order "
-        "eta^2.",
+        r"$\eta^2$.",
         (), "fig-counter-terms", CHAPTER, "kovachki2021continuous",
     ),
     Claim(
         "bregman-rate",
-        "Along the motion of an ideally scaled Bregman Lagrangian D_h(q*, q + e^-alpha q') + e^beta (f - f*) never "
-        "grows, so the loss falls at least as e^-beta.",
+        r"Along the motion of an ideally scaled Bregman Lagrangian "
+        r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
+        r"$e^{-\beta}$.",
         (), "fig-counter-terms", CHAPTER, "wibisono2016variational",
     ),
     Claim(

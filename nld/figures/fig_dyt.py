@@ -8,7 +8,7 @@ from nld.figures import norm_free_data
 from nld.figures.evidence import judged
 from nld.figures.norm_free_data import OUTLIERS, REACH, residual
 from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import number, power_above
+from nld.figures.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.inference.e_test import confidence_sequence
 from nld.paper import Claim
@@ -126,6 +126,25 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             {"over tanh(x)": gain["tanh(x)"]},
         ),
     ])  # fmt: skip
+
+
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers and sentences for prose about the figure."""
+    accuracy = 100 * data["judged_accuracy"].mean("judging_seed")
+    more, error = (100 * value for value in advantage(data, "tanh(x/2)"))
+    return {
+        **{
+            f"accuracy-{norm}": f"{float(accuracy.sel(trained_norm=norm)):.1f} %"
+            for norm in ("LayerNorm", "DyT", "none")
+        },
+        "gain-half": f"{number(more, '.1f')} ± {error:.1f}",
+        "nothing": without_any(data),
+        "seeds": f"{data.sizes['judging_seed']}",
+        "shape": shape_in_words(data),
+        "invariance": power(data["invariance"].sel(transformed="both sides").max()),
+        "factor": f"{norm_free_data.FACTOR:g}",
+        "residual": power(residual(data).max()),
+    }
 
 
 def without_any(data: xr.Dataset) -> str:

@@ -30,7 +30,7 @@ from nld.figures.text import at_most, number
 from nld.inference import Verdict, rule
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
 
-EVIDENCE = "results/evidence/fig-experiments.nc"
+EVIDENCE, KEPT_SEEDS = "results/evidence/fig-experiments.nc", 128
 MODES = contrasts.MODES
 ROWS = "**Top:** final test accuracy, means; **bottom:** test loss at two values."
 MISSING = "No run of the paper profile is gathered yet. On a machine with a GPU: {}."

@@ -31,13 +31,14 @@ CHAPTER = "book/between-the-steps"
 CLAIMS = (
     Claim(
         "larger-rates-end-flatter",
-        "In the valley of (y - a b)^2/2, gradient descent with a larger learning rate ends where the loss is flatter.",
+        "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate ends where the loss is flatter.",
         (), "fig-flattening", CHAPTER, "barrett2021implicit",
     ),
     Claim(
         "equation-of-motion-of-invariant-layers",
-        "With weight decay k, a translation-invariant layer decays at -log(1 - eta k)/eta, and a scale-invariant one "
-        "turns by an angle of cosine 1 - eta k at the squared norm sqrt(eta |g^|^2/(2k - eta k^2)).",
+        r"With weight decay $k$, a translation-invariant layer decays at $-\log(1-\eta k)/\eta$, and a scale-invariant "
+        r"one turns by an angle of cosine $1-\eta k$ at the squared norm "
+        r"$\sqrt{\eta\lVert\hat g\rVert^2/(2k-\eta k^2)}$.",
         (), "fig-flattening", CHAPTER, "miyagawa2022toward",
     ),
     explicit_penalty.CLAIM,

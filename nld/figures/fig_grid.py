@@ -71,6 +71,12 @@ def spread(data: xr.Dataset) -> tuple[float, int, int]:
     return float(ratio.median()), int(((below > 0) & (below < data.sizes["seed"])).sum()), below.size
 
 
+def apart(data: xr.Dataset, learning_rate: float) -> float:
+    """Largest relative difference of the final losses of free and held runs at one learning rate."""
+    loss = data["test_loss"].isel(step=-1).sel(learning_rate=learning_rate)
+    return float(abs(loss.sel(constrained=0) / loss.sel(constrained=1) - 1).max())
+
+
 def draw(data: xr.Dataset):
     """One panel a weight decay: final test loss against what sets the effective rate at the start."""
     figure, axes = new_figure(1, len(data["weight_decay"]), size=(6.4, 2.9), sharey=True)

@@ -14,7 +14,8 @@ from nld.theory import discrete, integral_laws, solutions
 CHAPTER, SOURCE = "book/neural-mechanics", "kunin2021neural"
 CLAIMS = (
     Claim("symmetry-constrains-gradient-and-hessian", "A symmetry of the loss constrains gradient and Hessian at every "
-          "point, for any data set: <g, A> = 0 and H A + DA^T g = 0.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
+          r"point, for any data set: $\langle g, A\rangle = 0$ and $HA + DA^\top g = 0$.", (),
+          "fig-neural-mechanics", CHAPTER, SOURCE),
     Claim("finite-rates-break-conservation-laws", "Finite learning rates break the conservation laws that the "
           "symmetries give gradient flow.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
     Claim("integral-laws-predict-charges", "Integral expressions from modified gradient flow describe sums, squared "

@@ -28,7 +28,7 @@ CLAIMS = (
           "network as well as AdamW.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
     Claim("balanced-rotation-generalizes", "Balanced rotation makes AdamW generalize better than Adam with coupled "
           "decay.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
-    Claim("projection-slows-growth", "Without decay, momentum lets norms grow (1 + beta)/(1 - beta) times as fast, "
+    Claim("projection-slows-growth", r"Without decay, momentum lets norms grow $(1+\beta)/(1-\beta)$ times as fast, "
           "and projecting the step undoes it.", (), "fig-rotation", CHAPTER, "heo2021adamp"),
 )  # fmt: skip
 

@@ -121,7 +121,8 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
         save(module.draw, data, temporary)
         own = {claim.name: {"statement": claim.statement} for claim in getattr(module, "CLAIMS", ())}
         judge = getattr(module, "judge", None)
-        verdicts = [asdict(verdict) | own.get(verdict.claim, {}) for verdict in judge(data)] if judge else []
+        where = {"processor": data.attrs.get("judged_on") or provenance()["device"]}
+        verdicts = [asdict(verdict) | where | own.get(verdict.claim, {}) for verdict in judge(data)] if judge else []
         origin = {**spec, **texts, "verdicts": verdicts, "wall_seconds": round(seconds, 3), **provenance()}
         origin |= {"arithmetic": arithmetic.identity(), "threads": threads, "runs": lineage.listed(runs)}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")

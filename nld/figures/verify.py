@@ -23,7 +23,8 @@ DEFAULT = 1e-6
 FACTOR = 10  # times the spread between arithmetics, as long as that is
 LARGEST = 0.05  # of the variable's range; beyond, a variable is compared in means
 LEVEL = 0.01  # chance that the intervals of a variable that did not move disagree anywhere
-SEEDS = ("judging_seed", "seed", "member")  # dimensions along which runs differ by their seed alone
+JUDGING = "judging_seed"  # which seeds these are, and how many, may differ
+SEEDS = (JUDGING, "seed", "member")  # dimensions along which runs differ by their seed alone
 BLOCKS = 10
 
 
@@ -63,7 +64,7 @@ def compare_with_reference(module: ModuleType, data: xr.Dataset, reference: xr.D
     Raises:
         ValueError: the module calls a variable rounding that is not there.
     """
-    names = [str(n) for n in dict.fromkeys([*reference.variables, *data.variables]) if n != "arithmetic"]
+    names = [str(n) for n in dict.fromkeys([*reference.variables, *data.variables]) if n not in ("arithmetic", JUDGING)]
     rounding = getattr(module, "ROUNDING", ())
     if unknown := sorted(set(rounding) - set(names)):
         raise ValueError(f"expected {module.__name__}.ROUNDING to name variables among {names}, got {unknown}")
@@ -102,9 +103,10 @@ def _compared(data: xr.Dataset, reference: xr.Dataset, name: str, rounding: bool
     if rounding:
         return _rounding(name, new.values.astype(float), rows.values.astype(float))
     seeds = next((d for d in SEEDS if d in new.dims), None)
-    chosen = seeds in ("judging_seed",) and new.shape != rows.shape[1:] and set(new.dims) == set(rows.dims[1:])
-    if chosen:  # other judging seeds, or more of them, than the reference holds
-        return _intervals(name, new, rows, str(seeds))
+    if seeds == JUDGING and set(new.dims) == set(rows.dims[1:]):
+        same = new.shape == rows.shape[1:] and _distance(new.values, rows.values[0]) <= DEFAULT
+        if not same:  # other judging seeds, more of them, or another processor's
+            return _intervals(name, new, rows, str(seeds))
     if new.shape != rows.shape[1:]:
         return Moved(name, np.inf, 0.0, "numbers")
     values, stored = new.values.astype(float), rows.values.astype(float)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from .audit import faults
+from .record import require
+
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
@@ -91,8 +94,9 @@ def findings(record: xr.Dataset) -> list[Finding]:
     """Everything worth a sentence in a record, most urgent first.
 
     Raises:
-        ValueError: the record has no steps.
+        ValueError: the record has no steps, or lacks something that a monitor writes.
     """
+    require(record)
     if record.sizes["step"] == 0:
         raise ValueError("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
@@ -130,7 +134,9 @@ def _rounding(record: xr.Dataset, name: str) -> float | None:
 def _books(record: xr.Dataset):
     allowed = tolerance(record)
     worst = record.relative_residual.max(["step", "unit"])
-    for name in record.block.values:
+    faulty = faults(record)
+    yield from (Finding("books", name, False, text) for name, text in faulty.items())
+    for name in (name for name in record.block.values if str(name) not in faulty):
         value, note = float(worst.sel(block=name)), str(record.note.sel(block=name).values)
         small = None if value <= allowed or note else _rounding(record, name)
         if small is not None:
@@ -150,7 +156,7 @@ def _books(record: xr.Dataset):
             )
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
-    if bool((worst <= allowed).all()):
+    if bool((worst <= allowed).all()) and not faulty:
         count = record.sizes["block"]
         text = f"All {count} books balance" if count > 1 else "The books balance"
         text += f": the relative residual is at most {float(worst.max()):.1e}"

@@ -8,6 +8,7 @@ import h5netcdf
 import numpy as np
 import xarray as xr
 
+from .audit import lacking
 from .block import Block
 
 FORMAT = "nld monitor record 1"
@@ -131,14 +132,14 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
         record = xr.open_dataset(path, engine="h5netcdf")
         if record.attrs.get("format") != FORMAT:
             record.close()
-            raise _Foreign(record.attrs.get("format"))
-        missing = [name for name in VARIABLES if name not in record]
-        if missing:
-            raise _Foreign(f"no {', '.join(missing)}")
+            raise _Foreign(f"format {record.attrs.get('format')!r}")
+        if lacks := lacking(record, list(VARIABLES)):
+            raise _Foreign(f"one with {lacks}")
         return record if lazy else record.load()
     except _Foreign as error:
         raise ValueError(
-            f"expected a record of format {FORMAT!r} in {path}, got {error}; give a file written by nld.monitor.save"
+            f"expected a record of format {FORMAT!r} in {path}, got {error}; give a file written by nld.monitor.save, "
+            "or write it again: nld.monitor.save(monitor.record(), path)"
         ) from None
     except Exception as error:
         raise ValueError(
@@ -152,6 +153,18 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
 
 class _Foreign(Exception):
     """A readable file that is no record."""
+
+
+def require(record: xr.Dataset) -> None:
+    """See that a record in memory is whole.
+
+    Raises:
+        ValueError: it lacks something; the message says what.
+    """
+    if lacks := lacking(record, list(VARIABLES)):
+        raise ValueError(
+            f"expected a monitor's record, got a data set with {lacks}; give what monitor.record() returns"
+        )
 
 
 def append(record: xr.Dataset, path: str | os.PathLike) -> None:

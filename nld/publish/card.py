@@ -8,6 +8,7 @@ from nld import paper
 from nld.figures import data_package
 from nld.inference.report import finding_in_words
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
+from nld.plain_math import plain
 from nld.publish.citation import Citation
 
 FILES = {
@@ -93,7 +94,8 @@ def verdict_badges(origin: dict) -> str:
 def _title(verdict: dict) -> str:
     """What a badge says when it is pointed at: the claim, and of each part effect, interval, n and e-value."""
     lines = [finding_in_words(Finding(**finding)) for finding in verdict.get("findings", ())]
-    return "\n".join([f"{_statement(verdict)} [{verdict.get('scale', '')}]", *lines])
+    place = " on ".join(filter(None, (verdict.get("scale", ""), verdict.get("processor", ""))))
+    return "\n".join([f"{_statement(verdict)} [{place}]", *lines])
 
 
 def _rulings(origin: dict) -> dict[str, str]:
@@ -104,7 +106,7 @@ def _rulings(origin: dict) -> dict[str, str]:
 def _statement(verdict: dict) -> str:
     # Other works' claims come with the record: to look them up would import every figure into each render.
     of_paper = {claim.name: claim.statement for claim in paper.CLAIMS}
-    return verdict.get("statement") or of_paper[verdict["claim"]]
+    return plain(verdict.get("statement") or of_paper[verdict["claim"]])
 
 
 def rerun_command(origin: dict) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures.monitor_report import pictures
+from nld.monitor.audit import faults
 from nld.monitor.diagnosis import (
     Finding,
     equilibrium_step,
@@ -52,7 +53,7 @@ def report(record: xr.Dataset, path: str | os.PathLike) -> Path:
     """Write a record's report as one HTML file that needs nothing else, not even a network.
 
     Raises:
-        ValueError: the record has no steps.
+        ValueError: the record has no steps, or lacks something that a monitor writes.
     """
     found = findings(record)
     parts = [_head(record, found), _findings(found)]
@@ -102,6 +103,7 @@ def _table(head: list[str], rows: list[list], numbers: set[int]) -> str:
 
 def _symmetries(record: xr.Dataset) -> str:
     worst = record.relative_residual.max(["step", "unit"]).values
+    faulty = faults(record)
     rows = [
         [
             name,
@@ -109,7 +111,7 @@ def _symmetries(record: xr.Dataset) -> str:
             int(units),
             parameters,
             f"{value:.1e}",
-            "yes" if value <= tolerance(record) else "no",
+            "yes" if value <= tolerance(record) and name not in faulty else "no",
         ]
         for name, kind, units, parameters, value in zip(
             record.block.values, record.kind.values, record.units.values, record.parameters.values, worst, strict=True

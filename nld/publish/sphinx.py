@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import xarray as xr
 from docutils import nodes
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_nb.core.render import MimeRenderPlugin
@@ -28,6 +29,7 @@ from nld.publish.chapters import Chapter
 from nld.publish.citation import citation
 from nld.publish.execute import FIGURE_MIME
 from nld.publish.gallery import FigureIndex, FiguresDirective, fill_index
+from nld.publish.moved import has_moved
 from nld.publish.pages import describe_page, write_site_files
 from nld.publish.previews import write_previews
 
@@ -122,8 +124,18 @@ def _copy_outputs(document: str, code: list, copy, notebook) -> None:
 
 
 def announce_changes(app, page: str, template: str, context: dict, doctree) -> None:
-    """A page that was rerun with other parameters says so at its top, and how to go back."""
+    """A page that was rerun with other parameters, or on whose processor figures differ, says so at its top."""
     changed = app.env.metadata.get(page, {}).get("nld_changed")
+    moved = app.env.metadata.get(page, {}).get("nld_moved")
+    if moved and not changed and "body" in context:
+        listed = ", ".join(f"<code>{html.escape(name)}</code>" for name in moved)
+        context["body"] = (
+            '<div class="admonition warning nld-changed"><p class="admonition-title">Another processor\'s numbers</p>'
+            f"<p>On the processor of this build {listed} differ from what was published, by more than instruction sets "
+            "do elsewhere. Numbers and verdicts are this build's; a sentence that compares without a number was "
+            f"written for the published values. <code>nld figure verify {html.escape(' '.join(moved))}</code> says by "
+            f"how much.</p></div>{context['body']}"
+        )
     if changed and "body" in context:
         values = f"<code>{html.escape(in_words(changed))}</code>"
         context["body"] = (
@@ -157,15 +169,21 @@ class FigureRenderer(MimeRenderPlugin):
         with myst.current_node_context(caption):
             myst.nested_render_text(described["caption"], data.line or 0, inline=True)
         changed = env.metadata[env.docname].get("nld_changed", {})
+        origin = json.loads((folder / "provenance.json").read_text("utf-8"))
+        if not changed and origin["profile"] == "quick" and has_moved(Path(env.srcdir), name, _data(folder)):
+            env.metadata[env.docname].setdefault("nld_moved", []).append(name)
         if changed:  # the caption goes with the figure wherever it is shown
             caption += nodes.Text(f" From a rerun with {in_words(changed)}.")
         figure += caption
-        origin = json.loads((folder / "provenance.json").read_text("utf-8"))
         cited = citation(Path(env.srcdir), folder, env.docname)
         text = card(origin, cited, base, _repository(env.config), changed)
         figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]
+
+
+def _data(folder: Path) -> xr.Dataset:
+    return xr.load_dataset(folder / "data.nc", engine="h5netcdf")
 
 
 def drawings(folder: Path, base: str, alt: str) -> str:

@@ -119,7 +119,7 @@ def test_a_damaged_folder_names_what_is_wrong(home, official, kind):
 def test_without_data_the_run_says_how_to_get_them(home):
     with pytest.raises(DataError, match=r"nld data fetch cifar-10$"):
         run(Experiment(dataset="cifar-10"))
-    with pytest.raises(ValueError, match="there are digits, tiny-imagenet, cifar-10"):
+    with pytest.raises(ValueError, match="must be one of digits, tiny-imagenet, cifar-10, got 'mnist'"):
         run(Experiment(dataset="mnist"))
 
 

@@ -1,6 +1,7 @@
 """The training loop: what symmetry says of it, what it promises of repetition, and the update written out by hand."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import torch.nn.functional as F
 import xarray as xr
 
 from nld.experiment import Experiment, data, networks, run
+from nld.experiment.ensemble import run_ensemble
+
+LOOP = importlib.import_module("nld.experiment.run")  # nld.experiment.run itself is the function
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -153,3 +157,73 @@ def test_evaluation_does_not_mind_data_sorted_by_class(monkeypatch):
     assert float(all_of_them["test_accuracy"][-1]) > 0.9
     assert abs(float(few["test_accuracy"][-1] - all_of_them["test_accuracy"][-1])) < 0.05
     assert abs(float(few["train_loss"][-1] - all_of_them["train_loss"][-1])) < 0.1
+
+
+@pytest.mark.parametrize("run_one", [run, lambda e: run_ensemble([e])[0]], ids=["loop", "ensemble"])
+def test_a_loss_that_is_no_number_is_divergence(run_one, monkeypatch):
+    """Not only one above the bound: NaN compares as neither above nor below."""
+    whole = data.digits()
+    endless = dataclasses.replace(whole, scale=torch.zeros_like(whole.scale))  # images divided by zero
+    monkeypatch.setitem(data.DATASETS, "digits", lambda: endless)
+    record = run_one(Experiment(steps=4, evaluate_every=2, precision="float64", network="mlp"))
+    assert bool(record.diverged)
+    assert int(record.last_step) == 0
+    assert np.isnan(record.batch_loss).all()
+    assert np.isnan(record.train_loss[1:]).all()
+
+
+def test_a_run_whose_loss_becomes_nan_ends_there(monkeypatch):
+    """The loss is NaN from step 60 on: the record says so, what came before is kept, and training stops soon."""
+    real, calls = LOOP.batch_loss, []
+
+    def spoiled(network, images, labels, experiment):
+        loss = real(network, images, labels, experiment)
+        calls.append(len(calls))
+        return loss * float("nan") if len(calls) > 60 and torch.is_grad_enabled() else loss
+
+    monkeypatch.setattr(LOOP, "batch_loss", spoiled)
+    record = run(Experiment(steps=400, evaluate_every=400))
+    assert bool(record.diverged)
+    end = int(record.last_step)
+    assert 0 < end <= 60
+    assert np.isfinite(record.batch_loss[:end]).all()
+    assert np.isnan(record.batch_loss[end:]).all()
+    assert np.isnan(record.test_loss[1:]).all()
+    assert len(calls) < 200, "a run that has diverged is not trained to its end"
+
+
+@pytest.mark.parametrize("run_one", [run, lambda e: run_ensemble([e])[0]], ids=["loop", "ensemble"])
+def test_test_metrics_use_the_statistics_of_the_training_batch(run_one):
+    """By hand, at step 0: every test image is normalized by what the fixed training batch has, not by its own batch."""
+    e = Experiment(steps=0, precision="float64", network="mlp", evaluation_size=50)
+    digits = data.digits()
+    mean, deviation = digits.train_images.double().mean(), digits.train_images.double().std()
+    w1, gain1, bias1, w2, gain2, bias2, head, offset = (
+        p.detach().double()
+        for p in networks.build("mlp", digits.image, 10, width=1.0, epsilon=e.epsilon, seed=e.seed).parameters()
+    )
+
+    def logits(images, statistics):
+        x = ((images.double() - mean) / deviation).flatten(1)
+        found = []
+        for i, (weight, gain, bias) in enumerate(((w1, gain1, bias1), (w2, gain2, bias2))):
+            x = x @ weight.T
+            if statistics is None:
+                found.append((x.mean(0), x.var(0, unbiased=False), len(x)))
+                centre, variance = found[-1][:2]
+            else:
+                centre, variance, count = statistics[i]
+                variance = variance * count / (count - 1)  # what is kept for the tests is the unbiased variance
+            x = (gain * (x - centre) / (variance + e.epsilon).sqrt() + bias).clamp(min=0)
+        return x @ head.T + offset, found
+
+    images, labels = digits.sample(50)
+    shown, statistics = logits(images, None)
+    record = run_one(e)
+    assert float(record.train_loss[0]) == pytest.approx(float(F.cross_entropy(shown, labels)), rel=1e-9)
+    tested, _ = logits(digits.test_images, statistics)
+    assert float(record.test_loss[0]) == pytest.approx(float(F.cross_entropy(tested, digits.test_labels)), rel=1e-9)
+    right = float((tested.argmax(1) == digits.test_labels).double().mean())
+    assert float(record.test_accuracy[0]) == pytest.approx(right, rel=1e-12)
+    own, _ = logits(digits.test_images, None)
+    assert abs(float(F.cross_entropy(own, digits.test_labels) / record.test_loss[0]) - 1) > 1e-4

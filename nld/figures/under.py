@@ -1,0 +1,110 @@
+"""Figures computed again under other arithmetics, each in a fresh store, and what differs from the references.
+
+Each arithmetic is a process of its own, since its settings must be there before any library is loaded.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from nld.arithmetic import named
+from nld.inference.verdict import REVERSED
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What `nld figure verify` said under one arithmetic.
+
+    Args:
+        arithmetic: its name in ``nld.arithmetic.NAMED``.
+        fingerprint: of the bits of reference computations under it.
+        status: exit status of the verification.
+        figures: by name, the rows that ``nld figure verify --save`` writes.
+        said: all that it printed.
+    """
+
+    arithmetic: str
+    fingerprint: str
+    status: int
+    figures: dict[str, dict]
+    said: str
+
+    @property
+    def good(self) -> bool:
+        """Whether no number moved and no verdict was reversed."""
+        return self.status == 0
+
+
+def verify_under(
+    arithmetics: Sequence[str], names: Sequence[str], root: Path, *, jobs: int = 2, show: Callable[[str], None] = print
+) -> list[Seen]:
+    """Compute figures under each arithmetic, judging seeds included, and compare them with the references in ``root``.
+
+    Args:
+        names: of the figures.
+        jobs: arithmetics at a time.
+
+    Raises:
+        ValueError: no such arithmetic, or one that changes no bit on this processor.
+    """
+    environments = {name: named(name) for name in arithmetics}
+    plain = _fingerprint({})
+    prints = {name: _fingerprint(environment) for name, environment in environments.items()}
+    if same := [name for name, value in prints.items() if value == plain]:
+        raise ValueError(
+            f"expected arithmetics that change the bits of a reference product, got {', '.join(same)}, which does not "
+            "on this processor: nothing would be tested"
+        )
+
+    def one(name: str) -> Seen:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            result = _run(
+                {**environments[name], "NLD_EVIDENCE": "live", "NLD_STORE": f"{folder}/store"},
+                ["-m", "nld.cli", "figure", "verify", *names, "--root", str(root), "--save", str(report)],
+            )
+            found = json.loads(report.read_text("utf-8")) if report.exists() else {}
+        show(f"{name}: {'agrees' if not result.returncode else 'differs'}")
+        return Seen(name, prints[name], result.returncode, found, result.stdout)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, arithmetics))
+
+
+def table(seen: Sequence[Seen]) -> str:
+    """What differs, one line a figure and arithmetic that has anything to say; and counts of all."""
+    lines = []
+    for each in seen:
+        moved = sum(len(rows["moved"]) for rows in each.figures.values())
+        verdicts = [how for rows in each.figures.values() for how, _ in rows["verdicts"]]
+        reversed_ = verdicts.count(REVERSED)
+        lines.append(
+            f"{each.arithmetic} ({each.fingerprint}): {len(each.figures)} figures, {moved} variables moved, "
+            f"{reversed_} verdicts reversed, {len(verdicts) - reversed_} decided on one side only"
+        )
+        for name, rows in each.figures.items():
+            lines += [f"    {name}: {row}" for row in rows["moved"]]
+            lines += [f"    {name}: verdict {how}: {words}" for how, words in rows["verdicts"]]
+        if each.status and not moved and not reversed_:
+            lines += [f"    {line}" for line in each.said.splitlines()[-20:]]
+    return "\n".join(lines)
+
+
+def _fingerprint(environment: dict[str, str]) -> str:
+    result = _run(environment, ["-m", "nld.experiment.fingerprint"])
+    if result.returncode:
+        raise ValueError(f"cannot compute under {environment}: {result.stdout.strip()}")
+    return result.stdout.strip().splitlines()[-1]
+
+
+def _run(environment: dict[str, str], arguments: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip

@@ -1,0 +1,48 @@
+"""Figures under other arithmetics: what counts as one, what the table says, and one real figure computed again."""
+
+import pytest
+
+from nld import arithmetic
+from nld.figures import under
+from nld.figures.under import Seen, table, verify_under
+from nld.inference.verdict import REVERSED, SHIFTED
+from tests.test_chapters import ROOT
+
+
+def test_an_arithmetic_that_changes_no_bit_is_refused(monkeypatch):
+    monkeypatch.setattr(under, "_fingerprint", lambda environment: "same")
+    with pytest.raises(ValueError, match="expected arithmetics that change the bits of a reference product, got avx2"):
+        verify_under(["avx2"], ["fig-2"], ROOT)
+    with pytest.raises(ValueError, match="expected an arithmetic among avx2, baseline"):
+        verify_under(["abacus"], ["fig-2"], ROOT)
+
+
+@pytest.mark.parametrize("name", arithmetic.NAMED)
+def test_a_named_arithmetic_sets_only_what_results_are_named_by(name):
+    chosen = arithmetic.named(name)
+    assert chosen
+    assert set(chosen) <= set(arithmetic.SETTINGS)
+
+
+def test_the_table_names_what_moved_what_reversed_and_what_one_side_decided():
+    calm = {"moved": [], "verdicts": []}
+    loud = {"moved": ["loss by 3"], "verdicts": [(REVERSED, "a: b -> c"), (SHIFTED, "d: e -> f")]}
+    text = table([
+        Seen("avx2", "00", 0, {"fig-a": calm, "fig-b": calm}, "fig-a: agrees"),
+        Seen("baseline", "11", 1, {"fig-a": loud}, "fig-a: moved"),
+        Seen("two-threads", "22", 1, {}, "Traceback\nBoom"),
+    ])  # fmt: skip
+    first, second, *rest = text.splitlines()
+    assert first == "avx2 (00): 2 figures, 0 variables moved, 0 verdicts reversed, 0 decided on one side only"
+    assert second == "baseline (11): 1 figures, 1 variables moved, 1 verdicts reversed, 1 decided on one side only"
+    assert "    fig-a: loss by 3" in rest
+    assert f"    fig-a: verdict {REVERSED}: a: b -> c" in rest
+    assert "    Boom" in rest  # a figure that could not be computed is not passed over
+
+
+@pytest.mark.slow
+def test_a_figure_agrees_under_other_instructions_and_with_two_threads():
+    seen = verify_under(["baseline", "two-threads"], ["fig-landscape", "fig-amplification"], ROOT)
+    assert [each.good for each in seen] == [True, True]
+    assert all(set(each.figures) == {"fig-landscape", "fig-amplification"} for each in seen)
+    assert len({each.fingerprint for each in seen}) == 2
