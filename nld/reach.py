@@ -52,16 +52,18 @@ def needed_modules(module: str, without: tuple[str, ...] = ()) -> frozenset[str]
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:
     """Hash of each module's source, of the data files beside a package (styles, tables), and of stored results.
 
-    A module names the results that it reads by a text such as "results/paper/*.nc", from the root of the checkout.
+    A module names the results that it reads by a text such as "results/paper/*.nc", from the root of the checkout; a
+    wheel carries them in the package.
     """
     hashes = {}
     for name in sorted(modules):
         path = _path(name)
         assert path is not None
         hashes[name] = _hash(path)
-        for result in sorted(file for pattern in _results(path) for file in PACKAGE.parent.glob(pattern)):
-            if result.is_file():
-                hashes[result.relative_to(PACKAGE.parent).as_posix()] = _hash(result)
+        for pattern in sorted(_results(path)):
+            root = next((root for root in (PACKAGE.parent, PACKAGE) if any(root.glob(pattern))), PACKAGE)
+            for result in sorted(file for file in root.glob(pattern) if file.is_file()):
+                hashes[result.relative_to(root).as_posix()] = _hash(result)
         if path.name == "__init__.py":
             for data in sorted(path.parent.iterdir()):
                 if data.is_file() and data.suffix not in (".py", ".pyc"):

@@ -16,7 +16,7 @@ PDF = """example:
   nld book pdf --to book.pdf                       the whole book, after executing what changed
 """
 ARCHIVE = """example:
-  nld book archive                                 pages, PDF, notebooks and data in dist/nld-VERSION.zip
+  nld book archive                                 pages, PDF, data and package in dist/nld-VERSION.zip
 """
 
 

@@ -15,7 +15,7 @@ EXAMPLE = """examples:
   nld figure show fig-1 -p learning_rate 0.2
 """
 EXPORT = """example:
-  nld figure export fig-1 --to paper/figures      svg, pdf, png, csv, netCDF and provenance
+  nld figure export fig-1 --to paper/figures      svg, pdf, png, csv with its schema, netCDF, …
 """
 CITE = """example:
   nld figure cite fig-1 --format text             BibTeX by default
@@ -112,13 +112,16 @@ def run_export(args) -> int:
     """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
 
     def export(name: str) -> int:
-        args.to.mkdir(parents=True, exist_ok=True)
+        from nld.figures import data_package
         from nld.seals import sealed_files
 
+        args.to.mkdir(parents=True, exist_ok=True)
         for file in sealed_files(_shown(name).folder):
-            ending = file.name.removeprefix("figure").removeprefix("data")
-            target = args.to / f"{name}{'' if ending != file.name else '.'}{ending}"
-            shutil.copyfile(file, target)
+            target = args.to / data_package.exported_name(name, file.name)
+            if file.name == data_package.FILE:  # it names the files beside it
+                target.write_text(data_package.exported(file.read_text("utf-8")), "utf-8")
+            else:
+                shutil.copyfile(file, target)
             print(target)
         return 0
 

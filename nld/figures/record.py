@@ -1,9 +1,6 @@
 """Record a figure: its vector and pixel files, its data, and where it comes from."""
 
-import csv
 import inspect
-import io
-import itertools
 import json
 import os
 import time
@@ -17,6 +14,8 @@ import xarray as xr
 from filelock import FileLock
 
 from nld import arithmetic, lineage, seals, store
+from nld.figures import data_package
+from nld.figures.long_table import long_table
 from nld.figures.style import save
 from nld.provenance import packages, provenance
 from nld.reach import reached_modules, source_hashes
@@ -127,25 +126,7 @@ def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:
         origin = {**spec, **texts, "verdicts": verdicts, "wall_seconds": round(seconds, 3), **provenance()}
         origin |= {"arithmetic": arithmetic.identity(), "threads": threads, "runs": lineage.listed(runs)}
         (temporary / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False), "utf-8")
-
-
-def long_table(data: xr.Dataset) -> str:
-    """The data as CSV in long form: the variable, its unit, where along each dimension, and the value."""
-    dimensions = [str(dimension) for dimension in data.dims]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["variable", "unit", *dimensions, "value"])
-    for name, variable in data.data_vars.items():
-        labels = [[_plain(label) for label in variable[dimension].values] for dimension in variable.dims]
-        for place, value in zip(itertools.product(*labels), variable.values.ravel(), strict=True):
-            at = dict(zip(variable.dims, place, strict=True))
-            row = [at.get(dimension, "") for dimension in dimensions]
-            writer.writerow([name, variable.attrs.get("units", ""), *row, _plain(value)])
-    return table.getvalue()
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
+        data_package.write(data, temporary, origin)
 
 
 def _check(name: str, module: ModuleType, profile: str, parameters: dict) -> dict:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from nld import paper
+from nld.figures import data_package
 from nld.inference.report import finding_in_words
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
 from nld.plain_math import plain
@@ -16,6 +17,7 @@ FILES = {
     "PNG": "figure.png",
     "CSV": "data.csv",
     "netCDF": "data.nc",
+    "schema": data_package.FILE,
     "provenance": "provenance.json",
 }
 SHADES = {REPRODUCED: "good", BELOW: "good", CORRECTED: "mixed", PARTLY: "mixed", REFUTED: "bad"}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from nld.figures import data_package
+
 TEMPLATE = """@misc{{{key},
   author  = {{{{{author}}}}},
   title   = {{{{{title}}}}},
@@ -67,7 +69,7 @@ def citation(root: Path, folder: Path, document: str) -> Citation:
     commit = origin["commit"]
     return Citation(
         name=origin["figure"],
-        title=origin["caption"].split(". ")[0].replace("*", ""),
+        title=data_package.title(origin["caption"]),
         url=f"{base_address(root)}{document}.html#{origin['figure']}",
         version=origin["nld_version"]
         + (f" ({commit[:12]}{'+changes' * commit.endswith('+changes')})" if commit else ""),

@@ -20,7 +20,7 @@ from nld.publish.citation import citation
 
 FILES = {
     "figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "thumbnail.webp", "data.nc", "data.csv",
-    "provenance.json", "SHA256SUMS",
+    "datapackage.json", "provenance.json", "SHA256SUMS",
 }  # fmt: skip
 
 

@@ -2,9 +2,15 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,9 +18,11 @@ import yaml
 
 from nld.publish.archive import collect, differences, write_archive
 from nld.publish.execute import make_reproducible
-from tests.publish.scratch import REPOSITORY
+from tests.publish.scratch import REPOSITORY, Scratch
 
-rocrate = pytest.importorskip("rocrate.rocrate", reason='needs rocrate: pip install -c constraints.txt -e ".[archive]"')
+ADVICE = 'needs {0}: pip install -c constraints.txt -e ".[archive]"'
+rocrate = pytest.importorskip("rocrate.rocrate", reason=ADVICE.format("rocrate"))
+pytest.importorskip("hatchling", reason=ADVICE.format("hatchling"))
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +32,26 @@ def pdf(tmp_path_factory):
     return path
 
 
+def release(scratch: Scratch) -> Scratch:
+    """Add to a book what a release has and a build does not need."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
+        shutil.copy(REPOSITORY / name, scratch.root)
+    shutil.copytree(REPOSITORY / "results", scratch.root / "results")
+    return scratch
+
+
 @pytest.fixture(scope="module")
-def packed(built, pdf, tmp_path_factory):
+def released(built, tmp_path_factory):
+    """The built book with its pages, to be packed. Do not change it."""
+    root = tmp_path_factory.mktemp("released") / "book"
+    shutil.copytree(built.root, root, ignore=shutil.ignore_patterns("__pycache__", "trace"))
+    return release(Scratch(root, package=True))
+
+
+@pytest.fixture(scope="module")
+def packed(released, pdf, tmp_path_factory):
     path = tmp_path_factory.mktemp("archive") / "nld-test.zip"
-    write_archive(built.root, pdf, path)
+    write_archive(released.root, pdf, path)
     return path
 
 
@@ -39,9 +63,9 @@ def opened(packed, tmp_path_factory):
     return folder / "nld-test"
 
 
-def test_two_archives_are_the_same_bytes_whatever_the_runs_took(built, pdf, packed, tmp_path):
-    folder = next((built.store / "figures" / "fig-toy").glob("*/provenance.json")).parent
-    page = built.root / "_build" / "html" / "figures" / "fig-toy"
+def test_two_archives_are_the_same_bytes_whatever_the_runs_took(released, pdf, packed, tmp_path):
+    folder = next((released.store / "figures" / "fig-toy").glob("*/provenance.json")).parent
+    page = released.root / "_build" / "html" / "figures" / "fig-toy"
     before = {file: (page / file).read_text() for file in ("provenance.json", "provenance.js")}
     origin = json.loads((folder / "provenance.json").read_text())
     slower = json.dumps({**origin, "wall_seconds": 1e4}, indent=1, ensure_ascii=False)
@@ -50,7 +74,7 @@ def test_two_archives_are_the_same_bytes_whatever_the_runs_took(built, pdf, pack
         (page / "provenance.json").write_text(slower)
         (page / "provenance.js").write_text(before["provenance.js"].replace(seconds, "9.9 s"))
         again = tmp_path / "nld-test.zip"
-        write_archive(built.root, pdf, again)
+        write_archive(released.root, pdf, again)
     finally:
         for file, text in before.items():
             (page / file).write_text(text)
@@ -64,7 +88,7 @@ def test_two_archives_are_the_same_bytes_though_all_was_executed_again_elsewhere
         shutil.rmtree(again.store / folder)
     assert again.build("--jobs", "1").returncode == 0
     assert sorted(again.ran()) == ["picture", "plain", "reaching"]
-    write_archive(again.root, pdf, tmp_path / "nld-test.zip")
+    write_archive(release(again).root, pdf, tmp_path / "nld-test.zip")
     assert differences(packed, tmp_path / "nld-test.zip") == []
     assert (tmp_path / "nld-test.zip").read_bytes() == packed.read_bytes()
 
@@ -121,6 +145,12 @@ def test_it_holds_what_a_reader_and_a_librarian_need(opened):
         "index.html",
         "book.pdf",
         "CITATION.cff",
+        "README.txt",
+        "constraints.txt",
+        "results/reference/fig-1.nc",
+        "results/photographs/photographs-momentum.nc",
+        "runs/manifest.json",
+        "html/figures/fig-toy/datapackage.json",
         ".zenodo.json",
         "ro-crate-metadata.json",
         "notebooks/picture.ipynb",
@@ -179,7 +209,78 @@ def test_zenodo_gets_the_citation(opened):
     assert any(item["identifier"] == "arXiv:2105.02716" for item in zenodo["related_identifiers"])
 
 
-def test_hidden_files_and_locks_stay_out(built, pdf):
+def test_hidden_files_and_locks_stay_out(released, pdf):
     record = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
-    names = collect(built.root, pdf, record)
+    names = collect(released.root, pdf, record)
     assert not [name for name in names if name.endswith((".lock", ".buildinfo", ".part.ipynb"))]
+
+
+def test_a_missing_file_leaves_the_earlier_archive_as_it_was(released, pdf, packed, tmp_path):
+    root, path = tmp_path / "book", tmp_path / "nld-test.zip"
+    shutil.copytree(released.root, root)
+    shutil.copy(packed, path)
+    before = path.read_bytes()
+    for lost in ("LICENSE", "results/reference/fig-1.nc", "_build/html/figures/fig-toy/datapackage.json"):
+        (root / lost).rename(tmp_path / "aside")
+        with pytest.raises((FileNotFoundError, RuntimeError), match=lost.rpartition("/")[2]):
+            write_archive(root, pdf, path)
+        (tmp_path / "aside").rename(root / lost)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir() if "zip" in file.name] == ["nld-test.zip"]
+
+
+def test_a_write_that_fails_leaves_the_earlier_archive_as_it_was(released, pdf, tmp_path, monkeypatch):
+    path = tmp_path / "nld-test.zip"
+    path.write_bytes(b"the earlier one")
+    write, written = zipfile.ZipFile.writestr, []
+
+    def fail_in_the_middle(self, *arguments):
+        if len(written) == 20:
+            raise OSError(28, "No space left on device")
+        written.append(arguments)
+        write(self, *arguments)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail_in_the_middle)
+    with pytest.raises(OSError, match="No space left"):
+        write_archive(released.root, pdf, path)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("nld-test.zip", b"the earlier one")]
+
+
+@pytest.mark.slow
+def test_the_package_in_it_draws_the_same_figures_far_from_the_checkout(opened, tmp_path):
+    """As its README.txt says, but for the downloads: the packages that nld needs are those of the running Python."""
+    (wheel,) = opened.glob("nld-*.whl")
+    assert f'pip install -c constraints.txt "./{wheel.name}[fast]"' in (opened / "README.txt").read_text("utf-8")
+    builder = venv.EnvBuilder(with_pip=False, symlinks=True)
+    builder.create(tmp_path / "v")
+    python = tmp_path / "v" / "bin" / "python"
+    install = ["-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run([sys.executable, *install], check=True)
+    (there,) = tmp_path.glob("v/lib/python*/site-packages")
+    (there / "needed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    clean = {n: text for n, text in os.environ.items() if not n.startswith(("NLD_", "PYTHON", "PYTEST"))}
+    (tmp_path / "empty").mkdir()
+
+    def ran(command, folder, **settings):
+        done = subprocess.run(command, cwd=folder, env={**clean, **settings}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    place = ran([python, "-c", "import nld; print(nld.__file__)"], tmp_path / "empty").strip()
+    assert place == str(there / "nld" / "__init__.py")
+    names = ["fig-toy", "fig-orders", "fig-amplification"]  # the last reads judging seeds that the package carries
+    shown = dict(
+        line.split(": ")
+        for line in ran([python.with_name("nld"), "figure", "show", *names], tmp_path / "empty").splitlines()
+    )
+    folders = {name: opened / "html" / "figures" / name for name in names[:1]}
+    command = [sys.executable, "-m", "nld.cli", "figure", "show", *names[1:]]
+    said = ran(command, REPOSITORY, NLD_STORE=str(tmp_path / "store"), PYTHONPATH=str(REPOSITORY))
+    folders |= {name: Path(folder) for name, folder in (line.split(": ") for line in said.splitlines())}
+    for name in names:
+        assert shown[name].startswith(str(tmp_path / "empty" / ".nld"))
+        for file in ("data.nc", "data.csv", "datapackage.json", "figure.svg"):
+            assert (folders[name] / file).read_bytes() == (Path(shown[name]) / file).read_bytes(), (name, file)
+    for name in names[1:]:  # the same source, as far as a name says it
+        assert folders[name].name == Path(shown[name]).name
+    assert "fig-orders: agrees" in ran([python.with_name("nld"), "figure", "verify", "fig-orders"], opened)
