@@ -16,13 +16,12 @@ def page(profile: str) -> str:
     """The whole ledger as MyST text."""
     rulings = ledger(profile)
     blocks = [_scoreboard(rulings)]
-    anchors: set[str] = set()
     for title, of_paper in PARTS.items():
         rows = [ruling for ruling in rulings if (ruling.claim.source == paper.CLAIMS[0].source) == of_paper]
         blocks.append(_heading(title, 2))
         for source, of_source in groupby(rows, key=lambda ruling: ruling.claim.source):
             blocks += [_heading(f"{{cite:t}}`{source}`", 3)] * (not of_paper)
-            blocks += [_claim(ruling, anchors) for ruling in of_source]
+            blocks += [_claim(list(of_claim)) for _, of_claim in groupby(of_source, key=lambda r: r.claim.name)]
     return "\n\n".join([*blocks, _heading("What changed", 2), _changes()])
 
 
@@ -44,36 +43,43 @@ def _heading(text: str, level: int) -> str:
     return f":::{{rubric}} {text}\n:heading-level: {level}\n:::"
 
 
-def _claim(ruling: Ruling, anchors: set[str]) -> str:
-    """One claim as a fold: its statement, badge and data for a title; numbers, findings and links inside."""
-    name, registration = ruling.claim.name, ruling.registration
-    anchor = f":name: claim-{name}\n" * (name not in anchors)
-    anchors.add(name)
-    data = f"{ruling.scale}: {registration.data}" if ruling.figure else ruling.scale
-    title = f"{badge(ruling.verdict.label)} {escape(ruling.claim.statement)} *{data}*"
-    inside = [escape(ruling.verdict.numbers)]
-    if ruling.verdict.findings:
-        inside.append(findings_table(ruling.verdict))
-    inside.append(_origin(ruling))
-    return f"::::{{dropdown}} {title}\n{anchor}:class-container: nld-claim\n\n" + "\n\n".join(inside) + "\n::::"
+def _claim(rulings: list[Ruling]) -> str:
+    """One claim as a fold: its statement, data and a badge a scale for a title; numbers, findings and links inside."""
+    claim = rulings[0].claim
+    badges = " ".join(badge(ruling.verdict.label, f"{ruling.scale}: {ruling.verdict.label}") for ruling in rulings)
+    seen = [ruling for ruling in rulings if ruling.figure]
+    data = "; ".join(ruling.registration.data for ruling in seen)
+    inside = [part for ruling in rulings for part in _inside(ruling)]
+    inside.append(f"See {{doc}}`/{claim.chapter}`.")
+    return (
+        f"::::{{dropdown}} {escape(claim.statement)} *{data or 'not run'}* {badges}\n:name: claim-{claim.name}\n"
+        ":class-container: nld-claim\n\n" + "\n\n".join(inside) + "\n::::"
+    )
 
 
-def _origin(ruling: Ruling) -> str:
-    """Type, selection, figure, processor and chapter in one line."""
+def _inside(ruling: Ruling) -> list[str]:
+    """What one ruling rests on: numbers, findings, and one line with type, selection, figure and processor."""
     claim, registration = ruling.claim, ruling.registration
+    if not ruling.figure:
+        return [escape(ruling.verdict.numbers)]
     words = [registration.type + (", registered after exploration" if registration.explored else ", registered before")]
-    words += [f"selected: {escape(registration.selection)}"] * bool(registration.selection and ruling.figure)
-    words += [f"{{numref}}`{ruling.figure}` on {ruling.processor}"] * bool(ruling.figure)
+    words += [f"selected: {escape(registration.selection)}"] * bool(registration.selection)
+    words.append(f"{{numref}}`{ruling.figure}` on {ruling.processor}")
     numbers = ", ".join(str(number) for number in claim.equations)
     words += [f"rests on the paper's Eq {numbers}"] * bool(numbers)
-    return "; ".join([*words, f"see {{doc}}`/{claim.chapter}`"]) + "."
+    return [
+        f"*{ruling.scale}.* {escape(ruling.verdict.numbers)}",
+        findings_table(ruling.verdict),
+        "; ".join(words) + ".",
+    ]
 
 
 def _changes() -> str:
-    """Changes of verdicts, the newest first."""
+    """Changes of verdicts, the newest first, in a fold."""
     rows = [
         f"| {c.date} | {c.claim} ({c.scale}) | {c.before or 'new'} | {c.after} | {escape(c.why)} |"
         for c in reversed(history())
         if c.what == "verdict" and c.before
     ]
-    return "\n".join(["| when | claim | before | after | why |", "|---|---|---|---|---|", *rows])
+    table = "\n".join(["| when | claim | before | after | why |", "|---|---|---|---|---|", *rows])
+    return f"::::{{dropdown}} {len(rows)} verdicts changed\n:class-container: nld-claim\n\n{table}\n::::"

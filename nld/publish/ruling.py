@@ -38,9 +38,9 @@ class Myst:
         return {"text/markdown": self.text, "text/plain": self.text}
 
 
-def badge(label: str) -> str:
-    """A coloured badge; the text says the same as the colour."""
-    return f"{{bdg-{SHADES[label]}}}`{label}`"
+def badge(label: str, text: str = "") -> str:
+    """A badge in the colour of a label; its text, the label itself if no other is given, says the same."""
+    return f"{{bdg-{SHADES[label]}}}`{text or label}`"
 
 
 def ruling(verdicts: Iterable[Verdict], claim: str) -> Myst:
