@@ -95,3 +95,9 @@ def test_a_checkout_that_cannot_be_packed_is_an_error_with_its_reason(tmp_path):
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     with pytest.raises(RuntimeError, match=rf"hatchling cannot pack nld in {tmp_path}: "):
         build_wheel(tmp_path, date(2026, 1, 2))
+
+
+def test_without_what_packs_it_is_said_how_to_get_that(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match=r'expected hatchling.*pip install -c constraints.txt -e "\.\[archive\]"'):
+        build_wheel(tmp_path, date(2026, 1, 2))
