@@ -26,7 +26,10 @@ from nld.store import content_key
 ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)  # of a checkout; of a wheel, which carries a copy
 PRESENTATION = {"draw", "caption", "alt", "judge", "numbers", "sentences"}
 # Modules that see numbers only when they are there, or that say how they are kept.
-LATER = ("nld.inference", "nld.figures.style", "nld.figures.text", "nld.figures.evidence", "nld.publish", "nld.paper")
+LATER = (
+    "nld.inference", "nld.figures.style", "nld.figures.text", "nld.figures.evidence", "nld.figures.record",
+    "nld.figures.long_table", "nld.figures.data_package", "nld.publish", "nld.paper", "nld.plain_math",
+)  # fmt: skip
 KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
 LIVE = 8  # judging seeds that are run on the spot
 Measure = Callable[[Sequence[int]], xr.Dataset]  # seeds to per-seed numbers along judging_seed
