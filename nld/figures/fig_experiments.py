@@ -90,8 +90,8 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
     found = {finding.part: finding for verdict in judge(data) for finding in verdict.findings}
     *_, last = (part for part in found if part.startswith("from "))
     step = {
-        PASSES: "so it does.", OPPOSITE: "there it falls instead.", NEGLIGIBLE: "there it hardly changes.",
-        OPEN: "there these seeds cannot tell.",
+        PASSES: "it does.", OPPOSITE: "it falls instead.", NEGLIGIBLE: "it hardly changes.",
+        OPEN: "these seeds cannot tell.",
     }[found[last].outcome]  # fmt: skip
     control = {
         PASSES: "It does.", OPPOSITE: "It gains less: at this scale the gain is not to be credited to the freedom of "
