@@ -1,5 +1,7 @@
 """Figures under other arithmetics: what counts as one, what the table says, and one real figure computed again."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nld import arithmetic
@@ -9,12 +11,24 @@ from nld.inference.verdict import REVERSED, SHIFTED
 from tests.test_chapters import ROOT
 
 
-def test_an_arithmetic_that_changes_no_bit_is_refused(monkeypatch):
+def test_an_arithmetic_that_changes_no_bit_is_passed_over_and_nothing_else_is_no_test(monkeypatch):
     monkeypatch.setattr(under, "_fingerprint", lambda environment: "same")
-    with pytest.raises(ValueError, match="expected arithmetics that change the bits of a reference product, got avx2"):
-        verify_under(["avx2"], ["fig-2"], ROOT)
+    with pytest.raises(ValueError, match="expected an arithmetic that changes the bits of reference computations"):
+        verify_under(["avx2", "two-threads"], ["fig-2"], ROOT)
     with pytest.raises(ValueError, match="expected an arithmetic among avx2, baseline"):
         verify_under(["abacus"], ["fig-2"], ROOT)
+    monkeypatch.setattr(under, "_fingerprint", lambda environment: "other" if "NLD_THREADS" in environment else "same")
+    ran, said = [], []
+
+    def run(environment, arguments):
+        ran.append(environment)
+        return SimpleNamespace(returncode=0, stdout="")
+
+    monkeypatch.setattr(under, "_run", run)
+    (seen,) = verify_under(["avx2", "two-threads"], ["fig-2"], ROOT, show=said.append)
+    assert (seen.arithmetic, seen.fingerprint, seen.good) == ("two-threads", "other", True)
+    assert [environment["NLD_EVIDENCE"] for environment in ran] == ["live"]
+    assert said[0].startswith("avx2: passed over")
 
 
 @pytest.mark.parametrize("name", arithmetic.NAMED)
