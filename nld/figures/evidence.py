@@ -20,7 +20,7 @@ from nld.arithmetic import kept_evidence_counts
 from nld.experiment.processor import arithmetic_name
 from nld.inference import FIRST_JUDGING_SEED
 from nld.provenance import provenance
-from nld.reach import reached_modules, source_hashes
+from nld.reach import needed_modules, source_hashes
 from nld.store import content_key
 
 ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)  # of a checkout; of a wheel, which carries a copy
@@ -67,8 +67,8 @@ def sources(module: str) -> str:
     own = importlib.import_module(module)
     tree = ast.parse(Path(own.__file__ or "").read_text("utf-8"))
     tree.body = [node for node in tree.body if not _presents(node)]
-    reached = {name for name in reached_modules(f"import {module}\n") if name != module and not name.startswith(LATER)}
-    hashes = {name: value for name, value in source_hashes(frozenset(reached)).items() if "/" not in name}
+    reached = needed_modules(module, without=LATER) - {module}
+    hashes = {name: value for name, value in source_hashes(reached).items() if "/" not in name}
     return content_key({**hashes, module: ast.dump(tree)})
 
 

@@ -58,7 +58,8 @@ def joined(tables: list[xr.Dataset]) -> xr.Dataset:
         return xr.Dataset(coords={"panel": ("run", np.array([], dtype=object))})
     widest = max(each.sizes["point"] for each in tables)
     padded = [each.pad(point=(0, widest - each.sizes["point"])) for each in tables]
-    return xr.concat(padded, "run", combine_attrs="drop")
+    runs = xr.concat(padded, "run", combine_attrs="drop")
+    return runs.drop_vars([name for name in VALIDATED if not np.isfinite(runs[name]).any()])
 
 
 def commands(scale: str) -> str:
@@ -157,9 +158,9 @@ def selected(data: xr.Dataset, scale: str) -> dict[str, float]:
     norms, among positive decays. Where no images were held out, the largest values: nothing is selected.
     """
     rates, decays = (results(data, panel, "test_loss", scale)["value"].values for panel in ("A", "C"))
-    accuracy = results(data, "A", "validation_accuracy", scale)
-    if not np.isfinite(accuracy).all():
+    if VALIDATED[0] not in data or not np.isfinite(results(data, "A", VALIDATED[0], scale)).all():
         return {"A": float(rates[-1]), "C": float(decays[-1])}
+    accuracy = results(data, "A", VALIDATED[0], scale)
     lead = (accuracy.sel(constrained=0) - accuracy.sel(constrained=1)).mean("seed").values
     loss = results(data, "C", "validation_loss", scale).sel(constrained=0).mean("seed").values
     positive = decays > 0

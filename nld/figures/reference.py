@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-ALIKE = 1e-7  # of the range: variables that differ less between arithmetics are stored once
+# Of the range: variables that differ less between arithmetics are held once, with the attribute "spread", how much they
+# do; training does not amplify rounding in them, and they are compared as numbers.
+NEAR = 1e-4
 
 
 def joined(reference: xr.Dataset | None, data: xr.Dataset, arithmetic: str) -> xr.Dataset:
     """The reference with one more arithmetic, or with its data of that name replaced; the first one leads.
 
-    Variables that all arithmetics share to ``ALIKE`` are held once, others along ``arithmetic``.
+    Variables that all arithmetics share to ``NEAR`` are held once, others along ``arithmetic``.
 
     Raises:
         ValueError: the data have other variables, dimensions or sizes than the reference.
@@ -27,11 +29,14 @@ def joined(reference: xr.Dataset | None, data: xr.Dataset, arithmetic: str) -> x
             )
     parts[arithmetic] = data
     first, *others = parts.values()
-    shared = [n for n in first.data_vars if all(_alike(first[n].values, each[n].values) for each in others)]
+    spreads = {n: max([*(_distance(first[n].values, each[n].values) for each in others), _known(reference, n)])
+               for n in first.data_vars}  # fmt: skip
+    shared = [n for n, x in spreads.items() if x <= NEAR]
     apart = [each.drop_vars(shared) for each in parts.values()]
     labels = xr.DataArray(list(parts), dims="arithmetic", name="arithmetic")
     stacked = xr.concat(apart, labels, combine_attrs="override", coords="minimal", compat="override", join="override")
-    return stacked.assign({n: first[n] for n in shared}).assign_attrs(first.attrs)
+    once = {n: first[n].assign_attrs({"spread": spreads[n]} if spreads[n] else {}) for n in shared}
+    return stacked.assign(once).assign_attrs(first.attrs)
 
 
 def split(reference: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -54,11 +59,17 @@ def write(reference: xr.Dataset, path: Path) -> None:
     reference.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+def _known(reference: xr.Dataset | None, name) -> float:
+    """The spread of a variable that a reference holds once."""
+    return float(reference[name].attrs.get("spread", 0.0)) if reference is not None and name in reference else 0.0
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest difference over the largest value; infinite where they are not finite in the same places."""
     if not np.issubdtype(one.dtype, np.number):
-        return np.array_equal(one, other)
+        return 0.0 if np.array_equal(one, other) else np.inf
     finite = np.isfinite(one)
     if not np.array_equal(finite, np.isfinite(other)):
-        return False
+        return np.inf
     largest = np.abs(one[finite]).max(initial=0.0) or 1.0
-    return bool(np.abs(one[finite] - other[finite]).max(initial=0.0) <= ALIKE * largest)
+    return float(np.abs(one[finite] - other[finite]).max(initial=0.0) / largest)

@@ -110,7 +110,7 @@ def _compared(data: xr.Dataset, reference: xr.Dataset, name: str, rounding: bool
     if new.shape != rows.shape[1:]:
         return Moved(name, np.inf, 0.0, "numbers")
     values, stored = new.values.astype(float), rows.values.astype(float)
-    spread = max((_distance(row, stored[0]) for row in stored[1:]), default=0.0)
+    spread = max([_distance(row, stored[0]) for row in stored[1:]], default=float(kept.attrs.get("spread", 0.0)))
     if np.isfinite(spread) and FACTOR * spread <= LARGEST:
         return Moved(name, _distance(values, stored[0]), max(DEFAULT, FACTOR * spread), "numbers")
     if seeds is not None or "seed" in new.coords:

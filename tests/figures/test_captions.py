@@ -92,7 +92,7 @@ def test_fig_equilibrium_says_how_far_from_their_lines_the_curves_are():
 def test_fig_dictionary_gives_a_small_difference_its_digits():
     module, data = figures.load("fig-dictionary"), reference("fig-dictionary")
     near = data.assign(eq17=data["squared_norm"] * (1 + 2e-5))
-    assert "at most 0.002 %" in module.caption(near)
+    assert "at most 0.0021 %" in module.caption(near)
 
 
 def test_fig_meta_adaptive_names_the_rates_at_which_2_adam_is_ahead():

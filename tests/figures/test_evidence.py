@@ -100,7 +100,7 @@ def test_the_digest_of_sources_sees_what_decides_numbers_and_not_what_words_them
     path = tmp_path / "fig_made_up.py"
     before = 'RATE = 1\n\n\ndef measure(seeds):\n    return RATE\n\n\ndef caption(data):\n    return "one"\n'
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(evidence, "reached_modules", lambda source: frozenset())
+    monkeypatch.setattr(evidence, "needed_modules", lambda module, without: frozenset())
     found = {}
     for name, text in {
         "as it is": before, "other words": before.replace('"one"', '"two"'), "other rate": before.replace("= 1", "= 2"),

@@ -93,10 +93,12 @@ def experiment(free=None, held=None, losses=None) -> xr.Dataset:
     loss = {"C 0": 0.5, "C 0.005": 0.3} | (losses or {})
 
     def accuracies(mode, means):
-        return [row(means.get(name, 0.95), 0.004 + 0.0003 * mode + 0.0001 * i) for i, name in enumerate(SETTINGS)]
+        return [
+            row(means.get(name, 0.95), 0.004 + 0.0003 * mode + 0.0001 * i, n=128) for i, name in enumerate(SETTINGS)
+        ]
 
     accuracy = np.array([accuracies(0, free), accuracies(1, held)])
-    values = np.array([[np.exp(row(np.log(loss.get(name, 0.4)), 0.01)) for name in SETTINGS]] * 2)
+    values = np.array([[np.exp(row(np.log(loss.get(name, 0.4)), 0.01, n=128)) for name in SETTINGS]] * 2)
     dims = ("constrained_norm", "setting", "judging_seed")
     return xr.Dataset(
         {"judged_accuracy": (dims, accuracy), "judged_loss": (dims, values)},

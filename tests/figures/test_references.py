@@ -10,7 +10,7 @@ from nld.figures.verify import compare_with_reference, moved_verdicts, reference
 from nld.inference.verdict import REVERSED
 from tests.test_chapters import ROOT
 
-LARGEST = 2_000_000  # bytes
+LARGEST = 1_000_000  # bytes
 HINT = "look at the figure, then: nld figure verify {} --accept"
 
 
