@@ -60,7 +60,7 @@ def test_a_keeper_opens_the_archive_without_a_network(browser, site, tmp_path):
     page.locator(".nld-grid label", has_text="0.01").click()
     assert "η = 0.01" in page.locator(".nld-grid caption").inner_text()
     links = page.locator("figure#fig-grid .nld-figure-files a[download]").evaluate_all("all => all.map(a => a.href)")
-    assert len(links) == 6
+    assert len(links) == 7
     for link in links:
         path = Path(unquote(urlsplit(link).path))
         assert path.is_relative_to(folder)
