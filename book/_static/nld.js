@@ -38,3 +38,10 @@ document.addEventListener("DOMContentLoaded", function () {
     button.setAttribute("aria-label", "Color mode: light, dark or system settings");
   });
 });
+
+/* A table of numbers that is wider than the page is scrolled, by the keyboard too. */
+window.addEventListener("load", function () {
+  document.querySelectorAll("table.dataframe").forEach(function (table) {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+  });
+});
