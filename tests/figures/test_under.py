@@ -27,8 +27,11 @@ def test_an_arithmetic_that_changes_no_bit_is_passed_over_and_nothing_else_is_no
     monkeypatch.setattr(under, "_run", run)
     (seen,) = verify_under(["avx2", "two-threads"], ["fig-2"], ROOT, show=said.append)
     assert (seen.arithmetic, seen.fingerprint, seen.good) == ("two-threads", "other", True)
-    assert [environment["NLD_EVIDENCE"] for environment in ran] == ["live"]
+    assert [environment["NLD_EVIDENCE"] for environment in ran] == ["kept"]
     assert said[0].startswith("avx2: passed over")
+    monkeypatch.setattr(under, "_fingerprint", lambda environment: str(environment))
+    verify_under(["baseline"], ["fig-2"], ROOT, show=said.append)
+    assert ran[-1]["NLD_EVIDENCE"] == "live"
 
 
 @pytest.mark.parametrize("name", arithmetic.NAMED)
