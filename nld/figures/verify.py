@@ -3,9 +3,9 @@
 What theory decides is compared as numbers, to ``DEFAULT``. What training decides is compared as far as training
 repeats itself, and how far that is was measured: the reference holds the same seeds on several processors' arithmetics,
 one of them a *rounding twin*, whose start is moved by one unit in the last place. Where they differ little, numbers are
-compared, to ten times that; where a run amplifies the last bit, means over seeds are, by their intervals; and where
-there is one run only, its means over tenths of the run. Variables that *are* rounding errors, which a module lists as
-``ROUNDING``, may grow tenfold.
+compared, to ten times that; where a run amplifies the last bit, there or here, means over seeds are, by their
+intervals; and where there is one run only, its means over tenths of the run. Variables that *are* rounding errors,
+which a module lists as ``ROUNDING``, may grow tenfold.
 """
 
 from collections.abc import Iterator
@@ -111,10 +111,14 @@ def _compared(data: xr.Dataset, reference: xr.Dataset, name: str, rounding: bool
         return Moved(name, np.inf, 0.0, "numbers")
     values, stored = new.values.astype(float), rows.values.astype(float)
     spread = max([_distance(row, stored[0]) for row in stored[1:]], default=float(kept.attrs.get("spread", 0.0)))
+    along = seeds or (new["seed"].dims[0] if "seed" in new.coords and new["seed"].ndim else None)
+    along = None if name in data.coords else along  # a coordinate is what it is
     if np.isfinite(spread) and FACTOR * spread <= LARGEST:
-        return Moved(name, _distance(values, stored[0]), max(DEFAULT, FACTOR * spread), "numbers")
-    if seeds is not None or "seed" in new.coords:
-        return _intervals(name, new, rows, str(seeds or new["seed"].dims[0]))
+        moved = Moved(name, _distance(values, stored[0]), max(DEFAULT, FACTOR * spread), "numbers")
+        if moved.holds or along is None:
+            return moved  # else a run that the reference's arithmetics left alone may have been amplified here
+    if along is not None:
+        return _intervals(name, new, rows, str(along))
     return _tenths(name, values, stored)
 
 

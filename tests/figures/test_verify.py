@@ -179,3 +179,18 @@ def test_verify_tells_of_a_reference_of_another_form_without_ruling_on_it():
     new, old = dataset([2.0, 0.5]).expand_dims(seed=[0]), dataset([2.0, 0.5])
     assert [row.variable for row in compare_with_reference(figure, new, old) if not row.holds] == ["loss", "seed"]
     assert moved_verdicts(figure, new, old) == []
+
+
+def test_a_run_that_is_amplified_here_alone_is_compared_by_intervals_and_a_shift_of_all_seeds_is_seen():
+    calm = seeds(2, 1)
+    reference = several(calm, calm + 1e-5, calm - 1e-5)
+    one = calm.copy(deep=True)
+    one["loss"][3, 4] += 1.5  # one seed goes another way
+    found = {m.variable: m for m in compare_with_reference(module(), one, reference)}
+    assert (found["loss"].how, found["loss"].holds) == ("intervals over seeds", True)
+    all_of_them = calm.copy(deep=True)
+    all_of_them["loss"][:, 4] += 8
+    found = {m.variable: m for m in compare_with_reference(module(), all_of_them, reference)}
+    assert (found["loss"].holds, found["seed"].holds) == (False, True)
+    others = compare_with_reference(module(), calm.assign_coords(seed=calm["seed"] + 1), reference)
+    assert [m.variable for m in others if not m.holds] == ["seed"]  # other seeds are other runs
