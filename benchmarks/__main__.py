@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from nld.provenance import provenance
+from nld.results.provenance import provenance
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parent / "results" / "bench"

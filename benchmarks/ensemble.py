@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, vmap
 
-from nld.experiment import Experiment, Sweep, batched, ensemble, run
-from nld.experiment.ensemble import run_ensemble
+from nld.experiment import Experiment, Sweep
+from nld.experiment.runs import run
+from nld.experiment.training import batched, ensemble
+from nld.experiment.training.ensemble import run_ensemble
 
 SWEEP = Sweep(
     base=Experiment(steps=300, evaluate_every=50),

@@ -12,7 +12,10 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from nld.experiment import Experiment, data, networks, run
+from nld.experiment import Experiment
+from nld.experiment.datasets import data
+from nld.experiment.runs import run
+from nld.experiment.training import networks
 
 CLASSES, SIZE, IMAGES = 200, 64, 20_000
 STEPS, WARM_UP = 400, 150  # multiples of 50, at which run reports

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor import Block, Member, fused
+from nld.finder import Block, Member
+from nld.monitor.inner_products import numba_backend
 
 
 def digits_cnn(*widths: int) -> nn.Sequential:
@@ -61,7 +62,7 @@ def blocks_of(model: nn.Sequential) -> list[Block]:
 CASES = {
     "digits CNN, batch 64": (partial(digits_cnn, 16, 32, 32), (64, 1, 8, 8), 10, 25, 1),
     "wider CNN, batch 64, at first": (partial(digits_cnn, 32, 96, 128), (64, 1, 8, 8), 10, 10, 0),
-    "wider CNN, batch 64, compiled": (partial(digits_cnn, 32, 96, 128), (64, 1, 8, 8), 10, 10, fused.PATIENCE),
+    "wider CNN, batch 64, compiled": (partial(digits_cnn, 32, 96, 128), (64, 1, 8, 8), 10, 10, numba_backend.PATIENCE),
     "VGG-11 at 64 x 64, batch 32": (vgg11, (32, 3, 64, 64), 200, 1, 1),
 }
 
@@ -76,7 +77,7 @@ def cost(
     Args:
         stretch: steps between two changes from bare to monitored and back.
         before: monitored steps that are not timed. A network of middling size is measured by the compiled
-            pass only after fused.PATIENCE of them; with 0, the timing ends when that begins.
+            pass only after numba_backend.PATIENCE of them; with 0, the timing ends when that begins.
         seconds: how long to measure.
         options: for nld.Monitor.
     """
@@ -110,7 +111,7 @@ def cost(
                 if monitored:
                     hook.update(kept)
             times[monitored].append(steps(stretch))
-        if not before and (len(times[True]) + 1) * stretch >= fused.PATIENCE:
+        if not before and (len(times[True]) + 1) * stretch >= numba_backend.PATIENCE:
             break
     monitor.close()
     bare, watched = statistics.median(times[False]), statistics.median(times[True])

@@ -71,12 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: RuntimeError) -> bool:
     """Whether the message says all: what is lost, runs that failed, data that are not here. Others are our faults."""
-    from nld.store import Damaged
+    from nld.errors import Damaged
 
     if isinstance(error, Damaged):
         return True
-    from nld.experiment.fetch import DataError
-    from nld.experiment.sweep import SweepError
+    from nld.errors import DataError, SweepError
 
     return isinstance(error, (DataError, SweepError))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nld.errors import InvalidInput
 from nld.series import Measurement, Prediction
 
 
@@ -64,7 +65,7 @@ def compare(prediction: Prediction, measurement: Measurement) -> Comparison:
     for name in ("quantity", "unit"):
         ours, theirs = getattr(prediction, name), getattr(measurement, name)
         if ours != theirs and (name == "quantity" or (ours and theirs)):
-            raise ValueError(
+            raise InvalidInput(
                 f"expected the same {name}, got {ours!r} predicted and {theirs!r} measured; pair them anew"
             )
     midpoints = (prediction.time[1:] + prediction.time[:-1]) / 2
@@ -73,13 +74,13 @@ def compare(prediction: Prediction, measurement: Measurement) -> Comparison:
     step = np.min(np.diff(prediction.time)) if len(midpoints) else 1.0
     if np.any(gap > 1e-6 * step):
         worst = measurement.time[np.argmax(gap)]
-        raise ValueError(
+        raise InvalidInput(
             f"expected every measured time to be a predicted one, got {worst:g}; "
             "predict from the same learning rate and number of steps"
         )
     predicted, measured = np.asarray(prediction.value)[rows], np.asarray(measurement.value)
     if predicted.shape != measured.shape:
-        raise ValueError(
+        raise InvalidInput(
             f"expected the same units, got shapes {predicted.shape} predicted and {measured.shape} measured; "
             "select the same units"
         )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nld.errors import InvalidInput
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -73,7 +75,7 @@ class Measurement:
 
 def _check_axis(time: np.ndarray, value: np.ndarray, name: str) -> None:
     if np.ndim(time) != 1 or np.ndim(value) < 1 or np.shape(value)[0] != np.shape(time)[0]:
-        raise ValueError(
+        raise InvalidInput(
             f"expected {name} to have one row per time, got shapes {np.shape(value)} and {np.shape(time)}; "
             "put time on the first axis"
         )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nld.errors import InvalidInput
+
 Parts = Sequence[Any]
 
 
@@ -114,7 +116,7 @@ def general_linear(size: int, row: int, column: int) -> Symmetry:
         ValueError: the row or the column is not below the size.
     """
     if not (0 <= row < size and 0 <= column < size):
-        raise ValueError(f"expected row and column below size {size}, got ({row}, {column}); count from 0")
+        raise InvalidInput(f"expected row and column below size {size}, got ({row}, {column}); count from 0")
     delta = int(row == column)
 
     def transform(q: Parts, s) -> tuple:
@@ -136,7 +138,7 @@ def general_linear(size: int, row: int, column: int) -> Symmetry:
 
 def _check_parts(q: Parts, expected: int, name: str) -> None:
     if len(q) != expected:
-        raise ValueError(
+        raise InvalidInput(
             f"expected a point of {expected} parts for this {name}, got {len(q)}; "
             "pass one part for each coefficient the symmetry was made with"
         )

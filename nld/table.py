@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nld.errors import InvalidInput
+
 
 @dataclass(frozen=True)
 class Table:
@@ -21,9 +23,11 @@ class Table:
     def __post_init__(self):
         for row in (self.columns, *self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(f"expected {len(self.columns)} cells in each row, got {len(row)}: {row}")
+                raise InvalidInput(f"expected {len(self.columns)} cells in each row, got {len(row)}: {row}")
             if any("|" in cell for cell in row):
-                raise ValueError(f"expected cells without a vertical bar, which ends a cell, got {row}; write \\lvert")
+                raise InvalidInput(
+                    f"expected cells without a vertical bar, which ends a cell, got {row}; write \\lvert"
+                )
 
     def __str__(self) -> str:
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]

@@ -3,9 +3,8 @@
 import numpy as np
 import sympy as sp
 
-from nld import learning_rule as rules
-from nld import potential as potentials
 from nld import symmetry
+from nld.learning_rules import potentials, rules
 
 # name -> (symmetry, number of parts, a loss of numpy parts that has it)
 SYMMETRIES = {

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nld.monitor.block import Block
+from nld.finder.block import Block
 
 
 def generic_point(model: nn.Module) -> nn.Module:

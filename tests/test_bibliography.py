@@ -6,7 +6,7 @@ from pathlib import Path
 import pybtex.database
 import pytest
 
-from nld.publish.chapters import read_chapters
+from nld.publish.execution.chapters import read_chapters
 
 ROOT = Path(__file__).parents[1]
 ENTRIES = pybtex.database.parse_file(ROOT / "book" / "references.bib").entries

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nld.figures.text import at_most, power_above
+from nld.figures._render.text import at_most, power_above
 from tests.test_chapters import ROOT
 
 FIGURES = sorted((ROOT / "nld" / "figures").glob("*.py"))
@@ -13,7 +13,7 @@ BOUND = re.compile(r'(?:at most|below|within)\s+(?:"\s*f?")?\{(power\(|[^{}]*:\.
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
 def test_no_bound_is_rounded_to_the_nearest(path):
-    assert not BOUND.findall(path.read_text("utf-8")), "use at_most or power_above of nld.figures.text"
+    assert not BOUND.findall(path.read_text("utf-8")), "use at_most or power_above of nld.figures._render.text"
 
 
 @pytest.mark.parametrize("value", [1.42e-5, 2.26e-14, 0.0105, 1.0, 99.9, 1e-300, 7.7])

@@ -9,7 +9,7 @@ import pybtex.database
 import pytest
 
 from nld.cli import make_parser
-from nld.publish.chapters import read_chapters, read_notebook
+from nld.publish.execution.chapters import read_chapters, read_notebook
 
 ROOT = Path(__file__).parents[1]
 ALL = read_chapters(ROOT)

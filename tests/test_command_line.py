@@ -158,7 +158,7 @@ def test_a_reader_that_goes_away_is_no_fault(unbuffered):
 
 def test_runs_of_a_figure_that_fail_are_told_not_traced(typed, monkeypatch):
     from nld import figures
-    from nld.experiment.sweep import SweepError
+    from nld.errors import SweepError
 
     def fail(*_, **__):
         raise SweepError("6 of 6 runs failed; the first: no GPU")

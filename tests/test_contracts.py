@@ -33,12 +33,12 @@ def test_imports_keep_the_contracts():
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("theory/noether.py", "import nld.monitor.block", "Theory never sees a run"),
+        ("theory/noether.py", "import nld.finder.block", "Theory never sees a run"),
         ("theory/noether.py", "def f():\n    from nld import experiment", "Theory never sees a run"),
         ("experiment/spec.py", "import nld.theory.noether", "What measures never sees the theory"),
-        ("monitor/block.py", "import nld.experiment.spec", "Layers"),
-        ("series.py", "import nld.learning_rule", "Layers"),
-        ("figures/text.py", "import nld.publish.chapters", "Layers"),
+        ("monitor/block.py", "import nld.experiment.runs.spec", "Layers"),
+        ("series.py", "import nld.learning_rules.rules", "Layers"),
+        ("figures/text.py", "import nld.publish.execution.chapters", "Layers"),
         ("newcomer.py", "", "Layers"),
         ("paper.py", "import nld.series", "The paper is data"),
         ("publish/build.py", "import matplotlib.pyplot", "matplotlib only in figures"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nld import claims
-from nld.plain_math import plain
+from nld.claims import rulings as claims
+from nld.publish.pages.plain_math import plain
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ because somebody's link would lead nowhere.
 import re
 from pathlib import Path
 
-from nld.claims import known
-from nld.publish.card import FILES
-from nld.publish.chapters import read_chapters
+from nld.claims.rulings import known
+from nld.publish.execution.chapters import read_chapters
+from nld.publish.pages.card import FILES
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("urls.txt")

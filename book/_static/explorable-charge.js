@@ -1,5 +1,5 @@
 /* A damped charge and the norm of a filter, live in the page. Classic script: works from disk, asks the network for
-   nothing. The numbers are those of nld.publish.explorable.compute; tests/publish/test_explorable.py compares them. */
+   nothing. The numbers are those of nld.publish.explorables.explorable.compute; tests/publish/test_explorable.py compares them. */
 (function () {
   "use strict";
 

@@ -76,10 +76,9 @@ def add_parser(subparsers) -> None:
 
 def run_build(args) -> int:
     """Carry out `nld book build`; returns the exit status."""
-    from nld import store
-    from nld.publish.build import Options, build
-    from nld.publish.chapters import UsageError
-    from nld.publish.parameters import ParameterError
+    from nld.errors import ParameterError, UsageError
+    from nld.publish.execution.build import Options, build
+    from nld.results import store
 
     try:
         parameters = _parameters(args)
@@ -114,7 +113,7 @@ def _parameters(args) -> tuple[tuple[str, str], ...]:
     typed = tuple(map(tuple, args.parameter))
     if args.parameters is None:
         return typed
-    from nld.publish.parameter_file import read_file
+    from nld.publish.execution.parameter_file import read_file
 
     return (*(pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)), *typed)
 
@@ -123,9 +122,9 @@ def _say_first(root: Path, options) -> None:
     """Tell what a build will do beyond the ordinary, once what was typed is known to be right."""
     if not options.parameters and options.profile == "quick":
         return
-    from nld.publish.build import make_plans
-    from nld.publish.chapters import read_chapters
-    from nld.publish.foreword import figures_of, left_alone, paper_scale
+    from nld.publish.execution.build import make_plans
+    from nld.publish.execution.chapters import read_chapters
+    from nld.publish.execution.foreword import figures_of, left_alone, paper_scale
 
     chapters = [plan.chapter for plan in make_plans(read_chapters(root), options)]
     asked = [name for name, _ in options.parameters] + ["profile"] * (options.profile != "quick")
@@ -137,7 +136,7 @@ def _say_first(root: Path, options) -> None:
 
 def run_pdf(args) -> int:
     """Carry out `nld book pdf`; returns the exit status."""
-    from nld.publish.pdf import print_book
+    from nld.publish.exports.pdf import print_book
 
     def pack(root: Path) -> None:
         print("Printing.", flush=True)
@@ -150,8 +149,8 @@ def run_pdf(args) -> int:
 def run_archive(args) -> int:
     """Carry out `nld book archive`; returns the exit status."""
     from nld import __version__
-    from nld.publish.archive import write_archive
-    from nld.publish.pdf import print_book
+    from nld.publish.exports.archive import write_archive
+    from nld.publish.exports.pdf import print_book
 
     def pack(root: Path) -> None:
         pdf, path = root / "_build" / "book.pdf", args.to / f"nld-{__version__}.zip"
@@ -165,9 +164,9 @@ def run_archive(args) -> int:
 
 def _after_building(action: str, root: Path, pack, html: bool = True) -> int:
     """Build the canonical book, or only execute its chapters, then ``pack`` it."""
-    from nld import store
-    from nld.publish.build import Options, build
-    from nld.publish.chapters import UsageError
+    from nld.errors import UsageError
+    from nld.publish.execution.build import Options, build
+    from nld.results import store
 
     try:
         return build(root, Options(html=html), then=pack)

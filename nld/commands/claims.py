@@ -5,6 +5,8 @@ import os
 import sys
 import textwrap
 
+from nld.errors import InvalidInput
+
 EXAMPLE = """examples:
   nld claims                          the ledger: verdict, effect, interval, seeds, e-value, processor
   nld claims --history                what changed, when and why
@@ -44,7 +46,7 @@ def add_parser(subparsers) -> None:
 
 def run(args) -> int:
     """Carry out `nld claims`; returns the exit status."""
-    from nld import store
+    from nld.results import store
 
     if args.history:
         return _print_history()
@@ -52,7 +54,7 @@ def run(args) -> int:
         os.environ["NLD_EVIDENCE"] = "live"
     if args.profile == "paper":
         from nld import figures
-        from nld.publish.foreword import paper_scale
+        from nld.publish.execution.foreword import paper_scale
 
         print(paper_scale(figures.names()), file=sys.stderr, flush=True)
     try:
@@ -71,18 +73,18 @@ def run(args) -> int:
 
 def _rule(args) -> int:
     """Print the ledger, measuring what the store does not hold."""
-    from nld import claim_history
-    from nld.claims import ledger, scoreboard
+    from nld.claims import history
+    from nld.claims.ledger_file import differences, read, write
+    from nld.claims.rulings import ledger, scoreboard
     from nld.inference.report import finding_in_words
-    from nld.ledger_file import differences, read, write
-    from nld.plain_math import plain
+    from nld.publish.pages.plain_math import plain
 
     before = read(args.against) if args.against else None
     rulings = ledger(args.profile, seed=args.seed)
     if args.log:
-        due = claim_history.changes([(r.claim.name, r.scale, r.verdict.label) for r in rulings], args.log)
-        claim_history.append(due)
-        print(f"{len(due)} entries logged in {claim_history.ROOTS[0] / claim_history.PLACE}")
+        due = history.changes([(r.claim.name, r.scale, r.verdict.label) for r in rulings], args.log)
+        history.append(due)
+        print(f"{len(due)} entries logged in {history.ROOTS[0] / history.PLACE}")
         return 0
     if args.save:
         write(rulings, args.save)
@@ -105,7 +107,7 @@ def _rule(args) -> int:
 
 
 def _print_history() -> int:
-    from nld.claim_history import history
+    from nld.claims.history import history
 
     for change in history():
         where = f" ({change.scale})" if change.scale else ""
@@ -137,5 +139,5 @@ def _gather(name: str) -> None:
     module = figures.load(name)
     if not hasattr(module, "EVIDENCE"):
         keeping = [each for each in figures.names() if hasattr(figures.load(each), "EVIDENCE")]
-        raise ValueError(f"expected a figure that keeps judging seeds, one of {', '.join(keeping)}, got {name!r}")
+        raise InvalidInput(f"expected a figure that keeps judging seeds, one of {', '.join(keeping)}, got {name!r}")
     print(gather(module.EVIDENCE, module.measure, getattr(module, "KEPT_SEEDS", KEPT_SEEDS)))

@@ -51,8 +51,9 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld data ACTION`; returns the exit status."""
-    from nld.experiment import cache
-    from nld.experiment.fetch import SOURCES, DataError
+    from nld.errors import DataError
+    from nld.experiment.datasets import cache
+    from nld.experiment.datasets.fetch import SOURCES
 
     if args.name not in SOURCES:
         print(f"nld data: unknown data set {args.name!r}; there are {', '.join(SOURCES)}", file=sys.stderr)
@@ -76,8 +77,9 @@ def fetch(source, args) -> None:
 
     from tqdm import tqdm
 
-    from nld.experiment import cache
-    from nld.experiment.fetch import DataError, download, official_folder
+    from nld.errors import DataError
+    from nld.experiment.datasets import cache
+    from nld.experiment.datasets.fetch import download, official_folder
 
     if not args.again:
         try:

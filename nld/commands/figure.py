@@ -9,6 +9,8 @@ from collections import Counter
 from math import inf
 from pathlib import Path
 
+from nld.errors import Damaged, InvalidInput
+
 EXAMPLE = """examples:
   nld figure list                                 names and what each shows
   nld figure show fig-1
@@ -97,8 +99,8 @@ def run_list(args) -> int:
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
     if args.parameters is not None:
-        from nld.publish.parameter_file import read_file
-        from nld.publish.parameters import ParameterError
+        from nld.errors import ParameterError
+        from nld.publish.execution.parameter_file import read_file
 
         try:
             args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
@@ -112,8 +114,8 @@ def run_export(args) -> int:
     """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
 
     def export(name: str) -> int:
-        from nld.figures import data_package
-        from nld.seals import sealed_files
+        from nld.figures.recording import data_package
+        from nld.results.seals import sealed_files
 
         args.to.mkdir(parents=True, exist_ok=True)
         for file in sealed_files(_shown(name).folder):
@@ -132,13 +134,14 @@ def run_cite(args) -> int:
     """Print the citation of one figure."""
 
     def cite(name: str) -> int:
-        from nld.publish.chapters import UsageError, read_chapters
-        from nld.publish.citation import citation
+        from nld.errors import UsageError
+        from nld.publish.execution.chapters import read_chapters
+        from nld.publish.pages.citation import citation
 
         try:
             chapters = read_chapters(args.root)
         except UsageError as error:
-            raise ValueError(error) from None
+            raise InvalidInput(error) from None
         pages = [c.document for c in chapters if any(f'"{name}"' in source for source, _ in c.cells)]
         found = citation(args.root, _shown(name).folder, pages[0] if pages else "book/index")
         print({"bibtex": found.bibtex, "csl": found.csl, "text": found.text}[args.format])
@@ -149,7 +152,7 @@ def run_cite(args) -> int:
 
 def run_verify(args) -> int:
     """Compare the data of figures with their references; print a table of what moved."""
-    from nld.figures.verify import reference_path
+    from nld.figures.verification.verify import reference_path
 
     folder = reference_path(args.root, "any").parent
     if not args.accept and not folder.is_dir():  # before anything is computed
@@ -168,7 +171,7 @@ def run_verify(args) -> int:
 def _under(args) -> int:
     """Verify under other arithmetics and print one table of what differs; 1 if a number moved or a verdict reversed."""
     from nld import figures
-    from nld.figures.under import table, verify_under
+    from nld.figures.verification.under import table, verify_under
 
     try:
         seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
@@ -183,10 +186,10 @@ def _accept(name: str, args) -> int:
     """Store today's data as the reference, or as one more arithmetic of it."""
     import xarray as xr
 
-    from nld import stored_results
-    from nld.experiment.processor import arithmetic_name
-    from nld.figures import reference as references
-    from nld.figures.verify import reference_path
+    from nld.experiment.runs.processor import arithmetic_name
+    from nld.figures.verification import reference as references
+    from nld.figures.verification.verify import reference_path
+    from nld.results import stored_results
 
     path = reference_path(args.root, name)
     kept = xr.load_dataset(stored_results.whole(path), engine="h5netcdf") if args.add and path.exists() else None
@@ -200,9 +203,10 @@ def _verify(name: str, args) -> int:
     """One figure against its reference; 1 if a number moved or a verdict is reversed."""
     import xarray as xr
 
-    from nld import figures, stored_results
-    from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
+    from nld import figures
+    from nld.figures.verification.verify import compare_with_reference, moved_verdicts, reference_path
     from nld.inference.verdict import REVERSED
+    from nld.results import stored_results
 
     data, path = _shown(name).data, reference_path(args.root, name)
     try:
@@ -237,7 +241,8 @@ def _for_each(args, action: str, do) -> int:
         The largest status; what one figure lacks is told and does not keep the others from their turn. Only what
         was typed is wrong usage.
     """
-    from nld import figures, store
+    from nld import figures
+    from nld.results import store
 
     chosen = [args.name] if isinstance(args.name, str) else args.name
     names = figures.names() if getattr(args, "all", False) else chosen
@@ -249,17 +254,17 @@ def _for_each(args, action: str, do) -> int:
         except ValueError as error:
             print(f"nld figure {action}: {error}", file=sys.stderr)
             return 2 if typed else 1
-        except store.Damaged as error:
+        except Damaged as error:
             print(f"nld figure {action}: {error}", file=sys.stderr)
             return 1
 
     try:
         if not names:
-            raise ValueError("name a figure or give --all; there are: " + ", ".join(figures.names()))
+            raise InvalidInput("name a figure or give --all; there are: " + ", ".join(figures.names()))
         for name in names:
             figures.load(name)
         if getattr(args, "profile", "quick") == "paper":
-            from nld.publish.foreword import paper_scale
+            from nld.publish.execution.foreword import paper_scale
 
             print(paper_scale(names), file=sys.stderr, flush=True)
         return max([attempt(name) for name in names])

@@ -29,9 +29,10 @@ def run_notebook(args) -> int:
     """Write the notebook and print where it is."""
     import nbformat
 
-    from nld import store
-    from nld.publish.chapters import UsageError, find_chapter, read_chapters
-    from nld.publish.plain import plain_notebook
+    from nld.errors import UsageError
+    from nld.publish.execution.chapters import find_chapter, read_chapters
+    from nld.publish.exports.plain_notebook import plain_notebook
+    from nld.results import store
 
     try:
         root = args.root.resolve()

@@ -30,7 +30,7 @@ def add_parser(subparsers) -> None:
 def run(args) -> int:
     """Carry out `nld report`; returns the exit status."""
     from nld.monitor import load
-    from nld.publish.report import report
+    from nld.publish.exports.report import report
 
     try:
         print(report(load(args.record), args.output or args.record.with_suffix(".html")))

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nld.errors import InvalidInput
+
 EXAMPLE = """examples:
   nld run digits.toml                          fields of an Experiment, such as: learning_rate = 0.1
   nld run digits.toml --set constrained=true --set steps=500
@@ -33,17 +35,17 @@ def run_one(args) -> int:
     import tomllib
 
     from nld.commands.sweep import compute, write
-    from nld.experiment.spec import Sweep, load
-    from nld.experiment.store import RunStore
+    from nld.experiment.runs.run_store import RunStore
+    from nld.experiment.runs.spec import Sweep, load
 
     try:
         experiment = load(args.spec)
         if isinstance(experiment, Sweep):
-            raise ValueError(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
+            raise InvalidInput(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
         for assignment in args.set:
             name, equals, value = assignment.partition("=")
             if not equals:
-                raise ValueError(f"--set expects FIELD=VALUE, got {assignment!r}")
+                raise InvalidInput(f"--set expects FIELD=VALUE, got {assignment!r}")
             try:
                 changes = tomllib.loads(f"value = {value}")
             except tomllib.TOMLDecodeError:

@@ -45,8 +45,8 @@ def run_path(args) -> int:
 
 def run_check(args) -> int:
     """List what is damaged; returns 1 if anything is."""
-    from nld import stored_results
     from nld.publish import inventory
+    from nld.results import stored_results
 
     def check() -> int:
         found = inventory.damaged(_top(args))
@@ -63,8 +63,8 @@ def run_check(args) -> int:
 
 def run_repair(args) -> int:
     """Set aside what is damaged and restore what git holds; returns 1 if something is lost."""
-    from nld import store
     from nld.publish import inventory
+    from nld.results import store
 
     def repair() -> int:
         top, lost = _top(args), False
@@ -83,8 +83,8 @@ def run_gc(args) -> int:
     """Remove what nothing needs, or list it."""
     from filelock import FileLock, Timeout
 
+    from nld.errors import UsageError
     from nld.publish import inventory
-    from nld.publish.chapters import UsageError
 
     top = _top(args)
 
@@ -122,14 +122,14 @@ def _top(args) -> Path:
 
 def _results(args) -> list[Path]:
     """The folders results/ here and, where that is another one, beside the code."""
-    from nld import stored_results
+    from nld.results import stored_results
 
     folders = [root.resolve() / "results" for root in (args.root, *stored_results.ROOTS)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
 def _told(action: str, do) -> int:
-    from nld import store
+    from nld.results import store
 
     try:
         return do()

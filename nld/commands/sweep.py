@@ -81,10 +81,10 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld sweep ACTION`; returns the exit status."""
-    from nld.experiment import sweep as sweeps
-    from nld.experiment.spec import Experiment, load
-    from nld.experiment.specs import summary as summarized
-    from nld.experiment.store import RunStore
+    from nld.experiment.runs import sweep as sweeps
+    from nld.experiment.runs.run_store import RunStore
+    from nld.experiment.runs.spec import Experiment, load
+    from nld.experiment.runs.specs import summary as summarized
 
     try:
         sweep = load(args.spec)
@@ -103,7 +103,7 @@ def run_action(args) -> int:
         if args.executor == "slurm":
             options["parameters"] = {name: int(v) if v.isdigit() else v for name, v in args.parameter}
         if args.no_wait:
-            from nld.experiment.executors import slurm
+            from nld.experiment.runs.executors import slurm
 
             try:
                 slurm([e for e in experiments if not store.is_done(e)], store, wait=False, **options)
@@ -136,7 +136,7 @@ def run_action(args) -> int:
 
 def write(command: str, record, output: Path) -> int:
     """Write a record to a netCDF file, compressed; returns the exit status after saying what failed."""
-    from nld import stored_results
+    from nld.results import stored_results
 
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
     try:
@@ -151,7 +151,7 @@ def write(command: str, record, output: Path) -> int:
 
 def compute(command: str, experiments: list, store, executor: str, options: dict):
     """Run the sweep with its progress on standard error; the gathered records, or None after saying what failed."""
-    from nld.experiment import sweep as sweeps
+    from nld.experiment.runs import sweep as sweeps
 
     finished = threading.Event()
     show = line(sys.stderr)

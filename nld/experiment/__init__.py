@@ -1,8 +1,5 @@
 """Experiments: what is trained on what and how, the loop that does it, and the store that keeps it."""
 
-from nld.experiment.run import run
-from nld.experiment.spec import Experiment, Sweep
-from nld.experiment.store import RunStore
-from nld.experiment.sweep import gather, run_sweep, status
+from nld.deprecation import attach
 
-__all__ = ["Experiment", "RunStore", "Sweep", "gather", "run", "run_sweep", "status"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -18,7 +18,8 @@ import inspect
 import pkgutil
 from types import ModuleType
 
-from nld.figures.record import Shown, record_figure
+from nld.errors import InvalidInput
+from nld.figures.recording.figure_record import Shown, record_figure
 
 __all__ = ["Shown", "load", "names", "parameters", "show"]
 
@@ -38,11 +39,11 @@ def load(name: str) -> ModuleType:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected the name of a figure, got {name!r}{hint} There are: {', '.join(names())}")
+        raise InvalidInput(f"expected the name of a figure, got {name!r}{hint} There are: {', '.join(names())}")
     module = importlib.import_module(f"nld.figures.{name.replace('-', '_')}")
     missing = [part for part in ("compute", "draw", "caption", "alt") if not callable(getattr(module, part, None))]
     if missing:
-        raise ValueError(f"expected {module.__name__} to define compute, draw, caption and alt; it lacks {missing}")
+        raise InvalidInput(f"expected {module.__name__} to define compute, draw, caption and alt; it lacks {missing}")
     return module
 
 

@@ -14,21 +14,20 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-import nld
-from nld import stored_results
-from nld.arithmetic import kept_evidence_counts
-from nld.experiment.processor import arithmetic_name
+from nld.errors import InvalidInput
+from nld.experiment.runs.processor import arithmetic_name
 from nld.inference import FIRST_JUDGING_SEED
-from nld.provenance import provenance
-from nld.reach import needed_modules, source_hashes
-from nld.store import content_key
+from nld.results import stored_results
+from nld.results.arithmetic import kept_evidence_counts
+from nld.results.dependencies import needed_modules, source_hashes
+from nld.results.places import ROOTS
+from nld.results.provenance import provenance
+from nld.results.store import content_key
 
-ROOTS = (Path(nld.__file__).parents[1], Path(nld.__file__).parent)  # of a checkout; of a wheel, which carries a copy
 PRESENTATION = {"draw", "caption", "alt", "judge", "numbers", "sentences"}
 # Modules that see numbers only when they are there, or that say how they are kept.
 LATER = (
-    "nld.inference", "nld.figures.style", "nld.figures.text", "nld.figures.evidence", "nld.figures.record",
-    "nld.figures.long_table", "nld.figures.data_package", "nld.publish", "nld.paper", "nld.plain_math",
+    "nld.inference", "nld.figures._render", "nld.figures.evidence", "nld.figures.recording", "nld.publish", "nld.paper",
 )  # fmt: skip
 KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
 LIVE = 8  # judging seeds that are run on the spot
@@ -117,7 +116,7 @@ def replay(place: str, measure: Measure, at_once: int = 8) -> bool:
     path, label = ROOTS[0] / place, arithmetic_name()
     kept = _read(path)
     if label not in kept["arithmetic"].values:
-        raise ValueError(f"expected evidence of {label} in {path}, got {list(kept['arithmetic'].values)}; gather it")
+        raise InvalidInput(f"expected evidence of {label} in {path}, got {list(kept['arithmetic'].values)}; gather it")
     again = measure(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + at_once))
     before = kept.sel(arithmetic=label).isel(judging_seed=slice(at_once))
     if not all(np.array_equal(again[name].values, before[name].values) for name in again.data_vars):

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment, Sweep, run_sweep
-from nld.figures.style import COLOR, band, new_figure
-from nld.figures.text import power, power_above
+from nld.figures._render.style import COLOR, band, new_figure
+from nld.figures._render.text import power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
 
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians

@@ -6,10 +6,10 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures.style import BASELINE, new_figure, predicted
-from nld.figures.text import at_most
+from nld.figures._render.style import BASELINE, new_figure, predicted
+from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import LearningRule, heavy_ball, iterate
+from nld.learning_rules.rules import LearningRule, heavy_ball, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
 
 MOMENTA = (0.999, 0.99, 0.9, 0.5)

@@ -7,11 +7,11 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment
-from nld.experiment.measure import measure_filters, squared_norms
+from nld.experiment.studies.measure import measure_filters, squared_norms
+from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures.evidence import judged
-from nld.figures.style import COLOR, new_figure, predicted
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.adaptive import momentum_amplification
 
 MOMENTA = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)

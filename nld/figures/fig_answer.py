@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment
-from nld.experiment.ensemble import run_ensemble
-from nld.figures.style import COLOR, band, new_figure, predicted
-from nld.figures.text import power_above
+from nld.experiment.training.ensemble import run_ensemble
+from nld.figures._render.style import COLOR, band, new_figure, predicted
+from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
 
 FACTOR = 10.0

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import monitored
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power, power_above
+from nld.experiment.studies import monitored
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
 STEPS = 200

@@ -4,12 +4,12 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment
-from nld.experiment.measure import correlation_sum, measure_filters, squared_norms
+from nld.experiment.studies.measure import correlation_sum, measure_filters, squared_norms
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import power, power_above
 from nld.figures.evidence import judged
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.discrete import predict_squared_norm_from_steps
 from nld.theory.solutions import predict_squared_norm
 

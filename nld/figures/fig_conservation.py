@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import conservation
-from nld.figures.style import COLOR, band, new_figure, predicted
-from nld.figures.text import power
+from nld.experiment.studies import conservation
+from nld.figures._render.style import COLOR, band, new_figure, predicted
+from nld.figures._render.text import power
 from nld.inference import Evidence, Verdict, rule
 
 RUNS = {  # largest learning rate and the sum of all learning rates, which is the training time

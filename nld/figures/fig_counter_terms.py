@@ -8,9 +8,9 @@ Kovachki and Stuart 2021 with momentum), mirror descent with its Bregman motion,
 import numpy as np
 import xarray as xr
 
-from nld.figures import bregman_family, flow_distances
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import at_most, power, power_above
+from nld.figures._data import bregman_family, flow_distances
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 

@@ -3,8 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import monitored
-from nld.figures.style import COLOR, new_figure, predicted
+from nld.experiment.studies import monitored
+from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
 
 EXPLORATORY = "two seeds and four weight decays tell what a finding may be worth, not whether it is"

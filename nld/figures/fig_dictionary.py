@@ -7,10 +7,10 @@ switched. Smooth gradients, for which Eq 17 is meant.
 import numpy as np
 import xarray as xr
 
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import at_most
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import heavy_ball, iterate
+from nld.learning_rules.rules import heavy_ball, iterate
 from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm

@@ -3,12 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import norm_free
-from nld.figures import norm_free_data
+from nld.experiment.studies import norm_free
+from nld.figures._data import norm_free_data
+from nld.figures._data.norm_free_data import OUTLIERS, REACH, residual
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import number, power, power_above
 from nld.figures.evidence import judged
-from nld.figures.norm_free_data import OUTLIERS, REACH, residual
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.inference.e_test import confidence_sequence
 from nld.paper import Claim

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import run_sweep
-from nld.figures.experiment_table import PANELS, quick_sweep
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import number
+from nld.figures._data.experiment_table import PANELS, quick_sweep
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import number
 
 EXPLORATORY = "it looks into the runs of fig-experiments, whose judging seeds rule on the findings"
 MODES = ("unconstrained", "constrained")

@@ -4,9 +4,9 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment
-from nld.experiment.measure import measure_filters
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.learning_rule import heavy_ball
+from nld.experiment.studies.measure import measure_filters
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.equilibrium import angular_step
 
 EXPLORATORY = "one network and one seed; the walks of fig-rotation rule on the equilibrium"

@@ -1,16 +1,15 @@
 """Learning rate, momentum and weight decay, with filter norms free and held. Paper: the experiment figure, A-1 to C-2.
 
 Unconstrained is plain SGD; constrained scales every filter back to its initial norm after each step. The sweeps are
-the specs of `nld.experiment.specs`: `quick` runs digits here, `paper` reads gathered results.
+the specs of `nld.experiment.runs.specs`: `quick` runs digits here, `paper` reads gathered results.
 """
 
 import numpy as np
 import xarray as xr
 
 from nld.experiment import run_sweep
-from nld.figures import experiment_contrasts as contrasts
-from nld.figures.evidence import judged
-from nld.figures.experiment_table import (
+from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures._data.experiment_table import (
     CHANCE,
     PANELS,
     advantage,
@@ -25,8 +24,9 @@ from nld.figures.experiment_table import (
     selected,
     table,
 )
-from nld.figures.style import COLOR, new_figure
-from nld.figures.text import at_most, number
+from nld.figures._render.style import COLOR, new_figure
+from nld.figures._render.text import at_most, number
+from nld.figures.evidence import judged
 from nld.inference import Verdict, rule
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
 

@@ -8,13 +8,13 @@ moves by 2 eta a <g, A g>/mu, whatever the rule: 2 eta a is eta for gradient des
 import numpy as np
 import xarray as xr
 
-from nld import learning_rule as rules
-from nld.experiment import conservation
-from nld.figures import explicit_penalty
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import at_most, power
+from nld.experiment.studies import conservation
+from nld.figures._data import explicit_penalty
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import at_most, power
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import iterate
+from nld.learning_rules import rules
+from nld.learning_rules.rules import iterate
 from nld.paper import Claim
 from nld.theory.continuum import gradient_flow
 from nld.theory.counter_terms import counter_terms, startup_delay

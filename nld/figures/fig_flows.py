@@ -8,11 +8,11 @@ Paper: Eq 5 to 7.
 import numpy as np
 import xarray as xr
 
-from nld import potential as potentials
 from nld import symmetry
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import power_above
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
+from nld.learning_rules import potentials
 from nld.theory import bregman
 from nld.theory.noether import kinetic_symmetry_breaking_at
 

@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Sweep, run_sweep
-from nld.figures.experiment_table import CHANCE, PANELS, origin, quick_sweep
-from nld.figures.style import BASELINE, COLOR, new_figure
+from nld.figures._data.experiment_table import CHANCE, PANELS, origin, quick_sweep
+from nld.figures._render.style import BASELINE, COLOR, new_figure
 
 EXPLORATORY = "a map of settings to explore; the contrasts of fig-experiments rule"
 MODES = ("unconstrained", "constrained")

@@ -6,10 +6,10 @@ f(q) = 1 - q_1/|q|, one minus the cosine of the angle: a valley along the positi
 import numpy as np
 import xarray as xr
 
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power, power_above
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate
+from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate
 from nld.theory.continuum import gradient_flow
 from nld.theory.discrete import predict_squared_norm_from_steps
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from nld import learning_rule as rules
-from nld.experiment import by_rule
-from nld.experiment.measure import squared_norms
+from nld.experiment.studies import train_with_rule
+from nld.experiment.studies.measure import squared_norms
+from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures.evidence import judged
-from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import LearningRule
+from nld.learning_rules import rules
+from nld.learning_rules.rules import LearningRule
 from nld.paper import Claim
 from nld.theory import adam
 
@@ -86,7 +86,7 @@ def norms(seed: int, learning_rate: float, weight_decay: float, label_noise: flo
 
 def _norms_of(trained: LearningRule, rule: LearningRule, seeds, label_noise: float) -> tuple:
     """Means over the filters of a layer: measured (seed, step, layer), predicted (seed, closure, step, layer)."""
-    record = by_rule.train(
+    record = train_with_rule.train(
         trained, seeds, steps=NORM_STEPS, network="digits_cnn", width=0.5, epsilon=1e-12,
         label_noise=label_noise,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def methods(seed: int) -> xr.Dataset:
         for j, rate in enumerate(RATES):
             rule = rules.k_adam(rate, momenta, decays, METHOD_DECAY, 1e-12)
             seeds = range(seed, seed + METHOD_SEEDS)
-            record = by_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
+            record = train_with_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
             loss[i, j], accuracy[i, j] = record["loss"].values[:, -20:].mean(1), record["test_accuracy"].values
     return xr.Dataset(
         {
@@ -142,7 +142,7 @@ def measure(seeds, learning_rate: float = 0.01, weight_decay: float = 0.3, label
     for name, rate in SELECTED.items():
         momenta, decays, network = METHODS[name]
         rule = rules.k_adam(rate, momenta, decays, METHOD_DECAY, 1e-12)
-        record = by_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
+        record = train_with_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
         losses.append(record["loss"].values[:, -20:].mean(1))
     ratios = []
     for momentum in NORM_MOMENTA:

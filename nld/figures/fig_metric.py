@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.turning import turning
-from nld.figures.style import COLOR, new_figure, predicted
-from nld.figures.text import number, power, power_above
+from nld.experiment.studies.head_rotation import turning
+from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 
 STEPS = (24, 48, 96)  # at a fixed product of learning rate and steps

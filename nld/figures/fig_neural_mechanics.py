@@ -3,11 +3,11 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import charges
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power, power_above
+from nld.experiment.studies import charges
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import LearningRule, heavy_ball
+from nld.learning_rules.rules import LearningRule, heavy_ball
 from nld.paper import Claim
 from nld.theory import discrete, integral_laws, solutions
 

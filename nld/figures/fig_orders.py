@@ -6,10 +6,10 @@ The modified equation m q'' + μ q' + ∇f + k q = 0 is compared with the iterat
 import numpy as np
 import xarray as xr
 
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import power
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import power
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rule import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
+from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
 
 START = (1.7, 0.9)

@@ -5,10 +5,10 @@ Less than an epoch of it takes a laptop an hour: too long for each build, and wh
 
 import xarray as xr
 
-from nld.figures import experiment_contrasts as contrasts
 from nld.figures import fig_experiments
-from nld.figures.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, selected
-from nld.figures.style import new_figure
+from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures._data.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, selected
+from nld.figures._render.style import new_figure
 from nld.inference import Verdict, rule
 
 SCALE = "photographs"

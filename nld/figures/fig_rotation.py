@@ -8,9 +8,9 @@ import math
 import numpy as np
 import xarray as xr
 
-from nld.figures.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
-from nld.figures.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures.text import at_most
+from nld.figures._data.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
+from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 

@@ -3,11 +3,11 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures import schedule_runs as runs
-from nld.figures.style import BASELINE, COLOR, band, new_figure, predicted
-from nld.figures.text import at_most, number, power, power_above
+from nld.figures._data import schedule_runs as runs
+from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
+from nld.figures._render.text import at_most, number, power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.paper import Claim
 from nld.theory.schedules import slow_eigenvalue
 

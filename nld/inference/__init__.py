@@ -3,8 +3,6 @@
 `registrations.toml` holds what is tested, `rule` applies it to what a figure measured.
 """
 
-from nld.inference.registration import FIRST_JUDGING_SEED, families, registrations
-from nld.inference.ruling import Evidence, rule
-from nld.inference.verdict import Finding, Verdict
+from nld.deprecation import attach
 
-__all__ = ["FIRST_JUDGING_SEED", "Evidence", "Finding", "Verdict", "families", "registrations", "rule"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

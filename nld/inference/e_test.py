@@ -14,6 +14,8 @@ import math
 
 import numpy as np
 
+from nld.errors import InvalidInput
+
 INTERVAL_AT = 20.0  # a mean belongs to the 95 % confidence sequence while its e-value is below
 
 
@@ -88,5 +90,5 @@ def finite_row(samples) -> np.ndarray:
     """
     x = np.asarray(samples, float)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise ValueError(f"expected one row of finite differences, one a seed, got {x!r}; give diverged runs a value")
+        raise InvalidInput(f"expected one row of finite differences, one a seed, got {x!r}; give diverged runs a value")
     return x

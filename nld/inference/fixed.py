@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy import stats
 
+from nld.errors import InvalidInput
 from nld.inference.e_test import finite_row
 
 
@@ -53,7 +54,7 @@ def holm(p_values, size: int) -> np.ndarray:
     """
     p = np.asarray(p_values, float)
     if len(p) > size:
-        raise ValueError(f"expected at most {size} tests in the family, got {len(p)}; register them in a new family")
+        raise InvalidInput(f"expected at most {size} tests in the family, got {len(p)}; register them in a new family")
     order = np.argsort(p)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (size - np.arange(len(p)))))
@@ -71,7 +72,7 @@ def runs_for_agreement(deviation: float, margin: float, alpha: float = 0.05, pow
         room = margin - float(stats.t.ppf(1 - alpha, n - 1)) * scale
         if room > 0 and (scale == 0 or 2 * stats.norm.cdf(room / scale) - 1 >= power):
             return n
-    raise ValueError(
+    raise InvalidInput(
         f"expected a margin that {most} runs can resolve, got {margin:g} at a deviation of {deviation:g}; "
         "do not register this claim, and say so"
     )
@@ -81,7 +82,7 @@ def _exceeds(samples, bound: float, margin: float) -> float:
     """One-sided p-value that the mean exceeds a bound."""
     x = finite_row(samples)
     if margin <= 0:
-        raise ValueError(f"expected a positive margin, got {margin:g}")
+        raise InvalidInput(f"expected a positive margin, got {margin:g}")
     if len(x) < 2:
         return 1.0
     error = x.std(ddof=1) / math.sqrt(len(x))

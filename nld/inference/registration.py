@@ -1,4 +1,4 @@
-"""What is tested, as it was written down before it was looked at: `registrations.toml` beside this file.
+"""What is tested, as it was written down before it was looked at: `registrations.toml` beside the paper's claims.
 
 A registration may not change silently: the change log, `results/claims/history.toml`, holds a digest of each, and a
 test compares them.
@@ -10,14 +10,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from nld.errors import InvalidInput
+from nld.results.places import PACKAGE
 
 TYPES = ("identity", "deterministic", "stochastic")
 SCALES = ("toy", "digits", "photographs", "language", "paper")
 TESTS = ("check", "sequential", "agreement", "non-inferiority")
 DIRECTIONS = ("greater", "less", "either")
 FIRST_JUDGING_SEED = 10_000
-_FILE = Path(__file__).with_name("registrations.toml")
+_FILE = PACKAGE / "paper" / "registrations.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +53,13 @@ class Part:
 
     def __post_init__(self):
         if self.test not in TESTS:
-            raise ValueError(f"expected the test of {self.name!r} to be one of {TESTS}, got {self.test!r}")
+            raise InvalidInput(f"expected the test of {self.name!r} to be one of {TESTS}, got {self.test!r}")
         if self.direction not in DIRECTIONS:
-            raise ValueError(f"expected the direction of {self.name!r} in {DIRECTIONS}, got {self.direction!r}")
+            raise InvalidInput(f"expected the direction of {self.name!r} in {DIRECTIONS}, got {self.direction!r}")
         if self.test == "sequential" and not (self.n >= 2 and self.delta > 0):
-            raise ValueError(f"expected n and delta of the sequential part {self.name!r}, got {self.n}, {self.delta}")
+            raise InvalidInput(f"expected n and delta of the sequential part {self.name!r}, got {self.n}, {self.delta}")
         if self.test in ("agreement", "non-inferiority") and not (2 <= self.n <= 64 and self.margin > 0):
-            raise ValueError(f"expected a margin and 2 to 64 seeds for {self.name!r}, got {self.margin}, {self.n}")
+            raise InvalidInput(f"expected a margin and 2 to 64 seeds for {self.name!r}, got {self.margin}, {self.n}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +97,16 @@ class Registration:
     def __post_init__(self):
         for value, known in ((self.type, TYPES), (self.scale, SCALES), (self.source_scale, SCALES)):
             if value not in known:
-                raise ValueError(f"expected type and scales of {self.claim} among {known}, got {value!r}")
+                raise InvalidInput(f"expected type and scales of {self.claim} among {known}, got {value!r}")
         stochastic = any(part.test != "check" for part in self.parts)
         if stochastic != (self.type == "stochastic"):
-            raise ValueError(f"expected tests over seeds in {self.claim} exactly if it is stochastic, got {self.parts}")
+            raise InvalidInput(
+                f"expected tests over seeds in {self.claim} exactly if it is stochastic, got {self.parts}"
+            )
         if self.first_seed < FIRST_JUDGING_SEED:
-            raise ValueError(f"expected judging seeds of {self.claim} from {FIRST_JUDGING_SEED}, got {self.first_seed}")
+            raise InvalidInput(
+                f"expected judging seeds of {self.claim} from {FIRST_JUDGING_SEED}, got {self.first_seed}"
+            )
 
     def part(self, name: str) -> Part:
         """The part of that name.
@@ -111,7 +117,7 @@ class Registration:
         for part in self.parts:
             if part.name == name:
                 return part
-        raise ValueError(f"expected a registered part of {self.claim}, got {name!r}: {[p.name for p in self.parts]}")
+        raise InvalidInput(f"expected a registered part of {self.claim}, got {name!r}: {[p.name for p in self.parts]}")
 
     @property
     def most_seeds(self) -> int:

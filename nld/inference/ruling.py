@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nld.errors import InvalidInput
 from nld.inference import e_test, fixed
 from nld.inference.registration import Family, Part, Registration, families, registrations
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES, Finding, Verdict, label_of
@@ -36,11 +37,11 @@ def rule(evidence: Sequence[Evidence]) -> list[Verdict]:
     known, found = registrations(), []
     for each in evidence:
         if each.claim not in known:
-            raise ValueError(f"expected a registered claim, got {each.claim!r}; register it before it is looked at")
+            raise InvalidInput(f"expected a registered claim, got {each.claim!r}; register it before it is looked at")
         registration = known[each.claim]
         given, wanted = {*each.samples, *each.checks}, {part.name for part in registration.parts}
         if given != wanted:
-            raise ValueError(f"expected the parts {sorted(wanted)} of {each.claim}, got {sorted(given)}")
+            raise InvalidInput(f"expected the parts {sorted(wanted)} of {each.claim}, got {sorted(given)}")
         findings = [_finding(registration, part, each) for part in registration.parts]
         found.append((registration, each, findings))
     _adjust([(r, findings) for r, _, findings in found])

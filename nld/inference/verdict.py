@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nld.errors import InvalidInput
+
 REPRODUCED = "reproduced"
 BELOW = "reproduced, below the effect of interest"
 CORRECTED = "reproduced with a correction"
@@ -51,7 +53,7 @@ class Finding:
 
     def __post_init__(self):
         if self.outcome not in OUTCOMES:
-            raise ValueError(f"expected an outcome in {OUTCOMES}, got {self.outcome!r}")
+            raise InvalidInput(f"expected an outcome in {OUTCOMES}, got {self.outcome!r}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Verdict:
 
     def __post_init__(self):
         if self.label not in LABELS:
-            raise ValueError(f"expected a label in {LABELS}, got {self.label!r}; let the tests choose one")
+            raise InvalidInput(f"expected a label in {LABELS}, got {self.label!r}; let the tests choose one")
 
 
 def label_of(findings: tuple[Finding, ...]) -> str:

@@ -1,28 +1,5 @@
-"""Symmetries of a model's loss, and the books of their charges in any training loop."""
+"""The books of Noether charges in any training loop: what each did, and what it should have done."""
 
-import importlib
+from nld.deprecation import attach
 
-# Public name -> module that defines it, imported on first use.
-_PUBLIC = {
-    "ADAPTERS": "adapters",
-    "Adapter": "adapters",
-    "Block": "block",
-    "Finding": "diagnosis",
-    "Member": "block",
-    "Monitor": "monitor",
-    "Symmetries": "find",
-    "Violation": "check",
-    "check_symmetries": "check",
-    "find_symmetries": "find",
-    "findings": "diagnosis",
-    "load": "record",
-    "save": "record",
-}
-
-__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -1,6 +1,6 @@
 """Whether a record can be what a monitor wrote: nothing lacks, all is a number, and the books add up.
 
-The law of nld.monitor.books leaves two ways to the prediction of a charge from what is written down, one over the step
+The law of charge_balance leaves two ways to the prediction of a charge from what is written down, one over the step
 before and one over the step itself, with dissipation = (β - 1) last:
 
     charge - residual = last + dissipation + kinetic symmetry breaking + weight decay term
@@ -27,7 +27,7 @@ def lacking(record: xr.Dataset, variables: Sequence[str]) -> str:
     """What a record lacks, in words; empty if nothing.
 
     Args:
-        variables: names of the variables that it must have, those of nld.monitor.record.VARIABLES.
+        variables: names of the variables that it must have, those of nld.monitor.monitor_record.VARIABLES.
     """
     missing = [name for name in (*variables, *COORDINATES) if name not in record.variables]
     attributes = [name for name in ATTRIBUTES if name not in record.attrs]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from .audit import faults
-from .record import require
+from nld.errors import InvalidInput
+from nld.monitor.audit import faults
+from nld.monitor.monitor_record import require
 
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
@@ -39,7 +40,7 @@ def equilibrium_step(record: xr.Dataset) -> xr.DataArray:
     Heavy ball: θ² = 2 η c k / (1 + β), without approximation. Nesterov: that times 1 + 2β - 2β³, if
     gradients are uncorrelated. Decoupled decay (AdamW): 2 η k (1 - β) / (1 + β), if the metric changes
     slowly. NaN where none of these applies, or without weight decay.
-    Reference: stationary |q|² in the exact law of nld.monitor.books.
+    Reference: stationary |q|² in the exact law of nld.monitor.charge_balance.
     """
     rate, decay, c, k = (record[name] for name in ("learning_rate", "momentum", "coefficient", "weight_decay"))
     heavy = 2 * rate * c * k / (1 + decay)
@@ -98,7 +99,7 @@ def findings(record: xr.Dataset) -> list[Finding]:
     """
     require(record)
     if record.sizes["step"] == 0:
-        raise ValueError("expected a record of at least one step, got none; train with the monitor attached")
+        raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
     found = [*_weights(record), *_books(record), *_metric(record), *_equilibrium(record), *_rates(record)]

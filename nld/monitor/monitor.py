@@ -11,12 +11,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from . import record as records
-from .adapters import Adapter, adapter_for
-from .block import Block
-from .chunk import Chunk, Passes, empty
-from .ledger import Ledger, unwrap
-from .schedule import schedule
+from nld.errors import InvalidInput
+from nld.finder.block import Block
+from nld.finder.wrappers import unwrap
+from nld.monitor import monitor_record as records
+from nld.monitor.measurement_buffer import Chunk, Passes, empty
+from nld.monitor.optimizers import Adapter, adapter_for
+from nld.monitor.schedule import schedule
+from nld.monitor.tracked_parameters import Ledger
 
 
 class Monitor:
@@ -25,7 +27,7 @@ class Monitor:
         charge_{n+1} - charge_n = dissipation + kinetic symmetry breaking + weight decay + residual
 
     holds exactly at every step n, for any step size and mini-batch, with
-    charge_{n+1} = ⟨π_{n+1}, A(q_n)⟩; see nld.monitor.books. Nothing in the loop or in the training
+    charge_{n+1} = ⟨π_{n+1}, A(q_n)⟩; see nld.monitor.charge_balance. Nothing in the loop or in the training
     changes: the monitor listens to the optimizer's own step hooks, draws no random numbers and
     writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
     scaler skips inside a fused optimizer counts and moves nothing.
@@ -34,7 +36,7 @@ class Monitor:
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
-        optimizer: one of nld.monitor.adapters.ADAPTERS, or any with ``adapter``.
+        optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``.
         blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs``.
         every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
@@ -65,17 +67,21 @@ class Monitor:
         example_inputs=None,
     ):
         if units not in ("all", "mean"):
-            raise ValueError(f"expected units to be 'all' or 'mean', got {units!r}")
+            raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
         if stream is not None and os.path.exists(stream):
-            raise ValueError(f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away")
+            raise InvalidInput(
+                f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away"
+            )
         if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
-            raise ValueError(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
+            raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
         adapter = adapter or adapter_for(optimizer)
         found = blocks
         if found is None:
             if example_inputs is None:
-                raise ValueError("expected blocks, or example_inputs to find them with, got neither; give one of them")
-            from . import find_symmetries
+                raise InvalidInput(
+                    "expected blocks, or example_inputs to find them with, got neither; give one of them"
+                )
+            from nld.finder import find_symmetries
 
             found = find_symmetries(unwrap(model)[0], example_inputs)
         self.blocks = list(found)
@@ -117,7 +123,7 @@ class Monitor:
     def record(self) -> xr.Dataset:
         """Everything written down so far, as an xarray.Dataset with dimensions step, block and unit.
 
-        The variables are nld.monitor.record.VARIABLES. Blocks with fewer units than the largest are
+        The variables are nld.monitor.monitor_record.VARIABLES. Blocks with fewer units than the largest are
         filled up with NaN. The charge of a general_linear or rotation block is a d x d matrix for
         each unit; the record has the Frobenius norms of its terms and of the residual matrix.
         Streaming monitors return what their file holds: read into memory while they are attached,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from numbers import Integral
 
+from nld.errors import InvalidInput
+
 
 def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable[[int], bool]:
     """A rule that says of each step n = 0, 1, … whether it is written down.
@@ -25,4 +27,4 @@ def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable
         return chosen.__contains__
     if isinstance(every, Iterable) and not isinstance(every, str):
         return frozenset(int(step) for step in every).__contains__
-    raise ValueError(f"expected every to be a positive whole number, 'log' or the numbers of steps, got {every!r}")
+    raise InvalidInput(f"expected every to be a positive whole number, 'log' or the numbers of steps, got {every!r}")

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nld import figures, seals, store, stored_results
-from nld.experiment.spec import from_fields
-from nld.experiment.store import RunStore
-from nld.figures import record
-from nld.provenance import packages
-from nld.publish import executed
-from nld.publish.chapters import read_chapters
+from nld import figures
+from nld.experiment.runs.run_store import RunStore
+from nld.experiment.runs.spec import from_fields
+from nld.figures.recording import figure_record
+from nld.publish.execution import chapter_cache
+from nld.publish.execution.chapters import read_chapters
+from nld.results import seals, store, stored_results
+from nld.results.provenance import packages
 
 RUN = re.compile("[0-9a-f]{20}")  # name of the folder of a finished run
 HOUR = 3600.0  # after which a file that nobody finished is a dead process's
@@ -82,12 +83,14 @@ def _restored(top: Path, results: Path, path: Path, found: str) -> tuple[bool, s
 def stale(top: Path, root: Path) -> list[Stale]:
     """What may be removed from the store ``top`` of the book in ``root``; never what is current."""
     chapters = read_chapters(root) if (root / "_toc.yml").exists() else []
-    plans = [executed.Plan(chapter) for chapter in chapters if chapter.cells]
-    plans += [executed.Plan(p.chapter, {"profile": "paper"}) for p in plans if "profile" in p.parameters]
+    plans = [chapter_cache.Plan(chapter) for chapter in chapters if chapter.cells]
+    plans += [chapter_cache.Plan(p.chapter, {"profile": "paper"}) for p in plans if "profile" in p.parameters]
     shown = [path for path in top.glob("current/*.json") if not seals.flaw(path)]
     keys = {plan.key for plan in plans} | {json.loads(path.read_text("utf-8"))["key"] for path in shown}
-    copies = {executed.notebook_path(top, key) for key in keys}
-    pictures = {folder for path in copies if not seals.flaw(path) for folder in executed.figures_of(top, path.stem)}
+    copies = {chapter_cache.notebook_path(top, key) for key in keys}
+    pictures = {
+        folder for path in copies if not seals.flaw(path) for folder in chapter_cache.figures_of(top, path.stem)
+    }
     found = [Stale(path, "no page shows it") for path in entries(top) if path.parent == top / "executed"]
     found = [each for each in found if each.path not in copies]
     found += _superseded_figures(top, pictures) + _superseded_runs(top)
@@ -96,14 +99,14 @@ def stale(top: Path, root: Path) -> list[Stale]:
 
 
 def _superseded_figures(top: Path, shown: set[Path]) -> list[Stale]:
-    sources = {name: record.source_hash(f"nld.figures.{name.replace('-', '_')}") for name in figures.names()}
+    sources = {name: figure_record.source_hash(f"nld.figures.{name.replace('-', '_')}") for name in figures.names()}
     found = []
     for path in (path for path in entries(top) if path.parent.parent == top / "figures" and path not in shown):
         if seals.flaw(path):
             continue  # is set aside by whoever needs it, or by `nld store repair`
         origin = json.loads((path / "provenance.json").read_text("utf-8"))
         current = origin["source_hash"] == sources.get(origin["figure"])
-        if not current or record.key(origin, packages(), origin["arithmetic"]) != path.name:
+        if not current or figure_record.key(origin, packages(), origin["arithmetic"]) != path.name:
             found.append(Stale(path, "its source or a package changed"))
     return found
 

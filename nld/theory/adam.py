@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 from nld.series import Prediction
 
 CLOSURES = ("charge", "relaxed", "orthogonal")
@@ -109,12 +110,12 @@ def predict_squared_norm_from_updates(
         ValueError: another rule or closure, or a wrong shape.
     """
     if closure not in CLOSURES:
-        raise ValueError(f"expected closure in {CLOSURES}, got {closure!r}; choose one")
+        raise InvalidInput(f"expected closure in {CLOSURES}, got {closure!r}; choose one")
     if rule.name != "AdamW":
-        raise ValueError(f"expected Adam with decoupled decay, got {rule.name}; use adam(..., decoupled=True)")
+        raise InvalidInput(f"expected Adam with decoupled decay, got {rule.name}; use adam(..., decoupled=True)")
     source = np.asarray(squared_update, float)
     if source.ndim not in (1, 2) or not np.isfinite(source.sum()):
-        raise ValueError(
+        raise InvalidInput(
             f"expected finite squared_update of shape (steps,) or (steps, units), got shape {source.shape}; "
             "put steps first"
         )
@@ -140,7 +141,7 @@ def _bias(beta, rho, n):
 def _checked(momentum, square_decay, steps: Any = 1):
     beta, rho, n = (np.asarray(each, float) for each in (momentum, square_decay, steps))
     if not (np.all((beta >= 0) & (beta < 1)) and np.all((rho > 0) & (rho < 1)) and np.all(n >= 1)):
-        raise ValueError(
+        raise InvalidInput(
             f"expected momentum in [0, 1), square_decay in (0, 1) and steps >= 1, got {momentum}, {square_decay} and "
             f"{steps}; change the one outside"
         )

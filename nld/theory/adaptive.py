@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-from nld.learning_rule import LearningRule
+from nld.learning_rules.rules import LearningRule
 from nld.theory.lagrangian import inner, velocities
 
 

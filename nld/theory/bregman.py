@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from nld.learning_rule import LearningRule
+from nld.learning_rules.rules import LearningRule
 from nld.theory.lagrangian import inner, velocities
 
 DistanceGenerator = Callable[[Sequence], Any]

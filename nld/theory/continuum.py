@@ -11,8 +11,9 @@ import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from nld.learning_rule import LearningRule
-from nld.potential import Potential
+from nld.errors import InvalidInput
+from nld.learning_rules.potentials import Potential
+from nld.learning_rules.rules import LearningRule
 from nld.series import Trajectory
 from nld.theory.bregman import Scaling
 
@@ -28,7 +29,7 @@ def recursion(rule: LearningRule):
     """
     before, now, after, gradient_before, gradient_now, buffer = sp.symbols("q_- q_0 q_+ g_- g_0 b")
     if rule.square_decay is not None:
-        raise ValueError(
+        raise InvalidInput(
             f"expected a rule with one linear buffer, got {rule.name}; "
             "its metric follows the gradients, so use nld.theory.discrete, which is exact"
         )
@@ -178,5 +179,5 @@ def integrate(rate: Callable, start, time, begin: float = 0.0) -> np.ndarray:
     # Tight enough to be below every discretization error that is compared with it.
     solution = solve_ivp(rate, (begin, time[-1]), start, "DOP853", time, rtol=1e-11, atol=1e-13)
     if not solution.success:
-        raise ValueError(f"expected a solution up to t = {time[-1]}, got: {solution.message}; shorten the time")
+        raise InvalidInput(f"expected a solution up to t = {time[-1]}, got: {solution.message}; shorten the time")
     return solution.y.T

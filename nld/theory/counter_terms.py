@@ -15,7 +15,8 @@ from functools import cache
 import numpy as np
 import sympy as sp
 
-from nld.learning_rule import Gradient, LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import Gradient, LearningRule
 from nld.series import Trajectory
 from nld.theory.continuum import integrate, recursion
 
@@ -36,11 +37,11 @@ def counter_terms(rule: LearningRule) -> tuple:
             the gradient with another weight than 1.
     """
     if rule.potential.name != "euclidean":
-        raise ValueError(f"expected a Euclidean potential, got {rule.potential.name}; use continuum.bregman_flow")
+        raise InvalidInput(f"expected a Euclidean potential, got {rule.potential.name}; use continuum.bregman_flow")
     if rule.square_decay is not None:
         recursion(rule)  # says why there is none
     if rule.gradient_weight != 1:
-        raise ValueError(
+        raise InvalidInput(
             f"expected a rule that takes up the gradient with weight 1, got {rule.gradient_weight} in {rule.name}; "
             "put the weight into the learning rate"
         )
@@ -89,7 +90,7 @@ def slow_flow(rule: LearningRule, gradient: Gradient, start, time, order: int = 
         ValueError: another order.
     """
     if order not in (0, 1, 2):
-        raise ValueError(f"expected order 0, 1 or 2, got {order}; higher counter terms are not derived")
+        raise InvalidInput(f"expected order 0, 1 or 2, got {order}; higher counter terms are not derived")
     a, b, c = counter_terms(rule)
     eta = rule.learning_rate
 

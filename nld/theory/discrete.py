@@ -13,7 +13,8 @@ import math
 
 import numpy as np
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 from nld.series import Prediction
 from nld.symmetry import Parts, Symmetry
 
@@ -57,7 +58,7 @@ def predict_squared_norm_from_steps(rule: LearningRule, squared_step, initial) -
     """
     steps = np.asarray(squared_step, float)
     if steps.ndim == 0 or not np.isfinite(steps.sum()) or steps.min(initial=0) < 0:
-        raise ValueError(
+        raise InvalidInput(
             f"expected finite squared steps >= 0 of shape (steps,) or (steps, units), got shape {steps.shape}; "
             "pass |q_(n+1) - q_n|^2"
         )
@@ -125,7 +126,7 @@ def _time(rule, value):
 
 def _check_heavy_ball(rule):
     if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise ValueError(
+        raise InvalidInput(
             f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
         )
 

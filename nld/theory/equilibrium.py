@@ -7,7 +7,8 @@ References: Kosson, Messmer and Jaggi 2024; beyond them, SGDP and AdamP.
 
 import math
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 
 
 def angular_step(rule: LearningRule, squared_gradient: float | None = None, size: int | None = None) -> float:
@@ -61,7 +62,7 @@ def squared_norm(
     """
     eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
     if not k > 0:
-        raise ValueError(f"expected weight_decay > 0, got {k}; without it the norm grows for ever")
+        raise InvalidInput(f"expected weight_decay > 0, got {k}; without it the norm grows for ever")
     match rule.name:
         case "gradient descent" | "heavy ball":
             return math.sqrt(chi * eta * given("squared_gradient", squared_gradient, rule) / (2 * k * (1 - beta)))
@@ -92,7 +93,7 @@ def given(name: str, value: float | None, rule: LearningRule) -> float:
         ValueError: the value is None.
     """
     if value is None:
-        raise ValueError(f"expected {name} for the equilibrium of {rule.name}, got None; pass it")
+        raise InvalidInput(f"expected {name} for the equilibrium of {rule.name}, got None; pass it")
     return value
 
 
@@ -100,5 +101,5 @@ def unknown(rule: LearningRule) -> ValueError:
     """The error for a rule without a known equilibrium."""
     return ValueError(
         f"expected heavy ball, Adam, AdamW, Lion, SGDP or AdamP, got {rule.name}: its equilibrium is not known here; "
-        "measure it with nld.experiment.random_walk"
+        "measure it with nld.experiment.studies.random_walk"
     )

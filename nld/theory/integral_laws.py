@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import exprel
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 from nld.series import Prediction
 from nld.theory.solutions import predict_linear_charge, predict_quadratic_charge
 
@@ -129,5 +130,7 @@ def predict_charge_of_gradient_flow(rule: LearningRule, kind: str, steps: int, i
 
 def _degree(kind: str) -> int:
     if kind not in DEGREE:
-        raise ValueError(f"expected a symmetry with a charge of its own, {', '.join(DEGREE)}, got {kind!r}; choose one")
+        raise InvalidInput(
+            f"expected a symmetry with a charge of its own, {', '.join(DEGREE)}, got {kind!r}; choose one"
+        )
     return DEGREE[kind]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sympy as sp
 from sympy.calculus.euler import euler_equations
 
-from nld.learning_rule import LearningRule
+from nld.learning_rules.rules import LearningRule
 
 
 def coordinates(name: str, size: int, time: sp.Symbol) -> tuple:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 from nld.theory.equilibrium import given, squared_weights, unknown
 
 
@@ -50,7 +51,7 @@ def rotational_equilibrium(
         ValueError: without weight decay, without an argument that the rule needs, or for another rule.
     """
     if not rule.weight_decay > 0:
-        raise ValueError(f"expected weight_decay > 0, got {rule.weight_decay}; without it the norm grows for ever")
+        raise InvalidInput(f"expected weight_decay > 0, got {rule.weight_decay}; without it the norm grows for ever")
     eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
     average = (1 - beta) / (1 + beta)  # of white noise, by a mean with weights (1 - beta) beta^j
     match rule.name:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 
 STARTS = ("exponential", "empty buffer")
 
@@ -71,11 +72,11 @@ def exponential_schedule(rule: LearningRule, learning_rate, start: str = "expone
     """
     rates = np.asarray(learning_rate, float)
     if rates.ndim != 1 or not len(rates) or not (rates > 0).all() or not np.isfinite(rates).all():
-        raise ValueError(
+        raise InvalidInput(
             f"expected learning rates > 0 of shape (steps,), got shape {rates.shape}; give one rate a step"
         )
     if start not in STARTS:
-        raise ValueError(f"expected start to be one of {', '.join(STARTS)}, got {start!r}; choose one")
+        raise InvalidInput(f"expected start to be one of {', '.join(STARTS)}, got {start!r}; choose one")
     beta, k = _checked(rule).momentum, rule.weight_decay
     # b_n = 1 - a_n, which is small, is advanced, not a_n, so that no digits cancel
     lost = np.empty(len(rates))
@@ -84,7 +85,7 @@ def exponential_schedule(rule: LearningRule, learning_rate, start: str = "expone
         ratio = rate / rates[n - 1] if n else 1.0
         before = lost[n] = beta * ratio * before / (1 - before) + rate * k
         if not before < 1:
-            raise ValueError(
+            raise InvalidInput(
                 f"expected a decay that no weight passes zero under, but at step {n} with eta k = {rate * k:g} one "
                 "does; lower the weight decay or the learning rate"
             )
@@ -112,7 +113,7 @@ def _shrinking(rule: LearningRule) -> float:
     total = rule.friction + rate
     square = total**2 - 4 * rate
     if square < 0 or rate >= 1:
-        raise ValueError(
+        raise InvalidInput(
             f"expected eta k <= (1 - sqrt(beta))^2 = {(1 - math.sqrt(rule.momentum)) ** 2:g}, got {rate:g}; beyond it "
             "decay makes a weight oscillate, and no positive scale follows it"
         )
@@ -125,5 +126,5 @@ def _with_rate(rule: LearningRule, learning_rate: float) -> LearningRule:
 
 def _checked(rule: LearningRule) -> LearningRule:
     if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise ValueError(f"expected gradient descent or heavy ball, got {rule.name}; only their decay is linear")
+        raise InvalidInput(f"expected gradient descent or heavy ball, got {rule.name}; only their decay is linear")
     return rule

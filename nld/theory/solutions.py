@@ -14,7 +14,8 @@ import numpy as np
 from scipy.linalg import expm
 from scipy.special import exprel
 
-from nld.learning_rule import LearningRule
+from nld.errors import InvalidInput
+from nld.learning_rules.rules import LearningRule
 from nld.series import Prediction
 
 _BLOCK = 16  # steps advanced by one matrix product; measured: 8 and 32 are slower for a thousand units
@@ -48,11 +49,11 @@ def predict_squared_norm(
     """
     source, start = _checked(rule, squared_gradient, initial)
     if np.any(start <= 0):
-        raise ValueError(f"expected initial squared norms > 0, got {start.min()}; a unit of norm 0 has no direction")
+        raise InvalidInput(f"expected initial squared norms > 0, got {start.min()}; a unit of norm 0 has no direction")
     if gradient_at not in ("unit", "current"):
-        raise ValueError(f'expected gradient_at "unit" or "current", got {gradient_at!r}; choose one of the two')
+        raise InvalidInput(f'expected gradient_at "unit" or "current", got {gradient_at!r}; choose one of the two')
     if np.min(source, initial=0) < 0:
-        raise ValueError(f"expected squared gradients >= 0, got {np.min(source)}; pass squared norms, not logarithms")
+        raise InvalidInput(f"expected squared gradients >= 0, got {np.min(source)}; pass squared norms, not logarithms")
     chi, name = _closure(rule, closure, source.shape)
     if gradient_at == "current":
         value = _oscillate(rule, source, start, chi) if inertia else _relax_norm(rule, source, start, chi, power=1)
@@ -100,14 +101,14 @@ def predict_root_mean_square(learning_rate, square_decay, squared_gradient, init
         ValueError: a rate out of range, or a negative square.
     """
     if not (np.isfinite(learning_rate) and learning_rate > 0 and 0 <= square_decay <= 1):
-        raise ValueError(
+        raise InvalidInput(
             f"expected learning_rate > 0 and square_decay in [0, 1], got {learning_rate} and {square_decay}; "
             "change the one outside"
         )
     rule = LearningRule("RMSProp", lambda *_: (), learning_rate)
     source, start = _checked(rule, squared_gradient, initial)
     if min(np.min(source, initial=0), start.min()) < 0:
-        raise ValueError("expected squares >= 0, got a negative number; pass squared norms, not logarithms")
+        raise InvalidInput("expected squares >= 0, got a negative number; pass squared norms, not logarithms")
     rate = (1 - square_decay) / learning_rate
     value = _relax(rate, rate, learning_rate, source, start, finish=np.sqrt)
     return _prediction(rule, "root_mean_square", value, "Eq 18", "l/w")
@@ -219,41 +220,43 @@ def _advance(powers, response, source, state, weight, finish=None):
 def _closure(rule, closure, shape):
     if isinstance(closure, str):
         if closure not in ("smooth", "white"):
-            raise ValueError(f'expected closure "smooth", "white" or chi, got {closure!r}; choose one')
+            raise InvalidInput(f'expected closure "smooth", "white" or chi, got {closure!r}; choose one')
         chi = (1 + rule.momentum) / (1 - rule.momentum) if closure == "smooth" else 1.0
         return chi, f"{closure} closure"
     chi = np.asarray(closure, float)
     try:
         np.broadcast_to(chi, shape)
     except ValueError:
-        raise ValueError(
+        raise InvalidInput(
             f"expected chi to broadcast to squared_gradient, {shape}, got {chi.shape}; give one a step and unit"
         ) from None
     if not np.isfinite(chi.sum()) or chi.min() < 0:
-        raise ValueError(f"expected finite chi >= 0, got a minimum of {chi.min()}; measure it over longer windows")
+        raise InvalidInput(f"expected finite chi >= 0, got a minimum of {chi.min()}; measure it over longer windows")
     return chi, "measured closure"
 
 
 def _checked(rule, squared_gradient, initial):
     if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise ValueError(
+        raise InvalidInput(
             f"expected gradient descent or heavy ball, got {rule.name}; for other rules use nld.theory.discrete"
         )
     source, start = np.asarray(squared_gradient, float), np.asarray(initial, float)
     if source.ndim not in (1, 2) or source.shape[0] == 0:
-        raise ValueError(
+        raise InvalidInput(
             f"expected squared_gradient of shape (steps,) or (steps, units), got {source.shape}; put steps first"
         )
     try:
         start = np.broadcast_to(start, source.shape[1:]).copy()
     except ValueError:
-        raise ValueError(
+        raise InvalidInput(
             f"expected initial of shape {source.shape[1:]} like one step of squared_gradient, got {start.shape}; "
             "give one number a unit"
         ) from None
     # one sum finds any NaN or infinity without a temporary as large as the input
     if not np.isfinite(source.sum()) or not np.isfinite(start).all():
-        raise ValueError("expected finite squared_gradient and initial, got NaN or infinity; mask diverged units first")
+        raise InvalidInput(
+            "expected finite squared_gradient and initial, got NaN or infinity; mask diverged units first"
+        )
     return source, start
 
 

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from nld import symmetry
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.table import Table
 from nld.theory import bregman, noether
 from nld.theory.lagrangian import coordinates, euler_lagrange, velocities

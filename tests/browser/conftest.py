@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from nld.publish.pdf import find_chromium
+from nld.publish.exports.pdf import find_chromium
 from tests.browser.reader import Tab
 
 ROOT = Path(__file__).parents[2]

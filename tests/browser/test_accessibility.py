@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from nld.publish.chapters import read_chapters
+from nld.publish.execution.chapters import read_chapters
 from tests.browser.conftest import KINDS, ROOT, without
 
 VERSION = "4.14.1"

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from nld.publish.chapters import read_chapters
+from nld.publish.execution.chapters import read_chapters
 from tests.browser.reader import SIZE, Tab, settle
 
 ROOT = Path(__file__).parents[2]

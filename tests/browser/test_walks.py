@@ -13,7 +13,7 @@ import pybtex.database
 import pytest
 
 from nld.cli import make_parser
-from nld.publish.archive import write_archive
+from nld.publish.exports.archive import write_archive
 from tests.browser.conftest import ROOT
 from tests.browser.reader import open_window, settle
 from tests.browser.test_pages import PAGES

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nld.experiment import batches, data
+from nld.experiment.datasets import data
+from nld.experiment.training import batches
 
 
 def test_law_an_epoch_shows_every_image_once_and_a_step_always_the_same():

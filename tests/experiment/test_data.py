@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nld.experiment import Experiment, cache, fetch, run
-from nld.experiment.fetch import DataError, Source
+from nld.errors import DataError
+from nld.experiment import Experiment
+from nld.experiment.datasets import cache, fetch
+from nld.experiment.datasets.fetch import Source
+from nld.experiment.runs import run
 
 TINY = Source(name="tiny", url="", sha256="", folder="tiny-200", classes=3, train=12, test=6, size=8)
 CIFAR = replace(fetch.SOURCES["cifar-10"], name="small-cifar", train=10, test=4)

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from nld.experiment import Experiment, Sweep, batched, run
-from nld.experiment.ensemble import groups, run_ensemble
+from nld.experiment import Experiment, Sweep
+from nld.experiment.runs import run
+from nld.experiment.training import batched
+from nld.experiment.training.ensemble import groups, run_ensemble
 
 COMPARED = ("batch_loss", "train_loss", "test_loss", "test_accuracy", "squared_norm", "diverged", "last_step")
 

@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nld.experiment import fetch
-from nld.experiment.fetch import SOURCES, DataError, Source
+from nld.errors import DataError
+from nld.experiment.datasets import fetch
+from nld.experiment.datasets.fetch import SOURCES, Source
 
 TINY = Source(name="tiny", url="", sha256="", folder="tiny-200", classes=3, train=12, test=6, size=8)
 
@@ -153,7 +154,7 @@ def test_an_archive_for_which_there_is_no_room_is_not_called_damaged(tmp_path, m
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("nld.experiment.unpack._copy", full)
+    monkeypatch.setattr("nld.experiment.datasets.unpack._copy", full)
     with pytest.raises(DataError, match="No space left on device; free space there"):
         fetch.unpack(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["archive"]

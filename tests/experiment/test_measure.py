@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from nld.experiment import Experiment, batches, data, networks, run
-from nld.experiment.measure import correlation_sum, measure_filters, squared_norms
+from nld.experiment import Experiment
+from nld.experiment.datasets import data
+from nld.experiment.runs import run
+from nld.experiment.studies.measure import correlation_sum, measure_filters, squared_norms
+from nld.experiment.training import batches, networks
 
 BASE = Experiment(steps=6, evaluate_every=1, width=0.25, batch_size=16, precision="float64", epsilon=1e-12)
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from nld.experiment import Experiment, networks, run
+from nld.experiment import Experiment
+from nld.experiment.runs import run
+from nld.experiment.training import networks
 
 IMAGES = {"transformer": (3, 16, 16), "vgg11": (3, 32, 32)} | dict.fromkeys(
     ("bare_mlp", "digits_cnn", "mlp"), (1, 8, 8)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from nld.decoupled_rules import adamp, lion, sgdp
-from nld.experiment import monitored
-from nld.experiment.rotation import turn_filters
-from nld.learning_rule import adam, heavy_ball
+from nld.experiment.studies import monitored
+from nld.experiment.studies.filter_rotation import turn_filters
+from nld.learning_rules.decoupled import adamp, lion, sgdp
+from nld.learning_rules.rules import adam, heavy_ball
 from nld.theory.rotation import rotational_equilibrium
 
 

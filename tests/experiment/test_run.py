@@ -9,10 +9,13 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 
-from nld.experiment import Experiment, data, networks, run
-from nld.experiment.ensemble import run_ensemble
+from nld.experiment import Experiment
+from nld.experiment.datasets import data
+from nld.experiment.runs import run
+from nld.experiment.training import networks
+from nld.experiment.training.ensemble import run_ensemble
 
-LOOP = importlib.import_module("nld.experiment.run")  # nld.experiment.run itself is the function
+LOOP = importlib.import_module("nld.experiment.runs.run")  # nld.experiment.runs.run itself is the function
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

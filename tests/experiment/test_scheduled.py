@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nld.experiment import data, scheduled
-from nld.learning_rule import heavy_ball
+from nld.experiment.datasets import data
+from nld.experiment.studies import scheduled
+from nld.learning_rules.rules import heavy_ball
 from nld.theory import schedules
 
 CASES = [(0.5, 0.0, 1e-3), (0.1, 0.9, 1e-3), (0.05, 0.9, 2e-3), (0.1, 0.9, 2e-3)]  # eta, beta, k
@@ -70,7 +71,7 @@ def test_law_every_mini_batch_loss_is_scale_invariant():
 
 def test_law_the_update_is_pytorch_s():
     """One run against torch.optim.SGD on the same batches."""
-    from nld.experiment.batches import BatchOrder
+    from nld.experiment.training.batches import BatchOrder
 
     source = data.load("digits")
     images = source.normalized(source.train_images, torch.float64).flatten(1)

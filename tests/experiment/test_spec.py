@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from nld.experiment import Experiment, Sweep, networks
+from nld.experiment import Experiment, Sweep
+from nld.experiment.training import networks
 
 FLOATS = [field.name for field in dataclasses.fields(Experiment) if field.type is float]
 WRONG = {

@@ -4,24 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from nld import arithmetic
-from nld.experiment import (
-    Experiment,
-    auto_tuning,
-    charges,
-    conservation,
-    data,
-    monitored,
-    networks,
-    norm_free,
-    random_walk,
-    run,
-    scheduled,
-)
-from nld.experiment.fingerprint import fingerprint, parts
-from nld.experiment.run import initial_network
-from nld.figures import flow_distances
-from nld.learning_rule import gradient_descent
+from nld.experiment import Experiment
+from nld.experiment.datasets import data
+from nld.experiment.runs import run
+from nld.experiment.runs.fingerprint import fingerprint, parts
+from nld.experiment.runs.run import initial_network
+from nld.experiment.studies import auto_tuning, charges, conservation, monitored, norm_free, random_walk, scheduled
+from nld.experiment.training import networks
+from nld.figures._data import flow_distances
+from nld.learning_rules.rules import gradient_descent
+from nld.results import arithmetic
 
 
 def parameters(network):

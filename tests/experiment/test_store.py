@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nld.experiment import Experiment, RunStore, Sweep, run, spec
+from nld.experiment import Experiment, RunStore, Sweep
+from nld.experiment.runs import run, spec
 
 FAST = Experiment(steps=4, evaluate_every=2)
 META = {"commit": "", "device": "", "nld_version": "", "packages": {"torch": ""}, "seconds": 1.0, "members": 1}
@@ -82,7 +83,7 @@ def test_a_second_copy_is_dropped_and_a_stale_one_replaced(tmp_path, monkeypatch
     store.publish(FAST, record, META)
     store.publish(FAST, record, {**META, "seconds": 2.0})
     assert store.meta(FAST)["seconds"] == 1.0
-    monkeypatch.setattr("nld.experiment.origin.digest", lambda experiment: "other")
+    monkeypatch.setattr("nld.experiment.runs.origin.digest", lambda experiment: "other")
     assert not store.is_done(FAST)
     assert RunStore(tmp_path, keep_stale=True).is_done(FAST)
     store.publish(FAST, record, {**META, "seconds": 3.0})

@@ -17,8 +17,9 @@ import psutil
 import pytest
 import xarray as xr
 
-from nld.experiment import Experiment, RunStore, Sweep, executors, gather, run, run_sweep, status
-from nld.experiment import sweep as sweeps
+from nld.experiment import Experiment, RunStore, Sweep, gather, run_sweep, status
+from nld.experiment.runs import executors, run
+from nld.experiment.runs import sweep as sweeps
 
 BASE = Experiment(steps=30, evaluate_every=15)
 SWEEP = Sweep(base=BASE, vary={"learning_rate": (0.01, 0.1), "constrained": (False, True)})

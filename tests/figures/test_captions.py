@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from nld import figures
-from nld.figures.verify import reference_path
+from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PASSES
 from tests.figures.judged import outcomes
 from tests.test_chapters import ROOT

@@ -8,10 +8,12 @@ import xarray as xr
 from docutils.core import publish_parts
 from myst_parser.parsers.docutils_ import Parser
 
-from nld import claim_history, claims, figures, ledger_file, paper
+from nld import figures, paper
+from nld.claims import history, ledger_file
+from nld.claims import rulings as claims
 from nld.inference import registration as registry
 from nld.inference.verdict import OPPOSITE, PASSES, REFUTED, REPRODUCED, UNTESTED, Finding, Verdict
-from nld.publish import reference, ruling
+from nld.publish.pages import reference, ruling
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,24 +115,24 @@ def test_every_claim_of_the_book_is_registered_and_every_registration_is_a_claim
 
 
 def test_no_registration_changed_in_silence():
-    changed = claim_history.unlogged_registrations()
+    changed = history.unlogged_registrations()
     assert not changed, f"say why: nld claims --log WHY ({', '.join(changed)})"
 
 
 def test_law_the_log_tells_every_change_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(claim_history, "ROOTS", (tmp_path,))
+    monkeypatch.setattr(history, "ROOTS", (tmp_path,))
     rows = [("mine", "toy", REPRODUCED), ("yours", "digits", REFUTED)]
-    first = claim_history.changes(rows, 'first "look"')
+    first = history.changes(rows, 'first "look"')
     assert {(c.claim, c.after) for c in first if c.what == "verdict"} == {("mine", REPRODUCED), ("yours", REFUTED)}
     assert {c.claim for c in first if c.what == "registration"} == set(registry.registrations())
-    claim_history.append(first)
-    assert claim_history.changes(rows, "again") == []
-    assert claim_history.unlogged_registrations() == []
-    (change,) = claim_history.changes([("mine", "toy", REFUTED), rows[1]], "it dried")
+    history.append(first)
+    assert history.changes(rows, "again") == []
+    assert history.unlogged_registrations() == []
+    (change,) = history.changes([("mine", "toy", REFUTED), rows[1]], "it dried")
     assert (change.before, change.after, change.why) == (REPRODUCED, REFUTED, "it dried")
-    claim_history.append([change])
-    assert claim_history.last("verdict")["mine", "toy"] == REFUTED
-    assert [c.why for c in claim_history.history()][-1] == "it dried"
+    history.append([change])
+    assert history.last("verdict")["mine", "toy"] == REFUTED
+    assert [c.why for c in history.history()][-1] == "it dried"
 
 
 def test_law_a_saved_ledger_equals_itself_and_names_what_is_reversed(invented, tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from nld.figures.compact import compact, short_path, without_flat
-from nld.figures.style import STYLE
+from nld.figures._render.compact import compact, short_path, without_flat
+from nld.figures._render.style import STYLE
 
 GENERATOR = np.random.default_rng(0)
 WALK = GENERATOR.normal(size=(2, 400)).cumsum(1)

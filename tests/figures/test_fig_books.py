@@ -5,8 +5,9 @@ import pytest
 import torch
 import xarray as xr
 
-from nld.experiment import data, monitored
-from nld.experiment.batches import BatchOrder, batch
+from nld.experiment.datasets import data
+from nld.experiment.studies import monitored
+from nld.experiment.training.batches import BatchOrder, batch
 from nld.figures import fig_books
 
 

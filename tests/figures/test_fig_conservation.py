@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from nld import symmetry
-from nld.experiment import conservation, data
+from nld.experiment.datasets import data
+from nld.experiment.studies import conservation
 
 RATES, END = (0.2, 0.1), 2.0
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_counter_terms as figure
-from nld.figures import flow_distances
+from nld.figures._data import flow_distances
 from nld.inference.verdict import OPPOSITE, PARTLY, REFUTED, REPRODUCED
-from nld.learning_rule import gradient_descent
+from nld.learning_rules.rules import gradient_descent
 
 
 @pytest.fixture(scope="module")

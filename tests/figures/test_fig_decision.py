@@ -2,7 +2,7 @@
 
 import pytest
 
-from nld.experiment import monitored
+from nld.experiment.studies import monitored
 from nld.figures import fig_decision
 from nld.monitor.diagnosis import steps_to_equilibrium
 

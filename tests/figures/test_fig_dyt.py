@@ -8,11 +8,13 @@ import xarray as xr
 from torch import nn
 
 import nld
-from nld.experiment import data, input_output, norm_free, residual_stream
-from nld.experiment.batches import BatchOrder, batch
-from nld.figures import fig_dyt, norm_free_data
+from nld.experiment.datasets import data
+from nld.experiment.studies import input_output, norm_free, residual_stream
+from nld.experiment.training.batches import BatchOrder, batch
+from nld.figures import fig_dyt
+from nld.figures._data import norm_free_data
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED, UNDECIDED
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.discrete import predict_quadratic_charge_from_steps
 from tests.figures.judged import labels, row
 

@@ -5,9 +5,11 @@ import pytest
 import torch
 import xarray as xr
 
-from nld.experiment import RunStore, Sweep, run_sweep, specs
-from nld.figures import experiment_contrasts as contrasts
-from nld.figures import experiment_table, fig_effective_rates, fig_experiments
+from nld.experiment import RunStore, Sweep, run_sweep
+from nld.experiment.runs import specs
+from nld.figures import fig_effective_rates, fig_experiments
+from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures._data import experiment_table
 
 FEW = {"A": (0.001, 1.0), "B": (0.0, 0.9), "C": (0.0, 5e-3)}  # what the findings are judged at
 
@@ -126,7 +128,7 @@ def test_values_are_selected_on_held_out_images_by_other_seeds_than_those_that_r
 
 
 def test_validation_images_are_neither_trained_on_nor_tested_on():
-    from nld.experiment import data
+    from nld.experiment.datasets import data
 
     held = data.load("digits", train_size=300, validation_size=360)
     parts = [held.train_images, held.validation_images, held.test_images]

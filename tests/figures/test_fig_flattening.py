@@ -5,7 +5,7 @@ import pytest
 
 from nld.figures import fig_flattening as figure
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
-from nld.learning_rule import gradient_descent
+from nld.learning_rules.rules import gradient_descent
 from nld.theory import discrete
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nld.experiment import RunStore, Sweep
-from nld.figures import experiment_table, fig_grid
+from nld.figures import fig_grid
+from nld.figures._data import experiment_table
 
 FEW = {"learning_rate": (0.01, 1.0), "momentum": (0.0, 0.9), "weight_decay": (5e-3,)}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld import learning_rule as rules
-from nld.experiment import by_rule
-from nld.experiment.measure import squared_norms
+from nld.experiment.studies import train_with_rule
+from nld.experiment.studies.measure import squared_norms
 from nld.figures import fig_meta_adaptive as figure
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
+from nld.learning_rules import rules
 from tests.figures.judged import labels, row
 
 
@@ -89,7 +89,7 @@ def test_unequal_denominators_win_where_steps_are_small_and_gradients_keep_their
     rule = rules.adam(1e-3, 0.0, 0.999, 0.0, 1e-12, decoupled=True)
     changes = {}
     for name, trained in (("own", rule), ("shared", replace(rule, update=figure._shared_update))):
-        record = by_rule.train(
+        record = train_with_rule.train(
             trained, (0,), steps=300, network="digits_cnn", width=0.5, epsilon=1e-12, train_size=512, batch_size=512
         )
         norms = squared_norms(record)[0, :, :4]

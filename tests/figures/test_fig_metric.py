@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from nld.experiment import turning
+from nld.experiment.studies import head_rotation
 
 
 @pytest.fixture(scope="module")
 def runs():
     end = {"SGD": 0.5, "Adam": 0.03}
-    return {name: [turning.turning(name, t / steps, steps) for steps in (8, 16)] for name, t in end.items()}
+    return {name: [head_rotation.turning(name, t / steps, steps) for steps in (8, 16)] for name, t in end.items()}
 
 
 def test_fig_metric_sgd_does_not_turn_and_adam_does(runs):
@@ -22,7 +22,7 @@ def test_fig_metric_sgd_does_not_turn_and_adam_does(runs):
 
 @pytest.mark.slow
 def test_fig_metric_nesterov_turns_at_second_order():
-    coarse, fine = (turning.turning("Nesterov", 1.5 / steps, steps) for steps in (48, 96))
+    coarse, fine = (head_rotation.turning("Nesterov", 1.5 / steps, steps) for steps in (48, 96))
     assert fine.share[2:].min() > 1e-10
     assert np.log2(coarse.angle / fine.angle) == pytest.approx(2, abs=0.2)
 
@@ -35,13 +35,13 @@ def test_fig_metric_general_linear_drift_has_slope_one_under_sgd_and_zero_under_
 
 def test_fig_metric_the_rotation_is_a_symmetry_of_the_loss():
     """Turning every head leaves the outputs; the conserved matrix is that of the same heads."""
-    model, blocks = turning._setup(0)
+    model, blocks = head_rotation._setup(0)
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         before = model(images)
-        for block in turning.heads(blocks):
-            turn = torch.linalg.matrix_exp(turning._antisymmetric(torch.randn(block.size, block.size).double()))
+        for block in head_rotation.heads(blocks):
+            turn = torch.linalg.matrix_exp(head_rotation._antisymmetric(torch.randn(block.size, block.size).double()))
             for member in block.members:
                 weight, axis = parameters[member.parameter], member.matrix_axis
                 view = weight.reshape(member.shape)
@@ -51,4 +51,4 @@ def test_fig_metric_the_rotation_is_a_symmetry_of_the_loss():
 
 def test_unknown_optimizer_is_said():
     with pytest.raises(ValueError, match=r"expected an optimizer among SGD, .*, got 'sgd'"):
-        turning.turning("sgd", 0.1, 1)
+        head_rotation.turning("sgd", 0.1, 1)

@@ -8,11 +8,12 @@ import torch
 import xarray as xr
 
 from nld import symmetry
-from nld.experiment import charges, data
+from nld.experiment.datasets import data
+from nld.experiment.studies import charges
 from nld.figures import fig_neural_mechanics as figure
-from nld.figures.verify import reference_path
+from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
-from nld.learning_rule import heavy_ball
+from nld.learning_rules.rules import heavy_ball
 from nld.theory.integral_laws import oscillator
 from tests.test_chapters import ROOT
 

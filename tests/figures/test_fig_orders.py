@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_orders
-from nld.learning_rule import gradient_descent
+from nld.learning_rules.rules import gradient_descent
 
 
 @pytest.fixture(scope="module")

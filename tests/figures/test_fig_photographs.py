@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld.experiment import Experiment, specs
-from nld.figures import experiment_table, fig_photographs
+from nld.experiment import Experiment
+from nld.experiment.runs import specs
+from nld.figures import fig_photographs
+from nld.figures._data import experiment_table
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld.figures import fig_rotation, rotation_runs
-from nld.figures.verify import reference_path
+from nld.figures import fig_rotation
+from nld.figures._data import rotation_runs
+from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED
 from tests.figures.judged import labels, row
 from tests.test_chapters import ROOT

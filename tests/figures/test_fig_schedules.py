@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld.figures import fig_schedules, schedule_runs
+from nld.figures import fig_schedules
+from nld.figures._data import schedule_runs
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
 from tests.figures.judged import row
 

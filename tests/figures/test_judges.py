@@ -6,21 +6,12 @@ import pytest
 import xarray as xr
 
 from nld import figures
-from nld.figures import experiment_contrasts as contrasts
 from nld.figures import fig_experiments
-from nld.figures.reference import split
-from nld.figures.verify import reference_path
+from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures.verification.reference import split
+from nld.figures.verification.verify import reference_path
 from nld.inference import registrations
-from nld.inference.verdict import (
-    NEGLIGIBLE,
-    OPEN,
-    OPPOSITE,
-    PARTLY,
-    PASSES,
-    REFUTED,
-    REPRODUCED,
-    UNDECIDED,
-)
+from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PARTLY, PASSES, REFUTED, REPRODUCED, UNDECIDED
 from tests.figures.judged import labels, outcomes, row
 from tests.test_chapters import ROOT
 

@@ -7,11 +7,13 @@ import pytest
 import torch
 import xarray as xr
 
-from nld import __version__, arithmetic, lineage
-from nld.experiment import Experiment, RunStore, gather, origin, run, run_sweep
-from nld.figures import record
-from nld.provenance import packages
-from nld.reach import needed_modules
+from nld import __version__
+from nld.experiment import Experiment, RunStore, gather, run_sweep
+from nld.experiment.runs import origin, run
+from nld.figures.recording import figure_record
+from nld.results import arithmetic, lineage
+from nld.results.dependencies import needed_modules
+from nld.results.provenance import packages
 from tests.figures.test_record import line
 
 RUNS = [Experiment(steps=2, evaluate_every=2, seed=seed) for seed in (0, 1)]
@@ -22,13 +24,13 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("NLD_STORE", str(tmp_path))
     for name in ("NLD_FORCE", *arithmetic.SETTINGS):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(record, "save", lambda draw, data, folder: None)
+    monkeypatch.setattr(figure_record, "save", lambda draw, data, folder: None)
     return tmp_path
 
 
 def figure(compute, name="fig-line", **parameters):
     module = SimpleNamespace(**{**vars(line()), "compute": compute})
-    return record.record_figure(name, module, "quick", parameters)
+    return figure_record.record_figure(name, module, "quick", parameters)
 
 
 def keys(shown):
@@ -127,13 +129,13 @@ def test_a_run_of_another_package_or_source_is_stale_and_one_of_another_processo
     run_sweep(RUNS[:1])
     runs, monitored = RunStore.default(), RUNS[0].replace(monitor_every=1)
     assert runs.is_done(RUNS[0])
-    monkeypatch.setattr("nld.provenance.device", lambda: "another")
+    monkeypatch.setattr("nld.results.provenance.device", lambda: "another")
     assert runs.is_done(RUNS[0])
     with monkeypatch.context() as patch:
-        patch.setattr("nld.experiment.origin.packages", lambda: {"torch": "99"})
+        patch.setattr("nld.experiment.runs.origin.packages", lambda: {"torch": "99"})
         assert not runs.is_done(RUNS[0])
     with monkeypatch.context() as patch:
-        patch.setattr("nld.experiment.origin.packages", lambda: {**packages(), "matplotlib": "99"})
+        patch.setattr("nld.experiment.runs.origin.packages", lambda: {**packages(), "matplotlib": "99"})
         assert runs.is_done(RUNS[0])
     assert origin.origin(monitored)["sources"] != origin.origin(RUNS[0])["sources"]
     assert origin.origin(monitored)["packages"].keys() - origin.origin(RUNS[0])["packages"].keys() == {"numba"}
@@ -144,7 +146,7 @@ def test_the_books_of_a_monitored_run_depend_on_the_source_of_the_monitor():
         frozenset().union(*(needed_modules(loop, without) for loop in origin._LOOPS))
         for without in ((*origin._BRINGING, "nld.monitor"), origin._BRINGING)
     )
-    assert {"nld.experiment.networks", "nld.experiment.start", "nld.arithmetic"} <= plain
+    assert {"nld.experiment.training.networks", "nld.experiment.training.start", "nld.results.arithmetic"} <= plain
     assert not any(name.startswith("nld.monitor") for name in plain)
-    assert {"nld.monitor.books", "nld.monitor.find", "nld.monitor.kernel"} <= monitored
-    assert not {"nld.experiment.store", "nld.experiment.sweep"} & monitored
+    assert {"nld.monitor.charge_balance", "nld.finder.find", "nld.monitor.inner_products.numba_kernel"} <= monitored
+    assert not {"nld.experiment.runs.run_store", "nld.experiment.runs.sweep"} & monitored

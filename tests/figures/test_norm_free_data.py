@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nld.experiment import residual_stream
-from nld.figures import norm_free_data
+from nld.experiment.studies import residual_stream
+from nld.figures._data import norm_free_data
 
 SMALL = 16  # dimension of the networks
 

@@ -13,10 +13,11 @@ import xarray as xr
 
 from nld import figures
 from nld.cli import main
-from nld.figures import load, names, record, show
-from nld.figures.style import new_figure
-from nld.publish.card import rerun_command
-from nld.publish.citation import citation
+from nld.figures import load, names, show
+from nld.figures._render.style import new_figure
+from nld.figures.recording import figure_record
+from nld.publish.pages.card import rerun_command
+from nld.publish.pages.citation import citation
 
 FILES = {
     "figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "thumbnail.webp", "data.nc", "data.csv",
@@ -54,7 +55,7 @@ def store(tmp_path, monkeypatch):
 
 
 def test_every_file_is_written_and_data_come_back_equal(store):
-    shown = record.record_figure("fig-line", line(), "quick", {"slope": 3.0})
+    shown = figure_record.record_figure("fig-line", line(), "quick", {"slope": 3.0})
     assert {path.name for path in shown.folder.iterdir()} == FILES
     xr.testing.assert_identical(shown.data.load(), compute("quick", slope=3.0))
     assert shown.provenance["parameters"] == {"seed": 0, "slope": 3.0}
@@ -64,31 +65,31 @@ def test_every_file_is_written_and_data_come_back_equal(store):
 
 
 def test_equal_data_give_equal_bytes(store, monkeypatch):
-    shown = record.record_figure("fig-line", line(), "quick", {})
+    shown = figure_record.record_figure("fig-line", line(), "quick", {})
     before = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in shown.folder.iterdir()}
     monkeypatch.setenv("NLD_FORCE", "1")
-    again = record.record_figure("fig-line", line(), "quick", {})
+    again = figure_record.record_figure("fig-line", line(), "quick", {})
     after = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in again.folder.iterdir()}
     assert again.folder == shown.folder
     assert {name for name in FILES if before[name] != after[name]} <= {"provenance.json", "SHA256SUMS"}  # the wall time
 
 
 def test_other_parameters_are_another_entry(store):
-    one, two = (record.record_figure("fig-line", line(), "quick", {"seed": seed}) for seed in (0, 1))
+    one, two = (figure_record.record_figure("fig-line", line(), "quick", {"seed": seed}) for seed in (0, 1))
     assert one.folder != two.folder
     assert not one.data.equals(two.data)
 
 
 def test_another_version_of_a_package_is_another_entry(store, monkeypatch):
-    one = record.record_figure("fig-line", line(), "quick", {})
-    monkeypatch.setattr(record, "packages", lambda: {"numpy": "99"})
-    two = record.record_figure("fig-line", line(), "quick", {})
+    one = figure_record.record_figure("fig-line", line(), "quick", {})
+    monkeypatch.setattr(figure_record, "packages", lambda: {"numpy": "99"})
+    two = figure_record.record_figure("fig-line", line(), "quick", {})
     assert one.folder != two.folder
     assert one.provenance["source_hash"] == two.provenance["source_hash"]
 
 
 def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
-    folder = record.record_figure("fig-line", line(), "quick", {}).folder
+    folder = figure_record.record_figure("fig-line", line(), "quick", {}).folder
     # Identifiers are hashes of what they name, colour included.
     light, dark = (re.sub(r"\bn[0-9a-f]{5}\b", "", (folder / f).read_text()) for f in ("figure.svg", "figure-dark.svg"))
     assert light != dark
@@ -105,7 +106,7 @@ def test_dark_drawing_differs_in_the_colours_of_text_and_blue_only(store):
 )
 def test_bad_figure_is_refused_and_leaves_nothing(store, profile, parameters, alt, message):
     with pytest.raises(ValueError, match=message):
-        record.record_figure("fig-line", line(alt), profile, parameters)
+        figure_record.record_figure("fig-line", line(alt), profile, parameters)
     assert not list(store.rglob("provenance.json"))
 
 
@@ -121,7 +122,7 @@ def test_every_figure_defines_its_parts(name):
 
 
 def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, capsys):
-    shown = record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
+    shown = figure_record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
     program, *arguments = rerun_command(shown.provenance).split()
     assert program == ".venv/bin/nld"
     monkeypatch.setattr(figures, "load", lambda name: line())
@@ -130,7 +131,7 @@ def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, ca
 
 
 def test_citation_names_version_permalink_and_data(store, request):
-    folder = record.record_figure("fig-line", line(), "quick", {}).folder
+    folder = figure_record.record_figure("fig-line", line(), "quick", {}).folder
     found = citation(request.config.rootpath, folder, "book/index")
     digest = hashlib.sha256((folder / "data.nc").read_bytes()).hexdigest()[:32]
     assert found.title == "A line"

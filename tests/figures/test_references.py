@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from nld import figures
-from nld.figures import reference as references
-from nld.figures.verify import compare_with_reference, moved_verdicts, reference_path
+from nld.figures.verification import reference as references
+from nld.figures.verification.verify import compare_with_reference, moved_verdicts, reference_path
 from nld.inference.verdict import REVERSED
 from tests.test_chapters import ROOT
 

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nld import arithmetic
-from nld.figures import under
-from nld.figures.under import Seen, table, verify_under
+from nld.figures.verification import under
+from nld.figures.verification.under import Seen, table, verify_under
 from nld.inference.verdict import REVERSED, SHIFTED
+from nld.results import arithmetic
 from tests.test_chapters import ROOT
 
 

@@ -8,8 +8,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nld.figures import reference as references
-from nld.figures.verify import DEFAULT, FACTOR, LARGEST, compare_with_reference, moved_verdicts
+from nld.figures.verification import reference as references
+from nld.figures.verification.verify import DEFAULT, FACTOR, LARGEST, compare_with_reference, moved_verdicts
 from nld.inference.verdict import OPEN, OPPOSITE, PASSES, REVERSED, SHIFTED, Finding, Verdict, label_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nld import learning_rule as rules
+from nld.learning_rules import rules
 from nld.theory import adam
 from nld.theory.equilibrium import squared_norm
 

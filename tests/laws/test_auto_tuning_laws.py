@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nld.experiment import auto_tuning as tuned
-from nld.learning_rule import gradient_descent, iterate
+from nld.experiment.studies import auto_tuning as tuned
+from nld.learning_rules.rules import gradient_descent, iterate
 from nld.theory import auto_tuning
 
 

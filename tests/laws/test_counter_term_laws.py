@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from nld import learning_rule as rules
-from nld import potential as potentials
+from nld.learning_rules import potentials, rules
 from nld.theory import continuum, counter_terms
 from tests.laws.test_order_laws import START, TIME, gradient, order
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nld.learning_rule import adam
+from nld.learning_rules.rules import adam
 from nld.theory.rotation import _coupled_squared_norm
 
 

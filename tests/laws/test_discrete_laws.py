@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from nld import learning_rule as rules
+from nld.learning_rules import rules
 from nld.theory import discrete
 from tests.cases import SYMMETRIES
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nld import learning_rule as rules
+from nld.learning_rules import rules
 from nld.theory import equilibrium
 
 UNITS, SIZE = 40, 100

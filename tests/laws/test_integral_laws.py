@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from nld import learning_rule as rules
 from nld import symmetry
+from nld.learning_rules import rules
 from nld.theory import discrete, integral_laws
 from nld.theory.integral_laws import Oscillator
 

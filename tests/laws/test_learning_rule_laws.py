@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nld import learning_rule as rules
-from nld import potential as potentials
+from nld.learning_rules import potentials, rules
 from tests.cases import MODELLED_RULES, POTENTIALS
 
 TORCH = {

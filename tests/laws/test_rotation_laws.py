@@ -11,14 +11,14 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nld import decoupled_rules, learning_rule
-from nld.experiment.random_walk import squared_norms, walk
+from nld.experiment.studies.random_walk import squared_norms, walk
+from nld.learning_rules import decoupled, rules
 from nld.theory import discrete, equilibrium
 from nld.theory.rotation import rotational_equilibrium
 
 SIZE = 1000
-heavy_ball, adam = learning_rule.heavy_ball, learning_rule.adam
-lion, sgdp, adamp = decoupled_rules.lion, decoupled_rules.sgdp, decoupled_rules.adamp
+heavy_ball, adam = rules.heavy_ball, rules.adam
+lion, sgdp, adamp = decoupled.lion, decoupled.sgdp, decoupled.adamp
 
 
 def adamw(rate, beta, decay, memory=0.99):
@@ -27,7 +27,7 @@ def adamw(rate, beta, decay, memory=0.99):
 
 # Rule, squared gradient: fast to settle.
 QUICK = {
-    "gradient descent": (learning_rule.gradient_descent(0.1, 0.05), 2.0),
+    "gradient descent": (rules.gradient_descent(0.1, 0.05), 2.0),
     "heavy ball": (heavy_ball(0.1, 0.9, 0.01), 1.0),
     "AdamW": (adamw(0.01, 0.9, 0.5), 1.0),
     "Adam": (adam(0.02, 0.9, 0.99, 0.01, 0), 16.0),
@@ -134,7 +134,7 @@ def test_law_rules_that_differ_in_a_projection_agree_without_it():
 
 
 def test_law_turned_steps_turn_by_the_angle_and_keep_the_norm():
-    rule = decoupled_rules.turned(adam(0.1, 0.9, 0.99), 0.02)
+    rule = decoupled.turned(adam(0.1, 0.9, 0.99), 0.02)
     random = np.random.default_rng(1)
     q, state = random.normal(size=(3, 6)), ()
     for n in range(5):
@@ -256,8 +256,8 @@ def test_law_the_sources_settings(name):
     [
         (lambda: rotational_equilibrium(heavy_ball(0.1), 1.0), "expected weight_decay > 0, got 0"),
         (lambda: rotational_equilibrium(lion(0.1, weight_decay=1.0)), "expected size for the equilibrium of Lion"),
-        (lambda: rotational_equilibrium(learning_rule.nesterov(0.1, 0.9, 0.1), 1.0), "got Nesterov: its equilibrium"),
-        (lambda: equilibrium.angular_step(learning_rule.nesterov(0.1, 0.9, 0.1), 1.0), "got Nesterov"),
+        (lambda: rotational_equilibrium(rules.nesterov(0.1, 0.9, 0.1), 1.0), "got Nesterov: its equilibrium"),
+        (lambda: equilibrium.angular_step(rules.nesterov(0.1, 0.9, 0.1), 1.0), "got Nesterov"),
         (lambda: walk(heavy_ball(0.1), start=1.0, steps=5, settle=5), "expected 0 <= settle < steps, got 5 and 5"),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from nld import learning_rule as rules
+from nld.learning_rules import rules
 from nld.theory import solutions
 
 mp.mp.dps = 40

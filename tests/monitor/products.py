@@ -2,8 +2,8 @@
 
 import torch
 
-from nld.monitor import Member
-from nld.monitor.products import COLUMNS
+from nld.finder import Member
+from nld.monitor.inner_products.products import COLUMNS
 
 
 def defined(kind: str, member: Member, gradient, momentum, old, new) -> torch.Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor import Block, Member
-from nld.monitor.check import check_symmetries, transform
+from nld.finder import Block, Member
+from nld.finder.check import check_symmetries, transform
 
 
 class Between(nn.Module):

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 import nld
 from nld.commands import symmetries as command
-from nld.monitor import Member, Symmetries
-from nld.monitor.table import table
+from nld.finder import Member, Symmetries
+from nld.finder.table import table
 from tests import models, symmetric
 
 

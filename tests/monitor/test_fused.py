@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member, fused, paged, workers
-from nld.monitor.layout import Use
-from nld.monitor.products import COLUMNS
-from nld.monitor.sheet import Sheet
+from nld.finder import Member
+from nld.monitor.inner_products import numba_backend, openmp, torch_backend
+from nld.monitor.inner_products.inner_products import Sheet
+from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.products import COLUMNS
 from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
 
@@ -22,7 +23,7 @@ pytest.importorskip("numba")
 @pytest.fixture
 def always(monkeypatch):
     """The compiled pass, however small the parameters are."""
-    monkeypatch.setattr(fused, "LEAST", 0)
+    monkeypatch.setattr(numba_backend, "LEAST", 0)
 
 
 @settings(max_examples=80)
@@ -44,9 +45,9 @@ def test_products_are_their_definition(shape, uses, flat, threads, missing, scal
         shape = (shape[0], 1, 1)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fused, "LEAST", 0)
-            patch.setattr(fused, "_WHOLE", 0 if shared else 2**16)
-            patch.setattr(fused, "_ROWS", 1)
+            patch.setattr(numba_backend, "LEAST", 0)
+            patch.setattr(numba_backend, "_WHOLE", 0 if shared else 2**16)
+            patch.setattr(numba_backend, "_ROWS", 1)
             members = [(kind, MEMBERS[form](*shape)) for kind, form in uses]
             firsts = np.cumsum([0, *(member.units for _, member in members)])
             uses = [Use(i, kind, member, 0, int(firsts[i]), 1) for i, (kind, member) in enumerate(members)]
@@ -107,11 +108,11 @@ def test_parameters_in_another_layout_or_precision_stay_on_pages(always):
 def test_work_is_done_once_on_any_number_of_threads(threads, team, monkeypatch, always):
     """Tasks are taken by a counter that threads share, on torch's team and on Python's threads."""
     if not team:
-        monkeypatch.setattr(workers, "_team", lambda: None)
-    elif workers._team() is None:
+        monkeypatch.setattr(openmp, "_team", lambda: None)
+    elif openmp._team() is None:
         pytest.skip("torch's OpenMP library cannot be called here")
-    monkeypatch.setattr(fused, "_WHOLE", 0)
-    monkeypatch.setattr(fused, "_ROWS", 1)
+    monkeypatch.setattr(numba_backend, "_WHOLE", 0)
+    monkeypatch.setattr(numba_backend, "_ROWS", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     matrices = [torch.full((40, 30 + i), i + 1.0) for i in range(6)]
     shapes = [tuple(each.shape) for each in matrices]
@@ -149,7 +150,7 @@ def test_sums_over_many_rows_keep_their_digits(always):
 def test_books_are_those_of_the_pages(name, monkeypatch):
     records = []
     for least in (10**12, 0):
-        monkeypatch.setattr(fused, "LEAST", least)
+        monkeypatch.setattr(numba_backend, "LEAST", least)
         network, optimizer = zoo(name, torch.float64)
         with nld.Monitor(network, optimizer, BLOCKS) as monitor:
             assert (monitor._ledger.sheets[0]._fused is not None) == (least == 0)
@@ -162,10 +163,10 @@ def test_books_are_those_of_the_pages(name, monkeypatch):
 
 def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
     """After PATIENCE measurements; the books go on as if nothing had happened, and the training too."""
-    monkeypatch.setattr(paged, "DEEPEST", 1)  # what takes in several measurements at once is fast enough
+    monkeypatch.setattr(torch_backend, "DEEPEST", 1)  # what takes in several measurements at once is fast enough
     records, weights = [], []
     for patience in (10**9, 7):
-        monkeypatch.setattr(fused, "PATIENCE", patience)
+        monkeypatch.setattr(numba_backend, "PATIENCE", patience)
         network, optimizer = zoo("momentum", torch.float64)
         with nld.Monitor(network, optimizer, BLOCKS) as monitor:
             train(network, optimizer, 15)
@@ -181,14 +182,14 @@ def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
 @pytest.mark.slow  # it compiles
 def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
     caching = pytest.importorskip("numba.core.caching", reason="needs numba: pip install '.[fast]'")
-    from nld.monitor import kernel
+    from nld.monitor.inner_products import numba_kernel
 
     for kind in [kind for kind in vars(caching).values() if hasattr(kind, "_locator_classes")]:
         monkeypatch.setattr(kind, "_locator_classes", [])
-    assert kernel.function.__wrapped__(True).address
+    assert numba_kernel.function.__wrapped__(True).address
 
 
 def test_without_numba_the_pages_do_all(monkeypatch, always):
-    monkeypatch.setattr(fused, "_compiled", lambda dtype: None)
+    monkeypatch.setattr(numba_backend, "_compiled", lambda dtype: None)
     sheet = Sheet([torch.ones(4, 3)], [Use(0, "scale", Member("a", (4, 3)), 0, 0, 1)])
     assert sheet._fused is None

@@ -10,8 +10,8 @@ import xarray as xr
 import nld
 from nld.cli import main
 from nld.monitor.audit import ATTRIBUTES, COORDINATES, faults
-from nld.monitor.record import VARIABLES
-from nld.publish.report import report
+from nld.monitor.monitor_record import VARIABLES
+from nld.publish.exports.report import report
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, loss_of, train, zoo
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import nld
-from nld.monitor import Adapter, Block, Member
-from nld.monitor.adapters import ADAPTERS
+from nld.finder import Block, Member
+from nld.monitor import Adapter
+from nld.monitor.optimizers import ADAPTERS
 from tests.monitor.zoo import BLOCKS, CLASSES, HEADS, WIDTH, Zoo, generators, inner, loss_of
 
 # Coefficients that are not ±1 tell a coefficient from its square; entries of their own are measured by the others.

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor import Block, Member
+from nld.finder import Block, Member
 from nld.monitor.diagnosis import equilibrium_step
 
 # form: the squared angle a step, of η, β, c and k

@@ -10,10 +10,10 @@ from torch import nn
 
 import nld
 from nld.cli import main
-from nld.figures.monitor_report import draw_terms
-from nld.monitor import Block, Member
+from nld.figures._render.monitor_report import draw_terms
+from nld.finder import Block, Member
 from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
-from nld.publish.report import report
+from nld.publish.exports.report import report
 from tests.monitor.zoo import BLOCKS, loss_of, train, zoo
 
 
@@ -237,7 +237,7 @@ def test_a_charge_that_stays_zero_has_no_share_of_rounding_errors():
 
 
 def test_the_page_without_scale_invariant_layers(tmp_path):
-    from nld.publish.report import report
+    from nld.publish.exports.report import report
 
     record = watched().sel(block=["relu", "bias"])
     page = report(record, tmp_path / "page.html").read_text()

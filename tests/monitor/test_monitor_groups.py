@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor import Block, Member
+from nld.finder import Block, Member
 from tests.monitor.zoo import BLOCKS, BOUND, loss_of, train, worst, zoo
 
 

@@ -8,7 +8,9 @@ import xarray as xr
 from torch import nn
 
 import nld
-from nld.monitor import Adapter, Block, Member, fused
+from nld.finder import Block, Member
+from nld.monitor import Adapter
+from nld.monitor.inner_products import numba_backend
 from tests.monitor.zoo import BLOCKS, BOUND, NOISY, OPTIMIZERS, Noisy, Zoo, batch, loss_of, train, worst, zoo
 
 
@@ -275,7 +277,7 @@ def test_two_replicas_keep_the_same_books(tmp_path):
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_parameter_of_another_shape_is_refused_and_nothing_is_lost(rows, least, monkeypatch):
     """One row would be broadcast, where nobody looks."""
-    monkeypatch.setattr(fused, "LEAST", least)
+    monkeypatch.setattr(numba_backend, "LEAST", least)
     records = []
     for disturbed in (False, True):
         network, optimizer = zoo("momentum")

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member, chunk
-from nld.monitor.layout import pages
-from nld.monitor.record import append
+from nld.finder import Member
+from nld.monitor import measurement_buffer
+from nld.monitor.inner_products.inner_products import Sheet, Use
+from nld.monitor.inner_products.layout import pages
+from nld.monitor.monitor_record import append
 from nld.monitor.schedule import schedule
-from nld.monitor.sheet import Sheet, Use
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 
@@ -56,7 +57,7 @@ def test_a_record_in_the_middle_changes_nothing():
 
 def test_small_rings_change_nothing(monkeypatch):
     full = watched()
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     assert watched().equals(full)
     xr.testing.assert_allclose(
         watched(every=4),
@@ -76,7 +77,7 @@ def test_means_over_units():
 
 
 def test_streaming_equals_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     path = tmp_path / "run.nc"
     streamed = watched(stream=path)
     assert streamed.load().equals(watched())
@@ -85,7 +86,7 @@ def test_streaming_equals_memory(tmp_path, monkeypatch):
 
 
 def test_a_stream_can_be_read_while_it_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     network, optimizer = zoo()
     middle = []
     with nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc") as monitor:
@@ -98,7 +99,7 @@ def test_a_stream_can_be_read_while_it_is_written(tmp_path, monkeypatch):
 
 
 def test_a_stream_that_cannot_be_written_for_a_while_does_not_end_the_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     path = tmp_path / "run.nc"
     network, optimizer = zoo()
     with nld.Monitor(network, optimizer, BLOCKS, stream=path) as monitor:
@@ -110,16 +111,16 @@ def test_a_stream_that_cannot_be_written_for_a_while_does_not_end_the_training(t
 
 
 @pytest.mark.parametrize(
-    "place", ["nld.monitor.chunk.derived", "h5netcdf.File.resize_dimension", "h5netcdf.File.close"]
+    "place", ["nld.monitor.measurement_buffer.derived", "h5netcdf.File.resize_dimension", "h5netcdf.File.close"]
 )
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interruption_while_steps_are_written_down_loses_none_and_doubles_none(tmp_path, monkeypatch, place, after):
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     network, optimizer = zoo()
     monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
     train(network, optimizer, 10)
     owner, _, name = place.rpartition(".")
-    function = getattr(h5netcdf.File, name, None) or chunk.derived
+    function = getattr(h5netcdf.File, name, None) or measurement_buffer.derived
     calls = 0
 
     def interrupt(*args, **options):
@@ -160,7 +161,7 @@ def test_a_stream_without_a_folder_is_refused_at_once(tmp_path):
 
 
 def test_streaming_keeps_memory_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("nld.monitor.chunk._BUDGET", 1)
+    monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", 1)
     network, optimizer = zoo()
     monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
     train(network, optimizer, 60)

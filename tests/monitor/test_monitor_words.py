@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.monitor import Block, Member
+from nld.finder import Block, Member
 from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count, metric_drift
 from tests.monitor.test_find_symmetries_refuted import hold_by_hand
 

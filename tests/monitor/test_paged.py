@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nld
-from nld.monitor import Member, paged
-from nld.monitor.layout import Use
-from nld.monitor.products import COLUMNS
-from nld.monitor.sheet import Sheet
+from nld.finder import Member
+from nld.monitor.inner_products import torch_backend
+from nld.monitor.inner_products.inner_products import Sheet
+from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.products import COLUMNS
 from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, train, zoo
 
@@ -43,7 +44,7 @@ def test_products_are_their_definition(shape, uses, deepest, measurements):
         return [torch.randn(shape, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paged, "DEEPEST", deepest)
+        patch.setattr(torch_backend, "DEEPEST", deepest)
         sheet = Sheet(at := vectors(), uses)
     assert sheet._paged is not None
     assert sheet._paged.deep == deepest
@@ -80,7 +81,7 @@ def test_books_do_not_depend_on_when_a_page_is_multiplied(name, every, monkeypat
     blocks = [block for block in BLOCKS if block.size == 1]  # matrices are booked measurement by measurement
     records, weights = [], []
     for deepest in (1, 5):
-        monkeypatch.setattr(paged, "DEEPEST", deepest)
+        monkeypatch.setattr(torch_backend, "DEEPEST", deepest)
         network, optimizer = zoo(name, torch.float64)
         with nld.Monitor(network, optimizer, blocks, every=every) as monitor:
             assert monitor._ledger.sheets[0]._paged.deep == deepest
@@ -106,7 +107,7 @@ def test_books_do_not_depend_on_when_a_page_is_multiplied(name, every, monkeypat
 @pytest.mark.parametrize("blocks", [[block for block in BLOCKS if block.size == 1], BLOCKS], ids=["deep", "shallow"])
 def test_an_interrupted_measurement_leaves_no_false_books(blocks, place, at, monkeypatch):
     """Whatever it was doing: steps that are half measured are missing, and all others are as they would have been."""
-    monkeypatch.setattr(paged, "DEEPEST", 3)
+    monkeypatch.setattr(torch_backend, "DEEPEST", 3)
     network, optimizer = zoo("momentum", torch.float64)
     undisturbed = nld.Monitor(network, optimizer, blocks)
     monitor = nld.Monitor(network, optimizer, blocks)
@@ -134,7 +135,7 @@ def test_an_interrupted_measurement_leaves_no_false_books(blocks, place, at, mon
     undisturbed.close()
     found, whole = monitor.record(), undisturbed.record()
     assert interrupted
-    assert 17 - paged.DEEPEST - 1 <= found.sizes["step"] < 17
+    assert 17 - torch_backend.DEEPEST - 1 <= found.sizes["step"] < 17
     assert float(found.relative_residual.max()) < 1e-12
     for variable in ("charge", "residual", "squared_step", "squared_norm"):
         expected = whole[variable].sel(step=found.step)
@@ -148,7 +149,7 @@ def _interrupt(*_):
 @pytest.mark.parametrize(
     ("member", "deep"),
     [
-        (Member("a", (2, 5)), paged.DEEPEST),
+        (Member("a", (2, 5)), torch_backend.DEEPEST),
         (Member("a", (2, 300_000)), 1),  # larger than a page
         (Member("a", (2, 3, 4), matrix_axis=1), 1),
     ],

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import nn
 
-from nld.monitor import Block, Member
+from nld.finder import Block, Member
 
 HEADS, SIZE, WIDTH, CLASSES = 2, 3, 6, 4
 

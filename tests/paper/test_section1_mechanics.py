@@ -5,8 +5,7 @@ import pytest
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from nld import learning_rule as rules
-from nld import potential as potentials
+from nld.learning_rules import potentials, rules
 from nld.theory import bregman, continuum, lagrangian
 from tests.cases import polynomial_potential
 

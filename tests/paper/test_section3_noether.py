@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from nld import learning_rule as rules
-from nld import potential as potentials
 from nld import symmetry
+from nld.learning_rules import potentials, rules
 from nld.symmetry import Symmetry
 from nld.theory import bregman, continuum, lagrangian, noether
 from tests.cases import polynomial_potential

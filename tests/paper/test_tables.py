@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from nld import learning_rule as rules
-from nld import potential as potentials
+from nld.learning_rules import potentials, rules
 from nld.table import Table
 from nld.theory import bregman, lagrangian, noether, tables
 

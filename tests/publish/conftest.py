@@ -12,7 +12,7 @@ TOY_FIGURE = '''"""A toy figure."""
 import numpy as np
 import xarray as xr
 
-from nld.figures.style import new_figure
+from nld.figures._render.style import new_figure
 
 
 def compute(profile, *, seed: int = 0):

@@ -16,8 +16,8 @@ import nbformat
 import pytest
 import yaml
 
-from nld.publish.archive import collect, differences, write_archive
-from nld.publish.execute import make_reproducible
+from nld.publish.execution.execute import make_reproducible
+from nld.publish.exports.archive import collect, differences, write_archive
 from tests.publish.scratch import REPOSITORY, Scratch
 
 ADVICE = 'needs {0}: pip install -c constraints.txt -e ".[archive]"'

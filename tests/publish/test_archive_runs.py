@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from nld import store
+from nld.errors import Damaged
 from nld.experiment import Experiment, RunStore, run_sweep
-from nld.publish.runs_behind import MANIFEST, runs_behind
-from nld.publish.wheel import build_wheel
+from nld.publish.exports.runs_behind import MANIFEST, runs_behind
+from nld.publish.exports.wheel import build_wheel
 from tests.publish.scratch import REPOSITORY
 
 RUNS = [Experiment(steps=2, evaluate_every=2, seed=seed) for seed in (0, 1)]
@@ -63,7 +63,7 @@ def test_a_run_that_is_lost_or_damaged_is_an_error_that_names_its_figures(top, t
     shutil.copytree(top / "runs", tmp_path / "runs")
     folder = tmp_path / "runs" / RUNS[0].key
     shutil.rmtree(folder) if damage == "removed" else (folder / "record.nc").write_bytes(b"cut")
-    with pytest.raises(store.Damaged, match=rf"{RUNS[0].key}.*a run behind fig-a, fig-b: remove .*fig-a"):
+    with pytest.raises(Damaged, match=rf"{RUNS[0].key}.*a run behind fig-a, fig-b: remove .*fig-a"):
         runs_behind(tmp_path, ORIGINS)
 
 
@@ -87,7 +87,7 @@ def test_a_wheel_is_the_same_bytes_whenever_it_is_built_and_holds_package_and_re
     assert not [name for name in held if "__pycache__" in name or name.startswith(("tests", "book"))]
     for folder in ("reference", "evidence", "photographs"):
         for file in (REPOSITORY / "results" / folder).glob("*.nc"):
-            assert f"nld/results/{folder}/{file.name}" in held
+            assert f"nld/shipped/results/{folder}/{file.name}" in held
 
 
 def test_a_checkout_that_cannot_be_packed_is_an_error_with_its_reason(tmp_path):

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld import seals, store, stored_results
 from nld.cli import main
+from nld.errors import Damaged
 from nld.experiment import Experiment, RunStore, run_sweep
-from nld.figures import record
-from nld.publish import build, executed, inventory
-from nld.publish.build import Options
-from nld.publish.chapters import read_chapters
-from nld.publish.executed import Plan
+from nld.figures.recording import figure_record
+from nld.publish import inventory
+from nld.publish.execution import build, chapter_cache
+from nld.publish.execution.build import Options
+from nld.publish.execution.chapter_cache import Plan
+from nld.publish.execution.chapters import read_chapters
+from nld.results import seals, store, stored_results
 from tests.figures.test_record import line
 from tests.publish.scratch import Scratch
 
@@ -35,13 +37,13 @@ class Figure:
             for name in ("figure.svg", "figure-dark.svg", "figure.pdf", "figure.png", "thumbnail.webp"):
                 (folder / name).write_text(f"{name} of {float(data['y'].sum())}")
 
-        monkeypatch.setattr(record, "save", save)
+        monkeypatch.setattr(figure_record, "save", save)
         monkeypatch.delenv("NLD_FORCE", raising=False)
         self.top = top
         self.files = sorted(self.shown().folder.iterdir())
 
     def shown(self):
-        return record.record_figure("fig-line", line(), "quick", {"slope": 3.0})
+        return figure_record.record_figure("fig-line", line(), "quick", {"slope": 3.0})
 
     def show(self):
         shown = self.shown()
@@ -84,13 +86,13 @@ class Chapter:
 
         monkeypatch.setattr(build, "run_jobs", run_jobs)
         self.show()
-        self.files = [executed.notebook_path(top, self.plan.key), executed.current_path(top, "plain")]
+        self.files = [chapter_cache.notebook_path(top, self.plan.key), chapter_cache.current_path(top, "plain")]
 
     def show(self):
         assert build.build(self.root, Options(html=False, chapters=("plain",))) == 0
-        assert executed.why(self.top, self.plan) == []
-        current = executed.current(self.top, self.plan.chapter)
-        return current, executed.notebook_path(self.top, current["key"]).read_text()
+        assert chapter_cache.why(self.top, self.plan) == []
+        current = chapter_cache.current(self.top, self.plan.chapter)
+        return current, chapter_cache.notebook_path(self.top, current["key"]).read_text()
 
 
 class Evidence:
@@ -114,7 +116,7 @@ class Evidence:
     def show(self):
         if not stored_results.flaws(self.root / "results"):
             return self.read()
-        with pytest.raises(store.Damaged, match=r"git checkout -- results/"):
+        with pytest.raises(Damaged, match=r"git checkout -- results/"):
             self.read()
         assert main(["store", "repair", "--root", str(self.root)]) == 0
         return self.read()
@@ -202,7 +204,7 @@ def test_what_no_checkout_holds_is_named_as_lost(tmp_path, monkeypatch, capsys):
 
 def test_results_of_this_checkout_are_what_their_checksums_say(request):
     folder = request.config.rootpath / "results"
-    assert stored_results.flaws(folder) == [], "on purpose? then: python -m nld.stored_results"
+    assert stored_results.flaws(folder) == [], "on purpose? then: python -m nld.results.stored_results"
     listed = seals.read_sums(folder / seals.SUMS)
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.nc")} <= set(listed)
 
@@ -212,7 +214,7 @@ def test_a_new_result_is_listed_when_it_is_written_and_an_unlisted_one_is_refuse
     new = kind.root / "results" / "evidence" / "three.nc"
     new.parent.mkdir()
     new.write_bytes(b"3")
-    with pytest.raises(store.Damaged, match="not listed"):
+    with pytest.raises(Damaged, match="not listed"):
         stored_results.whole(new)
     stored_results.note(new)
     assert stored_results.whole(new) == new

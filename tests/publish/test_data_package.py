@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from nld.cli import main
-from nld.figures import data_package
-from nld.figures.long_table import long_table
-from nld.figures.style import new_figure
+from nld.figures._render.style import new_figure
+from nld.figures.recording import data_package
+from nld.figures.recording.long_table import long_table
 from tests.publish.scratch import REPOSITORY
 
 ORIGIN = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nld.publish import explorable
+from nld.publish.explorables import explorable
 
 SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "explorable-charge.js"
 PROGRAM = """

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from nld.figures.fig_grid import DEFAULT, GRID, MODES
-from nld.publish import explorable_grid
+from nld.publish.explorables import explorable_grid
 
 SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "explorable-grid.js"
 STEPS = np.arange(0, 301, 30)

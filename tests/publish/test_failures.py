@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from nld.cli import main
-from nld.publish import build, pdf
+from nld.publish.execution import build
+from nld.publish.exports import pdf
 from tests.publish.scratch import GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"

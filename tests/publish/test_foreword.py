@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from nld import figures
 from nld.cli import main
-from nld.experiment import devices
-from nld.publish import build as builder
-from nld.publish.foreword import paper_scale
-from nld.publish.parameter_file import read_file
-from nld.publish.parameters import ParameterError
+from nld.errors import ParameterError
+from nld.experiment.training import devices
+from nld.publish.execution import build as builder
+from nld.publish.execution.foreword import paper_scale
+from nld.publish.execution.parameter_file import read_file
 from tests.publish.scratch import PARAMETERS, Scratch
 
 PROFILE = 'profile = "quick"  # one of quick, paper: size of the experiments'

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nld import provenance
-from nld.publish.chapters import Chapter
-from nld.publish.executed import Plan, differences
+from nld.publish.execution.chapter_cache import Plan, differences
+from nld.publish.execution.chapters import Chapter
+from nld.results import provenance
 from tests.publish.scratch import HEADER
 
 CELLS = (

@@ -9,7 +9,8 @@ import pytest
 from filelock import FileLock, Timeout
 
 from nld.cli import main
-from nld.publish import archive, build, pdf
+from nld.publish.execution import build
+from nld.publish.exports import archive, pdf
 from tests.publish.scratch import DEADLINE, GATE, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from nld import figures, seals, store
+from nld import figures
 from nld.cli import main
-from nld.experiment import Experiment, RunStore, origin, run_sweep
-from nld.figures import record
-from nld.publish import executed, inventory
+from nld.experiment import Experiment, RunStore, run_sweep
+from nld.experiment.runs import origin
+from nld.figures.recording import figure_record
+from nld.publish import inventory
+from nld.publish.execution import chapter_cache
+from nld.results import seals, store
 from tests.figures.test_record import line
 
 RUN = Experiment(steps=2, evaluate_every=2)
@@ -26,13 +29,13 @@ def top(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLD_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("NLD_FORCE", raising=False)
-    monkeypatch.setattr(record, "save", lambda draw, data, folder: (folder / "figure.svg").write_text("<svg>"))
+    monkeypatch.setattr(figure_record, "save", lambda draw, data, folder: (folder / "figure.svg").write_text("<svg>"))
     return tmp_path / "store"
 
 
 def figure(**parameters) -> Path:
     # Its source is that of the module that it names: fig-1.
-    return record.record_figure("fig-1", line(), "quick", parameters).folder
+    return figure_record.record_figure("fig-1", line(), "quick", parameters).folder
 
 
 def old(path: Path) -> Path:
@@ -62,7 +65,7 @@ def test_damage_is_listed_set_aside_and_gone(top, capsys):
 def test_only_what_nothing_needs_is_removed(top, monkeypatch, capsys):
     def stale_figure():
         with monkeypatch.context() as patch:
-            patch.setattr(record, "packages", lambda: {"numpy": "0.1"})
+            patch.setattr(figure_record, "packages", lambda: {"numpy": "0.1"})
             return figure(seed=1)
 
     def stale_run():
@@ -104,14 +107,14 @@ def test_only_what_nothing_needs_is_removed(top, monkeypatch, capsys):
         old(written("runs/.lock")),
     ]
     with monkeypatch.context() as patch:
-        patch.setattr(record, "packages", lambda: {"numpy": "0.2"})
+        patch.setattr(figure_record, "packages", lambda: {"numpy": "0.2"})
         superseded = figure(seed=2)
     goes = [
         superseded,
         stale_run(),
         copy("superseded", []),
         old(written("figures/fig-1/.key.abc/data.nc").parent),
-        old(written("runs/.key.abc/record.nc").parent),
+        old(written("runs/.key.abc/figure_record.nc").parent),
         old(written("executed/.one.abc")),
         old(written("executed/k.part.ipynb")),
         written("damaged/figures/x").parent,
@@ -131,9 +134,9 @@ def test_only_what_nothing_needs_is_removed(top, monkeypatch, capsys):
 
 def test_a_copy_that_a_plain_build_would_show_stays(book, monkeypatch):
     monkeypatch.setenv("NLD_STORE", str(book.store))
-    canonical = executed.notebook_path(book.store, book.current("plain")["key"])
+    canonical = chapter_cache.notebook_path(book.store, book.current("plain")["key"])
     assert book.build("--no-html", "--chapter", "plain", "-p", "seed", "5").returncode == 0
-    rerun = executed.notebook_path(book.store, book.current("plain")["key"])
+    rerun = chapter_cache.notebook_path(book.store, book.current("plain")["key"])
     removed = {each.path for each in inventory.stale(book.store, book.root)}
     assert canonical != rerun
     assert not removed & {canonical, rerun}

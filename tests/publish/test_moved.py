@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from nld import figures
-from nld.figures import reference as references
-from nld.publish.moved import has_moved
-from nld.publish.sphinx import announce_changes
+from nld.figures.verification import reference as references
+from nld.publish.pages.moved import has_moved
+from nld.publish.pages.sphinx import announce_changes
 
 
 def data(shift=0.0):

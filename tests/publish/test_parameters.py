@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nld.publish.parameters import ParameterError, read_parameters
+from nld.errors import ParameterError
+from nld.publish.execution.parameters import read_parameters
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 names = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True).map(lambda name: f"p_{name}")

@@ -11,8 +11,9 @@ import pytest
 from nbclient import NotebookClient
 
 from nld.cli import main
-from nld.publish.chapters import UsageError, find_chapter, read_chapters
-from nld.publish.plain import plain_notebook
+from nld.errors import UsageError
+from nld.publish.execution.chapters import find_chapter, read_chapters
+from nld.publish.exports.plain_notebook import plain_notebook
 from tests.publish.scratch import REPOSITORY, Scratch
 
 CHAPTERS = [chapter for chapter in read_chapters(REPOSITORY) if "## Exercises" in chapter.text]

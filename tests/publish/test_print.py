@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nld.publish.pdf import _renumbered, find_chromium
+from nld.publish.exports.pdf import _renumbered, find_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import pty
 
-from nld.publish.progress import quiet
+from nld.publish.execution.progress import quiet
 from tests.publish.scratch import DEADLINE, GATE, Scratch, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"

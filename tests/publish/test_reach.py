@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nld import figures, reach
+from nld import figures
+from nld.results import dependencies
 from tests.publish.scratch import Scratch
 
 ROOT = Path(__file__).parents[2]
@@ -23,11 +24,11 @@ WAYS = {
     "from nld.series import Trajectory": {"nld.series"},
     "import nld\n\nnld.series.Trajectory": {"nld.series"},
     "import nld as n\n\nn.series": {"nld.series"},
-    "from nld import figures as f\n\nf.style.COLOR": {"nld.figures.style"},
-    "import nld\n\nnld.heavy_ball(0.1, 0.9)": {"nld.learning_rule"},
-    "from nld import heavy_ball": {"nld.learning_rule"},
+    "from nld import figures as f\n\nf.style.COLOR": {"nld.figures._render.style"},
+    "import nld\n\nnld.heavy_ball(0.1, 0.9)": {"nld.learning_rules.rules"},
+    "from nld import heavy_ball": {"nld.learning_rules.rules"},
     "def late():\n    from nld import symmetry": {"nld.symmetry"},
-    "import nld\n\nnld.figures.load('fig-1')": {"nld.figures.fig_1", "nld.theory.continuum", "nld.experiment.run"},
+    "import nld\n\nnld.figures.load('fig-1')": {"nld.figures.fig_1", "nld.theory.continuum", "nld.experiment.runs.run"},
     "import nld\n\nprint(f'{nld.series}')": {"nld.series"},
     "from nld import figures\n\nfigures.names()": {"nld.figures.fig_1"},
     "from nld.figures import names\n\nnames()": {"nld.figures.fig_1"},
@@ -45,20 +46,20 @@ def loaded(code: str) -> set[str]:
 
 @pytest.mark.parametrize("code", WAYS)
 def test_each_way_to_name_a_module_is_seen(code):
-    assert WAYS[code] <= reach.reached_modules(code)
+    assert WAYS[code] <= dependencies.reached_modules(code)
 
 
 @pytest.mark.slow
 def test_all_ways_together_load_nothing_unseen():
     code = "\n".join(WAYS) + "\n\nlate()"
-    assert loaded(code) <= reach.reached_modules(code)
+    assert loaded(code) <= dependencies.reached_modules(code)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", figures.names())
 def test_a_figure_loads_nothing_unseen(name):
     code = f"import nld\n\nnld.figures.load({name!r})"
-    assert loaded(code) <= reach.reached_modules(code)
+    assert loaded(code) <= dependencies.reached_modules(code)
 
 
 def test_a_chapter_that_hides_an_import_is_refused(tmp_path):
@@ -67,21 +68,24 @@ def test_a_chapter_that_hides_an_import_is_refused(tmp_path):
     scratch = Scratch(tmp_path / "book").make({"hides": ["seed = 0  # from 0 to 9: seed", hidden]})
     result = scratch.build("--no-html")
     assert result.returncode == 1
-    assert "hides: HiddenImport: the cells load nld, nld.series, which reading them does not show" in result.stdout
+    loaded = "nld, nld.deprecation, nld.errors, nld.series"
+    assert f"hides: HiddenImport: the cells load {loaded}, which reading them does not show" in result.stdout
 
 
 def test_text_that_merely_looks_like_a_figure_reaches_nothing():
-    reached = reach.reached_modules("x = 'fig-of-nobody'; y = 'nld.series'")
+    reached = dependencies.reached_modules("x = 'fig-of-nobody'; y = 'nld.series'")
     assert "nld.series" not in reached
     assert not any(module.startswith("nld.figures.fig") for module in reached)
-    assert reach.reached_modules("import numpy as np\n\nnp.sin(1)") == frozenset()
+    assert dependencies.reached_modules("import numpy as np\n\nnp.sin(1)") == frozenset()
 
 
 def test_a_module_outside_what_is_reached_can_change_without_notice():
-    reached = reach.reached_modules("from nld import series")
-    assert "nld.figures.style" not in reached
-    assert set(reach.source_hashes(reached)) >= reached
+    reached = dependencies.reached_modules("from nld import series")
+    assert "nld.figures._render.style" not in reached
+    assert set(dependencies.source_hashes(reached)) >= reached
 
 
 def test_data_beside_a_package_counts_as_source():
-    assert "nld.figures/nld.mplstyle" in reach.source_hashes(reach.reached_modules("import nld.figures"))
+    assert "nld.figures._render/nld.mplstyle" in dependencies.source_hashes(
+        dependencies.reached_modules("import nld.figures")
+    )

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 import nld
-from nld import experiment, figures, learning_rule, monitor, theory
-from nld.publish import reference
+from nld import experiment, figures, monitor, theory
+from nld.learning_rules import rules
+from nld.publish.pages import reference
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", [nld, monitor, theory, experiment, figures, learning_rule], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [nld, monitor, theory, experiment, figures, rules], ids=lambda m: m.__name__)
 def test_every_public_name_has_its_line_and_its_source(module):
     rows = re.findall(r"^- \[`(\w+)`\]\(\S+?/blob/main/(\S+)\): (.*)$", reference.names(module).text, re.MULTILINE)
     values = {name: getattr(module, name) for name in getattr(module, "__all__", [])}
@@ -23,7 +24,7 @@ def test_every_public_name_has_its_line_and_its_source(module):
 
 
 def test_names_without_a_list_are_those_that_the_module_defines():
-    text = reference.names(learning_rule).text
+    text = reference.names(rules).text
     assert "`heavy_ball`" in text
     assert "`dataclass`" not in text
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from nld import seals
-from nld.publish import build, rendered
-from nld.publish.build import Options
-from nld.publish.chapters import read_chapters
+from nld.publish.execution import build, page_cache
+from nld.publish.execution.build import Options
+from nld.publish.execution.chapters import read_chapters
+from nld.results import seals
 from tests.publish.scratch import Scratch
 
 
@@ -37,7 +37,7 @@ FILES = {
     "book/references.bib": "",
     "book/_static/nld.css": "p {}\n",
     "book/_templates/layout.html": "<p>",
-    "nld/publish/card.py": "",
+    "nld/publish/pages/card.py": "",
     "results/reference/fig-x.nc": "numbers",
     "README.md": "read me",
     ".nld/current/picture.json": sealed({"key": "k", "changed": {}}),
@@ -83,7 +83,7 @@ def shelf(tmp_path, monkeypatch) -> Book:
     package.mkdir(parents=True)
     (package / "card.py").write_text("")
     (tmp_path / "site" / "theme-1.0.dist-info").mkdir(parents=True)
-    monkeypatch.setattr(rendered, "PACKAGE", package)
+    monkeypatch.setattr(page_cache, "PACKAGE", package)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     book = Book(tmp_path / "book")
     monkeypatch.setattr(build, "render", book.render)

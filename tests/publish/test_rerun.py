@@ -48,7 +48,9 @@ def test_prose_alone_runs_nothing(book):
         pytest.param("book/plain.md", "seed = 0 ", "seed = 5 ", "plain", "parameter seed changed", marks=slow),
         ("nld/toy_a.py", "3", "4", "reaching", "module nld.toy_a changed"),
         pytest.param("nld/figures/fig_toy.py", "A toy.", "Any.", "picture", "fig_toy changed", marks=slow),
-        pytest.param("nld/figures/nld.mplstyle", "\n", "\n# a\n", "picture", "nld.mplstyle changed", marks=slow),
+        pytest.param(
+            "nld/figures/_render/nld.mplstyle", "\n", "\n# a\n", "picture", "nld.mplstyle changed", marks=slow
+        ),
     ],
 )
 def test_a_change_reruns_only_the_chapter_that_reaches_it(book, file, old, new, chapter, reason):

@@ -1,0 +1,3 @@
+from .rulings import Ruling as Ruling
+from .rulings import ledger as ledger
+from .rulings import scoreboard as scoreboard

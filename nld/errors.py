@@ -1,0 +1,38 @@
+"""The errors that `nld` raises on purpose. A message says what was expected, what was got, and what to do.
+
+It is all that a command shows of them; any other exception is a fault of ours and keeps its traceback.
+"""
+
+
+class NldError(Exception):
+    """Any error that `nld` raises on purpose; a command ends with its ``exit_code``: 1 failed, 2 wrong usage."""
+
+    exit_code = 1
+
+
+class InvalidInput(NldError, ValueError):
+    """An argument, a field, or a line of a file that somebody wrote, which cannot be meant."""
+
+    exit_code = 2
+
+
+class ParameterError(InvalidInput):
+    """A parameter that does not exist, or a value outside its type or range."""
+
+
+class UsageError(NldError):
+    """What the caller typed cannot be carried out; the message says what can."""
+
+    exit_code = 2
+
+
+class DataError(NldError, RuntimeError):
+    """Data are missing, incomplete or altered; the message ends with the command that mends it."""
+
+
+class SweepError(NldError, RuntimeError):
+    """Some runs of a sweep ended in errors; the others are stored."""
+
+
+class Damaged(NldError, RuntimeError):
+    """What was kept is no longer what was written, and nothing can compute it again; the message says what to do."""

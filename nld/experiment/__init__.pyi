@@ -1,0 +1,11 @@
+from . import datasets as datasets
+from . import runs as runs
+from . import studies as studies
+from . import training as training
+from .runs import Experiment as Experiment
+from .runs import RunStore as RunStore
+from .runs import Sweep as Sweep
+from .runs import gather as gather
+from .runs import run as run
+from .runs import run_sweep as run_sweep
+from .runs import status as status

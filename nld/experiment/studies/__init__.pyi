@@ -1,0 +1,13 @@
+from . import auto_tuning as auto_tuning
+from . import charges as charges
+from . import conservation as conservation
+from . import filter_rotation as filter_rotation
+from . import head_rotation as head_rotation
+from . import input_output as input_output
+from . import measure as measure
+from . import monitored as monitored
+from . import norm_free as norm_free
+from . import random_walk as random_walk
+from . import residual_stream as residual_stream
+from . import scheduled as scheduled
+from . import train_with_rule as train_with_rule

@@ -1,0 +1,48 @@
+"""The polynomial Bregman family on an ill-conditioned quadratic: losses, energies and time dilation.
+
+References: Wibisono, Wilson and Jordan 2016.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nld.learning_rules import potentials
+from nld.theory import bregman, continuum
+
+EXPONENTS = (1.5, 2, 3, 4)
+CURVATURES = np.logspace(-4, 0, 41)  # l/w² of the quadratic on which the Bregman family runs
+
+
+def measured() -> dict:
+    """Losses of q'' + (p + 1)/t q' + p² t^{p-2}/4 f' = 0 from rest, read at times with equal clocks t^p."""
+    clock = np.geomspace(0.01, 100, 301)
+    start, constant = np.ones_like(CURVATURES), 0.25
+    times, losses, energies, positions = [], [], [], []
+    for p in EXPONENTS:
+        time = clock ** (2 / p)
+        scaling = partial(bregman.polynomial_scaling, p, constant)
+        path = continuum.bregman_flow(potentials.euclidean, scaling, lambda q: CURVATURES * q, start, 0 * start, time)
+        loss = (CURVATURES * path.position**2).sum(1) / 2
+        velocity: Any = path.velocity
+        ahead = path.position + velocity * time[:, None] / p
+        times.append(time)
+        losses.append(loss)
+        energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)
+        positions.append(path.position)
+    energy, loss, time = np.array(energies), np.array(losses), np.array(times)
+    powers = np.array(EXPONENTS)[:, None]
+    same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
+    return {
+        "exponent": ("exponent", list(EXPONENTS)),
+        "time": (("exponent", "moment"), time, {"units": "(w²/l)^(1/p)", "long_name": "time of the Bregman motion"}),
+        "loss": (("exponent", "moment"), loss, {"units": "l", "long_name": "loss above its minimum"}),
+        "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
+        "bound": (
+            ("exponent",),
+            (constant * time**powers * loss / energy[:, :1]).max(1),
+            {"long_name": "C t^p f/E(0)"},
+        ),
+        "dilation": (("exponent",), same.max((1, 2)), {"units": "w", "long_name": "distance to p = 2, same clock"}),
+    }

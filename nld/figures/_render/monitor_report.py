@@ -1,0 +1,180 @@
+"""The pictures of a monitor's report, from its record: books, norms, rates and angles."""
+
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from nld.figures._render.style import predicted, save
+from nld.monitor.diagnosis import equilibrium_step, tolerance
+
+COLORS = [f"C{i}" for i in range(6)]  # one a line; more layers are thinned out evenly
+POINTS = 600  # points of a line
+
+
+def _picture(height: float = 3.2):
+    figure = Figure(figsize=(6.4, height))
+    return figure, figure.add_subplot()
+
+
+def _thin(record: xr.Dataset) -> xr.Dataset:
+    steps = record.sizes["step"]
+    return record.isel(step=np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).astype(int)))
+
+
+def _short(name: str, most: int = 44) -> str:
+    """A name with its middle left out where it would leave no room for the picture."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) :]}"
+
+
+def _scale(record: xr.Dataset) -> xr.Dataset:
+    """The scale blocks, at most as many as there are COLORS."""
+    record = record.sel(block=(record.kind == "scale").values)
+    blocks = record.sizes["block"]
+    return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, len(COLORS))).astype(int)))
+
+
+def _labelled(axes, steps: xr.DataArray, lines: list[tuple[str, np.ndarray, str]]) -> None:
+    """Lines on a logarithmic axis with their names at the right end; names that would overlap are moved apart."""
+    axes.margins(x=0)
+    ends = []
+    for name, line, color in lines:
+        finite = line[np.isfinite(line) & (line > 0)]
+        if finite.size:
+            axes.plot(steps, line, **({"color": color, "linewidth": 1.3} if color in COLORS else predicted()))
+            ends.append((float(finite[-1]), name, color))
+    low, high = np.log10(axes.get_ylim())
+    position = -np.inf
+    for value, name, color in sorted(ends):
+        position = max((np.log10(value) - low) / (high - low), position + 0.075)
+        axes.annotate(_short(name), (1.015, position), xycoords="axes fraction", color=color, fontsize=8, va="center")
+
+
+def draw_books(record: xr.Dataset) -> Figure:
+    """Relative residual of every block against the step: median over units, and the worst unit."""
+    record = _thin(record)
+    figure, axes = _picture()
+    worst = record.relative_residual.max("unit").max("block").where(lambda v: v > 0)
+    median = record.relative_residual.median("unit").median("block").where(lambda v: v > 0)
+    allowed = worst * 0 + tolerance(record)
+    axes.set_yscale("log")
+    axes.set_ylim(*_limits(worst, median, allowed))
+    lines = [("worst unit", worst.values, "C1"), ("median unit", median.values, "C0")]
+    _labelled(axes, record.step, [*lines, ("tolerance", allowed.values, mpl.rcParams["text.color"])])
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(r"$|$residual$|\,/\,|\pi||A(q)|$")
+    return figure
+
+
+def draw_terms(record: xr.Dataset) -> Figure:
+    """How much of each charge's motion is dissipation, kinetic symmetry breaking and weight decay."""
+    over = ["step", "unit"]
+    names = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual")
+    sizes = {name: abs(record[name]).sum(over).values for name in names}
+    total = sum(sizes.values())
+    blocks = record.sizes["block"]
+    figure, axes = _picture(0.8 + 0.24 * blocks)
+    # A charge that nothing moves has a share of rounding errors only: that is no share of anything.
+    balanced = (record.relative_residual.max(["step", "unit"]) <= tolerance(record)).values
+    still = balanced & (sizes["residual"] >= 0.5 * total)
+    for block in np.flatnonzero(still).tolist():
+        axes.text(0.01, block, "does not move", fontsize=7, va="center")
+    left = np.zeros(blocks)
+    for name, color in zip(names, ("C0", "C1", "C2", "#888888"), strict=True):
+        share = np.divide(sizes[name], total, out=np.zeros(blocks), where=~still & (total > 0))
+        axes.barh(range(blocks), share, left=left, color=color, label=name.replace("_", " ").removesuffix(" term"))
+        left += share
+    kinds = [str(kind).replace("_", " ") for kind in record.kind.values]
+    names = [f"{_short(str(name))} ({kind})" for name, kind in zip(record.block.values, kinds, strict=True)]
+    axes.set_yticks(range(blocks), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the charge's motion")
+    figure.legend(loc="outside upper center", ncols=4, columnspacing=1.0, handlelength=1.0)
+    return figure
+
+
+def _draw_medians(record: xr.Dataset, name: str, label: str) -> Figure:
+    """A positive quantity of each scale-invariant layer against the step, median over its units."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    values = record[name].median("unit")
+    axes.set_yscale("log")
+    axes.set_ylim(*_limits(values))
+    _labelled(axes, record.step, _of_blocks(record, values))
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(label)
+    return figure
+
+
+def draw_norms(record: xr.Dataset) -> Figure:
+    """Squared norm of each layer's filters, median over filters."""
+    return _draw_medians(record, "squared_norm", r"$|q|^2$, median over units  (w$^2$)")
+
+
+def draw_rates(record: xr.Dataset) -> Figure:
+    """Effective learning rate of each layer's filters, median over filters."""
+    return _draw_medians(record, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/l)")
+
+
+def draw_angles(record: xr.Dataset) -> Figure:
+    """Angular step of each layer's filters against the equilibrium value."""
+    record = _thin(_scale(record))
+    figure, axes = _picture()
+    axes.set_yscale("log")
+    # Angles scatter from step to step: show a running root mean square over a fortieth of the run.
+    window = max(record.sizes["step"] // 40, 1)
+    squared = (record.angular_step**2).mean("unit").rolling(step=window, min_periods=1).mean()
+    values = np.sqrt(squared)
+    expected = equilibrium_step(record)
+    axes.set_ylim(*_limits(values, expected))
+    found = [line for line in np.unique(expected.values.T, axis=0) if np.isfinite(line).any()]
+    predictions = [("equilibrium", line, mpl.rcParams["text.color"]) for line in found]
+    _labelled(axes, record.step, [*_of_blocks(record, values), *predictions])
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel("angular step, r.m.s. over units  (rad)")
+    return figure
+
+
+def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.ndarray, str]]:
+    """Name, line and colour of each block."""
+    names = record.block.values
+    return [(str(name), values.sel(block=name).values, color) for name, color in zip(names, COLORS, strict=False)]
+
+
+def _limits(*lines: xr.DataArray) -> tuple[float, float]:
+    """Limits of a logarithmic axis around the positive values."""
+    values = np.concatenate([line.values.ravel() for line in lines])
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not positive.size:
+        return 0.1, 1.0
+    return float(positive.min()) / 1.3, float(positive.max()) * 1.3
+
+
+PICTURES = {
+    "books": (
+        draw_books,
+        "Are the books balanced? Residual of the exact law over the largest value its charge could have.",
+    ),
+    "terms": (draw_terms, "What moves each charge: shares of dissipation, kinetic symmetry breaking and weight decay."),
+    "norms": (draw_norms, "Squared norms of the scale-invariant layers."),
+    "rates": (draw_rates, "The learning rate that each layer's direction really sees."),
+    "angles": (draw_angles, "Angle by which each layer turns a step, and the angle it will turn at equilibrium."),
+}
+_NEED_SCALE = ("norms", "rates", "angles")
+
+
+def pictures(record: xr.Dataset) -> dict[str, tuple[str, str, str]]:
+    """All pictures that a record has data for: name to (SVG for light pages, for dark pages, caption)."""
+    found = {}
+    for name, (draw, caption) in PICTURES.items():
+        if name in _NEED_SCALE and not (record.kind == "scale").any():
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            save(draw, record, Path(folder), printed=False)
+            light, dark = (Path(folder, f"figure{suffix}.svg").read_text() for suffix in ("", "-dark"))
+        found[name] = (light, dark, caption)
+    return found

@@ -1,0 +1,1 @@
+"""What a figure leaves behind: its files, its table and their description."""

@@ -1,0 +1,1 @@
+"""A figure's data against references of several arithmetics."""

@@ -1,0 +1,121 @@
+"""Figures computed again under other arithmetics, each in a fresh store, and what differs from the references.
+
+Each arithmetic is a process of its own, since its settings must be there before any library is loaded.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from nld.errors import InvalidInput
+from nld.inference.verdict import REVERSED
+from nld.results.arithmetic import named
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What `nld figure verify` said under one arithmetic.
+
+    Args:
+        arithmetic: its name in ``nld.results.arithmetic.NAMED``.
+        fingerprint: of the bits of reference computations under it.
+        status: exit status of the verification.
+        figures: by name, the rows that ``nld figure verify --save`` writes.
+        said: all that it printed.
+    """
+
+    arithmetic: str
+    fingerprint: str
+    status: int
+    figures: dict[str, dict]
+    said: str
+
+    @property
+    def good(self) -> bool:
+        """Whether no number moved and no verdict was reversed."""
+        return self.status == 0
+
+
+def verify_under(
+    arithmetics: Sequence[str], names: Sequence[str], root: Path, *, jobs: int = 2, show: Callable[[str], None] = print
+) -> list[Seen]:
+    """Compute figures under each arithmetic and compare them with the references in ``root``.
+
+    Under other instructions the judging seeds are run there too.
+
+    Args:
+        names: of the figures.
+        jobs: arithmetics at a time.
+
+    Raises:
+        ValueError: no such arithmetic, or none that changes a bit on this processor.
+    """
+    environments = {name: named(name) for name in arithmetics}
+    plain = _fingerprint({})
+    prints = {name: _fingerprint(environment) for name, environment in environments.items()}
+    same = [name for name, value in prints.items() if value == plain]
+    if len(same) == len(prints):
+        raise InvalidInput(
+            f"expected an arithmetic that changes the bits of reference computations, got {', '.join(same)}, which do "
+            "not on this processor: nothing would be tested"
+        )
+    for name in same:
+        show(f"{name}: passed over, since this processor computes so anyway (fingerprint {plain})")
+
+    def one(name: str) -> Seen:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            result = _run(
+                {**environments[name], "NLD_EVIDENCE": _evidence(environments[name]), "NLD_STORE": f"{folder}/store"},
+                ["-m", "nld.cli", "figure", "verify", *names, "--root", str(root), "--save", str(report)],
+            )
+            found = json.loads(report.read_text("utf-8")) if report.exists() else {}
+        show(f"{name}: {'agrees' if not result.returncode else 'differs'}")
+        return Seen(name, prints[name], result.returncode, found, result.stdout)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, [name for name in arithmetics if name not in same]))
+
+
+def table(seen: Sequence[Seen]) -> str:
+    """What differs, one line a figure and arithmetic that has anything to say; and counts of all."""
+    lines = []
+    for each in seen:
+        moved = sum(len(rows["moved"]) for rows in each.figures.values())
+        verdicts = [how for rows in each.figures.values() for how, _ in rows["verdicts"]]
+        reversed_ = verdicts.count(REVERSED)
+        lines.append(
+            f"{each.arithmetic} ({each.fingerprint}): {len(each.figures)} figures, {moved} variables moved, "
+            f"{reversed_} verdicts reversed, {len(verdicts) - reversed_} decided on one side only"
+        )
+        for name, rows in each.figures.items():
+            lines += [f"    {name}: {row}" for row in rows["moved"]]
+            lines += [f"    {name}: verdict {how}: {words}" for how, words in rows["verdicts"]]
+        if each.status and not moved and not reversed_:
+            lines += [f"    {line}" for line in each.said.splitlines()[-20:]]
+    return "\n".join(lines)
+
+
+def _evidence(environment: dict[str, str]) -> str:
+    """Whether judging seeds are run: under other instructions; on more threads, where small networks are slow, not."""
+    return "kept" if "NLD_THREADS" in environment else "live"
+
+
+def _fingerprint(environment: dict[str, str]) -> str:
+    result = _run(environment, ["-m", "nld.experiment.runs.fingerprint"])
+    if result.returncode:
+        raise InvalidInput(f"cannot compute under {environment}: {result.stdout.strip()}")
+    return result.stdout.strip().splitlines()[-1]
+
+
+def _run(environment: dict[str, str], arguments: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""A block: the parameters that one symmetry of the loss moves, one row per unit."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from nld.errors import InvalidInput
+
+KINDS = ("translation", "scale", "rescale", "general_linear", "rotation")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One parameter's part in a block: which entries take part and how units lie in them.
+
+    ``rows`` arranges a tensor as (units, features): first every ``(axis, start, length)``
+    of ``narrow`` is applied, then the result is viewed as ``shape``, then ``unit_axes``
+    are moved to the front and everything behind them is flattened.
+
+    Args:
+        parameter: name in ``model.named_parameters()``.
+        coefficient: weight of this member in the generator (+1 incoming, -1 outgoing
+            for a rescale symmetry).
+        narrow: parts of a fused tensor, such as the query rows of an attention input.
+        shape: view of the narrowed tensor; its sizes multiply to the narrowed size.
+        unit_axes: axes of ``shape`` that enumerate the units, in the block's order.
+        matrix_axis: for general_linear and rotation, the axis of ``shape`` on which the
+            d x d matrix acts.
+    """
+
+    parameter: str
+    shape: tuple[int, ...]
+    unit_axes: tuple[int, ...] = (0,)
+    coefficient: float = 1.0
+    narrow: tuple[tuple[int, int, int], ...] = ()
+    matrix_axis: int | None = None
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return math.prod(self.shape[axis] for axis in self.unit_axes)
+
+    @property
+    def entries(self) -> str:
+        """The part of the parameter that takes part, as one would index it: ``qkv.weight[8:16]``."""
+        if not self.narrow:
+            return self.parameter
+        ranges = {axis: f"{start}:{start + length}" for axis, start, length in self.narrow}
+        return f"{self.parameter}[{', '.join(ranges.get(axis, ':') for axis in range(max(ranges) + 1))}]"
+
+    def rows(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The part of ``tensor`` that takes part, shape (units, features) or (units, d, features)."""
+        for axis, start, length in self.narrow:
+            tensor = tensor.narrow(axis, start, length)
+        tensor = tensor.reshape(self.shape)
+        front = self.unit_axes if self.matrix_axis is None else (*self.unit_axes, self.matrix_axis)
+        tensor = tensor.movedim(front, tuple(range(len(front))))
+        if self.matrix_axis is None:
+            return tensor.reshape(self.units, -1)
+        return tensor.reshape(self.units, self.shape[self.matrix_axis], -1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A symmetry of the loss and the parameters it moves.
+
+    The generator A(q) of unit u is, on member i with coefficient c_i:
+
+    - translation: c_i on every feature of the unit's row (a constant direction);
+    - scale, rescale: c_i q_i on the unit's row;
+    - general_linear: for each d x d matrix B, c_i = +1 gives B q_i and c_i = -1 gives -B^T q_i
+      on the rows (d, features) of the unit;
+    - rotation: the same with B antisymmetric, for which both signs act alike.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: where in the model, for people ("layer1.conv -> layer1.bn").
+        members: the parameters that take part; all have the same number of units.
+        reason: one sentence on why the loss cannot notice the transformation.
+    """
+
+    kind: str
+    name: str
+    members: tuple[Member, ...]
+    reason: str = ""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that take part, each once, in order."""
+        return tuple(dict.fromkeys(member.parameter for member in self.members))
+
+    @property
+    def units(self) -> int:
+        """Number of units (filters, neurons, heads) that each carry their own copy of the symmetry."""
+        return self.members[0].units
+
+    @property
+    def size(self) -> int:
+        """Dimension d of the matrix of a general_linear or rotation block, 1 otherwise."""
+        axis = self.members[0].matrix_axis
+        return 1 if axis is None else self.members[0].shape[axis]
+
+    def describe(self) -> str:
+        """The symmetry in words: what moves, how many units, and why the loss cannot notice."""
+        moved, undone = ([m for m in self.members if m.coefficient * sign > 0] for sign in (1, -1))
+        up, down = (_names(members, self.kind == "translation") for members in (moved, undone))
+        if self.kind == "translation":
+            does = f"one constant added to a unit's entries in {up}" + (f" and subtracted in {down}" if undone else "")
+        elif self.kind in ("scale", "rescale"):
+            does = f"a unit's entries in {up} times a positive factor" + (
+                f" and in {down} divided by it" if undone else ""
+            )
+        else:
+            matrix = "an orthogonal" if self.kind == "rotation" else "an invertible"
+            does = f"{matrix} {self.size} x {self.size} matrix applied to {up}"
+            if undone:
+                does += f" and {'it also' if self.kind == 'rotation' else 'its inverse transpose'} to {down}"
+        count = "one unit" if self.units == 1 else f"{self.units} units, each on its own"
+        return f"{self.kind.replace('_', ' ')}, {count}: {does} leaves the loss as it is" + (
+            f"; {self.reason}." if self.reason else "."
+        )
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise InvalidInput(f"expected a kind in {KINDS}, got {self.kind!r}; use one of these")
+        if not self.members:
+            raise InvalidInput(f"block {self.name!r} has no members; give at least one Member")
+        units = {member.parameter: member.units for member in self.members}
+        if len(set(units.values())) != 1:
+            raise InvalidInput(f"expected every member of {self.name!r} to have the same number of units, got {units}")
+
+
+def _names(members: list[Member], additive: bool) -> str:
+    """Parts of parameters in words, with the power of the factor (or the multiple of the shift) where it is not one."""
+    texts = []
+    for member in members:
+        amount = abs(member.coefficient)
+        texts.append(
+            member.entries if amount == 1 else f"{member.entries} ({amount:g} {'times' if additive else 'power'})"
+        )
+    return ", ".join(dict.fromkeys(texts))

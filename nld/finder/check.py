@@ -1,0 +1,202 @@
+"""Does the loss really not notice? Each symmetry measured, by the gradient and by a finite transformation."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from nld.errors import InvalidInput
+from nld.finder.block import Block, Member
+
+
+@dataclass(frozen=True)
+class Violation:
+    """How far a block is from a symmetry of this loss at these parameters.
+
+    Args:
+        block: what was checked.
+        gradient: largest |<g, A q>| / (|g| |A q|) of any unit, g and A q restricted to the entries that move; where
+            these have a gradient below (machine epsilon)^(1/4) of the whole one, that is |g|.
+        loss_change: relative change of the loss when every unit is transformed by a random finite amount.
+    """
+
+    block: Block
+    gradient: float
+    loss_change: float
+
+    def holds(self, tolerance: float) -> bool:
+        """Whether both measures are within the tolerance."""
+        return self.gradient <= tolerance and self.loss_change <= tolerance
+
+
+def _view(member: Member, tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a tensor that takes part, units first, sharing memory."""
+    for axis, start, length in member.narrow:
+        tensor = tensor.narrow(axis, start, length)
+    front = member.unit_axes if member.matrix_axis is None else (*member.unit_axes, member.matrix_axis)
+    return tensor.view(member.shape).movedim(front, tuple(range(len(front))))
+
+
+def overlap(
+    block: Block, parameters: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor], floor: float = 0.0
+) -> torch.Tensor:
+    """|<g, A q>| / (max(|g|, floor) |A q|) of each unit; for a matrix symmetry the norm over all its generators."""
+    total, gradient_square, generator_square = 0.0, 0.0, 0.0
+    for member in block.members:
+        q, g, c = (
+            member.rows(parameters[member.parameter]),
+            member.rows(gradients[member.parameter]),
+            member.coefficient,
+        )
+        if block.kind == "translation":
+            product, size = c * g.sum(1), c**2 * torch.full_like(g, 1.0).sum(1)
+        elif block.kind in ("scale", "rescale"):
+            product, size = c * (g * q).sum(1), c**2 * q.square().sum(1)
+        else:
+            product = g @ q.mT if c > 0 else -q @ g.mT
+            size = q.square().sum((1, 2))
+        total, generator_square = total + product, generator_square + size
+        gradient_square = gradient_square + g.square().flatten(1).sum(1)
+    if block.kind == "rotation":
+        total = (total - total.mT) / math.sqrt(2)  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(total, torch.Tensor) and total.ndim == 3:
+        total = torch.linalg.matrix_norm(total)
+    bottom = torch.as_tensor(gradient_square).sqrt().clamp_min(floor) * torch.as_tensor(generator_square).sqrt()
+    return torch.where(bottom > 0, torch.as_tensor(total).abs() / bottom, 0.0)
+
+
+def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: float, seed: int = 0) -> None:
+    """Move the parameters, in place, by the finite transformation; each unit by its own random amount."""
+    example = parameters[block.members[0].parameter]
+    generator = torch.Generator().manual_seed(seed)
+    shape = (block.units,) if block.size == 1 else (block.units, block.size, block.size)
+    s = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
+    if block.size > 1:
+        if block.kind == "rotation":
+            s = s - s.mT
+        forward = torch.linalg.matrix_exp(s / math.sqrt(block.size))
+        backward = torch.linalg.inv(forward).mT.to(example)
+        forward = forward.to(example)
+    with torch.no_grad():
+        for member in block.members:
+            view = _view(member, parameters[member.parameter])
+            units = view.shape[: len(member.unit_axes)]
+            if block.size > 1:
+                matrix = (forward if member.coefficient > 0 else backward).reshape(*units, block.size, block.size)
+                flat = view.reshape(*units, block.size, -1)
+                view.copy_((matrix @ flat).reshape(view.shape))
+                continue
+            each = s.to(example).reshape(*units, *[1] * (view.ndim - len(units))) * member.coefficient
+            view.add_(each) if block.kind == "translation" else view.mul_(each.exp())
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever happens inside, parameters, buffers, flags and random state are as before afterwards."""
+    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
+    saved = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
+    flags = [(module, module.training) for module in model.modules()]
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in saved:
+                    tensor.copy_(value)
+            for module, training in flags:
+                module.training = training
+
+
+def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
+    free = [p for p in parameters.values() if p.requires_grad]
+    if not _reentrant(loss):
+        found = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
+    else:
+        kept = [p.grad for p in free]
+        for p in free:
+            p.grad = None
+        loss.backward()
+        found = [p.grad for p in free]
+        for p, grad in zip(free, kept, strict=True):
+            p.grad = grad
+    gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    names = [name for name, p in parameters.items() if p.requires_grad]
+    return gradients | {name: g for name, g in zip(names, found, strict=True) if g is not None}
+
+
+def _reentrant(loss: torch.Tensor) -> bool:
+    """Whether a reentrant checkpoint lies in the graph: the gradients behind it come only with backward()."""
+    seen, ahead = set(), [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        if node.name().startswith("CheckpointFunction"):
+            return True
+        seen.add(node)
+        ahead += [following for following, _ in node.next_functions]
+    return False
+
+
+def check_symmetries(
+    model: nn.Module,
+    loss_fn: Callable[[nn.Module], torch.Tensor],
+    blocks: Sequence[Block],
+    amount: float = 0.3,
+    context: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+) -> list[Violation]:
+    """Measured violation of each symmetry: |<g, A q>| / (|g| |A q|), and the loss after a finite transformation.
+
+    Both are zero up to rounding for a symmetry, and up to eps / variance in front of a normalization with epsilon eps.
+
+    Args:
+        model: in the mode (train or eval) it should be checked in; it comes back untouched.
+        loss_fn: from the model to a scalar, for instance ``lambda model: cross_entropy(model(x), y)``.
+        blocks: as found by ``find_symmetries``.
+        amount: size of the finite transformation, the standard deviation of log-factors, matrices or shifts.
+        context: entered around every forward and backward pass.
+
+    Raises:
+        ValueError: the loss is not one finite number, or a block names a parameter that the model does not have.
+    """
+    parameters = dict(model.named_parameters())
+    missing = sorted({name for block in blocks for name in block.parameters} - parameters.keys())
+    if missing:
+        raise InvalidInput(f"expected blocks of this model, got parameters {missing}; find its symmetries again")
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    seed = torch.random.initial_seed() % 2**31
+
+    def loss() -> torch.Tensor:
+        torch.manual_seed(seed)  # the same dropout masks every time
+        with torch.no_grad():  # and the same state, where a forward pass changes it
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        with context():
+            return loss_fn(model)
+
+    with untouched(model):
+        with torch.enable_grad():
+            value = loss()
+            if value.numel() != 1 or not bool(torch.isfinite(value)):
+                raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
+            with context():
+                gradients = _gradients(value.sum(), parameters)
+        values = {n: p.detach() for n, p in parameters.items()}
+        whole = math.sqrt(sum(float(g.abs().double().square().sum()) for g in gradients.values())) or 1.0
+        original = value.item()
+        result = []
+        for number, block in enumerate(blocks):
+            precision = max(torch.finfo(values[name].dtype).eps for name in block.parameters)
+            gradient = float(overlap(block, values, gradients, precision**0.25 * whole).max())
+            saved = {name: values[name].clone() for name in block.parameters}
+            with torch.no_grad():
+                transform(block, values, amount, seed=number)
+                change = abs(loss().item() - original) / max(abs(original), whole * 1e-3)
+                for name, before in saved.items():
+                    values[name].copy_(before)
+            result.append(Violation(block, gradient, change))
+    return result

@@ -1,0 +1,93 @@
+"""From vectors of coordinates to blocks: the heads and layers on which a matrix acts."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+
+from nld.finder.block import Block, Member
+from nld.finder.blocks import Part, named_block
+from nld.finder.matrix.coordinate_classes import Vector
+
+
+def mixings(
+    vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]
+) -> tuple[list[tuple[Block, list[Vector]]], list[str]]:
+    """Blocks of vectors that have the same form, with these, and notes on those whose rows form no regular pattern."""
+    forms: dict[tuple, list[Vector]] = defaultdict(list)
+    for vector in vectors:
+        forms[vector.places, vector.size, vector.orthogonal].append(vector)
+    result, notes = [], []
+    for (_, _, orthogonal), found in forms.items():
+        kind = "rotation" if orthogonal else "general_linear"
+        together = _matrix_members(found, shapes)
+        for group in [found] if together else [[vector] for vector in found]:
+            members = _matrix_members(group, shapes)
+            if members is None:
+                notes.append(
+                    f"{kind} of {', '.join(p for p, _, _ in found[0].places)}: its rows form no regular pattern"
+                )
+            else:
+                result.append((named_block(kind, members), group))
+    return result, notes
+
+
+def _matrix_members(vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]) -> list[Member] | None:
+    """Members of vectors as units, if their indices are a regular grid of units, coordinates and copies."""
+    members = []
+    for position, (parameter, axis, sign) in enumerate(vectors[0].places):
+        table = [[sorted(indices) for indices in vector.indices[position]] for vector in vectors]
+        grid = next(filter(None, (_grid(table, outer) for outer in range(1, len(table) + 1))), None)
+        if grid is None:
+            return None
+        start, sizes, order = grid
+        length, shape = math.prod(sizes), shapes[parameter]
+        narrow = () if length == shape[axis] else ((axis, start, length),)
+        view = (*shape[:axis], *(sizes[i] for i in order), *shape[axis + 1 :])
+        units = (axis + order.index(0), axis + order.index(1))
+        members.append(Member(parameter, view, units, float(sign), narrow, axis + order.index(2)))
+    return members
+
+
+def _grid(table: list[list[list[int]]], outer: int) -> tuple[int, tuple[int, ...], list[int]] | None:
+    """The table (unit, coordinate, copy) of indices as a grid without gaps: its start, its sizes (units as outer times
+    inner), and the order of its axes from the slowest to the fastest."""
+    if len(table) % outer:
+        return None
+    sizes = (outer, len(table) // outer, len(table[0]), len(table[0][0]))
+    indices = torch.tensor(table).reshape(sizes)
+    start = int(indices[0, 0, 0, 0])
+    steps = [int(indices.select(i, 1).reshape(-1)[0]) - start if n > 1 else 0 for i, n in enumerate(sizes)]
+    order = sorted(range(4), key=lambda i: -steps[i])
+    expected = torch.arange(start, start + indices.numel()).reshape([sizes[i] for i in order])
+    return (start, sizes, order) if torch.equal(indices.permute(order), expected) else None
+
+
+def diagonal(vector: Vector, shapes: dict[str, tuple[int, ...]]) -> set[frozenset[tuple]]:
+    """The rescale units in a general linear vector, as ``signature`` gives them: of each coordinate and of all."""
+    places = list(zip(vector.places, vector.indices, strict=True))
+    coordinates = range(vector.size)
+    return {
+        _signed(
+            [
+                (p, axis, float(sign), tuple(sorted(i for c in chosen for i in rows[c])))
+                for (p, axis, sign), rows in places
+            ],
+            shapes,
+        )
+        for chosen in ([[c] for c in coordinates] + [list(coordinates)])
+    }
+
+
+def signature(unit: list[Part], shapes: dict[str, tuple[int, ...]]) -> frozenset[tuple]:
+    """What a unit moves, whichever way its sign is counted."""
+    return _signed([(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit], shapes)
+
+
+def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes) -> frozenset[tuple]:
+    sign = 1 if min(entries)[2] > 0 else -1
+    return frozenset(
+        (p, None, sign * c) if shapes[p] and len(indices) == shapes[p][axis] else (p, axis, sign * c, indices)
+        for p, axis, c, indices in entries
+    )

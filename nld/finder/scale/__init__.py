@@ -1,0 +1,1 @@
+"""Scale and rescale symmetries: how strongly each activation scales when parameters are scaled."""

@@ -1,0 +1,286 @@
+"""How each operation passes on degrees: one function for each family of operations.
+
+A rule is given the interpreter and a call; it states the equations that the operation demands and returns the degrees
+of the outputs, as labels of unknowns or as terms, or an empty list where they are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import torch
+
+from nld.finder.aten_families import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
+from nld.finder.index_tensors import compress, core, moved, varies
+from nld.finder.linear_system import ZERO
+from nld.finder.scale.normalizations import norm, rms_norm, weight_norm
+from nld.finder.tape import EPSILON, Call, Ref
+
+if TYPE_CHECKING:
+    from nld.finder.scale.scale_exponents import Degrees, Term
+
+
+FEW = 10_000  # more zeros than this are taken as numbers
+
+
+def _move(degrees: Degrees, call: Call):
+    inputs = [ref for ref in call.inputs if ref.index in degrees.values]
+    if len(call.inputs) == 1:
+        parts = [moved(call, {inputs[0].index: labels}, ZERO) for labels, _ in degrees.values[inputs[0].index]]
+        factors = [factor for _, factor in degrees.values[inputs[0].index]]
+        return [list(zip(outputs, factors, strict=True)) for outputs in zip(*parts, strict=True)]
+    labels = {ref.index: degrees.labels(ref) for ref in inputs}
+    for ref in call.inputs:  # zeros between activations have whatever degree their place needs
+        if ref.index in degrees.nought and torch.Size(ref.shape).numel() <= FEW:
+            labels[ref.index] = degrees.equations.new(ref.shape)
+    return moved(call, labels, ZERO)
+
+
+def _complex(degrees: Degrees, call: Call):
+    labels = degrees.labels(call.arguments["self"])
+    if call.name == "view_as_real":
+        return [labels.unsqueeze(-1).expand(call.outputs[0].shape)]
+    return [degrees.tie(labels, [-1])[..., 0]]
+
+
+def _embedding(degrees: Degrees, call: Call):
+    weight, indices = call.arguments["weight"], call.arguments["indices"]
+    labels = degrees.tie(degrees.labels(weight), [0])
+    return [labels[0].expand(*indices.shape, weight.shape[1])]
+
+
+def _index(degrees: Degrees, call: Call):
+    """Rows picked by an index: which ones may depend on data, so all must have one degree."""
+    source = call.arguments["self"]
+    labels = degrees.labels(source)
+    if "indices" in call.arguments:
+        axes = [axis for axis, index in enumerate(call.arguments["indices"]) if index is not None]
+    else:
+        axes = [call.arguments["dim"]]
+    if source.index in degrees.parameters or any(varies(labels, axis % labels.ndim) for axis in axes):
+        labels = degrees.tie(labels, axes)
+    degrees.values[source.index] = [(labels, 1)]
+    if "indices" in call.arguments:
+        indices = [None if i is None else i.value for i in call.arguments["indices"]]
+        return [compress(call.function(labels, indices))]
+    return [compress(call.function(labels, call.arguments["dim"], call.arguments["index"].value))]
+
+
+def _same(degrees: Degrees, call: Call):
+    for ref in call.inputs[1:]:
+        degrees.vanish(ref)
+    return [degrees.labels(call.inputs[0]).expand(call.outputs[0].shape)]
+
+
+def _compare(degrees: Degrees, call: Call):
+    """A comparison with zero gives the same answer whatever the scale."""
+    return []
+
+
+def _sum(degrees: Degrees, call: Call):
+    """A sum, maximum or choice of tensors: equal degrees at every entry."""
+    refs = [v for name, v in call.arguments.items() if isinstance(v, Ref) and name != "condition"]
+    refs = [ref for ref in refs if ref.index not in degrees.nought]
+    if call.name == "where":
+        refs = [ref for ref in refs if not hides(ref.constant)]
+    shape = call.outputs[0].shape
+    constants = [v for k, v in call.arguments.items() if k in ("other", "self") and isinstance(v, (int, float))]
+    small = call.outputs[0].index in degrees.denominators
+    if any(c != 0 and not (small and isinstance(c, float) and 0 < c <= EPSILON) for c in constants):
+        for ref in refs:
+            degrees.vanish(ref)
+        return []
+    tied = [degrees.labels(ref).expand(shape) for ref in refs]
+    for other in tied[1:]:
+        degrees.vanishing_sum([(tied[0], 1), (other, -1)])
+    return [compress(tied[0])] if tied else []
+
+
+def _gather(degrees: Degrees, call: Call):
+    """Rows added into the rows of another tensor that an index names."""
+    axis, source = call.arguments["dim"], call.arguments["source" if call.name == "index_add" else "src"]
+    labels = degrees.tie(degrees.labels(source), [axis]).narrow(axis, 0, 1).expand(call.outputs[0].shape)
+    if call.arguments["self"].index not in degrees.nought:
+        degrees.vanishing_sum([(labels, 1), (degrees.labels(call.arguments["self"]), -1)])
+    return [labels]
+
+
+def _gated(degrees: Degrees, call: Call):
+    """glu: one half times the sigmoid of the other."""
+    half, gate = degrees.labels(call.arguments["self"]).chunk(2, call.arguments["dim"])
+    degrees.equations.vanish_all(core(gate).unique().tolist())
+    return [half]
+
+
+def _product(degrees: Degrees, call: Call):
+    left, right = (call.arguments.get(name) for name in ("self", "other"))
+    if any(isinstance(ref, Ref) and ref.index in degrees.nought for ref in (left, right)):
+        degrees.nought.add(call.outputs[0].index)
+        return []
+    shape = call.outputs[0].shape
+    sign = -1 if call.name == "div" else 1
+    terms = []
+    for ref, factor in ((left, 1), (right, sign)):
+        if isinstance(ref, Ref) and ref.index in degrees.values:
+            terms += [(labels.expand(shape), factor * f) for labels, f in degrees.values[ref.index]]
+    if call.arguments.get("rounding_mode") is not None:
+        for ref in call.inputs:
+            degrees.vanish(ref)
+        return []
+    return [terms if len(terms) < 3 else degrees.fold(terms)]
+
+
+def _power(degrees: Degrees, call: Call):
+    exponent = {"sqrt": 0.5, "rsqrt": -0.5, "reciprocal": -1, "square": 2}.get(call.name)
+    if exponent is None:
+        exponent = call.arguments.get("exponent")
+    if not isinstance(exponent, (int, float)) or (2 * exponent) != int(2 * exponent):
+        for ref in call.inputs:
+            degrees.vanish(ref)
+        return []
+    factor = int(exponent) if exponent == int(exponent) else Fraction(exponent)
+    source = call.arguments["self"]
+    return [degrees.fold([(degrees.labels(source), factor)])]
+
+
+def _reduce(degrees: Degrees, call: Call):
+    source = call.arguments["self"]
+    labels = degrees.labels(source)
+    axes = call.arguments.get("dim")
+    if axes is None or axes == []:
+        axes = list(range(labels.ndim))
+    if call.name in ("max", "min") and isinstance(call.arguments.get("other"), Ref):
+        return _sum(degrees, call)
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    if call.name in ("topk", "sort", "cumsum") and "dim" not in call.arguments:
+        axes = [-1]
+    shape = call.outputs[0].shape
+    small = labels = degrees.tie(labels, axes)
+    for axis in sorted((a % max(labels.ndim, 1) for a in axes), reverse=True):
+        if labels.ndim:
+            small = small.narrow(axis, 0, 1) if len(shape) == labels.ndim else small.select(axis, 0)
+    result = small.expand(shape)
+    if call.name == "var_mean":
+        return [degrees.fold([(result, 2)]), result]
+    if call.name == "var":
+        return [degrees.fold([(result, 2)])]
+    return [result]
+
+
+def _pool(degrees: Degrees, call: Call):
+    source = call.arguments["self"]
+    labels = degrees.labels(source)
+    count = POOLS[call.name] or len(call.arguments["pad"]) // 2
+    if call.name == "constant_pad_nd" and call.arguments.get("value", 0) != 0:
+        degrees.vanish(source)
+        return []
+    axes = list(range(labels.ndim - count, labels.ndim))
+    labels = degrees.tie(labels, axes)
+    if call.name == "im2col":
+        repeats = call.outputs[0].shape[-2] // labels.shape[-3]
+        return [labels[..., 0, 0].repeat_interleave(repeats, -1).unsqueeze(-1).expand(call.outputs[0].shape)]
+    for axis in axes:
+        labels = labels.narrow(axis, 0, 1)
+    return [labels.expand(call.outputs[0].shape)]
+
+
+def _matrix(degrees: Degrees, call: Call):
+    """mm, bmm, addmm, baddbmm, mv, dot and their relatives."""
+    left, right = [call.arguments[n] for n in call.arguments if isinstance(call.arguments[n], Ref)][-2:]
+    result = None
+    if left.index not in degrees.nought and right.index not in degrees.nought:
+        batch = len(left.shape) - 2 if call.name in ("bmm", "baddbmm") else 0
+        terms = []
+        rows, columns = left.shape[-2:-1], right.shape[-1:]
+        space = (*left.shape[:batch], *rows, *columns, left.shape[-1])
+        for labels, factor in degrees.values.get(left.index, []):
+            terms.append((labels.unsqueeze(-2).expand(space), factor))
+        for labels, factor in degrees.values.get(right.index, []):
+            terms.append((labels.transpose(-1, -2).unsqueeze(-3).expand(space), factor))
+        result = degrees.contract(terms, len(space) - 1) if terms else torch.tensor(ZERO).expand(space[:-1])
+    extra = call.arguments.get("self") if call.name in ("addmm", "baddbmm") else None
+    if extra is None or extra.index in degrees.nought:
+        return [result]
+    extra = degrees.labels(extra).expand(call.outputs[0].shape)
+    if result is not None:
+        degrees.vanishing_sum([(result, 1), (extra, -1)])
+    return [extra if result is None else result]
+
+
+def _vector(degrees: Degrees, call: Call):
+    """mv and dot."""
+    left, right = call.inputs[0], call.inputs[1]
+    terms = [(labels, factor) for labels, factor in degrees.values.get(left.index, [])]
+    terms += [(labels.expand(left.shape), factor) for labels, factor in degrees.values.get(right.index, [])]
+    return [degrees.contract(terms, len(left.shape) - 1)]
+
+
+def _convolution(degrees: Degrees, call: Call):
+    source, weight = call.arguments["input"], call.arguments["weight"]
+    groups, transposed = call.arguments["groups"], call.arguments["transposed"]
+    output = call.outputs[0].shape
+    batch, channels = output[0], output[1]
+    kernel = tuple(weight.shape[2:])
+    space = (batch, groups, channels // groups, source.shape[1] // groups, *kernel)
+    terms: list[Term] = []
+    if source.index in degrees.values:
+        labels = degrees.labels(source)
+        labels = degrees.tie(labels, list(range(2, labels.ndim)))
+        labels = labels[(..., *[0] * (labels.ndim - 2))].reshape(batch, groups, 1, -1)
+        terms.append((compress(labels).reshape(batch, groups, 1, -1, *[1] * len(kernel)).expand(space), 1))
+    for labels, factor in degrees.values.get(weight.index, []):
+        if transposed:
+            labels = labels.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2)
+        else:
+            labels = labels.reshape(groups, -1, *weight.shape[1:])
+        terms.append((compress(labels).unsqueeze(0).expand(space), factor))
+    result = degrees.contract(terms, 3) if terms else torch.tensor(ZERO).expand(space[:3])
+    result = compress(result.reshape(batch, channels)).reshape(batch, channels, *[1] * len(kernel)).expand(output)
+    bias = call.arguments.get("bias")
+    if isinstance(bias, Ref):
+        offset = degrees.labels(bias).reshape(1, -1, *[1] * len(kernel)).expand(output)
+        degrees.vanishing_sum([(result, 1), (offset, -1)])
+    return [result]
+
+
+RULES: dict[str, Callable] = {
+    **dict.fromkeys(MOVES, _move),
+    **dict.fromkeys(POOLS, _pool),
+    **dict.fromkeys(NORMS, norm),
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    **dict.fromkeys((*HOMOGENEOUS, "native_dropout"), _same),
+    **dict.fromkeys(("add", "sub", "rsub", "maximum", "minimum", "where"), _sum),
+    **dict.fromkeys(("mul", "div"), _product),
+    **dict.fromkeys(("index_add", "scatter_add"), _gather),
+    **dict.fromkeys(("pow", "sqrt", "rsqrt", "reciprocal", "square"), _power),
+    **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm"), _matrix),
+    **dict.fromkeys(("mv", "dot", "vdot"), _vector),
+    **dict.fromkeys(("index", "index_select"), _index),
+    **dict.fromkeys(("view_as_complex", "view_as_real"), _complex),
+    "convolution": _convolution,
+    "embedding": _embedding,
+    "_fused_rms_norm": rms_norm,
+    "glu": _gated,
+    "_weight_norm_interface": weight_norm,
+}
+
+
+def rule_of(call: Call, denominators: set[int]) -> Callable | None:
+    """The rule that follows a call, None if there is none: then nothing that scales may reach it."""
+    given = {name: v.constant if isinstance(v, Ref) else v for name, v in call.arguments.items()}
+    if call.name in COMPARISONS:
+        return _compare if given.get("other") == 0 else None
+    floor = given.get("min")
+    floor = float(floor) if isinstance(floor, (int, float)) else -1.0
+    small = bool(call.outputs) and call.outputs[0].index in denominators and 0 <= floor <= EPSILON
+    homogeneous = {
+        "clamp_min": floor == 0 or small,
+        "clamp": (floor == 0 or small) and call.arguments.get("max") is None,
+        "threshold": given.get("threshold") == 0 == given.get("value"),
+        "masked_fill": given.get("value") == 0 or hides(given.get("value")),
+    }
+    if homogeneous.get(call.name):
+        return _same
+    return RULES.get(call.name)

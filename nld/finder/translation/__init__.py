@@ -1,0 +1,1 @@
+"""Translation symmetries: how activations answer to constant shifts of parameters."""

@@ -1,0 +1,17 @@
+from . import potentials as potentials
+from .decoupled import adamp as adamp
+from .decoupled import lion as lion
+from .decoupled import sgdp as sgdp
+from .decoupled import tangential as tangential
+from .decoupled import turned as turned
+from .potentials import Potential as Potential
+from .rules import LearningRule as LearningRule
+from .rules import adam as adam
+from .rules import gradient_descent as gradient_descent
+from .rules import heavy_ball as heavy_ball
+from .rules import iterate as iterate
+from .rules import k_adam as k_adam
+from .rules import mirror as mirror
+from .rules import natural_gradient as natural_gradient
+from .rules import nesterov as nesterov
+from .rules import rmsprop as rmsprop

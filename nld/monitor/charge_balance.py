@@ -1,0 +1,242 @@
+"""The exact discrete law, term by term: what a charge did and what it should have done.
+
+For an affine generator A with linear part DA, ⟨g, A(q)⟩ = 0 and π_{n+1} = β π_n + c (g_n + k q_n),
+
+    charge_{n+1} - charge_n = (β - 1) charge_n + β ⟨π_n, DA Δq_{n-1}⟩ + c k ⟨q_n, A(q_n)⟩
+                              dissipation        kinetic symm. breaking  weight decay
+
+with charge_{n+1} = ⟨π_{n+1}, A(q_n)⟩. The left side is measured from the new momentum, the right
+side from the old one and the displacement; their difference is the residual, which equals
+c ⟨g_n, A(q_n)⟩ and vanishes where the symmetry is exact. Members of a block may have different
+β, c and k: each term is summed member by member, and the residual says what that costs.
+Reference: the discrete form of Eq 8, with no limit taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.products import COLUMNS
+
+# Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient.
+DECAY, COEFFICIENT, COUPLED, BARE = range(4)
+
+TERMS = (
+    "charge",
+    "dissipation",
+    "kinetic_symmetry_breaking",
+    "weight_decay_term",
+    "residual",
+    "charge_bound",
+    "violation",
+    "squared_norm",
+    "squared_step",
+    "radial_step",
+    "squared_gradient",
+    "squared_momentum",
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which unit each row of a sheet belongs to.
+
+    Args:
+        uses: the members, in the order of their rows.
+        first_unit: for each use, the unit of its first row.
+        units: number of units.
+    """
+
+    uses: Sequence[Use]
+    first_unit: Sequence[int]
+    units: int
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return sum(use.member.units for use in self.uses)
+
+    def spread(self, per_parameter: np.ndarray) -> np.ndarray:
+        """Values per parameter, (..., parameters), as values per row."""
+        parameters = np.repeat([u.parameter for u in self.uses], [u.member.units for u in self.uses])
+        return per_parameter[..., parameters]
+
+    def coefficients(self) -> np.ndarray:
+        """The members' coefficients, one a row: (rows,)."""
+        return np.repeat([u.member.coefficient for u in self.uses], [u.member.units for u in self.uses])
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sum over the members of every unit: (..., rows) to (..., units)."""
+        out = np.zeros((*values.shape[:-1], self.units))
+        for use, unit in zip(self.uses, self.first_unit, strict=True):
+            out[..., unit : unit + use.member.units] += values[..., use.row : use.row + use.member.units]
+        return out
+
+
+def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray, joined: np.ndarray) -> dict:
+    """TERMS of blocks with one charge a unit, for T steps at once.
+
+    Args:
+        start: COLUMNS measured when the step's gradient was there, (T, columns, rows).
+        finish: the same one step later.
+        numbers: DECAY, COEFFICIENT, COUPLED, BARE of each row at each step, (T or 1, 4, rows).
+        joined: whether the step before is the previous one in the list, (T,). The last charge of
+            a row whose π is the bare gradient is known only then.
+
+    Returns:
+        Arrays (T, units); charge has the unit of ⟨π, A(q)⟩, squared quantities of their vectors.
+    """
+    start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
+    finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))
+    decay, coefficient, coupled, bare = np.moveaxis(numbers, 1, 0)
+    sign = rows.coefficients()
+    gradient = sign * (start_of["gradient_generator"] + start_of["gradient_moved"])
+    weight_decay = coupled * sign * finish_of["position_generator"]
+    charge = sign * finish_of["momentum_generator"] + bare * (coefficient * gradient + weight_decay)
+    before = sign * start_of["momentum_generator"]
+    last = np.concatenate([np.zeros_like(charge[:1]), charge[:-1]]) * joined[:, None]
+    before = np.where(bare > 0, last, before)
+    moved = sign * start_of["momentum_moved"]
+    predicted = decay * (before + moved) + weight_decay
+    constant = np.repeat([u.kind == "translation" for u in rows.uses], [u.member.units for u in rows.uses])
+    features = np.repeat(
+        [np.prod(u.member.shape) / u.member.units for u in rows.uses], [u.member.units for u in rows.uses]
+    )
+    generator = sign**2 * np.where(constant, features, finish_of["position_position"])
+    squared_gradient = rows.total(start_of["gradient_gradient"])
+    bare_momentum = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"]) + coupled * np.sqrt(
+        finish_of["position_position"]
+    )
+    momentum = rows.total(np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
+    size = rows.total(generator)
+    # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
+    # all of it lies along the generator: it is measured against the typical entry of the other blocks.
+    alone = rows.total(features) == 1
+    typical_momentum = np.where(alone, np.maximum(momentum, _typical(momentum, rows.total(features))), momentum)
+    typical_gradient = np.where(
+        alone, np.maximum(squared_gradient, _typical(squared_gradient, rows.total(features))), squared_gradient
+    )
+    return {
+        "charge": rows.total(charge),
+        "dissipation": rows.total((decay - 1) * before),
+        "kinetic_symmetry_breaking": rows.total(decay * moved),
+        "weight_decay_term": rows.total(weight_decay),
+        "residual": rows.total(charge - predicted),
+        "charge_bound": np.sqrt(typical_momentum * size),
+        "violation": _ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
+        "squared_norm": rows.total(finish_of["position_position"]),
+        "squared_step": rows.total(finish_of["displacement_displacement"]),
+        "radial_step": rows.total(finish_of["position_displacement"]),
+        "squared_gradient": squared_gradient,
+        "squared_momentum": momentum,
+    }
+
+
+def _typical(squares: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Mean square of an entry over all units, at each step."""
+    return squares.sum(-1, keepdims=True) / features.sum()
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+# What a matrix book writes at every measurement: of the step that ends, and of the one that begins.
+_FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
+_START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
+MATRIX_COLUMNS = (*_FINISH, *_START)
+
+
+class MatrixBooks:
+    """The books of general_linear and rotation blocks, whose charge is a d x d matrix a unit.
+
+    The matrix ⟨π, A_B(q)⟩ over all B never leaves the device; its Frobenius norm does, and those of
+    dissipation, kinetic symmetry breaking, weight decay and residual. For rotation the
+    antisymmetric part is kept: the charges of an orthonormal basis of antisymmetric B.
+    """
+
+    def __init__(self, rows: Rows, size: int, device: torch.device, dtype: torch.dtype):
+        self.rows, self.device, self.dtype = rows, device, dtype
+        counts = [use.member.units for use in rows.uses]
+        units = [
+            torch.arange(unit, unit + count, device=device) for unit, count in zip(rows.first_unit, counts, strict=True)
+        ]
+        self._unit = torch.cat(units)
+        self._rotation = torch.zeros(rows.units, 1, 1, dtype=torch.bool, device=device)
+        for use, unit in zip(rows.uses, units, strict=True):
+            self._rotation[unit] = use.kind == "rotation"
+        zeros = torch.zeros(rows.units, size, size, device=device, dtype=dtype)
+        self._zeros = zeros, zeros, torch.zeros(4, self._unit.numel(), device=device, dtype=dtype)
+        # Of the step that has begun: β (charge + moved), c ⟨g, A⟩ of bare rows, and its numbers.
+        self.state = self._zeros
+
+    def forget(self) -> None:
+        """Start anew: the last step is not the one before the next."""
+        self.state = self._zeros
+
+    def _total(self, matrices: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """Sum over the members of every unit; the antisymmetric part where the block is a rotation."""
+        if weight is not None:
+            matrices = matrices * weight.view(-1, *[1] * (matrices.ndim - 1))
+        total = matrices.new_zeros(self.rows.units, *matrices.shape[1:]).index_add_(0, self._unit, matrices)
+        if total.ndim == 1:
+            return total
+        return torch.where(self._rotation, (total - total.transpose(1, 2)) / 2, total)
+
+    @torch.no_grad()
+    def measure(self, matrices: torch.Tensor, squares: torch.Tensor, numbers: torch.Tensor, out: torch.Tensor) -> None:
+        """End one step and begin the next.
+
+        Args:
+            matrices: products.MATRICES, (5, rows, d, d).
+            squares: squared norms of the same vectors, (5, rows).
+            numbers: DECAY, COEFFICIENT, COUPLED, BARE of the step that begins, (4, rows).
+            out: MATRIX_COLUMNS, (columns, units), is written to.
+        """
+        on_gradient, on_gradient_moved, on_momentum, on_momentum_moved, on_position = matrices
+        predicted, bare_charge, last = self.state
+        weight_decay = self._total(on_position, last[COUPLED])
+        charge = self._total(on_momentum) + bare_charge + self._total(on_position, last[COUPLED] * last[BARE])
+        decay, coefficient, _, bare = numbers
+        gradient = on_gradient + on_gradient_moved
+        moved = self._total(on_momentum_moved, decay)
+        kept = self._total(on_momentum, decay)
+        values = {
+            "charge": _norm(charge),
+            "weight_decay_term": _norm(weight_decay),
+            "residual": _norm(charge - predicted - weight_decay),
+            "squared_norm": self._total(squares[2]),
+            "squared_step": self._total(squares[3]),
+            "radial_step": self._total(squares[4]),
+            "squared_momentum": self._total(squares[1]),
+            "dissipation": _norm(kept - charge),
+            "kinetic_symmetry_breaking": _norm(moved),
+            "squared_gradient": self._total(squares[0]),
+            "violation": _norm(self._total(gradient)),
+        }
+        torch.stack([values[name] for name in MATRIX_COLUMNS], out=out)
+        self.state = kept + moved, self._total(gradient, coefficient * bare), numbers
+
+
+def _norm(matrices: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(matrices, dim=(1, 2))
+
+
+def matrix_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray) -> dict:
+    """TERMS of blocks with a matrix of charges a unit, from MATRIX_COLUMNS, (T, columns, units).
+
+    ``numbers`` as for scalar_terms. All charges are Frobenius norms.
+    """
+    values = {name: finish[:, MATRIX_COLUMNS.index(name)] for name in _FINISH}
+    values |= {name: start[:, MATRIX_COLUMNS.index(name)] for name in _START}
+    members = rows.total(np.ones_like(numbers[:, BARE]))
+    bare, coefficient = rows.total(numbers[:, BARE]) / members, rows.total(numbers[:, COEFFICIENT]) / members
+    norm = np.sqrt(values["squared_norm"])
+    bare_momentum = coefficient**2 * values["squared_gradient"]
+    values["squared_momentum"] = np.where(bare > 0, bare_momentum, values["squared_momentum"])
+    values["charge_bound"] = np.sqrt(values["squared_momentum"]) * norm
+    values["violation"] = _ratio(values["violation"], np.sqrt(values["squared_gradient"]) * norm)
+    return values

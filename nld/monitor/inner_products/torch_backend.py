@@ -1,0 +1,244 @@
+"""Inner products of parameters that are gathered on pages, with batched products of tensors.
+
+A page is a stack of vectors, each as long as the parameters that it holds: gradient, momentum, old
+position, displacement, ones. What a network of few parameters costs here is not arithmetic but the
+number of tensor operations, so the page of a small network is deep: it takes in what several
+measurements have found, one after another, and multiplies all of it at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+
+import torch
+
+from nld.monitor.inner_products.layout import VECTORS, Piece, Use, arranged
+from nld.monitor.inner_products.products import (
+    DISPLACEMENT,
+    GRADIENT,
+    MATRICES,
+    MOMENTUM,
+    ONES,
+    POSITION,
+    SQUARES,
+    vectors_of,
+)
+
+_CACHE_WAY, _OFFSET = 1024, 208  # elements: rows of the stack lie _OFFSET apart modulo _CACHE_WAY
+DEEPEST = 8  # measurements on one page: beyond that it is no faster
+_ELEMENTS = 2**18  # of a row of a deep page: beyond that it leaves the cache
+
+
+def depth(pages: Sequence[Sequence[Piece]], uses: Sequence[Use]) -> int:
+    """How many measurements a page takes in: one, unless it is the only page, and small."""
+    if len(pages) != 1 or any(use.size > 1 for use in uses):  # matrices are booked measurement by measurement
+        return 1
+    return max(1, min(DEEPEST, _ELEMENTS // max(1, sum(piece.numel for piece in pages[0]))))
+
+
+@contextmanager
+def _full_precision():
+    """Inner products in the page's own precision, whatever the training loop allows its matmuls."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+class Paged:
+    """The pages of a sheet, and the copy of their positions.
+
+    Args:
+        pages: the pieces of parameters that each holds.
+        shapes: of all parameters of the sheet.
+        uses: of all parameters.
+        deep: how many measurements a page takes in; more than one only on an only page.
+        products: for each use without a matrix the Gram matrices that it fills, (deep, units, vectors, vectors).
+        matrices: for each other use the matrices and squared norms that it fills, (units, d, d) and (units, 1, 1).
+    """
+
+    def __init__(
+        self,
+        pages: Sequence[list[Piece]],
+        shapes: Sequence[tuple[int, ...]],
+        uses: Sequence[Use],
+        deep: int,
+        products: Mapping[Use, torch.Tensor],
+        matrices: Mapping[Use, Sequence[Sequence[torch.Tensor]]],
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
+        self.pages, self.deep, self._shapes, self._uses = pages, deep, shapes, uses
+        self._products, self._matrices = products, matrices
+        longest = deep * max(sum(piece.numel for piece in page) for page in pages)
+        # Rows a multiple of a memory page apart would compete for the same lines of the cache.
+        self._stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
+        self._stack[ONES] = 1.0
+        self._spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
+        self.positions = torch.zeros(sum(p.numel for page in pages for p in page), device=device, dtype=dtype)
+        self._slots = [[self._slot(page, slot) for slot in range(deep)] for page in pages]
+        self.filled = 0  # measurements that the page has taken in
+        self.adds = False  # whether products add up over pages, and have to be zero before
+        self._plans = {deep: [self._plan(page, deep) for page in pages]}
+
+    def _local(self, page: Sequence[Piece], piece: Piece) -> torch.Tensor:
+        """A piece's part of the stack, (vectors, deep, *shape): its measurements lie side by side."""
+        begin = self.deep * (piece.offset - page[0].offset)
+        part = self._stack[:, begin : begin + self.deep * piece.numel]
+        return part.view(VECTORS, self.deep, *piece.shape)
+
+    def _slot(self, page, slot: int) -> tuple:
+        """Where one measurement goes, and the parameters that fill it if none of them is cut."""
+        places = [[self._local(page, piece)[row, slot] for piece in page] for row in (GRADIENT, MOMENTUM, DISPLACEMENT)]
+        whole = [piece.parameter for piece in page]
+        uncut = all(piece.shape == self._shapes[piece.parameter] for piece in page)
+        return places, whole if uncut else None
+
+    def _plan(self, page, count: int) -> tuple:
+        """What to do with ``count`` measurements on a page; all that does not change from time to time."""
+        steps = []
+        for piece in page:
+            local, length = self._local(page, piece)[:, :count], (self._shapes[piece.parameter] or (1,))[0]
+            for use in self._uses:
+                if use.parameter != piece.parameter:
+                    continue
+                part = arranged(local[: vectors_of(use.kind)], piece, length, use.member, self._spare)
+                if part is not None:
+                    steps.append(self._matrix_step(use, part) if use.size > 1 else self._row_step(use, part, count))
+        base, total = page[0].offset, sum(piece.numel for piece in page)
+        regions = [(0, total)] if self.deep == 1 else [(p.offset - base, p.offset - base + p.numel) for p in page]
+        old, new = (
+            [self._stack[row, self.deep * a : self.deep * b].view(self.deep, b - a) for a, b in regions]
+            for row in (POSITION, DISPLACEMENT)
+        )
+        kept = [self.positions[base + a : base + b] for a, b in regions]
+        before = [o[0] for o in old] + [o[1:count] for o in old if count > 1]
+        positions = kept + [n[: count - 1] for n in new if count > 1]
+        ends = [[n[count - 1] for n in new], [n[count - 2] for n in new] if count > 1 else []]
+        moved = self._stack[DISPLACEMENT, : self.deep * total], self._stack[POSITION, : self.deep * total]
+        return before, positions, kept, ends, moved, steps
+
+    def _row_step(self, use: Use, part, count: int):
+        """Gram matrices of one member's rows on one page."""
+        rows = part.rows.squeeze(2)
+        columns, vectors = rows.transpose(1, 2), vectors_of(use.kind)
+        target = part.target(self._products[use][:count])
+        out = target.view(rows.shape[0], vectors, vectors) if target.is_contiguous() else None
+        beta = 1 if part.partial else 0
+        self.adds = self.adds or part.partial
+
+        def step():
+            if part.copied is not None:
+                part.copied.copy_(part.source)
+            if out is not None:
+                torch.baddbmm(out, rows, columns, beta=beta, out=out)
+            elif part.partial:
+                target.add_(torch.bmm(rows, columns).view(target.shape))
+            else:
+                target.copy_(torch.bmm(rows, columns).view(target.shape))
+
+        return step
+
+    def _matrix_step(self, use: Use, part):
+        """The matrices of one member's heads on one page; see Block for the sign of c."""
+        rows, coefficient = part.rows, use.member.coefficient
+        targets, squares = ([part.target(each[None]) for each in found] for found in self._matrices[use])
+
+        def step():
+            if part.copied is not None:
+                part.copied.copy_(part.source)
+            for (left, right), target in zip(MATRICES, targets, strict=True):
+                # B q has the charge π q^T; -B^T q has -(π q^T)^T = -q π^T.
+                a, b = (left, right) if coefficient > 0 else (right, left)
+                product = torch.bmm(rows[:, a], rows[:, b].transpose(1, 2))
+                target.add_(product.view(target.shape), alpha=coefficient)
+            for (left, right), target in zip(SQUARES, squares, strict=True):
+                target.add_((rows[:, left] * rows[:, right]).sum((1, 2)).view(target.shape))
+
+        return step
+
+    def _pieces(self, page, tensors):
+        """The page's pieces of the tensors; None where a tensor is missing."""
+        for piece in page:
+            tensor = tensors[piece.parameter]
+            if tensor is None or (tensor.ndim and piece.shape[0] == tensor.shape[0]):
+                yield tensor
+            else:
+                yield tensor.reshape(-1) if tensor.ndim == 0 else tensor[piece.start : piece.stop]
+
+    def _gather(self, page, targets, vectors) -> None:
+        """Copy the page's pieces of gradients, momenta and parameters to their places."""
+        into, sources = [], []
+        for target, tensors in zip(targets, vectors, strict=True):
+            for view, piece in zip(target, self._pieces(page, tensors), strict=True):
+                if piece is None:
+                    view.zero_()
+                else:
+                    into.append(view)
+                    sources.append(piece)
+        torch._foreach_copy_(into, sources)
+
+    def kept(self) -> dict[int, torch.Tensor]:
+        """The positions of each parameter, flat."""
+        parts: dict[int, list[torch.Tensor]] = {}
+        for page in self.pages:
+            for piece in page:
+                parts.setdefault(piece.parameter, []).append(self.positions[piece.offset : piece.offset + piece.numel])
+        return {index: torch.cat(each) for index, each in parts.items()}
+
+    def remember(self, parameters: Sequence[torch.Tensor]) -> None:
+        """Copy the positions, without measuring anything; no measurement may be waiting."""
+        for page in self.pages:
+            targets = [self.positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
+            torch._foreach_copy_(targets, [piece for piece in self._pieces(page, parameters) if piece is not None])
+
+    @torch.no_grad()
+    def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> int:
+        """Take in a measurement; see Sheet.measure. Returns how many measurements were multiplied."""
+        slot, vectors = self.filled, (gradients, momenta, parameters)
+        ready = slot + 1 if slot + 1 == self.deep or not remember else 0
+        complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
+        for page, pieces in enumerate(self.pages):
+            targets, whole = self._slots[page][slot]
+            if whole is not None and complete:
+                sources = [tensors[i] for tensors in vectors for i in whole]
+                torch._foreach_copy_([*targets[0], *targets[1], *targets[2]], sources)
+            else:
+                self._gather(pieces, targets, vectors)
+            for view in targets[0] if scale is not None or skipped is not None else ():
+                if scale is not None:
+                    view.div_(scale)
+                if skipped is not None:
+                    view.masked_fill_(skipped > 0, 0.0)
+            if ready:
+                self._multiply(page, ready, remember)
+        self.filled = 0 if ready else slot + 1
+        return ready
+
+    @torch.no_grad()
+    def settle(self) -> int:
+        """Multiply what is waiting. Returns how many measurements that were."""
+        ready, self.filled = self.filled, 0
+        if ready:
+            self._multiply(0, ready, True)
+        return ready
+
+    def _multiply(self, page: int, count: int, remember: bool) -> None:
+        """All products of the measurements taken in; the last one's positions are kept if ``remember``."""
+        if count not in self._plans:
+            self._plans[count] = [self._plan(page, count) for page in self.pages]
+        before, positions, kept, (last, last_but_one), (moved, old), steps = self._plans[count][page]
+        torch._foreach_copy_(before, positions)
+        if new := last if remember else last_but_one:
+            torch._foreach_copy_(kept, new)
+        moved.sub_(old)
+        device, dtype = self._stack.device.type, self._stack.dtype
+        exact = torch.get_float32_matmul_precision() == "highest" or dtype == torch.float64
+        cast = torch.is_autocast_enabled(device)
+        with (
+            nullcontext() if exact else _full_precision(),
+            torch.autocast(device, enabled=False) if cast else nullcontext(),
+        ):
+            for step in steps:
+                step()

@@ -1,0 +1,1 @@
+"""Pages within pages that a reader moves."""

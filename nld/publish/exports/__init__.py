@@ -1,0 +1,1 @@
+"""The book in other forms: PDF, archive, plain notebooks, a monitor's report."""

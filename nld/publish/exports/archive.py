@@ -1,0 +1,231 @@
+"""The book as one file to keep: pages, PDF, notebooks, data, what each is, and what draws the figures again.
+
+The zip opens by double click on `index.html` without a network; its README.txt says how the package in it is installed
+and run. Two archives of one commit are the same bytes: files
+are sorted, dates are that of the release, and what differs from run to run is left out. That is the wall time of each
+figure, which the pages of a build show, and what `execute.make_reproducible` takes from a notebook.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nld.publish.execution import chapter_cache
+from nld.publish.execution.chapters import read_chapters
+from nld.publish.exports.runs_behind import runs_behind
+from nld.publish.exports.wheel import build_wheel
+from nld.publish.pages import card
+from nld.results import seals, stored_results
+
+START = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>' + (
+    '<meta http-equiv="refresh" content="0; url=html/{front}.html"></head>'
+    '<body><a href="html/{front}.html">{title}</a></body></html>\n'
+)
+MEDIA = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".json": "application/json",
+    ".js": "text/javascript",
+    ".nc": "application/x-netcdf",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".whl": "application/zip",
+}
+LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
+LISTED = r"html/(figures/.*|book/[^/]*\.html)|runs/manifest\.json|(?!html/|runs/).*"  # what a person looks for
+RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
+README = """{title}, version {version}
+
+index.html opens the book, without a network; book.pdf is the same on paper; notebooks/ holds the executed chapters.
+html/figures/ID/ holds each figure: data.csv with its schema datapackage.json, data.nc, provenance.json, drawings.
+runs/KEY/ holds the trained runs behind them (runs/manifest.json), results/ what took too long for each build.
+SHA256SUMS lists the checksum of every file: sha256sum -c SHA256SUMS
+
+To draw a figure again, in this folder, with Python 3.11 to 3.13:
+    python3 -m venv v
+    v/bin/pip install -c constraints.txt "./{wheel}[fast]"
+    v/bin/nld figure show fig-1      # says where its files are; v/bin/nld figure list names all
+    v/bin/nld figure verify fig-1    # whether a number differs from results/reference
+With the same versions on a processor like that in its provenance.json, data.nc comes out the same to the last bit.
+"""
+
+
+def write_archive(root: Path, pdf: Path, path: Path) -> None:
+    """Pack the built book in ``root`` and its PDF into the zip ``path``, whole or not at all.
+
+    Raises:
+        FileNotFoundError: a file that belongs into it is not there.
+        RuntimeError: a chapter has not run, a stored result or a run is damaged, or the package cannot be packed.
+    """
+    record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
+    files = collect(root, pdf, record)
+    files["ro-crate-metadata.json"] = _json(describe(files, record))
+    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    files["SHA256SUMS"] = sums.encode()
+    year, month, day = map(int, str(record["date-released"]).split("-"))
+    top = path.stem
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")  # whoever is killed leaves this, never half an archive
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name in sorted(files):
+                entry = zipfile.ZipInfo(f"{top}/{name}", (year, month, day, 0, 0, 0))
+                entry.external_attr, entry.create_system = 0o100644 << 16, 3
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, files[name])
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Names of the files that two archives do not share, or do not hold alike; none if the archives are equal."""
+    with zipfile.ZipFile(one) as first, zipfile.ZipFile(other) as second:
+        held = [{entry.filename: (entry.CRC, entry.file_size) for entry in each.infolist()} for each in (first, second)]
+    return sorted(name for name in held[0].keys() | held[1].keys() if held[0].get(name) != held[1].get(name))
+
+
+def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
+    """Contents of every file of the archive but its records of itself, by name."""
+    files = _pages(root / "_build" / "html")
+    origins = [json.loads(content) for name, content in files.items() if name.endswith("/provenance.json")]
+    chapters = read_chapters(root)
+    for chapter in (chapter for chapter in chapters if chapter.cells):
+        key = chapter_cache.current(root / ".nld", chapter).get("key")
+        if not key:
+            raise RuntimeError(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
+        files[f"notebooks/{chapter.name}.ipynb"] = chapter_cache.notebook_path(root / ".nld", key).read_bytes()
+    files |= runs_behind(root / ".nld", origins) | _results(root / "results")
+    files |= {name: (root / name).read_bytes() for name in RECORDS}
+    wheel, content = build_wheel(root, date.fromisoformat(str(record["date-released"])))
+    files[wheel] = content
+    files["README.txt"] = README.format(title=record["title"], version=record["version"], wheel=wheel).encode()
+    files["book.pdf"] = pdf.read_bytes()
+    files["index.html"] = START.format(title=record["title"], front=chapters[0].document).encode()
+    files[".zenodo.json"] = _json(zenodo(record))
+    return files
+
+
+def _pages(html: Path) -> dict[str, bytes]:
+    """The pages with all files of their figures."""
+    files = {}
+    for path in html.rglob("*"):
+        name = f"html/{path.relative_to(html).as_posix()}"
+        if path.is_file() and "/." not in name:
+            files[name] = _without_wall_time(name, path.read_bytes())
+    for folder in (name.rpartition("/")[0] for name in list(files) if name.endswith("/provenance.json")):
+        for file in card.FILES.values():
+            if f"{folder}/{file}" not in files:
+                raise FileNotFoundError(errno.ENOENT, "no such file", str(html.parent / folder / file))
+    return files
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    """The stored results, each found to be what its checksum says, with their checksums."""
+    names = sorted(seals.read_sums(folder / seals.SUMS))
+    files = {f"results/{name}": stored_results.whole(folder / name).read_bytes() for name in names}
+    return {**files, f"results/{seals.SUMS}": (folder / seals.SUMS).read_bytes()}
+
+
+def _without_wall_time(name: str, content: bytes) -> bytes:
+    """A figure's record without the seconds it took, which no two runs share."""
+    if name.endswith("/provenance.json"):
+        return _json({**json.loads(content), "wall_seconds": None})
+    if name.endswith("/provenance.js"):
+        assignment, _, value = content.decode().rpartition("] = ")
+        shown = {**json.loads(value.rstrip(";\n")), "wall_seconds": "left out of the archive"}
+        return f"{assignment}] = {json.dumps(shown, ensure_ascii=False)};\n".encode()
+    return content
+
+
+def zenodo(record: dict) -> dict:
+    """The record of the archive for Zenodo, from `CITATION.cff`."""
+    return {
+        "title": record["title"],
+        "description": record["abstract"],
+        "version": str(record["version"]),
+        "upload_type": "software",
+        "license": record["license"],
+        "publication_date": str(record["date-released"]),
+        "creators": [{"name": _name(author)} for author in record["authors"]],
+        "keywords": record["keywords"],
+        "related_identifiers": [
+            {"identifier": record["repository-code"], "relation": "isSupplementTo", "scheme": "url"},
+            *(
+                {"identifier": identifier["value"], "relation": "isSupplementTo", "scheme": "arxiv"}
+                for reference in record["references"]
+                for identifier in reference.get("identifiers", ())
+            ),
+        ],
+    }
+
+
+def describe(files: dict[str, bytes], record: dict) -> dict:
+    """RO-Crate 1.1 metadata: the files that a person looks for, and which run made each figure."""
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    date = str(record["date-released"])
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"  # younger than RO-Crate 1.1
+    crate.name, crate.description = record["title"], record["abstract"]
+    crate.datePublished = date
+    crate.root_dataset["version"] = str(record["version"])
+    crate.root_dataset["keywords"] = ", ".join(record["keywords"])
+
+    def add(identifier: str, kind: str, **properties) -> Any:
+        entity = ContextEntity(crate, identifier, {"@type": kind, **properties})
+        crate.add(entity)
+        return entity
+
+    crate.root_dataset["license"] = add(LICENSES["text"], "CreativeWork", name="CC BY 4.0")
+    crate.root_dataset["author"] = [
+        add(f"#author-{number}", "Organization", name=_name(author))
+        for number, author in enumerate(record["authors"], 1)
+    ]
+    version = str(record["version"])
+    add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
+    names = [n for n in sorted(files) if re.fullmatch(LISTED, n)]
+    for name in names:
+        crate.add_file(dest_path=name, properties=_properties(name, files[name]))
+    for name in filter(re.compile(r".*/provenance\.json").fullmatch, names):
+        origin, folder = json.loads(files[name]), name.rpartition("/")[0]
+        parameters = json.dumps(origin["parameters"], sort_keys=True)
+        add(
+            f"#run-{origin['figure']}",
+            "CreateAction",
+            name=f"Computation of {origin['figure']} in the {origin['profile']} profile",
+            description=f"parameters {parameters}, sources {origin['source_hash']}",
+            instrument={"@id": record["repository-code"]},
+            result=[{"@id": file} for file in names if file.startswith(f"{folder}/")],
+        )
+    return crate.metadata.generate()
+
+
+def _properties(name: str, content: bytes) -> dict:
+    medium = MEDIA.get(Path(name).suffix, "text/plain")
+    return {
+        "name": name.removeprefix("html/"),
+        "encodingFormat": medium,
+        "contentSize": str(len(content)),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _name(author: dict) -> str:
+    return author.get("name") or f"{author['family-names']}, {author['given-names']}"
+
+
+def _json(value) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,129 @@
+"""The card below a figure: files, origin, the command that reruns it, and how to cite it."""
+
+import html
+import json
+from pathlib import Path
+
+from nld import paper
+from nld.figures.recording import data_package
+from nld.inference.report import finding_in_words
+from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
+from nld.publish.pages.citation import Citation
+from nld.publish.pages.plain_math import plain
+
+FILES = {
+    "SVG": "figure.svg",
+    "PDF": "figure.pdf",
+    "PNG": "figure.png",
+    "CSV": "data.csv",
+    "netCDF": "data.nc",
+    "schema": data_package.FILE,
+    "provenance": "provenance.json",
+}
+SHADES = {REPRODUCED: "good", BELOW: "good", CORRECTED: "mixed", PARTLY: "mixed", REFUTED: "bad"}
+# What differs between two equal runs: shown from provenance.js, so that equal books are equal bytes.
+RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
+
+
+def in_words(changed: dict) -> str:
+    """Changed parameters with their values, as a sentence holds them."""
+    return ", ".join(f"{name} = {value!r}" for name, value in changed.items())
+
+
+def card(origin: dict, citation: Citation, base: str, repository: str, changed: dict | None = None) -> str:
+    """HTML of the card of one figure.
+
+    Args:
+        origin: the figure's provenance.
+        citation: how to cite it.
+        base: relative address of the folder with the figure's files, with a slash at its end.
+        repository: address under which sources are found, with the branch.
+        changed: the parameters with which the page was rerun; such a figure is nothing to cite, since its
+            permalink shows another one.
+    """
+    name = origin["figure"]
+    links = " · ".join(f'<a href="{base}{file}" download>{label}</a>' for label, file in FILES.items())
+    module = f"nld/figures/{name.replace('-', '_')}.py"
+    parameters = ", ".join(f"{key} = {value!r}" for key, value in origin["parameters"].items()) or "none"
+    rows = {
+        "Profile": f'<span class="nld-badge">{origin["profile"]}</span>',
+        "Parameters": f"<code>{html.escape(parameters)}</code>",
+        "Code": f'<a href="{repository}/{module}">{module}</a>, nld {html.escape(citation.version)}, '
+        f"sources {origin['source_hash']}",
+        **_rulings(origin),
+        **{
+            label: f'<span data-nld-field="{field}">in <a href="{base}provenance.json">provenance.json</a></span>'
+            for field, label in RUNNING.items()
+        },
+        "Rerun": f"<code>{html.escape(rerun_command(origin))}</code>",
+    }
+    listing = "".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in rows.items())
+    if changed:
+        cite = (
+            f"<p>This figure comes from a rerun with <code>{html.escape(in_words(changed))}</code>. The published one, "
+            "which can be cited, is brought back by <code>nld book build</code>.</p>"
+        )
+    else:
+        cite = _cite(citation)
+    return (
+        f'<div class="nld-figure-files">{links}{verdict_badges(origin)}</div>'
+        f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
+        f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
+        f'<div class="nld-cite-title">Cite this figure</div>{cite}</details>'
+    )
+
+
+def _cite(citation: Citation) -> str:
+    forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
+    return "".join(
+        f'<div class="nld-cite-form">{label}</div><div class="highlight-text notranslate"><div class="highlight">'
+        f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
+        for label, text in forms.items()
+    )
+
+
+def verdict_badges(origin: dict) -> str:
+    """HTML: what the figure says of each claim that hangs on it, with a link to the claim."""
+    return "".join(
+        f' <a class="nld-badge nld-{SHADES.get(verdict["label"], "open")}" href="claims.html#claim-{verdict["claim"]}" '
+        f'title="{html.escape(_title(verdict))}">claim {verdict["label"]}</a>'
+        for verdict in origin["verdicts"]
+    )
+
+
+def _title(verdict: dict) -> str:
+    """What a badge says when it is pointed at: the claim, and of each part effect, interval, n and e-value."""
+    lines = [finding_in_words(Finding(**finding)) for finding in verdict.get("findings", ())]
+    place = " on ".join(filter(None, (verdict.get("scale", ""), verdict.get("processor", ""))))
+    return "\n".join([f"{_statement(verdict)} [{place}]", *lines])
+
+
+def _rulings(origin: dict) -> dict[str, str]:
+    lines = [f"{_statement(verdict)} {verdict['numbers']}" for verdict in origin["verdicts"]]
+    return {"Claims": "<br>".join(html.escape(line) for line in lines)} if lines else {}
+
+
+def _statement(verdict: dict) -> str:
+    # Other works' claims come with the record: to look them up would import every figure into each render.
+    of_paper = {claim.name: claim.statement for claim in paper.CLAIMS}
+    return plain(verdict.get("statement") or of_paper[verdict["claim"]])
+
+
+def rerun_command(origin: dict) -> str:
+    """The command that computes and draws this figure again, from the root of a checkout after `make book`."""
+    parameters = "".join(f" -p {key} {value}" for key, value in origin["parameters"].items())
+    return f".venv/bin/nld figure show {origin['figure']} --profile {origin['profile']}{parameters}"
+
+
+def write_script(folder: Path) -> None:
+    """Write provenance.js beside provenance.json: pages opened from a disk may load scripts, but not JSON."""
+    origin = json.loads((folder / "provenance.json").read_text("utf-8"))
+    shown = {
+        "device": origin["device"],
+        "wall_seconds": f"{origin['wall_seconds']:.1f} s",
+        "python": origin["python"],
+        "packages": ", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
+    }
+    text = json.dumps(shown, ensure_ascii=False)
+    script = f'(window.nldProvenance = window.nldProvenance || {{}})["{origin["figure"]}"] = {text};\n'
+    (folder / "provenance.js").write_text(script, "utf-8")

@@ -1,0 +1,65 @@
+"""A verdict as a page prints it: its badge, its numbers, and a table of what each registered part came to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nld.inference.registration import registrations
+from nld.inference.report import WORDS, certainty, effect
+from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED, UNTESTED, Finding, Verdict
+
+SHADES = {
+    REPRODUCED: "success",
+    BELOW: "success",
+    CORRECTED: "warning",
+    PARTLY: "warning",
+    REFUTED: "danger",
+    UNDECIDED: "info",
+    UNTESTED: "secondary",
+}
+
+
+@dataclass(frozen=True)
+class Myst:
+    """MyST text as the output of a cell."""
+
+    text: str
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return {"text/markdown": self.text, "text/plain": self.text}
+
+
+def badge(label: str, text: str = "") -> str:
+    """A badge in the colour of a label; its text, the label itself if no other is given, says the same."""
+    return f"{{bdg-{SHADES[label]}}}`{text or label}`"
+
+
+def ruling(verdicts: Iterable[Verdict], claim: str) -> Myst:
+    """What was found on one claim: badge, numbers and findings; that nothing was run, where nothing was."""
+    found = [verdict for verdict in verdicts if verdict.claim == claim]
+    if not found:
+        return Myst(f"{badge(UNTESTED)} Nothing of this profile has been run.")
+    parts = [f"{badge(v.label)} *{v.scale}* {escape(v.numbers)}\n\n{findings_table(v)}" for v in found]
+    return Myst("\n\n".join(parts))
+
+
+def findings_table(verdict: Verdict) -> str:
+    """The findings of a verdict with what was tested, in MyST."""
+    known = registrations()
+    registration = known.get(f"{verdict.claim}@{verdict.scale}") or known[verdict.claim]
+    estimands = {part.name: part.estimand for part in registration.parts}
+    rows = ["| part | what is tested | effect, 95 % | evidence | |", "|---|---|---|---|---|"]
+    for finding in verdict.findings:
+        cells = (finding.part, estimands.get(finding.part, ""), effect(finding), certainty(finding), outcome(finding))
+        rows.append("| " + " | ".join(escape(cell).replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def outcome(finding: Finding) -> str:
+    """The outcome of a part in words."""
+    words = WORDS[finding.outcome] + (", below the effect of interest" if finding.below else "")
+    return f"{words} (a correction named beforehand)" if finding.alternative else words
+
+
+def escape(text: str) -> str:
+    """Plain text for MyST: a star in a claim, as in q*, is a letter and no emphasis."""
+    return text.replace("*", r"\*")

@@ -1,0 +1,131 @@
+"""Results that took too long to compute in each build, in results/: checked against results/SHA256SUMS when read.
+
+They cannot be computed again here, so a damaged one is an error, which says how to bring it back.
+``python -m nld.results.stored_results`` writes the checksums of what lies there, once a result was kept on purpose.
+"""
+
+import fnmatch
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from nld.errors import Damaged
+from nld.results import seals, store
+from nld.results.places import ROOTS, SHIPPED
+
+# Timings, which every `make bench` writes anew and no figure reads.
+UNLISTED = {"bench"}
+
+
+def whole(path: Path) -> Path:
+    """The path of a stored result, once its checksum was found to hold.
+
+    A folder results/ without SHA256SUMS is somebody's own and is not checked, unless it lies beside the code.
+
+    Args:
+        path: of a file in a folder below one named results.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        nld.errors.Damaged: its checksum does not hold, or is not there; the message says how to bring it back.
+    """
+    path = path.absolute()
+    folder = _results(path)
+    listed = None if folder is None else _sums(folder)
+    name = "" if folder is None else path.relative_to(folder).as_posix()
+    if folder is None or listed is None or name not in listed:
+        if not path.exists():
+            raise FileNotFoundError(f"expected a stored result at {path}, found none")
+        if folder is None or listed is None:
+            return path
+        advice = "if it is a result to keep, list it: python -m nld.results.stored_results"
+        raise Damaged(f"{path} is not listed in {folder / seals.SUMS}; {advice}")
+    if not path.exists():
+        raise Damaged(f"{path} is missing{_cure(folder, path)}")
+    if seals.digest(path) != listed[name]:
+        raise Damaged(f"{path} was altered or cut off: its checksum differs{_cure(folder, path)}")
+    return path
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """Stored results below ``root`` by a pattern such as "results/paper/*.nc", each found whole.
+
+    Raises:
+        nld.errors.Damaged: as ``whole``, also for one that is listed and lost.
+    """
+    folder = root / "results"
+    listed = (_sums(folder) or {}) if folder.is_dir() else {}
+    names = {f"results/{name}" for name in listed if fnmatch.fnmatchcase(f"results/{name}", pattern)}
+    names |= {path.relative_to(root).as_posix() for path in root.glob(pattern)}
+    return [whole(root / name) for name in sorted(names)]
+
+
+def flaws(folder: Path) -> list[tuple[Path, str]]:
+    """Each file of a folder results/ that is not what its checksums say, with what is wrong, in words."""
+    try:
+        names = set(_sums(folder) or ())
+    except Damaged as error:
+        return [(folder / seals.SUMS, str(error))]
+    found = []
+    for name in sorted(names | {path.relative_to(folder).as_posix() for path in _files(folder)}):
+        try:
+            whole(folder / name)
+        except Damaged as error:
+            found.append((folder / name, str(error)))
+    return found
+
+
+def list_again(folder: Path, path: Path | None = None) -> Path:
+    """Write the checksums of all stored results below ``folder``, or of one among them; the file that holds them."""
+    sums = folder / seals.SUMS
+    names = {found.relative_to(folder).as_posix(): found for found in ([path] if path else _files(folder))}
+    before = seals.read_sums(sums) if path and sums.exists() else {}
+    store.write_atomically(sums, seals.sums((before | {n: seals.digest(file) for n, file in names.items()}).items()))
+    return sums
+
+
+def note(path: Path) -> None:
+    """List a result that was just written, if its folder results/ keeps checksums."""
+    folder = _results(path.absolute())
+    if folder is not None and (folder / seals.SUMS).exists():
+        list_again(folder, path.absolute())
+
+
+def _sums(folder: Path) -> dict[str, str] | None:
+    """The checksums that a folder results/ keeps; None where it keeps none and need not."""
+    sums = folder / seals.SUMS
+    try:
+        return seals.read_sums(sums)
+    except FileNotFoundError:
+        if folder.parent not in ROOTS:
+            return None
+        raise Damaged(f"{sums} is missing{_cure(folder, sums)}") from None
+    except ValueError as error:
+        raise Damaged(f"{error}{_cure(folder, sums)}") from None
+
+
+def _cure(folder: Path, path: Path) -> str:
+    if folder.parent == SHIPPED:
+        return "; install nld again"
+    return f"; restore it, in {folder.parent}: git checkout -- {path.relative_to(folder.parent).as_posix()}"
+
+
+def _results(path: Path) -> Path | None:
+    """The folder results/ that a path lies below, at least one folder deep."""
+    return next((parent for parent in list(path.parents)[1:] if parent.name == "results"), None)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).parts
+        if path.is_file() and len(place) > 1 and place[0] not in UNLISTED and not path.name.startswith("."):
+            yield path
+
+
+def main() -> None:
+    """Write results/SHA256SUMS of the checkout."""
+    print(list_again(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOTS[0] / "results"))
+
+
+if __name__ == "__main__":
+    main()
