@@ -11,11 +11,42 @@ Paper: Section 2; Noether's theorem needs Q(q, 0) = q and dQ/ds at s = 0 only.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from nld.errors import InvalidInput
 
 Parts = Sequence[Any]
+
+
+class Kind(StrEnum):
+    """The kinds of symmetry that a model is searched for; each says how its generator acts, and is its own name."""
+
+    TRANSLATION = "translation"
+    SCALE = "scale"
+    RESCALE = "rescale"
+    GENERAL_LINEAR = "general_linear"
+    ROTATION = "rotation"
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether A(q) is the same everywhere; otherwise it is linear in q."""
+        return self is Kind.TRANSLATION
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether a unit has a d x d matrix of charges, one for each generator B, instead of one."""
+        return self in (Kind.GENERAL_LINEAR, Kind.ROTATION)
+
+    @property
+    def is_antisymmetric(self) -> bool:
+        """Whether only antisymmetric B generate it."""
+        return self is Kind.ROTATION
+
+    @property
+    def words(self) -> str:
+        """The kind as it stands in a sentence."""
+        return self.value.replace("_", " ")
 
 
 @dataclass(frozen=True)

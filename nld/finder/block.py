@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from nld.errors import InvalidInput
-
-KINDS = ("translation", "scale", "rescale", "general_linear", "rotation")
+from nld.symmetry import Kind
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,13 @@ class Block:
     - rotation: the same with B antisymmetric, for which both signs act alike.
 
     Args:
-        kind: one of ``KINDS``.
+        kind: a ``Kind`` or its name.
         name: where in the model, for people ("layer1.conv -> layer1.bn").
         members: the parameters that take part; all have the same number of units.
         reason: one sentence on why the loss cannot notice the transformation.
     """
 
-    kind: str
+    kind: Kind
     name: str
     members: tuple[Member, ...]
     reason: str = ""
@@ -104,26 +103,27 @@ class Block:
     def describe(self) -> str:
         """The symmetry in words: what moves, how many units, and why the loss cannot notice."""
         moved, undone = ([m for m in self.members if m.coefficient * sign > 0] for sign in (1, -1))
-        up, down = (_names(members, self.kind == "translation") for members in (moved, undone))
-        if self.kind == "translation":
+        up, down = (_names(members, self.kind.is_constant) for members in (moved, undone))
+        if self.kind.is_constant:
             does = f"one constant added to a unit's entries in {up}" + (f" and subtracted in {down}" if undone else "")
-        elif self.kind in ("scale", "rescale"):
+        elif not self.kind.is_matrix:
             does = f"a unit's entries in {up} times a positive factor" + (
                 f" and in {down} divided by it" if undone else ""
             )
         else:
-            matrix = "an orthogonal" if self.kind == "rotation" else "an invertible"
+            matrix = "an orthogonal" if self.kind.is_antisymmetric else "an invertible"
             does = f"{matrix} {self.size} x {self.size} matrix applied to {up}"
             if undone:
                 does += f" and {'it also' if self.kind == 'rotation' else 'its inverse transpose'} to {down}"
         count = "one unit" if self.units == 1 else f"{self.units} units, each on its own"
-        return f"{self.kind.replace('_', ' ')}, {count}: {does} leaves the loss as it is" + (
+        return f"{self.kind.words}, {count}: {does} leaves the loss as it is" + (
             f"; {self.reason}." if self.reason else "."
         )
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise InvalidInput(f"expected a kind in {KINDS}, got {self.kind!r}; use one of these")
+        if self.kind not in list(Kind):
+            raise InvalidInput(f"expected a kind among {', '.join(Kind)}, got {self.kind!r}; use one of these")
+        object.__setattr__(self, "kind", Kind(self.kind))
         if not self.members:
             raise InvalidInput(f"block {self.name!r} has no members; give at least one Member")
         units = {member.parameter: member.units for member in self.members}

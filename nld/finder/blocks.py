@@ -7,6 +7,7 @@ from fractions import Fraction
 from nld.finder.block import Block, Member
 from nld.finder.linear_system import Equations
 from nld.finder.scale.scale_exponents import Axis
+from nld.symmetry import Kind
 
 Sparse = dict[int, Fraction | int]  # index along an axis -> coefficient
 Place = tuple[str, tuple[int, ...], tuple[int, ...]]  # parameter, view shape, axes of the view
@@ -103,14 +104,14 @@ def _set(vector: Sparse, index: int, value) -> None:
         vector.pop(index, None)
 
 
-def blocks(kind: str | None, units: list[list[Part]], shapes: dict[str, tuple[int, ...]]) -> list[Block]:
+def blocks(kind: Kind | None, units: list[list[Part]], shapes: dict[str, tuple[int, ...]]) -> list[Block]:
     """Blocks of units that have the same form. ``kind`` is a name, or None to tell scale from rescale by the signs."""
     forms: dict[tuple, list[list[Part]]] = defaultdict(list)
     for unit in units:
         forms[tuple((place, coefficient, len(indices)) for place, coefficient, indices in unit)].append(unit)
     result = []
     for form, members in forms.items():
-        name = kind or ("scale" if all(coefficient > 0 for _, coefficient, _ in form) else "rescale")
+        name = kind or (Kind.SCALE if all(coefficient > 0 for _, coefficient, _ in form) else Kind.RESCALE)
         members.sort(key=lambda unit: unit[0][2])
         together = _together(members, shapes)
         for group in [together] if together else [_single(unit, shapes) for unit in members]:
@@ -201,7 +202,7 @@ def _runs(indices: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(start, length) for start, length in runs]
 
 
-def named_block(kind: str, members: Sequence[Member]) -> Block:
+def named_block(kind: Kind, members: Sequence[Member]) -> Block:
     """A block named after what it moves."""
     return Block(kind, _name(members), tuple(members), REASONS[kind])
 
@@ -230,7 +231,7 @@ def translations(equations: Equations, full: Sequence[Axis], even: Sequence[Axis
             by_axis[axis, len(indices)].append(indices)
         for (axis, _), sets in by_axis.items():
             for members in _full_members(parameter, shape, axis, sets):
-                result.append(named_block("translation", members))
+                result.append(named_block(Kind.TRANSLATION, members))
     units = []
     found = list(directions(equations, even).values())
     for direction in found:  # a constant shift of one vector alone is not repeated in the shifts of several
@@ -244,7 +245,7 @@ def translations(equations: Equations, full: Sequence[Axis], even: Sequence[Axis
         unit = parts({n: vector for n, vector in reduced.items() if vector}, even)
         if unit and unit not in units:
             units.append(unit)
-    return result + blocks("translation", units, shapes)
+    return result + blocks(Kind.TRANSLATION, units, shapes)
 
 
 def _modulo(vector: Sparse, axis: Axis, covered, shapes) -> Sparse:

@@ -51,16 +51,16 @@ def overlap(
             member.rows(gradients[member.parameter]),
             member.coefficient,
         )
-        if block.kind == "translation":
+        if block.kind.is_constant:
             product, size = c * g.sum(1), c**2 * torch.full_like(g, 1.0).sum(1)
-        elif block.kind in ("scale", "rescale"):
+        elif not block.kind.is_matrix:
             product, size = c * (g * q).sum(1), c**2 * q.square().sum(1)
         else:
             product = g @ q.mT if c > 0 else -q @ g.mT
             size = q.square().sum((1, 2))
         total, generator_square = total + product, generator_square + size
         gradient_square = gradient_square + g.square().flatten(1).sum(1)
-    if block.kind == "rotation":
+    if block.kind.is_antisymmetric:
         total = (total - total.mT) / math.sqrt(2)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(total, torch.Tensor) and total.ndim == 3:
         total = torch.linalg.matrix_norm(total)
@@ -75,7 +75,7 @@ def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: floa
     shape = (block.units,) if block.size == 1 else (block.units, block.size, block.size)
     s = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
     if block.size > 1:
-        if block.kind == "rotation":
+        if block.kind.is_antisymmetric:
             s = s - s.mT
         forward = torch.linalg.matrix_exp(s / math.sqrt(block.size))
         backward = torch.linalg.inv(forward).mT.to(example)
@@ -90,7 +90,7 @@ def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: floa
                 view.copy_((matrix @ flat).reshape(view.shape))
                 continue
             each = s.to(example).reshape(*units, *[1] * (view.ndim - len(units))) * member.coefficient
-            view.add_(each) if block.kind == "translation" else view.mul_(each.exp())
+            view.add_(each) if block.kind.is_constant else view.mul_(each.exp())
 
 
 @contextlib.contextmanager

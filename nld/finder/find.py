@@ -22,6 +22,7 @@ from nld.finder.scale.scale_exponents import Degrees
 from nld.finder.tape import WithoutEpsilon, elementary, record, tensors
 from nld.finder.translation.shifts import Shifts
 from nld.finder.wrappers import unwrap
+from nld.symmetry import Kind
 
 READABLE = {
     "_local_scalar_dense": "a number read out of a tensor",
@@ -122,7 +123,7 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
     matrices, irregular = mixings(Mixing(tape, trainable).vectors, shapes)
     found = confirmed([block for block, _ in matrices])
-    vectors = [v for block, group in matrices if block in found and block.kind == "general_linear" for v in group]
+    vectors = [v for block, group in matrices if block in found and block.kind is Kind.GENERAL_LINEAR for v in group]
     contained = {unit for vector in vectors for unit in diagonal(vector, shapes)}
 
     degrees = Degrees(tape, trainable)

@@ -11,7 +11,7 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
         width: columns at which the list of parameters is cut.
     """
     rows = [("kind", "units", "size", "parameters")]
-    rows += [(b.kind.replace("_", " "), str(b.units), str(b.size), b.name) for b in symmetries]
+    rows += [(b.kind.words, str(b.units), str(b.size), b.name) for b in symmetries]
     columns = [max(len(row[i]) for row in rows) for i in range(3)]
     room = max(20, width - sum(columns) - 6)
     lines = [

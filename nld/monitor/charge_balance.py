@@ -101,7 +101,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     before = np.where(bare > 0, last, before)
     moved = sign * start_of["momentum_moved"]
     predicted = decay * (before + moved) + weight_decay
-    constant = np.repeat([u.kind == "translation" for u in rows.uses], [u.member.units for u in rows.uses])
+    constant = np.repeat([u.kind.is_constant for u in rows.uses], [u.member.units for u in rows.uses])
     features = np.repeat(
         [np.prod(u.member.shape) / u.member.units for u in rows.uses], [u.member.units for u in rows.uses]
     )
@@ -167,7 +167,7 @@ class MatrixBooks:
         self._unit = torch.cat(units)
         self._rotation = torch.zeros(rows.units, 1, 1, dtype=torch.bool, device=device)
         for use, unit in zip(rows.uses, units, strict=True):
-            self._rotation[unit] = use.kind == "rotation"
+            self._rotation[unit] = use.kind.is_antisymmetric
         zeros = torch.zeros(rows.units, size, size, device=device, dtype=dtype)
         self._zeros = zeros, zeros, torch.zeros(4, self._unit.numel(), device=device, dtype=dtype)
         # Of the step that has begun: β (charge + moved), c ⟨g, A⟩ of bare rows, and its numbers.

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from nld.experiment.datasets import data
 from nld.experiment.studies import monitored
 from nld.finder import Block
+from nld.symmetry import Kind
 
 IMAGES = 64
 MOMENTUM = 0.5  # of SGD and Nesterov; short, so that few steps are enough to see an order
@@ -33,7 +34,7 @@ class Turning:
 
 def heads(blocks: list[Block]) -> list[Block]:
     """The blocks of a transformer's heads: queries with keys, values with outputs."""
-    return [block for block in blocks if block.kind == "general_linear"]
+    return [block for block in blocks if block.kind is Kind.GENERAL_LINEAR]
 
 
 def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) -> Turning:

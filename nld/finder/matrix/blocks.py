@@ -9,6 +9,7 @@ import torch
 from nld.finder.block import Block, Member
 from nld.finder.blocks import Part, named_block
 from nld.finder.matrix.coordinate_classes import Vector
+from nld.symmetry import Kind
 
 
 def mixings(
@@ -20,7 +21,7 @@ def mixings(
         forms[vector.places, vector.size, vector.orthogonal].append(vector)
     result, notes = [], []
     for (_, _, orthogonal), found in forms.items():
-        kind = "rotation" if orthogonal else "general_linear"
+        kind = Kind.ROTATION if orthogonal else Kind.GENERAL_LINEAR
         together = _matrix_members(found, shapes)
         for group in [found] if together else [[vector] for vector in found]:
             members = _matrix_members(group, shapes)

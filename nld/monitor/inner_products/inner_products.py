@@ -108,7 +108,7 @@ class Sheet:
         for use, region in regions.items():
             vectors, count = vectors_of(use.kind), use.member.units
             units = torch.arange(deep * count).view(deep, count)
-            for column, pair in enumerate(PAIRS["constant" if use.kind == "translation" else "linear"]):
+            for column, pair in enumerate(PAIRS["constant" if use.kind.is_constant else "linear"]):
                 if pair is None:
                     continue
                 gram = units * vectors**2 + pair[0] * vectors + pair[1]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from nld.finder.block import Member
+from nld.symmetry import Kind
 
 VECTORS = 5  # gradient, momentum, position, displacement, ones
 
@@ -23,7 +24,7 @@ class Use:
     """One member of one block: which parameter of the sheet it arranges and where its rows go."""
 
     block: int
-    kind: str
+    kind: Kind
     member: Member
     parameter: int
     row: int  # first row of this member among all rows with the same matrix size

@@ -123,7 +123,7 @@ class Fused:
         shares = max(1, min(torch.get_num_threads(), rows // _ROWS)) if rows * columns > _WHOLE else 1
         sides = {use: side for use in uses if (side := orientation(use, shape)) is not None}
         of_rows, of_columns = (any(side == name for side, _ in sides.values()) for name in ("rows", "columns"))
-        of_vectors = any(use.kind == "translation" for use in uses)
+        of_vectors = any(use.kind.is_constant for use in uses)
         row_sums = np.zeros((rows if of_rows else 0, len(PRODUCTS)))
         column_sums = np.zeros((shares, len(PRODUCTS), columns if of_columns else 0))
         self._held += [row_sums, column_sums]

@@ -1,6 +1,7 @@
 """Which inner products the books need, as pairs of the vectors that a sheet lines up."""
 
 from nld.monitor.inner_products.layout import VECTORS
+from nld.symmetry import Kind
 
 GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES = range(VECTORS)
 
@@ -43,6 +44,6 @@ MATRICES = (
 )
 
 
-def vectors_of(kind: str) -> int:
+def vectors_of(kind: Kind) -> int:
     """How many vectors a member's Gram matrix has: only translations need the ones."""
-    return VECTORS if kind == "translation" else ONES
+    return VECTORS if kind.is_constant else ONES
