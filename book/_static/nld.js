@@ -39,9 +39,45 @@ document.addEventListener("DOMContentLoaded", function () {
   });
 });
 
-/* A table of numbers that is wider than the page is scrolled, by the keyboard too. */
-window.addEventListener("load", function () {
-  document.querySelectorAll("table.dataframe").forEach(function (table) {
-    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+/* A formula that is wider than its line gets smaller letters, down to two thirds, and beyond that it is scrolled, as a
+   wide table is: by the keyboard too, with a shadow where something is left to see. */
+(function () {
+  var LEAST = 0.6;
+
+  function fit() {
+    var formulas = Array.from(document.querySelectorAll("div.math mjx-container[display='true']"));
+    formulas.forEach(function (formula) {  // back to what MathJax gave it
+      if (!formula.dataset.nldSize) formula.dataset.nldSize = formula.style.fontSize || "100%";
+      formula.style.setProperty("font-size", formula.dataset.nldSize);
+    });
+    var widths = formulas.map(function (formula) {
+      return [formula.clientWidth, formula.scrollWidth, parseFloat(getComputedStyle(formula).fontSize)];
+    });
+    formulas.forEach(function (formula, i) {
+      var there = widths[i][0], needed = widths[i][1], size = widths[i][2];
+      if (there && needed > there)
+        formula.style.setProperty("font-size", size * Math.max(LEAST, 0.99 * there / needed) + "px", "important");
+    });
+    mark();
+  }
+
+  function mark() {
+    document.querySelectorAll(".bd-article table, div.math mjx-container[display='true']").forEach(function (box) {
+      var wide = box.scrollWidth > box.clientWidth + 1;
+      box.classList.toggle("nld-wide", wide);
+      if (wide) box.tabIndex = 0; else box.removeAttribute("tabindex");
+    });
+  }
+
+  window.addEventListener("load", function () {
+    var ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
+    if (ready) ready.then(fit); else mark();
+    var waiting, width = innerWidth;
+    window.addEventListener("resize", function () {
+      if (innerWidth === width) return;  // a phone's address bar comes and goes
+      width = innerWidth;
+      clearTimeout(waiting);
+      waiting = setTimeout(fit, 100);
+    });
   });
-});
+})();
