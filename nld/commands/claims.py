@@ -95,7 +95,7 @@ def _rule(args) -> int:
     print("; ".join(f"{count} {label}" for label, count in scoreboard(rulings).items() if count))
     for ruling in rulings:
         print(f"\n{ruling.claim.name} ({ruling.scale}): {ruling.verdict.label}")
-        for text in (plain(ruling.claim.statement), ruling.verdict.numbers):
+        for text in map(plain, (ruling.claim.statement, ruling.verdict.numbers)):
             print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
         for finding in ruling.verdict.findings:
             print(f"    - {finding_in_words(finding)}")

@@ -97,6 +97,12 @@ def worst(data: xr.Dataset, law: str, measured: str) -> float:
     return float(np.abs(data[law] / data[measured] - 1).max())
 
 
+def after_switch(data: xr.Dataset) -> int:
+    """How many steps after the last switch of the gradient Eq 17 is furthest from the squared norm."""
+    error = np.abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
+    return int(data["step"].values[error.values.argmax()]) % PART
+
+
 def forgetting(data: xr.Dataset) -> xr.DataArray:
     """Rate at which r⁴ approaches its last level in the last part, over 4 k/(1 - beta): (weight_decay > 0)."""
     rows = data.isel(weight_decay=slice(1, None))

@@ -1,9 +1,22 @@
 """Sentences that compare are chosen by the data: each is asked for on data of which the opposite is true."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
-from nld.figures import fig_2, fig_conservation, fig_orders
+from nld.figures import (
+    fig_2,
+    fig_amplification,
+    fig_books,
+    fig_closures,
+    fig_conservation,
+    fig_dictionary,
+    fig_effective_rates,
+    fig_grid,
+    fig_metric,
+    fig_orders,
+    fig_photographs,
+)
 from tests.figures.test_captions import reference
 
 
@@ -41,3 +54,116 @@ def test_fig_conservation_says_where_smaller_rates_help_under_adam():
     broken = data.assign(drift=drift)
     assert "lessens some of the drifts, which have orders of 2.00 to 2.00" in fig_conservation.under_adam(broken)
     assert "the charge of a translation moves by at most" in fig_conservation.caption(broken)
+
+
+def test_fig_amplification_names_the_model_that_the_network_is_near():
+    data = reference("fig-amplification")
+    said = fig_amplification.sentences(data)
+    assert said["mini-batches"] == "Mini-batches are noise first and signal second."
+    assert "more of the signal" in said["longer-memory"]
+    memory = 1 / (1 - data["network_momentum"])
+    smooth = data.assign(network=data["network"] * 0 + 1900 * memory / 10, judged_factor=data["judged_factor"] / 10)
+    said = fig_amplification.sentences(smooth)
+    assert said["mini-batches"] == "Mini-batches are signal first and noise second."
+    assert "no more of the signal" in said["longer-memory"]
+    assert "below the paper's factor" in said["full-batches"]
+
+
+def test_fig_dictionary_finds_the_step_after_a_switch():
+    step = np.arange(0, 18001, 20)
+    off = np.where(step == 6040, 1.1, 1.0)[None]
+    laws = {"eq17": (("weight_decay", "step"), off), "squared_norm": (("weight_decay", "step"), 0 * off + 1)}
+    assert fig_dictionary.after_switch(xr.Dataset(laws, {"step": step})) == 40
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [(1.1, "takes away most of its error"), (2.0, "takes away a part"), (9.0, "does not always lessen its error")],
+)
+def test_fig_closures_says_how_much_the_measured_sum_repairs(measured, said):
+    data = reference("fig-closures")
+    norm, law = data["squared_norm"], data["predicted"].copy()
+    law.loc[{"closure": "smooth"}], law.loc[{"closure": "measured"}] = 3 * norm, measured * norm
+    assert said in fig_closures.sentences(data.assign(predicted=law))["repairs"]
+
+
+def test_fig_closures_says_whether_full_batches_suffice():
+    data = reference("fig-closures")
+    assert "do not make gradients smooth" in fig_closures.sentences(data)["full-batches"]
+    exact = data.assign(judged_ratio=data["judged_ratio"] * 0 + 1.02)
+    assert "at 1.02 times the measured norm at the large rate, too" in fig_closures.sentences(exact)["full-batches"]
+
+
+def test_fig_effective_rates_explains_only_what_the_rates_explain():
+    data = reference("fig-effective-rates")
+    said = fig_effective_rates.sentences(data)
+    assert "They are better because they end up where the rate is right" in said["best-rates"]
+    assert "it can recover in time" in said["recovers"]
+    assert said["decay-moves"].startswith("lifts")
+    assert "lost in their first steps" in said["exceptions"]
+    held = data["constrained"] == 1
+    apart = data.assign(
+        half_rate=data["half_rate"].where(~held, 1000 * data["half_rate"]),
+        accuracy=data["accuracy"].where(~held, 0.1),
+        half_loss=data["half_loss"] / 10,
+    )
+    apart["half_rate"] = apart["half_rate"].where(data["panel"] != "C", 1.0)
+    said = fig_effective_rates.sentences(apart)
+    assert "the rate alone does not explain the losses" in said["best-rates"]
+    assert "does not come back at this rate either" in said["recovers"]
+    assert said["decay-moves"].startswith("does not steadily lift")
+    assert said["exceptions"] == "No free run guesses."
+    fast = fig_effective_rates.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
+    assert fast.endswith("rates of up to 20 1/l.")
+
+
+def test_fig_effective_rates_reads_the_course_of_one_rate():
+    data = reference("fig-effective-rates")
+    falling = data.assign(effective_rate=data["effective_rate"] * 0 + 90 / (1 + data["step"]))
+    assert fig_effective_rates.course(falling, 0.3) == "from 90 1/l to 2.9 1/l within 30 steps"
+    assert "bend towards each other" in fig_effective_rates.alt(data)
+    assert "do not approach" in fig_effective_rates.alt(falling)
+
+
+def test_fig_grid_compares_the_pair_and_counts_the_settings():
+    data = reference("fig-grid")
+    said = fig_grid.in_words(data)
+    assert "not the whole story" in said["held-pair"]
+    assert "nothing is left to bring it back" in said["overshoot"]
+    assert "at more settings than held ones" in fig_grid.caption(data)
+    trained = data.assign(test_loss=data["test_loss"] * 0 + 0.2, diverged=data["diverged"] * 0)
+    said = fig_grid.in_words(trained)
+    assert said["held-pair"] == "Here the held pair ends nearly alike."
+    assert said["overshoot"] == "the run ends at a loss of 0.2 l all the same"
+    assert "at as many settings as held ones" in fig_grid.caption(trained)
+
+
+def test_fig_photographs_calls_a_rate_too_large_only_where_nothing_is_learned():
+    data = reference("fig-photographs")
+    assert "too large a rate" in fig_photographs.sentences(data)["with-decay"]
+    learned = data.assign(test_accuracy=data["test_accuracy"] * 0 + 0.5)
+    said = fig_photographs.sentences(learned)
+    assert said["with-momentum"] == "the best mean accuracy is 50.0 %, where guessing gives 0.5 %"
+    assert "free norms lead nowhere" in fig_photographs.caption(learned)
+
+
+def test_fig_books_says_whether_the_default_epsilon_hurts_more_and_more():
+    data = reference("fig-books")
+    assert fig_books.default_epsilon(data).startswith("It grows")
+    residual = data["residual_default_epsilon"]
+    falling = data.assign(residual_default_epsilon=residual.copy(data=residual.values[::-1]))
+    assert fig_books.default_epsilon(falling).startswith("It falls")
+    np.testing.assert_allclose(fig_books.strays(data.assign(without=0 * data["charge"])), 1)
+
+
+def test_fig_metric_says_where_smaller_steps_help():
+    data = reference("fig-metric")
+    assert list(fig_metric.small_steps(data).values()) == [
+        "Under Nesterov it does.", "it stays", "it does not go away with smaller steps",
+    ]  # fmt: skip
+    angle = data["angle"].copy()
+    angle[:] = data["learning_rate"]
+    angle.loc[{"optimizer": "Nesterov"}] = 1.0
+    assert list(fig_metric.small_steps(data.assign(angle=angle)).values()) == [
+        "Under Nesterov it does not.", "it lessens, too", "smaller steps lessen some of it",
+    ]  # fmt: skip
