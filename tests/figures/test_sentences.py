@@ -10,13 +10,19 @@ from nld.figures import (
     fig_books,
     fig_closures,
     fig_conservation,
+    fig_counter_terms,
+    fig_decision,
     fig_dictionary,
     fig_effective_rates,
+    fig_flattening,
     fig_grid,
     fig_metric,
     fig_orders,
     fig_photographs,
+    fig_rotation,
+    fig_schedules,
 )
+from tests.figures.judged import row
 from tests.figures.test_captions import reference
 
 
@@ -167,3 +173,79 @@ def test_fig_metric_says_where_smaller_steps_help():
     assert list(fig_metric.small_steps(data.assign(angle=angle)).values()) == [
         "Under Nesterov it does not.", "it lessens, too", "smaller steps lessen some of it",
     ]  # fmt: skip
+
+
+def test_fig_decision_says_which_run_settles_and_what_it_is_worth():
+    data = reference("fig-decision")
+    assert fig_decision.settled(data).tolist() == [False, True]
+    assert "is not near its equilibrium; at one chosen from the monitor's finding it is" in fig_decision.caption(data)
+    said = fig_decision.sentences(data)
+    assert said["more"].startswith("More is not better")
+    assert said["worth"] == "the decision can pay"
+    swapped = data.assign(
+        accuracy=data["accuracy"].copy(data=[[0.9] * 2, [0.9] * 2, [0.8] * 2, [0.95] * 2]),
+        angular_step=2
+        * data["angular_step"].copy(data=data["equilibrium_step"].values[:, None, None] + 0 * data["angular_step"]),
+    )
+    assert fig_decision.settled(swapped).tolist() == [False, False]
+    assert "not within a quarter of the equilibrium, 0.031. Under" in fig_decision.sentences(swapped)["angles"]
+    assert "do not show" in fig_decision.sentences(swapped)["more"]
+    assert fig_decision.sentences(swapped)["worth"] == "the decision need not pay"
+
+
+def test_fig_counter_terms_says_whether_the_energy_grows():
+    data = reference("fig-counter-terms")
+    assert fig_counter_terms.numbers(data)["energy"] == "never grows"
+    grown = data.assign(energy_growth=data["energy_growth"] * 0 + 2e-3)
+    assert fig_counter_terms.numbers(grown)["energy"].startswith("grows by up to")
+
+
+def test_fig_flattening_says_what_deviations_do_with_the_strength():
+    data = reference("fig-flattening")
+    assert fig_flattening.deviations(data).startswith("grow with the strength, as the next order should: at most")
+    assert fig_flattening.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
+        "are at"
+    )
+    assert "only not as far" in fig_flattening.caption(data)
+    assert "and as far" in fig_flattening.caption(data.assign(penalized_end=data["end"]))
+    layer = data["layer"].copy()
+    layer[0, 0] *= 1.5
+    assert fig_flattening.layer_gap(data.assign(layer=layer)) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_fig_schedules_says_whether_decay_keeps_descent_from_converging():
+    data = reference("fig-schedules")
+    assert fig_schedules.numbers(data)["together"].endswith("together they do not.")
+    calm = data.assign(restless=data["restless"] * 0)
+    assert fig_schedules.numbers(calm)["together"].startswith("At these values")
+    gradient = data["smallest_gradient"].copy()
+    gradient[{"rate": -1}] = 1e-5  # no longer the largest
+    assert fig_schedules.numbers(data.assign(smallest_gradient=gradient))["slowest-gradient"] == "1e-05"
+
+
+@pytest.mark.parametrize(
+    ("gain", "spread", "said"),
+    [
+        (0.03, 0.01, "shows in this network"),
+        (-0.03, 0.01, "does not hurt"),
+        (0.0, 0.03, "no difference"),
+        (0.01, 0.09, "too small"),
+    ],
+)
+def test_fig_rotation_says_of_unbalance_what_the_seeds_say(gain, spread, said):
+    data = reference("fig-rotation")
+    accuracy = np.stack([row(0.93 + gain, spread), row(0.93), row(0.93)], 1)
+    kept = data["judged_rule"].values
+    data = data.drop_dims("judging_seed").assign(
+        judged_accuracy=(("judging_seed", "judged_rule"), accuracy),
+        judged_unbalance=(("judging_seed", "balanced_rule"), np.stack([row(1.1), row(3.0)], 1)),
+    )
+    assert said in fig_rotation.hurts(data.assign_coords(judged_rule=kept))
+
+
+def test_fig_rotation_reads_the_memory_from_the_angle():
+    data = reference("fig-rotation")
+    assert fig_rotation.long_memory(data) == "updates oppose each other"
+    assert fig_rotation.long_memory(data.assign(network_angle=data["network_angle_law"] / 2)).endswith(
+        "repeat each other"
+    )
