@@ -75,7 +75,7 @@ def _rule(args) -> int:
     from nld.claims import ledger, scoreboard
     from nld.inference.report import finding_in_words
     from nld.ledger_file import differences, read, write
-    from nld.plain_math import plain
+    from nld.plain_math import plain, typeset
 
     before = read(args.against) if args.against else None
     rulings = ledger(args.profile, seed=args.seed)
@@ -95,10 +95,10 @@ def _rule(args) -> int:
     print("; ".join(f"{count} {label}" for label, count in scoreboard(rulings).items() if count))
     for ruling in rulings:
         print(f"\n{ruling.claim.name} ({ruling.scale}): {ruling.verdict.label}")
-        for text in map(plain, (ruling.claim.statement, ruling.verdict.numbers)):
-            print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
+        for text in (ruling.claim.statement, ruling.verdict.numbers):
+            print(textwrap.fill(plain(typeset(text)), 100, initial_indent="    ", subsequent_indent="    "))
         for finding in ruling.verdict.findings:
-            print(f"    - {finding_in_words(finding)}")
+            print(f"    - {plain(typeset(finding_in_words(finding)))}")
         if ruling.figure:
             print(f"    figure {ruling.figure}, profile {ruling.profile}, {ruling.processor}")
     return 0

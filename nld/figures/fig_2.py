@@ -108,7 +108,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     worst = worst_difference(data, "rotation")
     numbers = (
         f"From momentum {MOMENTA[0]:g} to {MOMENTA[-1]:g} the measured rotation charge differs from "
-        f"exp(-friction * time / mass) by at most {at_most(100 * worst.max())} % of its first value."
+        f"$e^{{-\\mu t/m}}$ by at most {at_most(100 * worst.max())} % of its first value."
     )
     return rule([Evidence("charge-decays", numbers, checks={"every momentum": bool(worst.max() < 0.05)})])
 

@@ -136,8 +136,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         f"At momentum 0.9 the paper's factor is {paper:.0f}. In a model smooth gradients give "
         f"{found['smooth']:.0f} and "
         f"white ones {found['white']:.0f}; a batch-normalized network gives {listed} (geometric means). The factor is "
-        "chi/(1 - beta)^2 with chi the correlation sum of the gradients; (1 + beta)/(1 - beta) bounds chi only where "
-        "gradients are stationary and no decay is in the buffer."
+        r"$\chi/(1-\beta)^2$ with $\chi$ the correlation sum of the gradients; $(1+\beta)/(1-\beta)$ bounds $\chi$ "
+        "only where gradients are stationary and no decay is in the buffer."
     )
     samples = {batches: np.log(factor.sel(batches=batches).values / paper) for batches in BATCHES}
     checks = {"smooth gradients": abs(found["smooth"] / paper - 1) < 0.2}

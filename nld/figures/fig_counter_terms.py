@@ -137,7 +137,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             {f"{ball}1 counter term": 2, f"{look}1 counter term": 2},
             0.15,
             f" The distance to the manifold shrinks by {attraction[0]:.3f} and {attraction[1]:.3f} a step; "
-            f"beta is {beta:g}.",
+            rf"$\beta$ is {beta:g}.",
             attraction=bool(np.abs(attraction / beta - 1).max() < 0.03),
         ),
         Evidence(
@@ -147,7 +147,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "bregman-time-dilation",
-            f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal t^p differ by at most "
+            f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal $t^p$ differ by at most "
             f"{power_above(dilation)} w.",
             checks={"one curve": dilation < 1e-8},
         ),

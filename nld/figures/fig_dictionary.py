@@ -122,7 +122,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     rates = forgetting(data).values
     same = f"Under switched smooth gradients the squared norm is within {at_most(100 * norm)} % of Eq 17 and within "
     same += f"{at_most(100 * root)} % of RMSProp's accumulator in the dictionary's units."
-    forgets = "Rate at which r⁴ forgets, over 4 k/(1 - beta): " + ", ".join(f"{value:.3f}" for value in rates)
+    forgets = r"Rate at which $r^4$ forgets, over $4k/(1-\beta)$: " + ", ".join(f"{value:.3f}" for value in rates)
     return rule([
         Evidence("implicit-rmsprop", same, checks={"closed form": norm < 0.05, "accumulator": root < 0.05}),
         Evidence("weight-decay-forgets", forgets + ".", checks={"rate": bool(np.abs(rates - 1).max() < 0.05)}),

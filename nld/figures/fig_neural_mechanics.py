@@ -269,8 +269,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     found = [
         Evidence(
             "symmetry-constrains-gradient-and-hessian",
-            f"At every step |<g, A>| is up to {told['gradient-constraint']} (l, for a translation l/w), and after "
-            f"training the entries of H A + DA^T g are up to {told['hessian-constraint']} l/w.",
+            rf"At every step $\lvert\langle g, A\rangle\rvert$ is up to {told['gradient-constraint']} (l, for a "
+            rf"translation l/w), and after training the entries of $HA + DA^\top g$ are up to {told['hessian-constraint']} l/w.",
             checks={
                 "gradient": float(data["gradient_constraint"].max()) < 1e-13,
                 "Hessian": float(data["hessian_constraint"].max()) < 1e-13,

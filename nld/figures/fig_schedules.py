@@ -147,8 +147,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "stationary-at-any-rate",
-            f"The smallest unit gradient of {steps} steps is at most {at_most(share.max())} of the bound K/sqrt(T) at "
-            "every rate, with K from the largest norm that gradient descent can reach.",
+            f"The smallest unit gradient of {steps} steps is at most {at_most(share.max())} of the bound "
+            r"$K/\sqrt{T}$ at every rate, with $K$ from the largest norm that gradient descent can reach.",
             checks={"bound": bool(share.max() <= 1)},
         ),
         Evidence(
@@ -304,8 +304,7 @@ def alt(data: xr.Dataset) -> str:
     return (
         f"Four panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
         f"bounds; red squares lie at {power(noisy.min(), 1)} to {power(noisy.max(), 1)}; grey crosses on the diagonal "
-        "mark divergence. (b) A dashed loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is level "
-        "and the other a rising straight line; likewise one norm rises above the other. (d) Four differences of losses; "
-        "their "
-        f"largest values are {', '.join(sizes)} l."
+        "mark divergence. (b) A dashed loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is "
+        "level and the other a rising straight line; likewise one norm rises above the other. (d) Four differences of "
+        f"losses; their largest values are {', '.join(sizes)} l."
     )

@@ -16,6 +16,7 @@ from nld.inference.verdict import (
     Finding,
     Verdict,
 )
+from nld.plain_math import typeset
 
 SHADES = {
     REPRODUCED: "success",
@@ -71,5 +72,5 @@ def outcome(finding: Finding) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text for MyST: a star in a claim, as in q*, is a letter and no emphasis."""
-    return text.replace("*", r"\*")
+    """Text for MyST: its formulas are formulas, and a star, as in q*, is a letter and no emphasis."""
+    return typeset(text).replace("*", r"\*")

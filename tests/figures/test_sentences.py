@@ -6,6 +6,7 @@ import xarray as xr
 
 from nld.figures import (
     fig_2,
+    fig_adam,
     fig_amplification,
     fig_books,
     fig_closures,
@@ -21,6 +22,8 @@ from nld.figures import (
     fig_photographs,
     fig_rotation,
     fig_schedules,
+    meta_adaptive_prose,
+    norm_free_prose,
 )
 from tests.figures.judged import row
 from tests.figures.test_captions import reference
@@ -249,3 +252,44 @@ def test_fig_rotation_reads_the_memory_from_the_angle():
     assert fig_rotation.long_memory(data.assign(network_angle=data["network_angle_law"] / 2)).endswith(
         "repeat each other"
     )
+
+
+def test_fig_adam_says_whether_a_smaller_rate_tames_the_updates():
+    data = reference("fig-adam")
+    assert fig_adam.slower(data).startswith("The network does")
+    assert "does not fall either" in fig_adam.slower(data.assign(slow_update=2 * data["network_update"][2]))
+
+
+def test_the_prose_on_adam_compares_norms_and_optimizers():
+    data = reference("fig-meta-adaptive")
+    said = meta_adaptive_prose.sentences(data)
+    assert said["coincide"].startswith("That the measured curves with and without momentum nearly coincide")
+    assert "either way" in said["either-way"]
+    assert "not what makes a normalization layer worth having" in said["worth-having"]
+    norm, loss = data["norm"].copy(), data["method_loss"].copy()
+    norm[{"norm_momentum": 1}] *= 3
+    loss[{"method": 1}] = 1e-3
+    said = meta_adaptive_prose.sentences(data.assign(norm=norm, method_loss=loss))
+    assert said["coincide"].startswith("The measured curves with and without momentum end at quotients of 2.43 to")
+    assert "one way at every rate" in said["either-way"]
+    assert "needs no normalization" in said["worth-having"]
+
+
+def test_the_prose_on_dynamic_tanh_says_what_bends_and_what_grows():
+    data = reference("fig-dyt")
+    said = norm_free_prose.sentences(data)
+    assert said["before"] == "It can then be there before anything is learned."
+    assert said["deepest"] == "layer 1 of 5"
+    assert "does not matter which S" in said["which-s"]
+    assert "loose but there to see" in said["lockstep"]
+    extremes, explained, squared = (data[name].copy() for name in ("extremes", "explained", "squared_norm"))
+    extremes.loc[{"state": "untrained"}] = 1.0
+    extremes[{"layer": 4}] = 0.3
+    explained.loc[{"curve": "tanh"}] = 0.2
+    squared.loc[{"rule": "DyT"}] = squared.sel(rule="DyT").copy(data=np.linspace([9.0, 1.0], [3.0, 8.0], 301))
+    extremes.loc[{"state": "untrained"}] = 1.0
+    said = norm_free_prose.sentences(data.assign(extremes=extremes, explained=explained, squared_norm=squared))
+    assert said["before"] == "It is then something learned."
+    assert said["deepest"] == "layer 5 of 5"
+    assert "it matters which curve" in said["which-s"]
+    assert "the lockstep is gone: the sum of squared alphas goes from 1.00 to 8 w²" in said["lockstep"]
