@@ -57,7 +57,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "overdamped-charges-are-conserved",
-            "Under gradient descent on full batches the charge of a translation moves by "
+            "Under gradient descent on full batches the charge of a translation moves by at most "
             f"{told['translation-drift']} of "
             f"the norm, and the drifts of the others have orders {told['orders']} in the learning rate.",
             checks={

@@ -67,8 +67,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "metric-breaks-rotation",
             f"Along the rotations of a transformer's heads goes at most {power_above(euclidean)} of a step of SGD, and "
-            f"{float(share.min()):.2f} to {float(share.max()):.2f} of one of the adaptive rules; the angle that these "
-            f"turn in a fixed time does not fall with the learning rate (orders: {listed}).",
+            f"{float(share.min()):.2f} to {float(share.max()):.2f} of one of the adaptive rules. Orders in the "
+            f"learning rate of the angle that these turn in a fixed time: {listed}.",
             checks={
                 "Euclidean metric keeps": euclidean < KEPT, "adaptive metrics break": float(share.min()) > TURNED,
                 "also at small rates": max(abs(angle[name]) for name in ADAPTIVE) < 0.5,

@@ -270,7 +270,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "symmetry-constrains-gradient-and-hessian",
             rf"At every step $\lvert\langle g, A\rangle\rvert$ is up to {told['gradient-constraint']} (l, for a "
-            rf"translation l/w), and after training the entries of $HA + DA^\top g$ are up to {told['hessian-constraint']} l/w.",
+            r"translation l/w), and after training the entries of $HA + DA^\top g$ are "
+            f"up to {told['hessian-constraint']} l/w.",
             checks={
                 "gradient": float(data["gradient_constraint"].max()) < 1e-13,
                 "Hessian": float(data["hessian_constraint"].max()) < 1e-13,

@@ -172,7 +172,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "normalization-with-decay-is-restless",
-            f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power(calm.max())} l "
+            f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power_above(calm.max())} l "
             f"without decay, at least {restless.min():.2g} l with it.",
             {
                 "converges without decay": np.log10(CALM) - np.log10(np.maximum(calm, 1e-300)),
