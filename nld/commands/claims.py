@@ -73,18 +73,18 @@ def run(args) -> int:
 
 def _rule(args) -> int:
     """Print the ledger, measuring what the store does not hold."""
-    from nld.claims import history
+    from nld.claims import history as claim_history
     from nld.claims.ledger_file import differences, read, write
     from nld.claims.rulings import ledger, scoreboard
     from nld.inference.report import finding_in_words
-    from nld.publish.pages.plain_math import plain
+    from nld.publish.pages.plain_math import plain, typeset
 
     before = read(args.against) if args.against else None
     rulings = ledger(args.profile, seed=args.seed)
     if args.log:
-        due = history.changes([(r.claim.name, r.scale, r.verdict.label) for r in rulings], args.log)
-        history.append(due)
-        print(f"{len(due)} entries logged in {history.ROOTS[0] / history.PLACE}")
+        due = claim_history.changes([(r.claim.name, r.scale, r.verdict.label) for r in rulings], args.log)
+        claim_history.append(due)
+        print(f"{len(due)} entries logged in {claim_history.ROOTS[0] / claim_history.PLACE}")
         return 0
     if args.save:
         write(rulings, args.save)
@@ -97,10 +97,10 @@ def _rule(args) -> int:
     print("; ".join(f"{count} {label}" for label, count in scoreboard(rulings).items() if count))
     for ruling in rulings:
         print(f"\n{ruling.claim.name} ({ruling.scale}): {ruling.verdict.label}")
-        for text in (plain(ruling.claim.statement), ruling.verdict.numbers):
-            print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
+        for text in (ruling.claim.statement, ruling.verdict.numbers):
+            print(textwrap.fill(plain(typeset(text)), 100, initial_indent="    ", subsequent_indent="    "))
         for finding in ruling.verdict.findings:
-            print(f"    - {finding_in_words(finding)}")
+            print(f"    - {plain(typeset(finding_in_words(finding)))}")
         if ruling.figure:
             print(f"    figure {ruling.figure}, profile {ruling.profile}, {ruling.processor}")
     return 0

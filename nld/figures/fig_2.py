@@ -108,7 +108,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     worst = worst_difference(data, "rotation")
     numbers = (
         f"From momentum {MOMENTA[0]:g} to {MOMENTA[-1]:g} the measured rotation charge differs from "
-        f"exp(-friction * time / mass) by at most {at_most(100 * worst.max())} % of its first value."
+        f"$e^{{-\\mu t/m}}$ by at most {at_most(100 * worst.max())} % of its first value."
     )
     return rule([Evidence("charge-decays", numbers, checks={"every momentum": bool(worst.max() < 0.05)})])
 
@@ -116,16 +116,30 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure: times in w²/l, differences in percent, rates of decay per step."""
     rotation, scale = (100 * worst_difference(data, name) for name in ("rotation", "scale"))
+    ball, moment = np.unravel_index(np.abs(differences(data, "scale")).argmax(), data["scale"].shape)
+    heavy, *others = 100 * np.abs(data["rotation"].values[:, -1])
     time, last = data["relaxation"].values, MOMENTA[-1]
     return {
         "longest": f"{time[0]:.2g}",
         "shortest": f"{time[-1]:.2g}",
         "rotation-light": at_most(rotation[2]),
-        "rotation-heavy": f"{rotation[-1]:.2g}",
-        "scale-worst": f"{scale.max():.2g}",
+        "rotation-heavy": at_most(rotation[-1]),
+        "scale-worst": at_most(scale.max()),
+        "scale-worst-place": f"in step {moment + 1} of the ball with β = {data['momentum'].values[ball]:g}",
+        "heaviest-left": f"{heavy:.2g}",
+        "others-left": at_most(max(others)),
+        "rise": rise(data),
         "rate-exact": f"{-np.log(last):.4f}",
         "rate-smooth": f"{2 * (1 - last) / (1 + last):.4f}",
     }
+
+
+def rise(data: xr.Dataset) -> str:
+    """How far the scale charges rise by mass, and how many fall again: the end of a sentence about them."""
+    scale = data["scale"].values
+    peaks = scale.max(1)  # the heaviest ball first
+    order = "the more the heavier the ball" if (np.diff(peaks) < 0).all() else "though not in the order of the masses"
+    return f"{order}, and {(scale[:, -1] < peaks).sum()} of the {len(scale)} fall again before the figure ends"
 
 
 def draw(data: xr.Dataset):
@@ -175,8 +189,10 @@ def alt(data: xr.Dataset) -> str:
     scale = data["scale"].values
     peaks = ", ".join(f"{x:.2g}" for x in scale.max(1))
     falls = (scale[:, -1] < scale.max(1)).sum()
+    worst = 100 * max(worst_difference(data, name).max() for name in ("rotation", "scale"))
     return (
         f"Left: rotation charges that at time 1 have fallen to {left} of their first value for momenta "
         f"{', '.join(f'{b:g}' for b in MOMENTA)}. Right: scale charges that rise from zero to {peaks} w²; "
-        f"{falls} of the {len(scale)} fall again. Dashed predicted curves lie on the measured ones."
+        f"{falls} of the {len(scale)} fall again. Dashed predicted curves are within {at_most(worst)} percent of the "
+        "largest charge of the measured ones."
     )

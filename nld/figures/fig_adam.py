@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import train_with_rule
+from nld.experiment.studies import train_with_rule as by_rule
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import at_most, power
+from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rules import rules
 from nld.paper import Claim
@@ -80,7 +80,7 @@ def largest(seed: int, learning_rate: float) -> xr.Dataset:
     worst = [[run_updates(*s, adam.worst_gradients(*s, n))[-1] for n in worst_step] for s in SETTINGS]
     runs = [(learning_rate, *s) for s in SETTINGS] + [(learning_rate / 10, *SETTINGS[-1])]
     trained = [
-        train_with_rule.train(rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
+        by_rule.train(rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
         for run in runs
     ]
     *fast, slow = [run["largest_update"].values[0] for run in trained]
@@ -124,10 +124,10 @@ def _region(data: xr.Dataset) -> Evidence:
     theirs = np.abs(found - adam.continuous_largest_stable_momentum(decay))
     in_use = decay >= PRACTICAL
     numbers = (
-        "Located by running Adam, the boundary is off beta = 2 rho/(1 + rho) by at most "
-        f"{at_most(theirs[in_use].max())} "
-        f"where rho is {PRACTICAL:g} or more, and by up to {theirs[~in_use].max():.2f} at shorter memories of squares; "
-        f"off beta = sqrt(rho) by at most {at_most(exact)}, and what lies between the two is bounded."
+        r"Located by running Adam, the boundary is off $\beta = 2\rho/(1+\rho)$ by at most "
+        rf"{at_most(theirs[in_use].max())} where $\rho$ is {PRACTICAL:g} or more, and by up to "
+        f"{theirs[~in_use].max():.2f} at shorter memories of squares; "
+        rf"off $\beta = \sqrt{{\rho}}$ by at most {at_most(exact)}, and what lies between the two is bounded."
     )
     checks = {
         "memories in use": bool(theirs[in_use].max() < 0.01),
@@ -141,8 +141,8 @@ def _rate(data: xr.Dataset) -> Evidence:
     exact, theirs = np.abs(discrete / measured - 1).max(), continuous / measured
     names = ", ".join(f"{ratio:.2f} at ({b:g}, {r:g})" for ratio, (b, r) in zip(theirs, GROWING, strict=True))
     numbers = (
-        f"Measured rates are ln beta - ln(rho)/2 to {power(exact)}; |C|/2 over the measured rate is {names} "
-        "for (beta, rho)."
+        rf"Measured rates are $\ln\beta - (\ln\rho)/2$ to {power_above(exact)}; $\lvert C\rvert/2$ over the measured "
+        rf"rate is {names} for $(\beta, \rho)$."
     )
     checks = {"|C|/2": bool(np.abs(theirs - 1).max() < 0.01), "ln beta - ln(rho)/2": bool(exact < 0.01)}
     return Evidence("adam-growth-rate", numbers, checks=checks)
@@ -151,7 +151,8 @@ def _rate(data: xr.Dataset) -> Evidence:
 def _step_bound() -> Evidence:
     found, stated = worst_default(), _stated()
     numbers = (
-        f"At (0.9, 0.999) the stated bound is {stated:.2f}; gradients that grow by rho/beta a step reach {found:.2f}."
+        f"At (0.9, 0.999) the stated bound is {stated:.2f}; gradients that grow by "
+        rf"$\rho/\beta$ a step reach {found:.2f}."
     )
     return Evidence("adam-largest-step", numbers, checks={"bound": found <= stated * (1 + 1e-6)})
 
@@ -164,6 +165,19 @@ def worst_default(steps: int = 8000) -> float:
 
 def _stated() -> float:
     return float(max(1.0, adam.largest_update_after_silence(*SETTINGS[0])))
+
+
+def slower(data: xr.Dataset) -> str:
+    """What a tenth of the learning rate does to the largest update at the last setting."""
+    fast, slow = float(data["network_update"].isel(setting=2).max()), float(data["slow_update"].max())
+    if slow >= fast:
+        return f"The network's largest update does not fall either: with a tenth of it, it is {slow:.1f}."
+    return (
+        f"The network does: with a tenth of it, the largest update at the same β and ρ is {slow:.1f}. To set off the "
+        "growth, gradients must fall faster than √ρ a step, and a network that learns slowly does not make them fall "
+        "so fast. An experiment that maps the stable region by training will find it larger at small learning rates, "
+        "and it is not the same region."
+    )
 
 
 def draw(data: xr.Dataset):

@@ -136,12 +136,35 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         f"At momentum 0.9 the paper's factor is {paper:.0f}. In a model smooth gradients give "
         f"{found['smooth']:.0f} and "
         f"white ones {found['white']:.0f}; a batch-normalized network gives {listed} (geometric means). The factor is "
-        "chi/(1 - beta)^2 with chi the correlation sum of the gradients; (1 + beta)/(1 - beta) bounds chi only where "
-        "gradients are stationary and no decay is in the buffer."
+        r"$\chi/(1-\beta)^2$ with $\chi$ the correlation sum of the gradients; $(1+\beta)/(1-\beta)$ bounds $\chi$ "
+        "only where gradients are stationary and no decay is in the buffer."
     )
     samples = {batches: np.log(factor.sel(batches=batches).values / paper) for batches in BATCHES}
     checks = {"smooth gradients": abs(found["smooth"] / paper - 1) < 0.2}
     return rule([Evidence("momentum-amplification", numbers, samples, checks)])
+
+
+def sentences(data: xr.Dataset) -> dict[str, str]:
+    """Sentences that compare the network with the model's smooth and white gradients, chosen by the data."""
+    layers = data["network"]
+    at = float(np.log(layers.sel(network_momentum=JUDGED_MOMENTUM)).mean())
+    smooth, white = (np.log(prediction(JUDGED_MOMENTUM, c)) for c in (1.0, 0.0))
+    nearer = "noise first and signal second" if abs(at - white) < abs(at - smooth) else "signal first and noise second"
+    chi = (layers * (1 - layers["network_momentum"]) ** 2).median("layer").sel(network_momentum=[0.9, 0.95]).values
+    longer = (
+        "The longer momentum remembers, the more of the signal, which repeats, stands out from the noise, which does "
+        "not."
+        if chi[1] > chi[0]
+        else "Here a longer memory brings out no more of the signal."
+    )
+    full = float(np.exp(np.log(data["judged_factor"].sel(batches="full batches")).mean()))
+    paper = float(momentum_amplification(JUDGED_MOMENTUM))
+    beyond = "The paper's factor is no upper bound either" if full > paper else "That is below the paper's factor"
+    return {
+        "mini-batches": f"Mini-batches are {nearer}.",
+        "longer-memory": longer,
+        "full-batches": f"With full batches the factor is {full:.0f}, the paper's {paper:.0f}. {beyond}.",
+    }
 
 
 def draw(data: xr.Dataset):
@@ -206,10 +229,13 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
-    found = at_nine_tenths(data)
+    found, shares = at_nine_tenths(data), []
+    for correlation in CORRELATIONS:
+        shares.append(data["model"].sel(correlation=correlation) / prediction(data["momentum"], correlation))
+    shares = np.array(shares)
     return (
         "Amplification over one over one minus beta, both logarithmic. Three rows of dots rise along dashed curves: "
         f"at beta 0.9 they reach {found['white']:.0f} for white noise and {found['smooth']:.0f} for smooth gradients, "
-        f"with one row between. Crosses from a network lie near the lowest, at {found['network']:.0f}. Below, measured "
-        "over predicted stays near one."
+        f"with one row between. Crosses from a network lie at {found['network']:.0f}. Below, measured over predicted "
+        f"is {shares.min():.2f} to {shares.max():.2f}."
     )

@@ -14,6 +14,7 @@ from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
+STEADY = 1e-8  # relative growth of an energy in a step that is the integrator's
 WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
 CHAPTER = "book/between-the-steps"
@@ -136,17 +137,17 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             {f"{ball}1 counter term": 2, f"{look}1 counter term": 2},
             0.15,
             f" The distance to the manifold shrinks by {attraction[0]:.3f} and {attraction[1]:.3f} a step; "
-            f"beta is {beta:g}.",
+            rf"$\beta$ is {beta:g}.",
             attraction=bool(np.abs(attraction / beta - 1).max() < 0.03),
         ),
         Evidence(
             "bregman-rate",
-            f"Largest relative growth of the energy in a step {growth:.0e}; largest C t^p f/E(0) {bound:.2f}.",
-            checks={"energy never grows": growth <= 1e-8, "bound": bound <= 1},
+            f"Largest relative growth of the energy in a step {power(growth)}; largest $C t^p f/E(0)$ {bound:.2f}.",
+            checks={"energy never grows": growth <= STEADY, "bound": bound <= 1},
         ),
         Evidence(
             "bregman-time-dilation",
-            f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal t^p differ by at most "
+            f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal $t^p$ differ by at most "
             f"{power_above(dilation)} w.",
             checks={"one curve": dilation < 1e-8},
         ),
@@ -165,6 +166,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     net = [found[f"network: {x}"] for x in ("gradient flow", "1 counter term", "2 counter terms")]
     error = data["error"].sel(case="heavy ball: gradient flow").values
     better = data["error"].sel(case="heavy ball: 2 counter terms").values
+    growth = float(data["energy_growth"].max())
     return {
         "descent-orders": ", ".join(f"{x:.2f}" for x in descent),
         "network-orders": ", ".join(f"{x:.2f}" for x in net),
@@ -176,10 +178,10 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "finest-gain": power((error / better)[np.isfinite(error)][-1]),
         "attraction": f"{float(data['attraction'][0]):.3f}",
         "exponents": ", ".join(f"{x:.2f}" for x in exponents(data)),
-        "dilation": power(data["dilation"].max()),
-        "energy-growth": power(data["energy_growth"].max()),
+        "dilation": power_above(data["dilation"].max()),
+        "energy": "never grows" if growth <= STEADY else f"grows by up to {power_above(growth)} of itself in a step",
         "bound": at_most(data["bound"].max()),
-        "furthest-order": f"{np.abs(orders(data) - data['predicted_order'].values).max():.2f}",
+        "furthest-order": at_most(np.abs(orders(data) - data["predicted_order"].values).max()),
     }
 
 

@@ -72,6 +72,43 @@ def compute(profile: str, *, seed: int = 0, label_noise: float = 0.4) -> xr.Data
     )
 
 
+def late_angles(data: xr.Dataset) -> np.ndarray:
+    """Angular step of each layer over the last tenth of both runs, in radians: (decision, block)."""
+    return data["angular_step"].isel(step=slice(-data.sizes["step"] // 10, None)).mean("step").values
+
+
+def settled(data: xr.Dataset) -> np.ndarray:
+    """Whether all layers end within a quarter of the equilibrium: (decision)."""
+    return (np.abs(late_angles(data) / data["equilibrium_step"].values[:, None] - 1) < 0.25).all(1)
+
+
+def sentences(data: xr.Dataset) -> dict[str, str]:
+    """Sentences that compare the two decisions, chosen by the data."""
+    (default, chosen), largest = (float(k) for k in data["decision"].values), float(data["weight_decay"][-1])
+    before, after, most = (
+        100 * float(data["accuracy"].sel(weight_decay=k).median()) for k in (default, chosen, largest)
+    )
+    low, high = late_angles(data).min(1), late_angles(data).max(1)
+    where = [
+        f"{'within' if there else 'not within'} a quarter of the equilibrium, {law:.2g}"
+        for there, law in zip(settled(data), data["equilibrium_step"].values, strict=True)
+    ]
+    more = (
+        f"More is not better. At k = {largest:g} 1/w accuracy is {most:.1f} %: filters that turn too far in each step "
+        "do not settle on anything."
+        if most < after
+        else f"At k = {largest:g} 1/w accuracy is {most:.1f} %; how far is too far, these runs do not show."
+    )
+    return {
+        "angles": (
+            f"in the end all layers turn by {low[1]:.2g} to {high[1]:.2g} radians a step, {where[1]}. Under the "
+            f"default they turn by {low[0]:.2g} to {high[0]:.2g}, {where[0]}"
+        ),
+        "more": more,
+        "worth": "the decision can pay" if after > before else "the decision need not pay",
+    }
+
+
 def draw(data: xr.Dataset):
     """Angular steps of the layers under both decisions; accuracy over the weight decay."""
     figure, panels = new_figure(1, 2, size=(6.4, 3.4))
@@ -111,10 +148,11 @@ def caption(data: xr.Dataset) -> str:
     accuracy = data["accuracy"].median("seed")
     ahead = data["steps_to_equilibrium"]
     before, after = (data["accuracy"].sel(weight_decay=k) for k in (default, chosen))
+    there = ["is" if each else "is not" for each in settled(data)]
     better = "better" if before.max() < after.min() else "not clearly better"
     return (
-        f"At AdamW's default weight decay the filters never reach their equilibrium in {data.sizes['step']} steps; at "
-        f"one chosen from the monitor's finding they do, and the network is {better}. "
+        f"After {data.sizes['step']} steps at AdamW's default weight decay a network {there[0]} near its equilibrium; "
+        f"at one chosen from the monitor's finding it {there[1]}, and the network is {better}. "
         "**(a)** Angle by which each layer's "
         "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the "
         f"default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy "

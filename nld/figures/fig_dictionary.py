@@ -97,6 +97,12 @@ def worst(data: xr.Dataset, law: str, measured: str) -> float:
     return float(np.abs(data[law] / data[measured] - 1).max())
 
 
+def after_switch(data: xr.Dataset) -> int:
+    """How many steps after the last switch of the gradient Eq 17 is furthest from the squared norm."""
+    error = np.abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
+    return int(data["step"].values[error.values.argmax()]) % PART
+
+
 def forgetting(data: xr.Dataset) -> xr.DataArray:
     """Rate at which r⁴ approaches its last level in the last part, over 4 k/(1 - beta): (weight_decay > 0)."""
     rows = data.isel(weight_decay=slice(1, None))
@@ -116,7 +122,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     rates = forgetting(data).values
     same = f"Under switched smooth gradients the squared norm is within {at_most(100 * norm)} % of Eq 17 and within "
     same += f"{at_most(100 * root)} % of RMSProp's accumulator in the dictionary's units."
-    forgets = "Rate at which r⁴ forgets, over 4 k/(1 - beta): " + ", ".join(f"{value:.3f}" for value in rates)
+    forgets = r"Rate at which $r^4$ forgets, over $4k/(1-\beta)$: " + ", ".join(f"{value:.3f}" for value in rates)
     return rule([
         Evidence("implicit-rmsprop", same, checks={"closed form": norm < 0.05, "accumulator": root < 0.05}),
         Evidence("weight-decay-forgets", forgets + ".", checks={"rate": bool(np.abs(rates - 1).max() < 0.05)}),

@@ -7,7 +7,7 @@ from nld.experiment.studies import norm_free
 from nld.figures._data import norm_free_data
 from nld.figures._data.norm_free_data import OUTLIERS, REACH, residual
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import number, power, power_above
+from nld.figures._render.text import number, power_above
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
 from nld.inference.e_test import confidence_sequence
@@ -141,9 +141,9 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "nothing": without_any(data),
         "seeds": f"{data.sizes['judging_seed']}",
         "shape": shape_in_words(data),
-        "invariance": power(data["invariance"].sel(transformed="both sides").max()),
+        "invariance": power_above(data["invariance"].sel(transformed="both sides").max()),
         "factor": f"{norm_free_data.FACTOR:g}",
-        "residual": power(residual(data).max()),
+        "residual": power_above(residual(data).max()),
     }
 
 
@@ -266,12 +266,13 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     low, *_, high = np.sort(data["extremes"].sel(state="trained").median("seed").values[:-1])
+    outliers = float(data["extremes"].sel(state="trained", layer=OUTLIERS).median())
     left, right = data["charge"].sel(rule="LayerNorm").values, data["charge"].sel(rule="DyT").values
     readers = data["squared_norm"].sel(rule="DyT").values[:, 1]
     return (
-        "Above, six clouds of dots. In five layers of a trained network they follow a line in the middle and bend away "
-        f"from it at both ends, where outputs are {low:.2f} to {high:.2f} of the line's; on tokens with two outlier "
-        f"coordinates they form a steep S. Below left, the charge with LayerNorm goes from {left[0]:.0f} to "
+        "Above, six clouds of dots. In five layers of a trained network they follow a line in the middle; at both ends "
+        f"outputs are {low:.2f} to {high:.2f} of the line's, on tokens with two outlier coordinates {outliers:.2f}. "
+        f"Below left, the charge with LayerNorm goes from {left[0]:.0f} to "
         f"{left[-1]:.0f} w². Below right, that with DyT goes from {right[0]:.0f} down to {right.min():.0f} and ends at "
         f"{right[-1]:.0f} w², while the sum of squared alphas goes from {readers[0]:.2f} to {readers[-1]:.0f}. Dashed "
         "predictions cover both curves; dotted curves of weight decay alone go elsewhere."

@@ -94,6 +94,70 @@ def lost(data: xr.Dataset) -> np.ndarray:
     return data["momentum"].values[runs.values]
 
 
+def sentences(data: xr.Dataset) -> dict[str, str]:
+    """Sentences and clauses that compare effective rates, chosen by the data."""
+    rate, loss, held = data["half_rate"].values, data["half_loss"].values, data["constrained"].values == 1
+    best = [float(rate[mode][loss[mode].argmin()]) for mode in (~held, held)]
+    fast = loss[rate > 10] > 0.75 * np.log(10)
+    same = max(best) < 10 * min(best)
+    reason = (
+        "So free norms are not better because they are free. They are better because they end up where the rate is "
+        "right."
+        if same
+        else "The two best rates are far apart: the rate alone does not explain the losses."
+    )
+    return {
+        "best-rates": f"The smallest loss is at a rate of {best[0]:.2g} 1/l with free norms and of {best[1]:.2g} 1/l "
+        f"with held ones, and {fast.sum()} of the {len(fast)} runs at rates above ten guess. {reason}",
+        "exceptions": exceptions(data),
+        "course": course(data, SHOWN[-1]),
+        "recovers": recovers(data),
+        "decay-moves": decay_moves(data),
+    }
+
+
+def exceptions(data: xr.Dataset) -> str:
+    """On the free runs that guess, and whether their rates are to blame."""
+    gone = lost(data)
+    if not len(gone):
+        return "No free run guesses."
+    free = data["half_rate"].values[(data["constrained"] == 0) & (data["half_loss"] > 0.75 * np.log(10))]
+    said = f"Of the free runs {len(gone)} guess, at momenta from {gone.min():g} and rates of up to {free.max():.2g} 1/l"
+    if free.max() > 10:
+        return f"{said}."
+    return f"The exceptions teach as well. {said}: they were lost in their first steps, before their norms had grown."
+
+
+def course(data: xr.Dataset, learning_rate: float, step: int = 30) -> str:
+    """From which effective rate to which a free run of panel A goes in its first steps, means over seeds."""
+    runs = data.isel(run=np.flatnonzero((data["panel"] == "A") & (data["constrained"] == 0)))
+    runs = runs.isel(run=np.flatnonzero(np.isclose(runs["learning_rate"], learning_rate)))
+    rate, at = runs["effective_rate"].mean("run").values, int(np.searchsorted(runs["step"].values, step))
+    return f"from {rate[0]:.2g} 1/l to {rate[at]:.2g} 1/l within {int(runs['step'][at])} steps"
+
+
+def recovers(data: xr.Dataset, momentum: float = 0.9) -> str:
+    """The free run's lead at one momentum at both learning rates, and whether the held run comes back at the other."""
+    leads = []
+    for panel in ("B", "B, other rate"):
+        momenta, accuracy = means(data, panel, "accuracy")
+        leads.append(100 * float((accuracy[0] - accuracy[1])[list(momenta).index(momentum)]))
+    said = f"{number(leads[1], '+.1f')} percentage points, against {number(leads[0], '+.1f')}"
+    if abs(leads[1]) < 0.5 * leads[0]:
+        return (
+            f"{said}: the step decay lowers the rate of the held run too, and it can recover in time. An advantage "
+            "that grows with momentum needs a learning rate at which the held run does not come back."
+        )
+    return f"{said}: the held run does not come back at this rate either."
+
+
+def decay_moves(data: xr.Dataset) -> str:
+    """What weight decay does to the rate of the free runs."""
+    rate = means(data, "C")[1][0]
+    verb = "lifts" if (np.diff(rate) > 0).all() else "does not steadily lift"
+    return f"{verb} the rate of the free run, from {rate[0]:.2g} to {rate[-1]:.2g} 1/l"
+
+
 def draw(data: xr.Dataset):
     """Half-way rates of A, B and C above; below, their course in A, and losses against rates of all runs."""
     figure, _ = new_figure(size=(6.4, 4.8))
@@ -163,11 +227,14 @@ def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
     rate, loss = data["half_rate"].values, data["half_loss"].values
+    free = data.isel(run=np.flatnonzero((data["panel"] == "A") & (data["constrained"] == 0)))["effective_rate"].values
+    spread = np.log(free).std(0)
+    bend = "bend towards each other" if spread[-1] < spread[0] else "do not approach each other"
     best, above = rate[loss.argmin()], loss[rate > 10] > 0.75 * np.log(10)
     return (
         "Five panels on logarithmic axes. With norms held the effective rate rises in proportion to the learning rate, "
         f"by a factor {held_rates:.0f}, and with momentum, by {held_momenta:.0f}; with norms free it changes by "
-        f"{free_rates:.1f} and {free_momenta:.1f}. Over the steps the free norms' curves bend "
-        "towards each other while the held ones stay flat. The smallest test loss is at a rate of "
+        f"{free_rates:.1f} and {free_momenta:.1f}. Over the steps the free norms' curves {bend} "
+        "while the held ones stay flat. The smallest test loss is at a rate of "
         f"{best:.2g}; of the {len(above)} runs with rates above ten {above.sum()} guess."
     )

@@ -11,7 +11,7 @@ import xarray as xr
 from nld.experiment.studies import conservation
 from nld.figures._data import explicit_penalty
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import at_most, power
+from nld.figures._render.text import at_most, number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rules import rules
 from nld.learning_rules.rules import iterate
@@ -165,9 +165,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     flatness = (data["end"].values ** 2).sum(1)
     falls = bool((np.diff(flatness) < 0).all())
     listed = ", ".join(f"{x:.3f} at {eta:g}" for x, eta in zip(flatness, data["path_rate"].values, strict=True))
-    eta, k = np.array(LAYERS).T
-    expected = np.stack([1 - eta * k, eta / (2 * k - eta * k**2), -np.log(1 - eta * k) / eta], 1)
-    gap = float(np.abs(data["layer"].values / expected - 1).max())
+    gap, strengths = layer_gap(data), np.prod(LAYERS, 1)
     return rule([
         Evidence(
             "larger-rates-end-flatter",
@@ -176,12 +174,26 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "equation-of-motion-of-invariant-layers",
-            f"Angle, norm and decay rate of layers with eta k of {', '.join(f'{x:g}' for x in eta * k)} agree to "
-            f"{power(gap)} (relative).",
+            f"Angle, norm and decay rate of layers with $\\eta k$ of {', '.join(f'{x:g}' for x in strengths)} agree to "
+            f"{power_above(gap)} (relative).",
             checks={"angle, norm and decay": gap < 1e-6},
         ),
         explicit_penalty.evidence(data),
     ])  # fmt: skip
+
+
+def layer_gap(data: xr.Dataset) -> float:
+    """Largest relative difference of angle, norm and decay rate of the layers from the equation of motion."""
+    eta, k = np.array(LAYERS).T
+    expected = np.stack([1 - eta * k, eta / (2 * k - eta * k**2), -np.log(1 - eta * k) / eta], 1)
+    return float(np.abs(data["layer"].values / expected - 1).max())
+
+
+def deviations(data: xr.Dataset) -> str:
+    """What the network's deviations from the prediction do with the strength, the end of a sentence."""
+    gap = 100 * np.abs(data["drift"].values / data["prediction"].values - 1).max((0, 2))
+    ends = f"at most {at_most(gap[0])} % at the smallest strength and {at_most(gap[-1])} % at the largest"
+    return f"grow with the strength, as the next order should: {ends}" if (np.diff(gap) > 0).all() else f"are {ends}"
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
@@ -199,13 +211,15 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "penalized-flatness": " and ".join(f"{x:.3f}" for x in penalized[1:]),
         "penalty-share": f"{100 * (flatness[0] - penalized[-1]) / (flatness[0] - flatness[-1]):.0f} %",
         "penalty-orders": " and ".join(f"{x:.2f}" for x in data["penalty_order"].values),
-        "charges": ", ".join(f"{x:.3f}" for x in charge(data["end"].values)),
-        "law-gap": power(data["law_gap"].max()),
+        "charges": ", ".join(number(x, ".3f") for x in charge(data["end"].values)),
+        "law-gap": power_above(data["law_gap"].max()),
+        "layer-gap": power_above(layer_gap(data)),
+        "deviations": deviations(data),
         "a-ball": f"{ball:g}",
         "a-look": f"{look:g}",
-        "network-gap": f"{100 * np.abs(ratio[:, 0] - 1).max():.0f}",
-        "network-gap-large": f"{100 * np.abs(ratio[:, -1] - 1).max():.0f}",
-        "pair-gap": f"{100 * np.abs(pair - 1).max():.1f}",
+        "network-gap": at_most(100 * np.abs(ratio[:, 0] - 1).max()),
+        "network-gap-large": at_most(100 * np.abs(ratio[:, -1] - 1).max()),
+        "pair-gap": at_most(100 * np.abs(pair - 1).max()),
         "toy-gap": at_most(100 * np.abs(data["toy_drift"].values / data["toy_prediction"].values - 1).max(), 1),
         "cosines": ", ".join(f"{x:.3f}" for x in layer[:, 0]),
         "fourth-powers": ", ".join(f"{x:.5f}" for x in layer[:, 1]),
@@ -278,10 +292,11 @@ def caption(data: xr.Dataset) -> str:
         f"**(a)** Gradient descent on $f = \\tfrac12 (y - q_1 q_2)^2$, $y = {TARGET:g}$, leaves the hyperbola of "
         "gradient flow (dotted) towards the flat part of its minima; its charge $q_1^2 - q_2^2$ follows "
         f"{{eq}}`eq-toy-charge` to {text['law-gap']} w². Small steps go the same way if the penalty of large ones is "
-        "added to the loss (line), only not as far. **(b)** Drift of the charge of (a) and of three charges of a "
-        "network of digits (full batches), relative to their size, over $2\\eta a$, for gradient descent, heavy ball "
-        f"and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the valley from "
-        f"gradient flow alone, in the network from the drift of gradient descent at $\\eta = {REFERENCE:g}$ w²/l. The "
+        f"added to the loss (line), {explicit_penalty.reach(data)}. **(b)** Drift of the charge of (a) and of "
+        "three charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient "
+        f"descent, heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the "
+        "valley from gradient flow alone, in the network from the drift of gradient descent at "
+        f"$\\eta = {REFERENCE:g}$ w²/l. The "
         f"measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
         f"{text['network-gap-large']} % in the network, at the smallest and the largest strength."
     )
@@ -290,11 +305,11 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
     flat = (data["end"].values ** 2).sum(1)
-    drift = data["drift"].values
+    drift, penalized = data["drift"].values, (data["penalized_end"].values[-1] ** 2).sum()
     return (
-        "Left: from one start a dotted curve and two dotted paths go to a thick grey curve of minima; the larger the "
-        f"step, the lower they end, at squared distances {flat[1]:.2f} and {flat[2]:.2f} from the origin, against "
-        f"{flat[0]:.2f} along the flow; a line, small steps with a penalty, ends between. Right, logarithmic axes: "
+        "Left: from one start a dotted curve and two dotted paths go to a thick grey curve of minima; they end at "
+        f"squared distances {flat[1]:.2f} and {flat[2]:.2f} from the origin, in the order of their steps, against "
+        f"{flat[0]:.2f} along the flow; a line, small steps with a penalty, ends at {penalized:.2f}. Right: "
         "symbols of three learning rules lie on four dashed lines of slope 1; the network's drifts go from "
         f"{power(drift.min())} to {power(drift.max())}, the valley's to {data['toy_drift'].values.max():.2f}."
     )

@@ -126,8 +126,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     slope = float(data["measured_slope"].sel(geometry="Euclidean", symmetry="scale"))
     power_of_mass = float(np.log(slope / (velocity**2).sum()) / np.log(data.attrs["mass"]))
     numbers = (
-        f"The measured slope of the Euclidean kinetic energy under scale is |dq/dt|^2 times exp(-alpha) to the power "
-        f"{power_of_mass:.3f}; Eq 6 itself gives the first power, the printed example the second."
+        f"The measured slope of the Euclidean kinetic energy under scale is $\\lVert\\dot q\\rVert^2$ times "
+        f"$e^{{-\\alpha}}$ to the power {power_of_mass:.3f}; Eq 6 itself gives the first power, the printed "
+        "example the second."
     )
     powers = {"second power": abs(power_of_mass - 2) < 0.01, "first power": abs(power_of_mass - 1) < 0.01}
     orders = data["remainder_order"].values
@@ -137,7 +138,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence("scale-breaking-power", numbers, checks=powers),
         Evidence(
-            "general-metric-energy", f"Order in exp(-alpha) of what the leading term leaves: {left}; claimed is 2.",
+            "general-metric-energy",
+            f"Order in $e^{{-\\alpha}}$ of what the leading term leaves: {left}; claimed is 2.",
             checks={"order": bool(np.abs(orders - 2).max() < 0.05)},
         ),
     ])  # fmt: skip

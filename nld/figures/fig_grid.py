@@ -77,6 +77,28 @@ def apart(data: xr.Dataset, learning_rate: float) -> float:
     return float(abs(loss.sel(constrained=0) / loss.sel(constrained=1) - 1).max())
 
 
+def in_words(data: xr.Dataset) -> dict[str, str]:
+    """Sentences that compare the runs of the first seed, chosen by the data."""
+    first = data.isel(seed=0)
+    end = final_loss(first)
+    held = end.sel(constrained=1, weight_decay=DEFAULT["weight_decay"])
+    pair = [float(held.sel(learning_rate=eta, momentum=beta)) for eta, beta in ((1.0, 0.0), (0.1, 0.9))]
+    alike = max(pair) < 1.5 * min(pair)
+    far = float(end.sel(learning_rate=1.0, momentum=0.95, weight_decay=0.0, constrained=0))
+    return {
+        "held-pair": (
+            "Here the held pair ends nearly alike."
+            if alike
+            else "For held norms, then, η/(1 − β) is not the whole story."
+        ),
+        "overshoot": (
+            f"the run stays at a loss of {far:.2g} l: nothing is left to bring it back"
+            if far > GUESSING / 2
+            else f"the run ends at a loss of {far:.2g} l all the same"
+        ),
+    }
+
+
 def draw(data: xr.Dataset):
     """One panel a weight decay: final test loss against what sets the effective rate at the start."""
     figure, axes = new_figure(1, len(data["weight_decay"]), size=(6.4, 2.9), sharey=True)
@@ -110,12 +132,13 @@ def draw(data: xr.Dataset):
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     free, held, settings = trained(data)
+    which = "more settings than" if free > held else "as many settings as" if free == held else "fewer settings than"
     marks = ", ".join(
         f"{shape} $\\beta = {momentum:g}$"
         for shape, momentum in zip(("circles", "triangles", "squares"), data["momentum"].values, strict=True)
     )
     return (
-        f"Free norms train at more settings than held ones: {free} of {settings} end below half the loss of guessing, "
+        f"Free norms train at {which} held ones: {free} of {settings} end below half the loss of guessing, "
         f"against {held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of "
         f"$\\eta$, $\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against "
         "$\\eta/(1-\\beta)$, to which the effective learning rate at the start is proportional; "
@@ -132,8 +155,7 @@ def alt(data: xr.Dataset) -> str:
     listed = ["; ".join(f"{value:.2g} at {rate:g}" for value, rate in zip(row, rates, strict=True)) for row in middle]
     return (
         f"{len(data['weight_decay'])} panels, one a {PANELS['C'].words}: final test loss against learning rate over "
-        "one minus momentum. All curves fall together at first; then those of held norms rise to the loss of guessing, "
-        f"those of free norms later or not. {free} free and {held} held runs of {settings} end below half of it. At "
+        f"one minus momentum. {free} free and {held} held runs of {settings} end below half the loss of guessing. At "
         f"momentum {DEFAULT['momentum']:g} and weight decay {DEFAULT['weight_decay']:g} the free run's loss is "
         f"{listed[0]}, the held run's {listed[1]}."
     )

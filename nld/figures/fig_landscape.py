@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import power, power_above
+from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate
 from nld.theory.continuum import gradient_flow
@@ -68,9 +68,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "finite-steps-grow-norms",
-            f"In {int(moving.sum())} steps of gradient descent the squared norm never falls; the squared lengths "
-            "of the "
-            f"steps predict it to {power(error)}.",
+            f"In {int((grown < 0).sum())} of {int(moving.sum())} steps of gradient descent the squared norm falls; the "
+            f"squared lengths of the steps predict it to {power_above(error)}.",
             checks={"never falls": bool((grown >= 0).all()), "by the steps' squares": error < 1e-12},
         )
     ])  # fmt: skip

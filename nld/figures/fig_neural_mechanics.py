@@ -202,9 +202,11 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "exact": power_above(worst.sel(law="exact").max(), 1),
         "integral-plain": power_above(plain.sel(law="integral").max(), 1),
         "integral-no-decay": power(worst.isel(column=0).sel(law="integral").max()),
-        "integral-short": power(heavy.isel(column=0).sel(law="integral").max(), 1),
+        "integral-short": power_above(heavy.isel(column=0).sel(law="integral").max(), 1),
         "integral-long": power_above(heavy.isel(column=1).sel(law="integral").max(), 1),
-        "started": power(started.max(), 1),
+        "started": power_above(started.max(), 1),
+        "flow-sums": power_above(plain.sel(law="gradient flow", kind="translation").max()),
+        "flow-sums-heavy": f"{100 * float(heavy.sel(law='gradient flow', kind='translation').max()):.2g} %",
         "better-sums": " and ".join(f"{float(x):.0f}" for x in better.sel(kind="translation")),
         "better-squares": f"{float(squares.min()):.1f} to {float(squares.max()):.1f}",
         "flow-scale": f"{float(percent.min()):.0f} to {float(percent.max()):.0f} %",
@@ -267,8 +269,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     found = [
         Evidence(
             "symmetry-constrains-gradient-and-hessian",
-            f"At every step |<g, A>| is up to {told['gradient-constraint']} (l, for a translation l/w), and after "
-            f"training the entries of H A + DA^T g are up to {told['hessian-constraint']} l/w.",
+            rf"At every step $\lvert\langle g, A\rangle\rvert$ is up to {told['gradient-constraint']} (l, for a "
+            r"translation l/w), and after training the entries of $HA + DA^\top g$ are "
+            f"up to {told['hessian-constraint']} l/w.",
             checks={
                 "gradient": float(data["gradient_constraint"].max()) < 1e-13,
                 "Hessian": float(data["hessian_constraint"].max()) < 1e-13,

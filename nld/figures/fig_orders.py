@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import power
+from nld.figures._render.text import at_most, power
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
@@ -116,8 +116,23 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ])  # fmt: skip
 
 
+def apart(data: xr.Dataset) -> np.ndarray:
+    """Largest distance of the coarse run's iterates to gradient flow and to the mechanics at their time, in w."""
+    iterates = data["iterates"].values
+    share, when = np.linspace(0, 1, data.sizes["time"]), np.linspace(0, 1, len(iterates))
+    there = np.array([[np.interp(when, share, x) for x in curve.T] for curve in data["curves"].values])
+    return np.linalg.norm(there.swapaxes(1, 2) - iterates, axis=-1).max(1)
+
+
+def from_rest(data: xr.Dataset) -> str:
+    """The order of the mechanics that starts at rest, and whether it is better than gradient flow's."""
+    cold, flow = slope(data, data["cold_error"].values), float(slopes(data)[1, 0])
+    return f"{cold:.2f}, " + ("no better than gradient flow's" if cold < flow + 0.1 else "better than gradient flow's")
+
+
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
+    flow, mechanics = apart(data)
     (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
     descent, ball, _ = data["error"].values[:, :, 0] / data["error"].values[:, :, 1]
     return {
@@ -125,7 +140,9 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "mechanics-slopes": f"{steep:.2f} to {steepest:.2f}",
         "gain-descent": f"{descent.min():.0f} to {descent.max():.0f}",
         "gain-ball": f"{power(ball.min())} to {power(ball.max())}",
-        "cold-slope": f"{slope(data, data['cold_error'].values):.2f}",
+        "cold-slope": from_rest(data),
+        "apart-flow": f"{flow:.2g}",
+        "apart-mechanics": f"{mechanics:.2g}",
     }
 
 
@@ -191,9 +208,11 @@ def alt(data: xr.Dataset) -> str:
     last = data["error"].values[:, -1]
     ratio = last[:, 0] / last[:, 1]
     (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
+    flow, mechanics = apart(data)
     return (
-        "Left: dots that turn into a valley lie on a dashed curve; a dotted one cuts the corner. Right: errors over "
-        f"the learning rate on logarithmic axes; three lines of slope {low:.2f} to {high:.2f} for gradient flow and "
+        f"Left: dots that turn into a valley, with a dashed curve at most {at_most(mechanics)} w from them and a "
+        f"dotted one up to {at_most(flow)} w. Right: errors over the learning rate on logarithmic axes; three lines of "
+        f"slope {low:.2f} to {high:.2f} for gradient flow and "
         f"three of slope {steep:.2f} to {steepest:.2f} for mechanics, which at the smallest rates are "
         f"{power(ratio.min())} to {power(ratio.max())} times lower."
     )

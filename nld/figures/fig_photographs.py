@@ -7,8 +7,9 @@ import xarray as xr
 
 from nld.figures import fig_experiments
 from nld.figures._data import experiment_contrasts as contrasts
-from nld.figures._data.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, selected
+from nld.figures._data.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, results, selected
 from nld.figures._render.style import new_figure
+from nld.figures._render.text import at_most, number
 from nld.inference import Verdict, rule
 
 SCALE = "photographs"
@@ -52,12 +53,31 @@ def lead(data: xr.Dataset) -> float:
     return 100 * max(float(each.max()) for each in leads)
 
 
+def sentences(data: xr.Dataset) -> dict[str, str]:
+    """How far the best of a panel's runs gets, in words."""
+    chance = 100 * CHANCE["tiny-imagenet"]
+    best = {panel: 100 * results(data, panel, "test_accuracy", SCALE).mean("seed") for panel in ("B", "C")}
+    with_momentum = float(best["B"].where(best["B"]["value"] > 0, drop=True).max())
+    leads = 100 * advantage(data, "A", "test_accuracy", SCALE).mean("seed")
+    return {
+        "rates-lead": number(leads.max(), ".1f"),
+        "with-momentum": _reach(with_momentum, chance),
+        "with-decay": _reach(float(best["C"].max()), chance),
+    }
+
+
+def _reach(accuracy: float, chance: float) -> str:
+    reach = f"the best mean accuracy is {accuracy:.1f} %, where guessing gives {chance:g} %"
+    return f"{reach}: too large a rate for either network to get far" if accuracy < 10 * chance else reach
+
+
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
+    ahead = f"lead by at most {at_most(lead(data))} percentage points of accuracy" if lead(data) > 0 else "lead nowhere"
     return (
-        f"On photographs, after half an epoch, free norms lead by {lead(data):.1f} percentage points of accuracy at "
-        f"most. {fig_experiments.panels(data, SCALE)} The marks are means; guessing gives "
-        f"{CHANCE['tiny-imagenet']:g}. {data.attrs[f'{SCALE}_origin']}. To run it again: {commands(SCALE)}."
+        f"On photographs, after half an epoch, free norms {ahead}. {fig_experiments.panels(data, SCALE)} The marks are "
+        f"means; guessing gives {CHANCE['tiny-imagenet']:g}. {data.attrs[f'{SCALE}_origin']}. To run it again: "
+        f"{commands(SCALE)}."
     )
 
 

@@ -92,7 +92,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     return {
         "tuned-most": f"{float(clean.max()):.2f}",
         "tuned-least": power(clean.min(), 1),
-        "identity": power(data["identity"].max()),
+        "identity": power_above(data["identity"].max()),
         "tuned-steps": f"{data.attrs['tuning_steps']}",
         "noisy-limit": power((2 * data.attrs["tuning_steps"]) ** -0.5, 2),
         "form-from": f"{data['rate'].values[data['form_diverged'].values == 1].min():.2g}",
@@ -101,23 +101,29 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "bound-share": power_above(share.max(), 1),
         "constant-low": f"{constant.min():.1f}",
         "constant-high": power(constant.max(), 1),
-        "slowest-gradient": f"{float(data['smallest_gradient'].isel(tuning_step=-1).max()):.2g}",
-        "slowest-slope": number(smallest_slope(data), ".2f"),
+        "slowest-gradient": f"{float(data['smallest_gradient'].isel(tuning_step=-1, rate=-1).max()):.2g}",
+        "slowest-slope": at_most(smallest_slope(data)).replace("-", "−"),
         "noise-slope": number(noise_slopes(data).mean(), ".2f"),
         "alpha": f"{data.attrs['alpha']:.6f}",
         "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
         "exact": power_above(max(found["exponential"], found["empty buffer"])),
-        "cosine": power(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
+        "cosine": power_above(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
         "naive": f"{found['naive']:.2g}",
         "dropped": f"{found['decay dropped']:.2g}",
         "excess": f"{100 * excess:.1f} %",
-        "norm-error": power(abs(ratio - 1).max()),
-        "settles": power(settles),
+        "norm-error": power_above(abs(ratio - 1).max()),
+        "settles": power_above(settles),
         "jumps": power(jumps, 1),
         "rate-error": power(data["rate_error"]),
         "rough": power(data["rough_difference"], 1),
         "calm": power_above(calm.max()),
         "restless": " to ".join(dict.fromkeys(f"{end:.2f}" for end in (restless.min(), restless.max()))),
+        "starts": f"{data.sizes['judging_seed']}",
+        "together": (
+            "Normalization alone converges; a quadratic form with decay alone converges; together they do not."
+            if calm.max() < CALM and restless.min() > RESTLESS
+            else "At these values normalization and decay do not keep each other from converging."
+        ),
     }
 
 
@@ -141,8 +147,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "stationary-at-any-rate",
-            f"The smallest unit gradient of {steps} steps is at most {at_most(share.max())} of the bound K/sqrt(T) at "
-            "every rate, with K from the largest norm that gradient descent can reach.",
+            f"The smallest unit gradient of {steps} steps is at most {at_most(share.max())} of the bound "
+            r"$K/\sqrt{T}$ at every rate, with $K$ from the largest norm that gradient descent can reach.",
             checks={"bound": bool(share.max() <= 1)},
         ),
         Evidence(
@@ -166,7 +172,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "normalization-with-decay-is-restless",
-            f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power(calm.max())} l "
+            f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power_above(calm.max())} l "
             f"without decay, at least {restless.min():.2g} l with it.",
             {
                 "converges without decay": np.log10(CALM) - np.log10(np.maximum(calm, 1e-300)),
@@ -293,12 +299,12 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
-    clean, found = data["effective_rate"].sel(noise=0).median("seed").values, differences(data)
+    (clean, noisy), found = data["effective_rate"].median("seed").transpose("noise", "rate").values, differences(data)
     sizes = [power(found[run]) for run in ("exponential", "empty buffer", "naive", "decay dropped")]
     return (
         f"Four panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
-        "bounds; red squares are level over four decades; grey crosses on the diagonal mark divergence. (b) A dashed "
-        "loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is level and the other a rising "
-        "straight line; likewise one norm rises above the other. (d) Four differences of losses; their "
-        f"largest values are {', '.join(sizes)} l."
+        f"bounds; red squares lie at {power(noisy.min(), 1)} to {power(noisy.max(), 1)}; grey crosses on the diagonal "
+        "mark divergence. (b) A dashed loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is "
+        "level and the other a rising straight line; likewise one norm rises above the other. (d) Four differences of "
+        f"losses; their largest values are {', '.join(sizes)} l."
     )

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 import nld
-from nld import experiment, figures, monitor, theory
+from nld import experiment, figures, finder, learning_rules, monitor, theory
 from nld.learning_rules import rules
 from nld.publish.pages import reference
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", [nld, monitor, theory, experiment, figures, rules], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [nld, finder, monitor, theory, experiment, figures, learning_rules, rules], ids=lambda m: m.__name__
+)
 def test_every_public_name_has_its_line_and_its_source(module):
     rows = re.findall(r"^- \[`(\w+)`\]\(\S+?/blob/main/(\S+)\): (.*)$", reference.names(module).text, re.MULTILINE)
     values = {name: getattr(module, name) for name in getattr(module, "__all__", [])}
@@ -35,8 +37,8 @@ def test_the_page_shows_every_name_of_the_package():
     assert {
         "nld",
         "monitor",
-        "learning_rule",
-        "decoupled_rules",
+        "learning_rules",
+        "finder",
         "symmetry",
         "theory",
         "experiment",

@@ -66,3 +66,9 @@ def evidence(data: xr.Dataset) -> Evidence:
         f"{helped:.2f}. In the valley the trace of the Hessian ends at {steps[0]:.3f} with small steps; {listed}.",
         checks={"buys an order": bool(buys), "ends flatter": bool((np.diff(penalty) < 0).all())},
     )
+
+
+def reach(data: xr.Dataset) -> str:
+    """Whether small steps with the penalty of the largest rate end as flat as its own steps."""
+    penalized, steps = ((data[name].values[-1] ** 2).sum() for name in ("penalized_end", "end"))
+    return "and as far" if penalized <= steps else "only not as far"

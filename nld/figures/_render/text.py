@@ -35,12 +35,13 @@ def power(value: SupportsFloat, digits: int = 0) -> str:
 
     >>> power(1.9e-7)
     '2\xa0×\xa010⁻⁷'
-    >>> power(0.0)
-    '0'
+    >>> power(0.0), power(-2e-7)
+    ('0', '−2\xa0×\xa010⁻⁷')
     """
     if float(value) == 0:
         return "0"
     mantissa, exponent = f"{float(value):.{digits}e}".split("e")
+    mantissa = mantissa.replace("-", "−")
     return f"{mantissa}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
