@@ -166,7 +166,8 @@ def build(
     """Network `name` initialized from `seed` on the CPU, so that every device starts from the same numbers.
 
     Args:
-        filter_scale: multiplies the filters, in single precision, in which they are drawn.
+        filter_scale: multiplies the filters, in the precision in which the network is trained: rounding that is drawn out
+            by training would otherwise hide that the loss does not notice.
         dtype: in which it is trained.
 
     Raises:
@@ -175,14 +176,11 @@ def build(
     if name not in NETWORKS:
         raise InvalidInput(f"unknown network {name!r}; there are {', '.join(NETWORKS)}")
 
-    @torch.no_grad()
-    def make() -> nn.Sequential:
-        network = NETWORKS[name](image, classes, width, epsilon)
+    network = from_seed(seed, lambda: NETWORKS[name](image, classes, width, epsilon), dtype)
+    with torch.no_grad():
         for weight in filter_names(network):
             network.get_parameter(weight).mul_(filter_scale)
-        return network
-
-    return from_seed(seed, make, dtype)
+    return network
 
 
 def filter_names(network: nn.Module) -> list[str]:
