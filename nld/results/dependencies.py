@@ -66,7 +66,7 @@ def source_hashes(modules: frozenset[str]) -> dict[str, str]:
                 hashes[result.relative_to(root).as_posix()] = _hash(result)
         if path.name == "__init__.py":
             for data in sorted(path.parent.iterdir()):
-                if data.is_file() and data.suffix not in (".py", ".pyc"):
+                if data.is_file() and data.suffix not in (".py", ".pyc", ".pyi", ".typed"):
                     hashes[f"{name}/{data.name}"] = _hash(data)
     return hashes
 

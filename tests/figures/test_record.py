@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld import figures
 from nld.cli import main
-from nld.figures import load, names, show
+from nld.figures import catalogue, load, names, show
 from nld.figures._render.style import new_figure
 from nld.figures.recording import figure_record
 from nld.publish.pages.card import rerun_command
@@ -125,7 +124,7 @@ def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, ca
     shown = figure_record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
     program, *arguments = rerun_command(shown.provenance).split()
     assert program == ".venv/bin/nld"
-    monkeypatch.setattr(figures, "load", lambda name: line())
+    monkeypatch.setattr(catalogue, "load", lambda name: line())
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"fig-line: {shown.folder}\n"
 
