@@ -124,7 +124,8 @@ def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, ca
     shown = figure_record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
     program, *arguments = rerun_command(shown.provenance).split()
     assert program == ".venv/bin/nld"
-    monkeypatch.setattr(catalogue, "load", lambda name: line())
+    for place in (figures, catalogue):
+        monkeypatch.setattr(place, "load", lambda name: line())
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"fig-line: {shown.folder}\n"
 

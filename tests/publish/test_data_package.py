@@ -292,7 +292,8 @@ def test_exported_files_are_a_package_too(tmp_path, monkeypatch, capsys):
         compute=lambda profile: xr.Dataset({"y": ("x", [1.0, 2.0])}),
     )  # fmt: skip
     monkeypatch.setenv("NLD_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr("nld.figures.load", lambda name: module)
+    for place in ("nld.figures.load", "nld.figures.catalogue.load"):
+        monkeypatch.setattr(place, lambda name: module)
     assert main(["figure", "export", "fig-x", "--to", str(tmp_path / "out")]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"fig-x.csv", "fig-x.nc", "fig-x-dark.svg", "fig-x.provenance.json", "fig-x.datapackage.json"} <= names

@@ -166,8 +166,8 @@ def build(
     """Network `name` initialized from `seed` on the CPU, so that every device starts from the same numbers.
 
     Args:
-        filter_scale: multiplies the filters in ``dtype``: rounding in a shorter one, amplified by training, would hide that
-            the loss does not notice.
+        filter_scale: multiplies the filters in ``dtype``: rounding in a shorter one, amplified by training, would
+            hide that the loss does not notice.
         dtype: in which it is trained.
 
     Raises:
