@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nld import figures
 from nld.cli import main
 from nld.figures import catalogue, load, names, show
 from nld.figures._render.style import new_figure
