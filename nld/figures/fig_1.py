@@ -50,11 +50,11 @@ def particle() -> xr.Dataset:
     return xr.Dataset(
         {
             "path": (("start", "time", "axis"), path, {"units": "w", "long_name": "position"}),
-            "energy": (("start", "time"), energy, {"units": "l", "long_name": "kinetic plus potential energy"}),
+            "energy": (("start", "time"), energy, {"units": "ℓ", "long_name": "kinetic plus potential energy"}),
             "path_error": ((), np.abs(path[0] @ rotation.T - path[1]).max(), {"units": "w"}),
-            "energy_error": ((), np.abs(energy[0] - energy[1]).max(), {"units": "l"}),
+            "energy_error": ((), np.abs(energy[0] - energy[1]).max(), {"units": "ℓ"}),
         },
-        coords={"start": ["original", "rotated"], "time": ("time", time, {"units": "w²/l"})},
+        coords={"start": ["original", "rotated"], "time": ("time", time, {"units": "w²/ℓ"})},
     )
 
 
@@ -80,7 +80,7 @@ def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
     runs = run_sweep(sweep, executor="ensemble" if profile == "quick" else "pool")
     loss = runs["train_loss"].values.reshape(len(scales), len(seeds), -1)
     return xr.Dataset(
-        {"loss": (("filter_scale", "seed", "step"), loss, {"units": "l", "long_name": "training loss"})},
+        {"loss": (("filter_scale", "seed", "step"), loss, {"units": "ℓ", "long_name": "training loss"})},
         coords={"filter_scale": list(scales), "seed": list(seeds), "step": runs["evaluation_step"].values},
         attrs={"learning_rate": learning_rate, "momentum": base.momentum, "network": base.network},
     )
@@ -106,7 +106,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """(a) The rotated path is the path rotated; (b) losses that are equal at first part."""
     start, last = initial_difference(data), data["loss"].isel(step=-1).values
     path, energy = float(data["path_error"]), float(data["energy_error"])
-    short, long = (f"{each.min():.2g} to {each.max():.2g} l" for each in last)
+    short, long = (f"{each.min():.2g} to {each.max():.2g} ℓ" for each in last)
     parted = (
         f"At step 0 the losses {same_start(data)}; after {int(data['step'][-1])} steps they are "
         f"{short} with the filters as initialized and {long} with filters multiplied by {FACTOR:g}."
@@ -152,7 +152,7 @@ def _draw_particle(data, plane, energies) -> None:
     time = data["time"].values
     energies.plot(time, data["energy"].values[0], color=colors[0], linewidth=3.2, label="start")
     energies.plot(time, data["energy"].values[1], color=colors[1], linewidth=1.2, linestyle="--", label="rotated start")
-    energies.set(xlabel="time $t$ [w²/l]", ylabel="energy [l]", yscale="log")
+    energies.set(xlabel="time $t$ [w²/ℓ]", ylabel="energy [ℓ]", yscale="log")
     energies.legend()
     energies.set_title("… and the energies coincide")
 
@@ -166,7 +166,7 @@ def _draw_networks(data, axes) -> None:
         band(axes, step, loss, color)
         edge = (loss[:, at].max if side > 0 else loss[:, at].min)()
         axes.annotate(label, (step[at], edge), (0, 12 * side - 4), textcoords="offset points", color=color, ha="center")
-    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", yscale="log", xlim=(0, step[-1]))
+    axes.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     axes.set_title("(b) scale: equal at step 0, the losses part at once")
 
 
@@ -179,7 +179,7 @@ def caption(data: xr.Dataset) -> str:
         f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
         f"filter multiplied by {FACTOR:g}: the losses at step 0 {same_start(data)}, the "
         f"training runs do not agree. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
-        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
+        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )
 
 

@@ -14,7 +14,7 @@ from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
 
 MOMENTA = (0.999, 0.99, 0.9, 0.5)
 COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
-END = 10.0  # last time shown, in w²/l
+END = 10.0  # last time shown, in w²/ℓ
 RING, PUSH = np.array([1.3, 0.0]), np.array([0.0, 0.5])  # start in (a), and the velocity it is pushed with
 CONE = np.array([0.35, 0.95])  # start in (b), at rest
 
@@ -35,7 +35,7 @@ def compute(profile: str, *, learning_rate: float = 0.02) -> xr.Dataset:
     """Charges of heavy-ball runs at several momenta, measured between iterates, and what the theory says they are.
 
     Args:
-        learning_rate: η in w²/l, one for all runs; the two profiles do not differ.
+        learning_rate: η in w²/ℓ, one for all runs; the two profiles do not differ.
     """
     steps = round(END / learning_rate)
     time = (np.arange(steps) + 0.5) * learning_rate
@@ -54,9 +54,9 @@ def compute(profile: str, *, learning_rate: float = 0.02) -> xr.Dataset:
             for name, values in columns.items()
         },
         coords={
-            "time": ("time", time, {"units": "w²/l"}),
+            "time": ("time", time, {"units": "w²/ℓ"}),
             "momentum": list(MOMENTA),
-            "relaxation": ("momentum", [relaxation(learning_rate, b) for b in MOMENTA], {"units": "w²/l"}),
+            "relaxation": ("momentum", [relaxation(learning_rate, b) for b in MOMENTA], {"units": "w²/ℓ"}),
         },
         attrs={"learning_rate": learning_rate},
     )
@@ -114,7 +114,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers for prose about the figure: times in w²/l, differences in percent, rates of decay per step."""
+    """Numbers for prose about the figure: times in w²/ℓ, differences in percent, rates of decay per step."""
     rotation, scale = (100 * worst_difference(data, name) for name in ("rotation", "scale"))
     ball, moment = np.unravel_index(np.abs(differences(data, "scale")).argmax(), data["scale"].shape)
     heavy, *others = 100 * np.abs(data["rotation"].values[:, -1])
@@ -153,7 +153,7 @@ def draw(data: xr.Dataset):
             above.plot(time, data[f"{name}_predicted"].values[index], **predicted())
             below.plot(time, 100 * differences(data, name)[index], color=color, linewidth=1)
         below.axhline(0, **BASELINE)
-        below.set(xlabel="time $t$ [w²/l]", xscale="log", xlim=(time[0], END))
+        below.set(xlabel="time $t$ [w²/ℓ]", xscale="log", xlim=(time[0], END))
     axes[0, 0].set(ylabel="charge $C/C(0)$ [1]", ylim=(0, 1.05))
     axes[0, 0].set_title("(a) rotation: nothing breaks it")
     axes[0, 1].set(ylabel="charge $C$ [w²]", yscale="log", ylim=(1e-6, 40))
@@ -161,7 +161,7 @@ def draw(data: xr.Dataset):
     axes[1, 0].set_ylabel("difference [%]")
     for index, color in enumerate(COLORS):
         lag = float(data["relaxation"][index])
-        label = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/l"
+        label = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/ℓ"
         axes[0, 1].text(0.03, 0.24 - 0.07 * index, label, color=color, transform=axes[0, 1].transAxes, fontsize=8)
     return figure
 
@@ -172,9 +172,9 @@ def caption(data: xr.Dataset) -> str:
     time = data["relaxation"].values
     return (
         "A charge dies in the time $m/\\mu$ unless the kinetic energy feeds it. Heavy-ball runs (coloured) from "
-        f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/l, and theory (dashed). **(a)** "
+        f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, and theory (dashed). **(a)** "
         "The rotation charge in a round valley decays as $e^{-\\mu t/m}$, in a time $m/\\mu$ from "
-        f"{time[0]:.2g} w²/l at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/l at $\\beta = {MOMENTA[-1]:g}$. "
+        f"{time[0]:.2g} w²/ℓ at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/ℓ at $\\beta = {MOMENTA[-1]:g}$. "
         "**(b)** The scale charge of a "
         "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
         "measurement minus theory in percent of each curve's maximum: at most "

@@ -36,11 +36,11 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
     squared_norm = gather("squared_norm")[..., :8].mean(-1)  # the first layer has eight filters
     return xr.Dataset(
         {
-            "loss": (("start", "seed", "step"), gather("train_loss"), {"units": "l", "long_name": "training loss"}),
+            "loss": (("start", "seed", "step"), gather("train_loss"), {"units": "ℓ", "long_name": "training loss"}),
             "effective_learning_rate": (
                 ("start", "seed", "step"),
                 learning_rate / squared_norm,
-                {"units": "1/l", "long_name": "learning rate over the mean squared norm of the first layer's filters"},
+                {"units": "1/ℓ", "long_name": "learning rate over the mean squared norm of the first layer's filters"},
             ),
         },
         coords={
@@ -101,9 +101,9 @@ def draw(data: xr.Dataset):
         textcoords="offset points",
         arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]},
     )
-    losses.set(xlabel="step $n$", ylabel="training loss $f$ [l]", yscale="log", xlim=(0, step[-1]))
+    losses.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     rates.set(
-        xlabel="step $n$", ylabel="effective learning rate $\\eta/\\|q\\|^2$ [1/l]", yscale="log", xlim=(0, step[-1])
+        xlabel="step $n$", ylabel="effective learning rate $\\eta/\\|q\\|^2$ [1/ℓ]", yscale="log", xlim=(0, step[-1])
     )
     return figure
 
@@ -115,14 +115,14 @@ def caption(data: xr.Dataset) -> str:
     chaos = "" if covers(data) else ", as training at this rate amplifies rounding"
     return (
         "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten "
-        f"does not change the loss at step 0, but after {int(data['step'][-1])} steps it is {long:.2g} l instead of "
-        f"{short:.2g} l (coloured: medians and ranges over {data.sizes['seed']} seeds). "
+        f"does not change the loss at step 0, but after {int(data['step'][-1])} steps it is {long:.2g} ℓ instead of "
+        f"{short:.2g} ℓ (coloured: medians and ranges over {data.sizes['seed']} seeds). "
         "The dashed line is predicted: the original filters, trained with their learning "
         "rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
         f"{power_above(worst_error(data))} of its value{chaos}. **Right:** the effective learning rate of the "
         "first layer's "
-        f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/l, at the end {last[0]:.2g} and {last[1]:.2g} "
-        f"1/l. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$, no "
+        f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/ℓ, at the end {last[0]:.2g} and {last[1]:.2g} "
+        f"1/ℓ. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, no "
         "weight decay."
     )
 

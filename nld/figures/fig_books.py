@@ -45,7 +45,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Da
         if network == "digits_cnn":
             record = _record(network, seed, weight_decay, "float64", 1e-5)
             default[:] = record.relative_residual.sel(block=(record.kind == "scale").values).max(["block", "unit"])
-    one = {"units": "l", "long_name": "Noether charge of one unit"}
+    one = {"units": "ℓ", "long_name": "Noether charge of one unit"}
     relative = {"units": "1", "long_name": "largest |residual| / (|pi| |A(q)|)"}
     return xr.Dataset(
         {
@@ -155,7 +155,7 @@ def draw(data: xr.Dataset):
         text = str(kind).replace("_", " ")
         panels[1, 2].text(0.97, 0.95 - 0.075 * place, text, color=COLOR[str(kind)], ha="right", fontsize=8,
                           transform=panels[1, 2].transAxes)  # fmt: skip
-    panels[0, 0].set_ylabel("charge [l]")
+    panels[0, 0].set_ylabel("charge [ℓ]")
     panels[1, 0].set_ylabel("relative residual [1]")
     return figure
 

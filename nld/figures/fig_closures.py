@@ -128,8 +128,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ratio = data["judged_ratio"]
     listed = ", ".join(f"{float(ratio.sel(arm=arm).mean()):.3g} with {arm}" for arm in ARMS)
     numbers = (
-        f"Eq 17 over the measured squared norm at the end, means: {listed}. Given the correlation sum $\\chi$ measured "
-        "in the same run, the law only says again what the exact identity says."
+        f"T&K (17) over the measured squared norm at the end, means: {listed}. Given the correlation sum $\\chi$ "
+        "measured in the same run, the law only says again what the exact identity says."
     )
     samples = {arm: np.log(ratio.sel(arm=arm).values) for arm in ARMS}
     return rule([Evidence("norm-closed-form", numbers, samples)])
@@ -153,12 +153,12 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
     return {
         "repairs": repairs,
         "full-batches": (
-            f"Full batches do not make gradients smooth by themselves: at the large rate Eq 17 ends at "
+            f"Full batches do not make gradients smooth by themselves: at the large rate T&K (17) ends at "
             f"{float(full.mean()):.2f} times the measured norm without any noise. A filter turns so far within one "
             "memory of momentum that its gradient is another one."
             if off
-            else f"With full batches Eq 17 ends at {float(full.mean()):.2f} times the measured norm at the large rate, "
-            "too."
+            else f"With full batches T&K (17) ends at {float(full.mean()):.2f} times the measured norm at the large "
+            "rate, too."
         ),
         "early-growth": " and ".join(f"{float(value):.2g}" for value in memory),
     }
@@ -199,7 +199,7 @@ def draw(data: xr.Dataset):
 def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
     """Names of the lines, in the second column, where they lie apart."""
     at = int(0.5 * data.sizes["point"])
-    names = {"smooth": ("Eq 17", (14, -14), (0, 5)), "white": ("white", (0, -13), (20, -19))}
+    names = {"smooth": ("T&K (17)", (14, -14), (0, 5)), "white": ("white", (0, -13), (20, -19))}
     names["measured"] = ("measured, $\\chi$", (0, 6), (-20, -13))
     for closure, (name, shift, below) in names.items():
         law = data["predicted"].sel(closure=closure).isel(member=1).median("filter").values[at]
@@ -219,15 +219,15 @@ def caption(data: xr.Dataset) -> str:
     worst = float(errors(data).sel(closure="exact").max())
     smooth = [f"{float(value):.1f}" for value in found.sel(closure="smooth")[1:]]
     return (
-        "Eq 17 assumes smooth gradients, and mini-batches are not. **Top:** the squared norm of a filter (blue, "
+        "T&K (17) assumes smooth gradients, and mini-batches are not. **Top:** the squared norm of a filter (blue, "
         f"measured; medians over the {data.sizes['filter']} filters of a batch-normalized network on digits) and three "
-        "predictions from its measured gradients: Eq 17 (long dashes), white gradients (short dashes), and "
-        "$\\chi$ measured in the same run (dash-dotted). Without momentum the three are one. At the end Eq 17 is "
+        "predictions from its measured gradients: T&K (17) (long dashes), white gradients (short dashes), and "
+        "$\\chi$ measured in the same run (dash-dotted). Without momentum the three are one. At the end T&K (17) is "
         f"{', '.join(smooth[:-1])} and {smooth[-1]} times the measurement in the other three columns. **Bottom:** "
         "relative errors; the grey line is the exact discrete law, which is fed with the lengths of the steps, at "
         f"most {power_above(worst)}. Mean $\\chi$ over the last third: "
-        f"{', '.join(f'{value:.2f}' for value in chi)}. $k = {data.attrs['weight_decay']:g}$ l/w², batches of 64, "
-        "$\\eta$ in w²/l."
+        f"{', '.join(f'{value:.2f}' for value in chi)}. $k = {data.attrs['weight_decay']:g}$ ℓ/w², batches of 64, "
+        "$\\eta$ in w²/ℓ."
     )
 
 

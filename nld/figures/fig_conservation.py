@@ -33,7 +33,7 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     return xr.Dataset(
         {
             "drift": (("optimizer", "seed", "rate", "symmetry"), found, {"units": "1", "long_name": "drift of charge"}),
-            "learning_rate": (("optimizer", "rate"), rates, {"units": "w²/l for gradient descent, w for Adam"}),
+            "learning_rate": (("optimizer", "rate"), rates, {"units": "w²/ℓ for gradient descent, w for Adam"}),
         },
         coords={"optimizer": list(RUNS), "symmetry": kinds, "seed": np.arange(seed, seed + SEEDS)},
         attrs={"images": conservation.IMAGES},
@@ -93,7 +93,7 @@ def draw(data: xr.Dataset):
     """Drift over the learning rate, one panel an optimizer."""
     figure, panels = new_figure(1, 2, size=(6.4, 3.4), sharey=True)
     kinds = [str(kind) for kind in data["symmetry"].values]
-    for index, (axes, name, unit) in enumerate(zip(panels, data["optimizer"].values, ("w²/l", "w"), strict=True)):
+    for index, (axes, name, unit) in enumerate(zip(panels, data["optimizer"].values, ("w²/ℓ", "w"), strict=True)):
         rate, drift = data["learning_rate"].values[index], data["drift"].values[index]
         for column, kind in enumerate(kinds):
             band(axes, rate, drift[:, :, column], COLOR[kind], marker="o", markersize=3.5)

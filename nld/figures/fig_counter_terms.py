@@ -78,7 +78,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
             "step": (
                 ("case", "point"),
                 step,
-                {"units": "w²/l", "long_name": "learning rate over μ² (last case: root)"},
+                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
             ),
             "predicted_order": (("case",), [case[2] for case in cases]),
             "group": (("case",), [case[0] for case in cases]),
@@ -216,7 +216,7 @@ def _draw_errors(data, axes) -> None:
             ha="left" if right else "right",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", ylabel="distance to the iterates [w]")
-    axes.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/l]")
+    axes.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/ℓ]")
     ticks = [0.005, 0.01, 0.02]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.minorticks_off()
@@ -240,8 +240,8 @@ def _draw_losses(data, axes) -> None:
         yscale="log",
         xlim=(0.3, 1500),
         ylim=(2e-4, 5),
-        xlabel="time $t$ [(w²/l)$^{1/p}$]",
-        ylabel="loss $f - f^*$ [l]",
+        xlabel="time $t$ [(w²/ℓ)$^{1/p}$]",
+        ylabel="loss $f - f^*$ [ℓ]",
     )
     axes.set_title("(b) the Bregman family falls as $t^{-p}$")
 
@@ -278,7 +278,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "Every counter term adds one order of accuracy, for every rule. **(a)** Distance between heavy ball "
         f"($\\beta = {data.attrs['momentum']:g}$) and flows with no, one and two counter terms, at $t/\\mu = "
-        f"{flow_distances.RESCALED_TIME:g}$ w²/l; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
+        f"{flow_distances.RESCALED_TIME:g}$ w²/ℓ; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
         "four members of the Bregman family, from rest on a quadratic with curvatures over four decades (solid), and "
         f"$t^{{-p}}$ (dashed); fitted exponents {text['exponents']}. **(c)** Orders measured by such fits as in (a) "
         "(dots) and predicted (bars), for iterates that begin on the slow manifold, or with an empty buffer where it "

@@ -17,7 +17,7 @@ from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
 
 LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
 PART = 6000  # steps
-BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in l/w²
+BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in ℓ/w²
 
 
 def compute(profile: str, *, learning_rate: float = 0.01, momentum: float = 0.9) -> xr.Dataset:
@@ -39,15 +39,15 @@ def compute(profile: str, *, learning_rate: float = 0.01, momentum: float = 0.9)
             rows["root"].append(_adagrad(rule, drive, initial))
             rows["eq18"].append(rows["root"][-1])
     keep = slice(None, None, 20)
-    names = {"squared_norm": "measured squared norm", "eq17": "squared norm by Eq 17",
+    names = {"squared_norm": "measured squared norm", "eq17": "squared norm by T&K (17)",
              "root": "root of RMSProp's accumulator in units of the squared norm",
-             "eq18": "root of Eq 18 in units of the squared norm"}  # fmt: skip
+             "eq18": "root of T&K (18) in units of the squared norm"}  # fmt: skip
     return xr.Dataset(
         {
             name: (("weight_decay", "step"), np.stack(rows[name])[:, keep], {"units": "w²", "long_name": text})
             for name, text in names.items()
         }
-        | {"drive": (("step",), np.append(drive, drive[-1])[keep], {"units": "l"})},
+        | {"drive": (("step",), np.append(drive, drive[-1])[keep], {"units": "ℓ"})},
         coords={"weight_decay": list(decays), "step": np.arange(len(drive) + 1)[keep]},
         attrs={
             "learning_rate": learning_rate,
@@ -120,7 +120,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Whether the norm is within 5 % of Eq 17 and of RMSProp's accumulator, and forgets at 4 k/(1 - beta)."""
     norm, root = worst(data, "eq17", "squared_norm"), worst(data, "root", "squared_norm")
     rates = forgetting(data).values
-    same = f"Under switched smooth gradients the squared norm is within {at_most(100 * norm)} % of Eq 17 and within "
+    same = f"Under switched smooth gradients the squared norm is within {at_most(100 * norm)} % of T&K (17) and within "
     same += f"{at_most(100 * root)} % of RMSProp's accumulator in the dictionary's units."
     forgets = r"Rate at which $r^4$ forgets, over $4k/(1-\beta)$: " + ", ".join(f"{value:.3f}" for value in rates)
     return rule([
@@ -135,9 +135,9 @@ def draw(data: xr.Dataset):
     drive, norms, residual = axes
     step = data["step"].values
     drive.plot(step, data["drive"], color=predicted()["color"], linewidth=1.2, drawstyle="steps-post")
-    drive.set(ylabel="$\\|\\hat g\\|$ [l]", ylim=(0, 1.15 * max(LEVELS)))
+    drive.set(ylabel="$\\|\\hat g\\|$ [ℓ]", ylim=(0, 1.15 * max(LEVELS)))
     colors = (COLOR["unconstrained"], COLOR["heavy_ball"], COLOR["constrained"])
-    labels = ["$k = 0$: AdaGrad", *(f"$k = {k:g}$ l/w²" for k in data["weight_decay"].values[1:])]
+    labels = ["$k = 0$: AdaGrad", *(f"$k = {k:g}$ ℓ/w²" for k in data["weight_decay"].values[1:])]
     places = ((0.60, (-4, 12), "right"), (0.60, (-6, 8), "right"), (0.60, (-6, 8), "right"))
     every = slice(20, None, 45)
     for index, color in enumerate(colors):
@@ -152,9 +152,9 @@ def draw(data: xr.Dataset):
         residual.plot(step, 100 * (row["eq17"] / row["squared_norm"] - 1), color=color)
     residual.axhline(0, linewidth=0.6, color=predicted()["color"])
     norms.set(ylabel="squared norm $r^2$ [w²]", ylim=(0, None))
-    residual.set(ylabel="Eq 17 / measured\n$-$ 1 [%]", xlabel="step $n$", xlim=(0, step[-1]))
+    residual.set(ylabel="T&K (17) / measured\n$-$ 1 [%]", xlabel="step $n$", xlim=(0, step[-1]))
     other = norms.secondary_yaxis("right", functions=(lambda y: y / _unit(data), lambda y: y * _unit(data)))
-    other.set_ylabel(f"$\\sqrt{{G}}$ for $k = {BASE_DECAY:g}$ [l]")
+    other.set_ylabel(f"$\\sqrt{{G}}$ for $k = {BASE_DECAY:g}$ [ℓ]")
     return figure
 
 
@@ -168,13 +168,13 @@ def caption(data: xr.Dataset) -> str:
     return (
         "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit "
         f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} l. **Middle:** squared norm "
-        "$r^2$ under heavy ball (coloured) for three weight decays; dashed, Eq 17. Circles are $\\sqrt{G}$ from "
+        "$r^2$ under heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from "
         "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
         "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
         f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
-        "**Bottom:** Eq 17 misses the measured norm by at most "
+        "**Bottom:** T&K (17) misses the measured norm by at most "
         f"{at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. "
-        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/l, $\\beta = {data.attrs['momentum']:g}$."
+        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."
     )
 
 

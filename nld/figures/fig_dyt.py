@@ -258,8 +258,8 @@ def caption(data: xr.Dataset) -> str:
         "**(b, c)** The charge of the symmetry that scales all weights $\\theta$ writing to the residual stream, with "
         "LayerNorm and with DyT, under SGD: measured, predicted by the exact law (dashed), and what weight decay alone "
         "would do (dotted). Below, measured minus predicted over the largest change of the charge: at most "
-        f"{power_above(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/l, $\\beta = {momentum:g}$, "
-        f"$k = {decay:g}$ l/w²."
+        f"{power_above(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/ℓ, $\\beta = {momentum:g}$, "
+        f"$k = {decay:g}$ ℓ/w²."
     )
 
 

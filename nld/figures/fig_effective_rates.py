@@ -1,6 +1,6 @@
-"""Why free norms help: effective learning rates of the runs of fig-experiments, with norms free and held.
+"""Why free norms help: effective rates of the runs of fig-experiments, with norms free and held.
 
-The direction of a filter moves at the effective learning rate eta/((1 - beta) r²), r² being its squared norm.
+The direction of a filter moves at the effective rate eta/((1 - beta) r²), r² being its squared norm.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from nld.figures._render.text import number
 EXPLORATORY = "it looks into the runs of fig-experiments, whose judging seeds rule on the findings"
 MODES = ("unconstrained", "constrained")
 SHOWN = (0.003, 0.03, 0.3)  # learning rates whose course is drawn
-OTHER_RATE = 0.3  # a second learning rate for the sweep of momentum, in w²/l
+OTHER_RATE = 0.3  # a second learning rate for the sweep of momentum, in w²/ℓ
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0) -> xr.Dataset:
@@ -41,10 +41,10 @@ def _table(gathered: xr.Dataset, panel: str) -> xr.Dataset:
     half = int(np.searchsorted(gathered["evaluation_step"].values, gathered.sizes["step"] // 2))
     return xr.Dataset(
         {
-            "effective_rate": (("run", "point"), rate, {"units": "1/l", "long_name": "median over the filters"}),
+            "effective_rate": (("run", "point"), rate, {"units": "1/ℓ", "long_name": "median over the filters"}),
             "squared_norm": (("run", "point"), np.median(squared, axis=-1), {"units": "w²", "long_name": "median"}),
-            "half_rate": ("run", np.median(_half(column, squared[:, half]), axis=-1), {"units": "1/l"}),
-            "half_loss": ("run", gathered["test_loss"].values[:, half], {"units": "l", "long_name": "test loss"}),
+            "half_rate": ("run", np.median(_half(column, squared[:, half]), axis=-1), {"units": "1/ℓ"}),
+            "half_loss": ("run", gathered["test_loss"].values[:, half], {"units": "ℓ", "long_name": "test loss"}),
             "accuracy": ("run", gathered["test_accuracy"].values[:, -1], {"units": "1", "long_name": "at the end"}),
         },
         coords={
@@ -75,14 +75,14 @@ def means(data: xr.Dataset, panel: str, quantity: str = "half_rate") -> tuple[np
 
 
 def slopes(data: xr.Dataset) -> np.ndarray:
-    """Slope of log effective rate over log learning rate in panel A at 0.03 w²/l and above: (mode)."""
+    """Slope of log effective rate over log learning rate in panel A at 0.03 w²/ℓ and above: (mode)."""
     values, rates = means(data, "A")
     large = values >= 0.03
     return np.array([np.polyfit(np.log(values[large]), np.log(row[large]), 1)[0] for row in rates])
 
 
 def spans(data: xr.Dataset) -> np.ndarray:
-    """Largest over smallest half-way effective rate in A from 0.03 w²/l and in B: (panel, mode)."""
+    """Largest over smallest half-way effective rate in A from 0.03 w²/ℓ and in B: (panel, mode)."""
     rates, momenta = means(data, "A"), means(data, "B")[1]
     large = rates[1][:, rates[0] >= 0.03]
     return np.array([(row.max(1) / row.min(1)) for row in (large, momenta)])
@@ -107,7 +107,7 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
         else "The two best rates are far apart: the rate alone does not explain the losses."
     )
     return {
-        "best-rates": f"The smallest loss is at a rate of {best[0]:.2g} 1/l with free norms and of {best[1]:.2g} 1/l "
+        "best-rates": f"The smallest loss is at a rate of {best[0]:.2g} 1/ℓ with free norms and of {best[1]:.2g} 1/ℓ "
         f"with held ones, and {fast.sum()} of the {len(fast)} runs at rates above ten guess. {reason}",
         "exceptions": exceptions(data),
         "course": course(data, SHOWN[-1]),
@@ -122,7 +122,7 @@ def exceptions(data: xr.Dataset) -> str:
     if not len(gone):
         return "No free run guesses."
     free = data["half_rate"].values[(data["constrained"] == 0) & (data["half_loss"] > 0.75 * np.log(10))]
-    said = f"Of the free runs {len(gone)} guess, at momenta from {gone.min():g} and rates of up to {free.max():.2g} 1/l"
+    said = f"Of the free runs {len(gone)} guess, at momenta from {gone.min():g} and rates of up to {free.max():.2g} 1/ℓ"
     if free.max() > 10:
         return f"{said}."
     return f"The exceptions teach as well. {said}: they were lost in their first steps, before their norms had grown."
@@ -133,7 +133,7 @@ def course(data: xr.Dataset, learning_rate: float, step: int = 30) -> str:
     runs = data.isel(run=np.flatnonzero((data["panel"] == "A") & (data["constrained"] == 0)))
     runs = runs.isel(run=np.flatnonzero(np.isclose(runs["learning_rate"], learning_rate)))
     rate, at = runs["effective_rate"].mean("run").values, int(np.searchsorted(runs["step"].values, step))
-    return f"from {rate[0]:.2g} 1/l to {rate[at]:.2g} 1/l within {int(runs['step'][at])} steps"
+    return f"from {rate[0]:.2g} 1/ℓ to {rate[at]:.2g} 1/ℓ within {int(runs['step'][at])} steps"
 
 
 def recovers(data: xr.Dataset, momentum: float = 0.9) -> str:
@@ -155,7 +155,7 @@ def decay_moves(data: xr.Dataset) -> str:
     """What weight decay does to the rate of the free runs."""
     rate = means(data, "C")[1][0]
     verb = "lifts" if (np.diff(rate) > 0).all() else "does not steadily lift"
-    return f"{verb} the rate of the free run, from {rate[0]:.2g} to {rate[-1]:.2g} 1/l"
+    return f"{verb} the rate of the free run, from {rate[0]:.2g} to {rate[-1]:.2g} 1/ℓ"
 
 
 def draw(data: xr.Dataset):
@@ -172,7 +172,7 @@ def draw(data: xr.Dataset):
         axes[panel].set_xticks(places, ticks, rotation=60 if len("".join(ticks)) > 16 else 0)
         axes[panel].set(xlabel=label, yscale="log", ylim=(0.02, 130))
         axes[panel].set_title(panel)
-    axes["A"].set_ylabel("effective rate\n$\\eta/((1-\\beta)r^2)$ [1/l]")
+    axes["A"].set_ylabel("effective rate\n$\\eta/((1-\\beta)r^2)$ [1/ℓ]")
     for mode, name in enumerate(MODES):
         axes["B"].text(0.04, 0.14 - 0.11 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
                        transform=axes["B"].transAxes)  # fmt: skip
@@ -185,7 +185,7 @@ def draw(data: xr.Dataset):
     axes["loss"].axhline(np.log(10), **predicted(linewidth=0.8))
     axes["loss"].text(0.03, np.log(10) * 1.06, "guessing", fontsize=8)
     axes["loss"].set(
-        xscale="log", yscale="log", xlabel="effective rate half-way [1/l]", ylabel="test loss half-way [l]"
+        xscale="log", yscale="log", xlabel="effective rate half-way [1/ℓ]", ylabel="test loss half-way [ℓ]"
     )
     axes["loss"].set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
     axes["loss"].set_title("all runs")
@@ -199,7 +199,7 @@ def _draw_course(data: xr.Dataset, axes) -> None:
         for mode, name in enumerate(MODES):
             chosen = np.isclose(runs["learning_rate"], rate) & (runs["constrained"].values == mode)
             axes.plot(step, runs["effective_rate"].values[chosen].mean(0), color=COLOR[name], linestyle=line)
-    axes.set(xlabel="step $n$", ylabel="effective rate [1/l]", yscale="log", xlim=(0, step[-1]), ylim=(0.02, 130))
+    axes.set(xlabel="step $n$", ylabel="effective rate [1/ℓ]", yscale="log", xlim=(0, step[-1]), ylim=(0.02, 130))
     axes.set_title("A: $\\eta = $" + ", ".join(f"{rate:g}" for rate in SHOWN), fontsize=8)
 
 
@@ -210,15 +210,15 @@ def caption(data: xr.Dataset) -> str:
     decay = "raises" if (np.diff(decayed) > 0).all() else "changes"
     fate = "they were lost in their first steps, before their norms had grown" if gone else "none was lost"
     return (
-        "Free norms set their own learning rate. **Top:** effective learning rate $\\eta/((1-\\beta)r^2)$ half-way "
+        "Free norms set their own learning rate. **Top:** effective rate $\\eta/((1-\\beta)r^2)$ half-way "
         "through training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over "
-        f"filters, means over seeds. From $\\eta = 0.03$ w²/l on the held norms' rate spans a factor {held_rates:.0f} "
+        f"filters, means over seeds. From $\\eta = 0.03$ w²/ℓ on the held norms' rate spans a factor {held_rates:.0f} "
         f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope "
         f"{number(slope[0], '.2f')}); over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. "
-        f"Weight decay {decay} the free norms' rate, from {decayed[0]:.2g} to {decayed[-1]:.2g} per l. "
-        f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/l "
+        f"Weight decay {decay} the free norms' rate, from {decayed[0]:.2g} to {decayed[-1]:.2g} per ℓ. "
+        f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/ℓ "
         "(solid). **Bottom right:** test loss half-way against the effective rate, one mark a run, with momentum also "
-        f"swept at $\\eta = {OTHER_RATE:g}$ w²/l; the dashed line is the loss of guessing. Of the free runs, "
+        f"swept at $\\eta = {OTHER_RATE:g}$ w²/ℓ; the dashed line is the loss of guessing. Of the free runs, "
         f"{gone} lie near it or above: {fate}."
     )
 

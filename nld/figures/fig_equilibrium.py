@@ -88,7 +88,7 @@ def caption(data: xr.Dataset) -> str:
         f"batch-normalized network and over {MEAN_OVER} steps, at four settings; dashed: the law. Over the second half "
         f"of the run the quotient of the two is {found}, from top to bottom; with the growth that the norms still have "
         f"put into the law, {grown}. Digits with "
-        f"{100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; $\\eta$ in w²/l, $k$ in l/w²."
+        f"{100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; $\\eta$ in w²/ℓ, $k$ in ℓ/w²."
     )
 
 

@@ -108,7 +108,7 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
         f"from {last.removeprefix('from ')} {step}",
         control,
         f"Half-way through panel C-2, before the schedule lowers the rate, the held run with decay has a test loss of "
-        f"{middle:.2g} l, {where}, {guess:.1f} l.",
+        f"{middle:.2g} ℓ, {where}, {guess:.1f} ℓ.",
         f"the held run of panel A is {peak} the best free one.",
     ), strict=True))  # fmt: skip
 
@@ -133,7 +133,7 @@ def draw(data: xr.Dataset):
             _draw_losses(data, panel, scale, below)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
         axes[2 * row, 0].set_ylabel("final test accuracy")
-        axes[2 * row + 1, 0].set_ylabel("test loss [l]")
+        axes[2 * row + 1, 0].set_ylabel("test loss [ℓ]")
     name_modes(axes[0, 0])
     return figure
 

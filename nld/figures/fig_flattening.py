@@ -21,7 +21,7 @@ from nld.theory.counter_terms import counter_terms, startup_delay
 
 TARGET, START = 0.6, (2.8, 3.5)  # y and (q_1, q_2) of f = (y - q_1 q_2)²/2
 PATH_RATES, PATH_TIME = (0.001, 0.025, 0.05), 10.0
-TOY_STRENGTHS, TOY_TIME = (0.001, 0.002, 0.004, 0.008), 4.0  # 2 eta a, in w²/l, and t/mu
+TOY_STRENGTHS, TOY_TIME = (0.001, 0.002, 0.004, 0.008), 4.0  # 2 eta a, in w²/ℓ, and t/mu
 STRENGTHS, TIME = (0.05, 0.1, 0.2), 2.0
 REFERENCE = 0.005  # learning rate of the gradient descent whose drift predicts all others
 KINDS = ("scale", "rescale", "general_linear")
@@ -71,7 +71,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
     toy = [[_toy_drift(make, s) for s in TOY_STRENGTHS] for make in makers.values()]
     network = [[_network_drift(name, make, s, seed) for s in STRENGTHS] for name, make in makers.items()]
     unit = conservation.drifts("gradient descent", REFERENCE, round(TIME / REFERENCE), seed)
-    strength = {"units": "w²/l", "long_name": "2 η a"}
+    strength = {"units": "w²/ℓ", "long_name": "2 η a"}
     return xr.Dataset(
         {
             **_valley(),
@@ -117,7 +117,7 @@ def _valley() -> dict:
         "flow": (("moment", "axis"), flow, place),
         "end": (("path_rate", "axis"), ends, place),
         "law_gap": (("path_rate",), gaps, {"units": "w²", "long_name": "distance of the charge to its exact law"}),
-        "path_rate": ("path_rate", list(PATH_RATES), {"units": "w²/l"}),
+        "path_rate": ("path_rate", list(PATH_RATES), {"units": "w²/ℓ"}),
     }
 
 
@@ -274,7 +274,7 @@ def _draw_drifts(data, axes) -> None:
             label if "valley" in label else f"network, {label}", (strength[0], expected[0]), (-8, -9 if low else 1),
             textcoords="offset points", fontsize=8, ha="right",
         )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlim=(7e-5, 0.4), xlabel="strength of the counter term $2\\eta a$ [w²/l]")
+    axes.set(xscale="log", yscale="log", xlim=(7e-5, 0.4), xlabel="strength of the counter term $2\\eta a$ [w²/ℓ]")
     axes.set_ylabel("drift of the charge, relative [1]")
     for index, (name, color) in enumerate(zip(names, colors, strict=True)):
         a = data["coefficient"].values[index]
@@ -296,7 +296,7 @@ def caption(data: xr.Dataset) -> str:
         "three charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient "
         f"descent, heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the "
         "valley from gradient flow alone, in the network from the drift of gradient descent at "
-        f"$\\eta = {REFERENCE:g}$ w²/l. The "
+        f"$\\eta = {REFERENCE:g}$ w²/ℓ. The "
         f"measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
         f"{text['network-gap-large']} % in the network, at the smallest and the largest strength."
     )

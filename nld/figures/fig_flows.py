@@ -37,7 +37,7 @@ def compute(profile: str, *, mass: float = 0.2) -> xr.Dataset:
     """Carried points and velocities, kinetic energies on the way, and the predicted slope at the start.
 
     Args:
-        mass: m = e^{-alpha}, in w²/l: how far ahead the velocity leads in T = D_h(q + m v, q)/m. The quick and the
+        mass: m = e^{-alpha}, in w²/ℓ: how far ahead the velocity leads in T = D_h(q + m v, q)/m. The quick and the
             paper's profile are one.
     """
     share = np.linspace(-1, 1, 81)
@@ -52,27 +52,27 @@ def compute(profile: str, *, mass: float = 0.2) -> xr.Dataset:
         ]
     )
     found = np.array([[measured_slope(h, s, mass) for s in FAMILIES] for h, _ in GEOMETRIES.values()])
-    names = {"units": "l", "long_name": "kinetic energy"}
+    names = {"units": "ℓ", "long_name": "kinetic energy"}
     reach = np.array(list(REACH.values()))[:, None]
     return xr.Dataset(
         {
             "carried": (
                 ("symmetry", "share", "part", "axis"),
                 carried,
-                {"units": "w, l/w", "long_name": "position, velocity"},
+                {"units": "w, ℓ/w", "long_name": "position, velocity"},
             ),
             "parameter": (("symmetry", "share"), reach * share, {"long_name": "parameter s"}),
             "energy": (("geometry", "symmetry", "share"), energy, names),
             "predicted_slope": (
                 ("geometry", "symmetry"),
                 slope,
-                {"units": "l", "long_name": "kinetic symmetry breaking"},
+                {"units": "ℓ", "long_name": "kinetic symmetry breaking"},
             ),
             "remainder_order": (("curved_geometry",), [remainder_order(name) for name in CURVED], {"units": "1"}),
             "measured_slope": (
                 ("geometry", "symmetry"),
                 found,
-                {"units": "l", "long_name": "difference quotient of the energy"},
+                {"units": "ℓ", "long_name": "difference quotient of the energy"},
             ),
         },
         coords={
@@ -127,7 +127,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     power_of_mass = float(np.log(slope / (velocity**2).sum()) / np.log(data.attrs["mass"]))
     numbers = (
         f"The measured slope of the Euclidean kinetic energy under scale is $\\lVert\\dot q\\rVert^2$ times "
-        f"$e^{{-\\alpha}}$ to the power {power_of_mass:.3f}; Eq 6 itself gives the first power, the printed "
+        f"$e^{{-\\alpha}}$ to the power {power_of_mass:.3f}; T&K (6) itself gives the first power, the printed "
         "example the second."
     )
     powers = {"second power": abs(power_of_mass - 2) < 0.01, "first power": abs(power_of_mass - 1) < 0.01}
@@ -191,7 +191,7 @@ def caption(data: xr.Dataset) -> str:
         "that kinetic symmetry breaking predicts at $s = 0$ (dashed). Translation and rotation leave the Euclidean "
         f"energy alone and scale changes it at the rate {scale:.3g}; Burg's does the opposite, and entropy keeps none. "
         f"Predicted and measured slopes differ by at most {power_above(gap)} of the energy; "
-        f"$m = {data.attrs['mass']:g}$ w²/l."
+        f"$m = {data.attrs['mass']:g}$ w²/ℓ."
     )
 
 

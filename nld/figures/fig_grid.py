@@ -41,7 +41,7 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
             "test_loss": gathered["test_loss"],
             "test_accuracy": gathered["test_accuracy"],
             "squared_norm": gathered["squared_norm"].median("filter").assign_attrs(units="w²", long_name="median"),
-            "effective_rate": rate.median("filter").assign_attrs(units="1/l", long_name="median over the filters"),
+            "effective_rate": rate.median("filter").assign_attrs(units="1/ℓ", long_name="median over the filters"),
             "diverged": gathered["diverged"].astype(int),
         }
     )
@@ -92,9 +92,9 @@ def in_words(data: xr.Dataset) -> dict[str, str]:
             else "For held norms, then, η/(1 − β) is not the whole story."
         ),
         "overshoot": (
-            f"the run stays at a loss of {far:.2g} l: nothing is left to bring it back"
+            f"the run stays at a loss of {far:.2g} ℓ: nothing is left to bring it back"
             if far > GUESSING / 2
-            else f"the run ends at a loss of {far:.2g} l all the same"
+            else f"the run ends at a loss of {far:.2g} ℓ all the same"
         ),
     }
 
@@ -114,11 +114,11 @@ def draw(data: xr.Dataset):
                     linewidth=1, markerfacecolor=COLOR[name] if mode else "none", alpha=0.85,
                 )  # fmt: skip
                 panel.vlines(at, line.min("seed"), line.max("seed"), color=COLOR[name], linewidth=0.8, alpha=0.85)
-        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/l]", ylim=(0.05, 16))
-        panel.set_title(f"$k$ = {decay:g} l/w²")
+        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/ℓ]", ylim=(0.05, 16))
+        panel.set_title(f"$k$ = {decay:g} ℓ/w²")
         panel.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
         panel.minorticks_off()
-    axes[0].set_ylabel("test loss at the end [l]")
+    axes[0].set_ylabel("test loss at the end [ℓ]")
     axes[0].text(0.012, GUESSING * 1.1, "guessing", fontsize=8, color=BASELINE["color"])
     for mode, name in enumerate(MODES):
         axes[1].text(0.04, 0.9 - 0.08 * mode, name, color=COLOR[name], fontsize=8, transform=axes[1].transAxes)
@@ -141,7 +141,7 @@ def caption(data: xr.Dataset) -> str:
         f"Free norms train at {which} held ones: {free} of {settings} end below half the loss of guessing, "
         f"against {held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of "
         f"$\\eta$, $\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against "
-        "$\\eta/(1-\\beta)$, to which the effective learning rate at the start is proportional; "
+        "$\\eta/(1-\\beta)$, to which the effective rate at the start is proportional; "
         f"{marks}; open marks unconstrained, full marks constrained. The dotted line is the loss of guessing. "
         f"*quick:* {data.attrs['origin']}."
     )

@@ -53,9 +53,9 @@ def compute(profile: str, *, learning_rate: float = 0.3, momentum: float = 0.8) 
             "squared_norm": (("rule", "step"), squared, {"units": "w²"}),
             "predicted_squared_norm": (("rule", "step"), np.stack(exact), {"units": "w²"}),
             "flow": (("time", "axis"), flow, {"units": "w"}),
-            "loss": (("rule", "step"), loss(path), {"units": "l"}),
+            "loss": (("rule", "step"), loss(path), {"units": "ℓ"}),
         },
-        coords={"rule": list(found), "step": np.arange(STEPS + 1), "time": ("time", time, {"units": "w²/l"})},
+        coords={"rule": list(found), "step": np.arange(STEPS + 1), "time": ("time", time, {"units": "w²/ℓ"})},
         attrs={"learning_rate": learning_rate, "momentum": momentum},
     )
 
@@ -111,7 +111,7 @@ def caption(data: xr.Dataset) -> str:
         "(dotted) stays on its circle; gradient descent and heavy ball, with the same step in the long run, do not. "
         f"**Right:** their squared norms grow from 1 to {last[0]:.3g} and {last[1]:.3g} w². Dashed: the exact discrete "
         "law, which uses the lengths of the steps and nothing else; it misses the measurement by at most "
-        f"{power_above(error)} of its value. $\\eta = {data.attrs['learning_rate']:g}$ w²/l for gradient descent and "
+        f"{power_above(error)} of its value. $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ for gradient descent and "
         f"${data.attrs['learning_rate'] * (1 - data.attrs['momentum']):.2g}$ for heavy ball, "
         f"$\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )

@@ -129,7 +129,7 @@ def methods(seed: int) -> xr.Dataset:
             loss[i, j], accuracy[i, j] = record["loss"].values[:, -20:].mean(1), record["test_accuracy"].values
     return xr.Dataset(
         {
-            "method_loss": (("method", "rate", "member"), loss, {"units": "l"}),
+            "method_loss": (("method", "rate", "member"), loss, {"units": "ℓ"}),
             "method_accuracy": (("method", "rate", "member"), accuracy, {"units": "1"}),
         },
         coords={"method": list(METHODS), "rate": list(RATES)},
@@ -151,7 +151,7 @@ def measure(seeds, learning_rate: float = 0.01, weight_decay: float = 0.3, label
         ratios.append(values[:, None, -1] / predictions[:, :, -1])  # (seed, closure, layer)
     return xr.Dataset(
         {
-            "judged_loss": (("judging_seed", "judged_method"), np.array(losses).T, {"units": "l"}),
+            "judged_loss": (("judging_seed", "judged_method"), np.array(losses).T, {"units": "ℓ"}),
             "judged_norm_ratio": (
                 ("norm_momentum", "judging_seed", "closure", "layer"), np.array(ratios), {"units": "1"},
             ),
@@ -199,7 +199,7 @@ def _k_adam(data: xr.Dataset) -> list[Evidence]:
     per_rate = data["method_loss"].median("member")
     ahead = data["rate"].values[(per_rate.isel(method=1) < per_rate.isel(method=0)).values]
     listed = f": {', '.join(f'{rate:g}' for rate in ahead)} w" if len(ahead) else ""
-    means = ", ".join(f"{np.exp(x.mean()):.3f} l with {name}" for x, name in zip(loss.T, SELECTED, strict=True))
+    means = ", ".join(f"{np.exp(x.mean()):.3f} ℓ with {name}" for x, name in zip(loss.T, SELECTED, strict=True))
     numbers = f"Training loss on digits, each at the learning rate that other seeds chose, geometric means: {means}."
     way = (plain - twice) - 0.5 * (plain - normalized)  # beyond half of the way from Adam to normalization
     return [
@@ -258,7 +258,7 @@ def _draw_methods(axes, data: xr.Dataset) -> None:
              ("Adam with\nnormalization", 3, (-6, -8), "right"))  # fmt: skip
     for index, (text, at, shift, side) in enumerate(texts):
         axes.annotate(text, (rate[at], middle[index, at]), shift, color=colors[index], ha=side, **SMALL)
-    axes.set(xlabel="learning rate $\\eta$ [w]", ylabel="training loss $f$ [l]", xscale="log", yscale="log")
+    axes.set(xlabel="learning rate $\\eta$ [w]", ylabel="training loss $f$ [ℓ]", xscale="log", yscale="log")
 
 
 def caption(data: xr.Dataset) -> str:
@@ -275,8 +275,8 @@ def caption(data: xr.Dataset) -> str:
         f"$\\beta = {NORM_MOMENTA[1]:g}$. Digits with {100 * data.attrs['label_noise']:.0f} % wrong labels, $\\eta = "
         f"{data.attrs['learning_rate']:g}$ w, $k = {data.attrs['weight_decay']:g}$ 1/w. **(b)** Training loss over the "
         f"last 20 of {METHOD_STEPS} steps on clean digits, medians and ranges of {data.sizes['member']} seeds: at "
-        f"their best learning rates Adam reaches {losses[0]:.3f} l, 2-Adam {min(losses[1:3]):.3f} l, and Adam with "
-        f"batch normalization {losses[3]:.3f} l."
+        f"their best learning rates Adam reaches {losses[0]:.3f} ℓ, 2-Adam {min(losses[1:3]):.3f} ℓ, and Adam with "
+        f"batch normalization {losses[3]:.3f} ℓ."
     )
 
 

@@ -27,7 +27,7 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
             "learning_rate": (
                 ("optimizer", "rate"),
                 np.array([[END[name] / steps for steps in STEPS] for name in END]),
-                {"units": "w²/l for SGD and Nesterov, w for the others"},
+                {"units": "w²/ℓ for SGD and Nesterov, w for the others"},
             ),
         },
         coords={"optimizer": list(END), "step": np.arange(STEPS[-1])},

@@ -24,7 +24,7 @@ CLAIMS = (
     Claim("momentum-makes-charges-oscillate", "With momentum a charge is a harmonic oscillator, and weight decay above "
           "a critical value makes it swing.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
 )  # fmt: skip
-END = 60.0  # time, w²/l
+END = 60.0  # time, w²/ℓ
 POINTS = 201  # of the time axis that is kept
 SHOWN = 4  # units of each kind
 KINDS = charges.KINDS
@@ -80,15 +80,15 @@ def _column(rule: LearningRule, seed: int) -> xr.Dataset:
             "gradient_constraint": (
                 "kind",
                 [abs(force[kind]).max() for kind in KINDS],
-                {"units": "l (translation: l/w)"},
+                {"units": "l (translation: ℓ/w)"},
             ),
-            "hessian_constraint": ("kind", [curved[kind] for kind in KINDS], {"units": "l/w"}),
-            "critical_weight_decay": ("kind", critical, {"units": "l/w²"}),
+            "hessian_constraint": ("kind", [curved[kind] for kind in KINDS], {"units": "ℓ/w"}),
+            "critical_weight_decay": ("kind", critical, {"units": "ℓ/w²"}),
             "crossings": ((), crossings(found["translation"]), {"units": "1", "long_name": "most changes of sign"}),
-            "loss": ("end", [run.loss[:10].mean(), run.loss[-50:].mean()], {"units": "l"}),
+            "loss": ("end", [run.loss[:10].mean(), run.loss[-50:].mean()], {"units": "ℓ"}),
         },
         coords={
-            "time": ("time", time, {"units": "w²/l"}),
+            "time": ("time", time, {"units": "w²/ℓ"}),
             "kind": list(KINDS),
             "law": list(LAWS),
             "learning_rate": eta,
@@ -135,7 +135,7 @@ def crossings(x: np.ndarray) -> int:
 
 
 def first_zero(data: xr.Dataset) -> xr.DataArray:
-    """Time at which a sum first changes its sign, in w²/l; infinite where it is not underdamped.
+    """Time at which a sum first changes its sign, in w²/ℓ; infinite where it is not underdamped.
 
     The zero of cos W t + (gamma/W) sin W t: t = (pi - arctan(W/gamma))/W with W² = omega² - gamma², so that
     gamma = mu/(2 m) and W/gamma = sqrt(k/k_critical - 1).
@@ -163,7 +163,7 @@ def draw(data: xr.Dataset):
                 values = row["error"].sel(law=law).values
                 panels[-1, i].plot(time, np.where(values > 0, values, np.nan), color=COLOR[kind], **line)
         below = panels[-1, i]
-        below.set(yscale="log", ylim=(1e-17, 100), xlabel="$t$ [w²/l]", xlim=(0, END), xticks=(0, 30, 60))
+        below.set(yscale="log", ylim=(1e-17, 100), xlabel="$t$ [w²/ℓ]", xlim=(0, END), xticks=(0, 30, 60))
         title = f"({'abcde'[i]}) $\\beta = {float(rule['momentum']):g}$\n$k = {float(rule['weight_decay']):g}$"
         panels[0, i].set_title(title, fontsize=9)
     for j, kind in enumerate(KINDS):
@@ -226,11 +226,11 @@ def caption(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
         "Sums and squares of the weights that a symmetry ties together follow an integral law, and it is not that of "
-        "gradient flow. Columns: three weight decays without momentum and two with, in l/w². Rows: charges of "
+        "gradient flow. Columns: three weight decays without momentum and two with, in ℓ/w². Rows: charges of "
         f"translation, scale and rescale symmetry, {SHOWN} of each kind, measured in a network that learns digits from "
         "batches of 64 (coloured), predicted by the integral laws (dashed) and by gradient flow (dotted). **(e)** At a "
         f"momentum of {float(data['momentum'][-1]):g} the weight decay is {told['times-critical']} times the critical "
-        f"{told['critical-long']} l/w²; sums change their sign up to {told['crossings']} times. "
+        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. "
         "**Bottom row:** the largest error over all charges of a kind (in the colours above), of gradient flow "
         f"(dotted; {told['flow-scale']} for the squared norms), of the integral law (solid; up to "
         f"{told['integral-plain']} without momentum and {told['integral-long']} with) and of the law in steps "
@@ -270,8 +270,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "symmetry-constrains-gradient-and-hessian",
             rf"At every step $\lvert\langle g, A\rangle\rvert$ is up to {told['gradient-constraint']} (l, for a "
-            r"translation l/w), and after training the entries of $HA + DA^\top g$ are "
-            f"up to {told['hessian-constraint']} l/w.",
+            r"translation ℓ/w), and after training the entries of $HA + DA^\top g$ are "
+            f"up to {told['hessian-constraint']} ℓ/w.",
             checks={
                 "gradient": float(data["gradient_constraint"].max()) < 1e-13,
                 "Hessian": float(data["hessian_constraint"].max()) < 1e-13,
@@ -300,7 +300,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "momentum-makes-charges-oscillate",
-            f"Most changes of sign of a sum, by weight decay and its critical value in l/w²: {listed}.",
+            f"Most changes of sign of a sum, by weight decay and its critical value in ℓ/w²: {listed}.",
             checks={"swings above the critical decay, and only there": swings},
         ),
     ]

@@ -51,7 +51,7 @@ def compute(profile: str, *, momentum: float = 0.9) -> xr.Dataset:
         },
         coords={
             "rule": list(rules),
-            "scaled_rate": ("scaled_rate", scaled, {"units": "w²/l", "long_name": "learning rate over μ²"}),
+            "scaled_rate": ("scaled_rate", scaled, {"units": "w²/ℓ", "long_name": "learning rate over μ²"}),
             "flow": ["gradient flow", "mechanics"],
         },
         attrs={"momentum": momentum},
@@ -85,7 +85,7 @@ def paths(make) -> dict:
     return {
         "iterates": (("step", "axis"), iterates.position, position),
         "curves": (("flow", "time", "axis"), curves, position),
-        "coarse_rate": ((), rule.learning_rate, {"units": "w²/l"}),
+        "coarse_rate": ((), rule.learning_rate, {"units": "w²/ℓ"}),
     }
 
 
@@ -169,7 +169,7 @@ def draw(data: xr.Dataset):
     ticks = [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()]
     errors.set_xticks(ticks, [f"{x:g}" for x in ticks])
     errors.minorticks_off()
-    errors.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/l]")
+    errors.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/ℓ]")
     return figure
 
 
@@ -195,7 +195,7 @@ def caption(data: xr.Dataset) -> str:
     flow, mechanics = (", ".join(f"{x:.2f}" for x in column) for column in slopes(data).T)
     return (
         "A learning rule follows its mechanics to second order in the learning rate, and gradient flow to first. "
-        f"**Left:** heavy ball at $\\eta = {float(data['coarse_rate']):.2g}$ w²/l and "
+        f"**Left:** heavy ball at $\\eta = {float(data['coarse_rate']):.2g}$ w²/ℓ and "
         f"$\\beta = {data.attrs['momentum']:g}$ (dots), the solution of its Euler–Lagrange equation (dashed) and "
         f"gradient flow (dotted). **Right:** distance of the iterates at $t = {RESCALED_TIME:g}\\,(1-\\beta)$ to "
         f"gradient flow (open symbols; slopes {flow}) and to the Euler–Lagrange solution (filled; slopes {mechanics}) "

@@ -211,7 +211,7 @@ def caption(data: xr.Dataset) -> str:
         "for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
         "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW "
         f"($k = {data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ "
-        f"l/w²), means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each "
+        f"ℓ/w²), means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each "
         "layer, from its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
         f"{100 * data.attrs['label_noise']:.0f} % of the labels are wrong."
     )

@@ -140,8 +140,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "scale-invariant-step-tunes-itself",
-            f"For learning rates from {power(rates[0])} to {power(rates[-1])} w²/l the last effective learning rates "
-            f"are between {power(clean.min(), 1)} and {float(clean.max()):.2g} per l; on the quadratic form itself "
+            f"For learning rates from {power(rates[0])} to {power(rates[-1])} w²/ℓ the last effective learning rates "
+            f"are between {power(clean.min(), 1)} and {float(clean.max()):.2g} per ℓ; on the quadratic form itself "
             f"gradient descent {control}.",
             checks={"within the bounds": inside, "the form diverges": len(diverged) > 0},
         ),
@@ -153,7 +153,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "stationary-with-noise",
-            f"Mean slope of the logarithms {number(slopes.mean(), '.3f')}, for learning rates from 0.1 to 100 w²/l "
+            f"Mean slope of the logarithms {number(slopes.mean(), '.3f')}, for learning rates from 0.1 to 100 w²/ℓ "
             "together; claimed is −0.25.",
             {"slope": slopes + 0.25},
         ),
@@ -161,7 +161,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             "decay-is-a-growing-rate",
             f"Losses of {data.sizes['step']} steps differ by at most {power_above(exact)} l; at the same rates "
             "with the "
-            f"buffer left at zero by {found['naive']:.2g} l, without decay at all by {found['decay dropped']:.2g} l.",
+            f"buffer left at zero by {found['naive']:.2g} ℓ, without decay at all by {found['decay dropped']:.2g} ℓ.",
             checks={"same trajectory": bool(exact < SAME)},
         ),
         Evidence(
@@ -173,7 +173,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "normalization-with-decay-is-restless",
             f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power_above(calm.max())} l "
-            f"without decay, at least {restless.min():.2g} l with it.",
+            f"without decay, at least {restless.min():.2g} ℓ with it.",
             {
                 "converges without decay": np.log10(CALM) - np.log10(np.maximum(calm, 1e-300)),
                 "does not with it": np.log10(restless / RESTLESS),
@@ -204,8 +204,8 @@ def _draw_tuning(axes, data: xr.Dataset) -> None:
     for noise, color, marker in zip(data["noise"].values, (blue, red), ("o", "s"), strict=True):
         values = data["effective_rate"].sel(noise=noise).values
         axes.plot(rate, np.median(values, 0), marker, color=color, markersize=3.5)
-    axes.set(xscale="log", yscale="log", ylim=(3e-5, 3e3), xlabel="learning rate $\\eta$ [w²/l]",
-             ylabel="last effective rate $\\eta/r^2$ [1/l]", title="(a)")  # fmt: skip
+    axes.set(xscale="log", yscale="log", ylim=(3e-5, 3e3), xlabel="learning rate $\\eta$ [w²/ℓ]",
+             ylabel="last effective rate $\\eta/r^2$ [1/ℓ]", title="(a)")  # fmt: skip
     small = {"fontsize": 7.5}
     axes.annotate("not scale-invariant:\ndiverges (×)", (30, 60), (-4, 2), textcoords="offset points", ha="right",
                   color="#888888", **small)  # fmt: skip
@@ -219,7 +219,7 @@ def _draw_losses(axes, data: xr.Dataset) -> None:
     step, loss, other = (_tens(data[name] if name else other).mean(1) for name in ("step", "loss", ""))
     axes.plot(step, loss, color=COLOR["original"], linewidth=2.6, alpha=0.6)
     axes.plot(step, other, **predicted())
-    axes.set(xlabel="step $n$", ylabel="training loss $f$ [l]", xlim=(0, data.sizes["step"]), title="(b)", yscale="log")
+    axes.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", xlim=(0, data.sizes["step"]), title="(b)", yscale="log")
     axes.set_yticks([1.2, 1.5, 2.0], ["1.2", "1.5", "2"])
     axes.minorticks_off()
     at = len(step) // 3
@@ -245,7 +245,7 @@ def _draw_schedule(axes, data: xr.Dataset) -> None:
     )
     for text, value, color, shift in places:
         axes.annotate(text, (at, value), shift, textcoords="offset points", color=color, fontsize=8, ha="center")
-    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/l], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
+    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/ℓ], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
              title="(c)")  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
             axes.plot(step, np.median(size, 0), **BASELINE)
     for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
         axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
-    axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [l]", yscale="log", ylim=(3e-17, 3),
+    axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [ℓ]", yscale="log", ylim=(3e-17, 3),
              xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
 
 
@@ -278,22 +278,23 @@ def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     clean, found = data["effective_rate"].sel(noise=0), differences(data)
     grown = float(data["schedule"][-1] / data["schedule"][0])
-    naive = f", if buffer and rates match, and {found['naive']:.1g} l if the buffer is left at zero"
+    naive = f", if buffer and rates match, and {found['naive']:.1g} ℓ if the buffer is left at zero"
     return (
         "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
         "rate. **(a)** Effective learning rate after "
         f"{data.attrs['tuning_steps']} steps of gradient descent on $\\langle q, Aq\\rangle/\\|q\\|^2$: blue between "
-        f"the two bounds (dashed), at most {at_most(clean.max())} per l, over six decades of $\\eta$; with noise "
-        "(red) it forgets $\\eta$, as Eq 17 without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself (grey), "
-        "where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with weight decay "
+        f"the two bounds (dashed), at most {at_most(clean.max())} per ℓ, over six decades of $\\eta$; with noise "
+        "(red) it forgets $\\eta$, as T&K (17) without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself "
+        "(grey), where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with "
+        "weight decay "
         "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
         f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
         "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
         f"{power_above(max(found['exponential'], found['empty buffer']))} l"
         f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
         "Largest of ten steps, median and range of "
-        f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/l, "
-        f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ l/w²."
+        f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
+        f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ ℓ/w²."
     )
 
 

@@ -64,6 +64,13 @@ WIDER = """() => [...document.querySelectorAll('article *')]
   .map(e => e.tagName + '.' + e.className).slice(0, 5)"""
 
 
+SMALLEST = """() => Math.min(99, ...[...document.querySelectorAll('article div.math mjx-container')].map(
+  e => parseFloat(getComputedStyle(e).fontSize)))"""
+CUT = """() => [...document.querySelectorAll('article div.math mjx-container, article table')].filter(
+  e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(
+  e => [e.tagName === 'TABLE', e.tabIndex === 0 && e.classList.contains('nld-wide'), e.closest('[id]')?.id])"""
+
+
 @pytest.fixture(scope="module", params=["file", "http"])
 def scheme(request):
     return request.param
@@ -133,12 +140,22 @@ def test_text_is_readable(opened, mode):
 
 
 @once
-def test_a_phone_never_scrolls_sideways(opened):
+def test_no_formula_or_table_is_cut_off(opened):
+    assert opened.page.evaluate(CUT) == []
+
+
+@once
+def test_on_a_phone_formulas_fit_and_what_is_wider_says_so_and_is_scrolled(opened):
     page = opened.page
     page.set_viewport_size({"width": 390, "height": 844})
     try:
+        page.wait_for_timeout(300)  # letters are fitted a moment after the window has its width
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, page.evaluate(WIDER)
+        cut = page.evaluate(CUT)
+        assert [place for is_table, _, place in cut if not is_table] == []
+        assert [place for _, says_so, place in cut if not says_so] == []
+        assert page.evaluate(SMALLEST) >= 9
     finally:
         page.set_viewport_size(SIZE)
 

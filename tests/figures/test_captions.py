@@ -44,7 +44,7 @@ def test_fig_2_counts_the_charges_that_fall_again():
     first[0, -1] = 0
     assert "4 of the 4 fall again" in module.alt(data.assign(scale=(data["scale"].dims, first)))
     slow = data.assign_coords(relaxation=data["relaxation"] / 10)
-    assert "from 2 w²/l at" in module.caption(slow)
+    assert "from 2 w²/ℓ at" in module.caption(slow)
 
 
 def test_fig_answer_says_where_rounding_grows():

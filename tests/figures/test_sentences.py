@@ -122,13 +122,13 @@ def test_fig_effective_rates_explains_only_what_the_rates_explain():
     assert said["decay-moves"].startswith("does not steadily lift")
     assert said["exceptions"] == "No free run guesses."
     fast = fig_effective_rates.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
-    assert fast.endswith("rates of up to 20 1/l.")
+    assert fast.endswith("rates of up to 20 1/ℓ.")
 
 
 def test_fig_effective_rates_reads_the_course_of_one_rate():
     data = reference("fig-effective-rates")
     falling = data.assign(effective_rate=data["effective_rate"] * 0 + 90 / (1 + data["step"]))
-    assert fig_effective_rates.course(falling, 0.3) == "from 90 1/l to 2.9 1/l within 30 steps"
+    assert fig_effective_rates.course(falling, 0.3) == "from 90 1/ℓ to 2.9 1/ℓ within 30 steps"
     assert "bend towards each other" in fig_effective_rates.alt(data)
     assert "do not approach" in fig_effective_rates.alt(falling)
 
@@ -142,7 +142,7 @@ def test_fig_grid_compares_the_pair_and_counts_the_settings():
     trained = data.assign(test_loss=data["test_loss"] * 0 + 0.2, diverged=data["diverged"] * 0)
     said = fig_grid.in_words(trained)
     assert said["held-pair"] == "Here the held pair ends nearly alike."
-    assert said["overshoot"] == "the run ends at a loss of 0.2 l all the same"
+    assert said["overshoot"] == "the run ends at a loss of 0.2 ℓ all the same"
     assert "at as many settings as held ones" in fig_grid.caption(trained)
 
 

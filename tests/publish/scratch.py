@@ -7,6 +7,7 @@ ran that does not pass through the code under test.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -117,6 +118,8 @@ class Scratch:
         }
         environment.pop("NLD_STORE", None)
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "text": True}
+        # Whoever runs the tests in the background ignores interrupts, and a child would inherit that.
+        settings["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         command = [sys.executable, "-m", "nld.cli", "book", "build", "--root", str(self.root), *arguments]
         return subprocess.Popen(command, env=environment, cwd=self.root, **{**settings, **options})
 

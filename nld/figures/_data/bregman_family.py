@@ -12,7 +12,7 @@ from nld.learning_rules import potentials
 from nld.theory import bregman, continuum
 
 EXPONENTS = (1.5, 2, 3, 4)
-CURVATURES = np.logspace(-4, 0, 41)  # l/w² of the quadratic on which the Bregman family runs
+CURVATURES = np.logspace(-4, 0, 41)  # ℓ/w² of the quadratic on which the Bregman family runs
 
 
 def measured() -> dict:
@@ -36,8 +36,8 @@ def measured() -> dict:
     same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
     return {
         "exponent": ("exponent", list(EXPONENTS)),
-        "time": (("exponent", "moment"), time, {"units": "(w²/l)^(1/p)", "long_name": "time of the Bregman motion"}),
-        "loss": (("exponent", "moment"), loss, {"units": "l", "long_name": "loss above its minimum"}),
+        "time": (("exponent", "moment"), time, {"units": "(w²/ℓ)^(1/p)", "long_name": "time of the Bregman motion"}),
+        "loss": (("exponent", "moment"), loss, {"units": "ℓ", "long_name": "loss above its minimum"}),
         "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
         "bound": (
             ("exponent",),

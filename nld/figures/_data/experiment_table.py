@@ -28,9 +28,9 @@ class Panel(NamedTuple):
 
 
 PANELS = {
-    "A": Panel("learning-rate", "learning_rate", "learning rate $\\eta$ [w²/l]", "learning rate"),
+    "A": Panel("learning-rate", "learning_rate", "learning rate $\\eta$ [w²/ℓ]", "learning rate"),
     "B": Panel("momentum", "momentum", "momentum $\\beta$", "momentum"),
-    "C": Panel("weight-decay", "weight_decay", "weight decay $k$ [l/w²]", "weight decay"),
+    "C": Panel("weight-decay", "weight_decay", "weight decay $k$ [ℓ/w²]", "weight decay"),
 }
 
 
@@ -81,7 +81,7 @@ def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
     columns = {name: gathered[name].values.astype(float) for name in EVALUATED}
     for name in VALIDATED:
         held = name in gathered
-        units[name] = {"units": "l" if name.endswith("loss") else "1"}
+        units[name] = {"units": "ℓ" if name.endswith("loss") else "1"}
         columns[name] = gathered[name].values.astype(float) if held else np.full((runs, len(steps)), np.nan)
     seeds = gathered["seed"].values if "seed" in gathered.coords else np.full(runs, gathered.attrs["seed"])
     return xr.Dataset(

@@ -32,9 +32,9 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
         ),
         "worth-having": (
             "But it is not what makes a normalization layer worth having on this task: the best of 2-Adam, at "
-            f"{min(twice):.3f} l, stays above Adam with normalization, at {normalized:.3f} l."
+            f"{min(twice):.3f} ℓ, stays above Adam with normalization, at {normalized:.3f} ℓ."
             if min(twice) > normalized
-            else f"On this task 2-Adam, at {min(twice):.3f} l, needs no normalization, with which Adam ends at "
-            f"{normalized:.3f} l."
+            else f"On this task 2-Adam, at {min(twice):.3f} ℓ, needs no normalization, with which Adam ends at "
+            f"{normalized:.3f} ℓ."
         ),
     }

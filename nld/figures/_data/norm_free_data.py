@@ -10,7 +10,7 @@ from nld.learning_rules.rules import heavy_ball
 from nld.theory.discrete import predict_quadratic_charge_from_steps
 
 RULES = ["LayerNorm", "DyT"]
-RATES, TIME = (8e-3, 4e-3, 2e-3), 0.08  # of gradient descent on full batches, and its training time in w²/l
+RATES, TIME = (8e-3, 4e-3, 2e-3), 0.08  # of gradient descent on full batches, and its training time in w²/ℓ
 IMAGES = 128
 DOTS, INTERVALS, REACH = 240, 40, 5.0  # dots a panel, intervals of x that share them, deviations of x that are drawn
 OUTLIERS = "two outliers"
@@ -104,7 +104,7 @@ def charges(settings: dict, seed: int) -> xr.Dataset:
             "charge": (("rule", "point"), charge, {"units": "w²", "long_name": "writers minus readers"}),
             "predicted": (("rule", "point"), law, {"units": "w²"}),
             "without": (("rule", "point"), without, {"units": "w²", "long_name": "weight decay alone"}),
-            "loss": (("rule", "step"), loss, {"units": "l"}),
+            "loss": (("rule", "step"), loss, {"units": "ℓ"}),
         },
         coords={"rule": RULES, "point": points, "step": points[:-1], "side": residual_stream.SIDES},
     )

@@ -32,9 +32,9 @@ def tuning(seeds) -> xr.Dataset:
     identity = [[abs(run["counted"] / run["squared_norm"] - 1).max("step") for run in row] for row in found]
     limit = auto_tuning.smallest_gradient_bound(landscape, RATES, 1.0, TUNING_STEPS)
     squares = np.array([(run["unit_gradient"].isel(rate=slice(2, 9)) ** 2).mean("rate") for run in found[1]])
-    kept = (("seed", "rate"), "1/l")
+    kept = (("seed", "rate"), "1/ℓ")
     variables: dict = {
-        "effective_rate": (("noise", "seed", "rate"), [[_effective(run) for run in row] for row in found], "1/l"),
+        "effective_rate": (("noise", "seed", "rate"), [[_effective(run) for run in row] for row in found], "1/ℓ"),
         "lowest": (kept[0], low, kept[1]),
         "highest": (kept[0], high, kept[1]),
         "noisy_law": (kept[0], noisy, kept[1]),
@@ -82,14 +82,14 @@ def traded(rule: LearningRule, seeds) -> xr.Dataset:
     rough = scheduled.train(runs[:2], seed=seeds[0], epsilon=1e-5)["loss"].values
     return xr.Dataset(
         {
-            "loss": (("step",), loss[0, 0], {"units": "l", "long_name": "loss of the mini-batch, first seed"}),
-            "difference": (("seed", "run", "step"), loss - loss[:, :1], {"units": "l"}),
+            "loss": (("step",), loss[0, 0], {"units": "ℓ", "long_name": "loss of the mini-batch, first seed"}),
+            "difference": (("seed", "run", "step"), loss - loss[:, :1], {"units": "ℓ"}),
             "norm": (("run", "point"), found[0]["norm"].values, {"units": "w", "long_name": "norm of all weights"}),
             "cosine": (("seed", "run"), np.stack([run["cosine"].values for run in found]), {"units": "1"}),
-            "schedule": (("step",), eigen.learning_rate, {"units": "w²/l"}),
-            "warm_schedule": (("step",), warm.learning_rate, {"units": "w²/l"}),
+            "schedule": (("step",), eigen.learning_rate, {"units": "w²/ℓ"}),
+            "warm_schedule": (("step",), warm.learning_rate, {"units": "w²/ℓ"}),
             "scale": (("point",), np.exp(eigen.log_scale), {"units": "1"}),
-            "rough_difference": ((), np.abs(rough[1] - rough[0]).max(), {"units": "l"}),
+            "rough_difference": ((), np.abs(rough[1] - rough[0]).max(), {"units": "ℓ"}),
         },
         coords={"seed": list(seeds), "run": list(RUNS), "step": np.arange(STEPS), "point": np.arange(STEPS + 1)},
     )
@@ -112,7 +112,7 @@ def stepped(rule: LearningRule, factor: float, seeds) -> xr.Dataset:
     largest = np.max([np.abs(loss[1:] - loss[0]).max(1) for loss in losses], axis=0)
     return xr.Dataset(
         {
-            "step_difference": (("growth",), largest, {"units": "l"}),
+            "step_difference": (("growth",), largest, {"units": "ℓ"}),
             "rate_error": ((), np.abs(jumping / exact.learning_rate - 1).max(), {"units": "1"}),
         },
         coords={"growth": ["settles", "jumps"]},
@@ -126,6 +126,6 @@ def restless(seeds) -> xr.Dataset:
     run = tuned.train(np.full(len(decays), rate), TUNING_STEPS, weight_decay=decays, seed=[*seeds, *seeds])
     late = run["largest_late_gradient"].isel(step=-1).values.reshape(2, len(seeds))
     return xr.Dataset(
-        {"restless": (("decay", "judging_seed"), late, {"units": "l"})},
+        {"restless": (("decay", "judging_seed"), late, {"units": "ℓ"})},
         coords={"decay": [0.0, decay], "judging_seed": list(seeds)},
     )

@@ -117,7 +117,7 @@ def draw_norms(record: xr.Dataset) -> Figure:
 
 def draw_rates(record: xr.Dataset) -> Figure:
     """Effective learning rate of each layer's filters, median over filters."""
-    return _draw_medians(record, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/l)")
+    return _draw_medians(record, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/ℓ)")
 
 
 def draw_angles(record: xr.Dataset) -> Figure:

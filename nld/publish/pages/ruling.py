@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nld.inference.registration import registrations
 from nld.inference.report import WORDS, certainty, effect
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED, UNTESTED, Finding, Verdict
+from nld.publish.pages.equation_numbers import as_roles
 from nld.publish.pages.plain_math import typeset
 
 SHADES = {
@@ -62,5 +63,5 @@ def outcome(finding: Finding) -> str:
 
 
 def escape(text: str) -> str:
-    """Text for MyST: its formulas are formulas, and a star, as in q*, is a letter and no emphasis."""
-    return typeset(text).replace("*", r"\*")
+    """Text for MyST: formulas are formulas, the paper's equations are cited, and a star, as in q*, is a letter."""
+    return as_roles(typeset(text)).replace("*", r"\*")

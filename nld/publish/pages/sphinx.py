@@ -28,6 +28,7 @@ from nld.publish.execution.chapters import Chapter
 from nld.publish.execution.execute import FIGURE_MIME
 from nld.publish.pages.card import card, in_words, write_script
 from nld.publish.pages.citation import citation
+from nld.publish.pages.equation_numbers import as_roles, number_equations
 from nld.publish.pages.gallery import FigureIndex, FiguresDirective, fill_index
 from nld.publish.pages.moved import has_moved
 from nld.publish.pages.page_heads import describe_page, write_site_files
@@ -45,6 +46,7 @@ def setup(app) -> dict:
     app.add_directive("nld-figures", FiguresDirective)
     app.connect("source-read", inject_outputs)
     app.connect("doctree-resolved", fill_index)
+    app.connect("html-page-context", number_equations)
     app.connect("html-page-context", announce_changes)
     app.connect("html-page-context", describe_page)
     app.connect("build-finished", copy_figures)
@@ -168,7 +170,7 @@ class FigureRenderer(MimeRenderPlugin):
         figure += nodes.raw("", drawings(folder, base, described["alt"]), format="html")
         caption = nodes.caption()
         with myst.current_node_context(caption):
-            myst.nested_render_text(described["caption"], data.line or 0, inline=True)
+            myst.nested_render_text(as_roles(described["caption"]), data.line or 0, inline=True)
         changed = env.metadata[env.docname].get("nld_changed", {})
         origin = json.loads((folder / "provenance.json").read_text("utf-8"))
         if not changed and origin["profile"] == "quick" and has_moved(Path(env.srcdir), name, _data(folder)):
