@@ -33,6 +33,7 @@ from nld.publish.pages.gallery import FigureIndex, FiguresDirective, fill_index
 from nld.publish.pages.moved import has_moved
 from nld.publish.pages.page_heads import describe_page, write_site_files
 from nld.publish.pages.previews import write_previews
+from nld.publish.pages.typography import typeset_page
 from nld.results import seals
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def setup(app) -> dict:
     app.connect("source-read", inject_outputs)
     app.connect("doctree-resolved", fill_index)
     app.connect("html-page-context", number_equations)
+    app.connect("html-page-context", typeset_page)
     app.connect("html-page-context", announce_changes)
     app.connect("html-page-context", describe_page)
     app.connect("build-finished", copy_figures)
