@@ -50,6 +50,22 @@ def test_law_the_interval_holds_the_means_whose_e_value_is_below_the_threshold(s
     assert e_test.log_e_process(samples - (low + high) / 2)[-1] < math.log(threshold)
 
 
+@given(st.lists(st.floats(-1, 3), min_size=1, max_size=30), st.floats(1.5, 200))
+def test_law_a_test_stops_at_the_first_prefix_whose_e_value_reaches_the_threshold(samples, threshold):
+    reached = [e_test.log_e_process(samples[:n])[-1] >= math.log(threshold) for n in range(1, len(samples) + 1)]
+    assert e_test.first_crossing(samples, threshold) == (reached.index(True) + 1 if any(reached) else None)
+
+
+def test_the_interval_is_bounded_as_soon_as_anything_is_excluded():
+    """Of four samples anything is excluded below a threshold of 5²/sqrt(5); 4²/sqrt(5) is not yet the end."""
+    samples = [0.0, 1.0, 2.0, 4.0]
+    low, high = e_test.confidence_sequence(samples, 20 / math.sqrt(5))
+    assert math.isfinite(low)
+    for end in (low, high):
+        assert e_test.log_e_process(np.array(samples) - end)[-1] == pytest.approx(math.log(20 / math.sqrt(5)))
+    assert e_test.confidence_sequence(samples, 26 / math.sqrt(5)) == (-math.inf, math.inf)
+
+
 def test_samples_without_scatter_reach_the_limit_and_one_alone_says_nothing():
     assert e_test.log_e_process([3.0])[-1] == 0
     assert e_test.log_e_process(np.full(6, 2.0))[-1] == pytest.approx(2.5 * math.log(7))

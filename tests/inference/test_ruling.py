@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from nld.inference import fixed, ruling
 from nld.inference import registration as registry
-from nld.inference import ruling
 from nld.inference.registration import Family, Part, Registration
 from nld.inference.ruling import Evidence, rule
 from nld.inference.verdict import (
@@ -86,6 +87,7 @@ def registered(monkeypatch):
         "gain": (SEQUENTIAL,),
         "agreement": (Part(name="same", test="agreement", margin=1.0, n=16),),
         "no-worse": (Part(name="no worse", test="non-inferiority", margin=1.0, n=16),),
+        "no-larger": (Part(name="no larger", test="non-inferiority", direction="less", margin=1.0, n=16),),
         "corrected": (Part(name="printed"), Part(name="named", alternative=True)),
     }
     kinds = {"check": "identity", "corrected": "deterministic"}
@@ -115,11 +117,16 @@ def registered(monkeypatch):
         ("agreement", {"same": noisy(0.0, 9.0, 16)}, {}, UNDECIDED),
         ("agreement", {"same": noisy(3.0, 1.0, 16)}, {}, REFUTED),
         ("agreement", {"same": noisy(-3.0, 1.0, 16)}, {}, REFUTED),
+        ("agreement", {"same": noisy(-1.5, 0.4, 16)}, {}, REFUTED),
+        ("agreement", {"same": noisy(1.5, 0.4, 16)}, {}, REFUTED),
         ("agreement", {"same": noisy(0.0, 0.1, 15)}, {}, UNDECIDED),  # a seed is missing
         ("no-worse", {"no worse": noisy(3.0, 1.0, 16)}, {}, REPRODUCED),
         ("no-worse", {"no worse": noisy(-0.1, 1.0, 16)}, {}, REPRODUCED),
         ("no-worse", {"no worse": noisy(-3.0, 1.0, 16)}, {}, REFUTED),
         ("no-worse", {"no worse": noisy(-0.9, 1.0, 16)}, {}, UNDECIDED),
+        ("no-larger", {"no larger": noisy(-3.0, 1.0, 16)}, {}, REPRODUCED),
+        ("no-larger", {"no larger": noisy(0.8, 0.4, 16)}, {}, UNDECIDED),
+        ("no-larger", {"no larger": noisy(3.0, 1.0, 16)}, {}, REFUTED),
         ("corrected", {}, {"printed": True, "named": True}, REPRODUCED),
         ("corrected", {}, {"printed": False, "named": True}, CORRECTED),
         ("corrected", {}, {"printed": False, "named": False}, REFUTED),
@@ -142,6 +149,19 @@ def test_law_fixed_tests_share_the_family_by_holm(registered):
     assert rule([borderline])[0].label == UNDECIDED
     sure = Evidence("no-worse", "", {"no worse": noisy(3.0, 1.0, 16)})
     assert [verdict.label for verdict in rule([borderline, sure])] == [REPRODUCED, REPRODUCED]
+
+
+@pytest.mark.parametrize("n", [16, 17, 24])
+def test_law_agreement_is_refuted_where_the_familys_interval_lies_outside_the_margin(registered, n):
+    for deviation in np.linspace(0.1, 3, 120):
+        low, _ = stats.t.interval(1 - FAMILY.alpha / FAMILY.fixed, 15, 1.5, deviation / 4)
+        (verdict,) = rule([Evidence("agreement", "", {"same": noisy(1.5, deviation, 16)})])
+        assert verdict.label == (REFUTED if low > 1 else UNDECIDED), deviation
+    family = Family("chapter", 0, n, 0.05)
+    samples = noisy(0.0, 1.0, n)
+    exact = stats.t.interval(1 - 0.05 / n, n - 1, samples.mean(), samples.std(ddof=1) / np.sqrt(n))
+    plain = fixed.interval(samples)
+    assert ruling._widening(n, family) == pytest.approx((exact[1] - exact[0]) / (plain[1] - plain[0]), rel=1e-9)
 
 
 @pytest.mark.parametrize(
