@@ -23,12 +23,9 @@ from nld.publish.execution.chapters import read_chapters
 from nld.publish.exports.runs_behind import runs_behind
 from nld.publish.exports.wheel import build_wheel
 from nld.publish.pages import card
+from nld.publish.rendering import render
 from nld.results import seals, stored_results
 
-START = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>' + (
-    '<meta http-equiv="refresh" content="0; url=html/{front}.html"></head>'
-    '<body><a href="html/{front}.html">{title}</a></body></html>\n'
-)
 MEDIA = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -45,20 +42,6 @@ MEDIA = {
 LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
 LISTED = r"html/(figures/.*|book/[^/]*\.html)|runs/manifest\.json|(?!html/|runs/).*"  # what a person looks for
 RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
-README = """{title}, version {version}
-
-index.html opens the book, without a network; book.pdf is the same on paper; notebooks/ holds the executed chapters.
-html/figures/ID/ holds each figure: data.csv with its schema datapackage.json, data.nc, provenance.json, drawings.
-runs/KEY/ holds the trained runs behind them (runs/manifest.json), results/ what took too long for each build.
-SHA256SUMS lists the checksum of every file: sha256sum -c SHA256SUMS
-
-To draw a figure again, in this folder, with Python 3.11 to 3.13:
-    python3 -m venv v
-    v/bin/pip install -c constraints.txt "./{wheel}[fast]"
-    v/bin/nld figure show fig-1      # says where its files are; v/bin/nld figure list names all
-    v/bin/nld figure verify fig-1    # whether a number differs from results/reference
-With the same versions on a processor like that in its provenance.json, data.nc comes out the same to the last bit.
-"""
 
 
 def write_archive(root: Path, pdf: Path, path: Path) -> None:
@@ -110,9 +93,11 @@ def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
     files |= {name: (root / name).read_bytes() for name in RECORDS}
     wheel, content = build_wheel(root, date.fromisoformat(str(record["date-released"])))
     files[wheel] = content
-    files["README.txt"] = README.format(title=record["title"], version=record["version"], wheel=wheel).encode()
+    readme = render("readme.txt", title=record["title"], version=record["version"], wheel=wheel)
+    files["README.txt"] = readme.encode()
     files["book.pdf"] = pdf.read_bytes()
-    files["index.html"] = START.format(title=record["title"], front=chapters[0].document).encode()
+    page, icon = f"html/{chapters[0].document}.html", "html/_static/favicon.svg"
+    files["index.html"] = render("front_door.html", title=record["title"], page=page, icon=icon).encode()
     files[".zenodo.json"] = _json(zenodo(record))
     return files
 
