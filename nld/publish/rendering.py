@@ -1,4 +1,4 @@
-"""HTML from the templates that lie beside the modules which fill them: every value is escaped, Python builds no tags."""
+"""HTML from the templates beside the modules that fill them: values are escaped, and Python builds no tags."""
 
 import html
 import re

@@ -50,7 +50,7 @@ def needed_modules(module: str, without: tuple[str, ...] = ()) -> frozenset[str]
 
 
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:
-    """Hash of each module's source, of the data files beside a package (styles, tables), and of stored results.
+    """Hash of each module's source, of the data files beside a package (styles, templates), and of stored results.
 
     A module names the results that it reads by a text such as "results/paper/*.nc", from the root of the checkout; a
     wheel carries them in the package.
@@ -65,9 +65,9 @@ def source_hashes(modules: frozenset[str]) -> dict[str, str]:
             for result in sorted(file for file in root.glob(pattern) if file.is_file()):
                 hashes[result.relative_to(root).as_posix()] = _hash(result)
         if path.name == "__init__.py":
-            for data in sorted(path.parent.iterdir()):
+            for data in sorted([*path.parent.iterdir(), *path.parent.glob("templates/*")]):
                 if data.is_file() and data.suffix not in (".py", ".pyc"):
-                    hashes[f"{name}/{data.name}"] = _hash(data)
+                    hashes[f"{name}/{data.relative_to(path.parent).as_posix()}"] = _hash(data)
     return hashes
 
 

@@ -67,6 +67,8 @@ def write_sealed(path: Path, record: dict) -> None:
 
 def failure(error: OSError) -> str:
     """A failed read or write of the store or of an output in words: what failed, and what to do."""
+    if error.errno is None:  # it was raised with words, not by the system
+        return str(error)
     place = error.filename or root()
     if isinstance(error, FileNotFoundError):
         return f"expected {place}, found none"

@@ -6,7 +6,6 @@ are sorted, dates are that of the release, and what differs from run to run is l
 figure, which the pages of a build show, and what `execute.make_reproducible` takes from a notebook.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from nld.errors import Missing
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import read_chapters
 from nld.publish.exports.runs_behind import runs_behind
@@ -48,8 +48,9 @@ def write_archive(root: Path, pdf: Path, path: Path) -> None:
     """Pack the built book in ``root`` and its PDF into the zip ``path``, whole or not at all.
 
     Raises:
-        FileNotFoundError: a file that belongs into it is not there.
-        RuntimeError: a chapter has not run, a stored result or a run is damaged, or the package cannot be packed.
+        Missing: a chapter has not run, or a file that belongs into the archive is not there.
+        Damaged: a stored result or a run is not what was written.
+        ToolError: the package cannot be packed.
     """
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
     files = collect(root, pdf, record)
@@ -87,7 +88,7 @@ def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
     for chapter in (chapter for chapter in chapters if chapter.cells):
         key = chapter_cache.current(root / ".nld", chapter).get("key")
         if not key:
-            raise RuntimeError(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
+            raise Missing(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
         files[f"notebooks/{chapter.name}.ipynb"] = chapter_cache.notebook_path(root / ".nld", key).read_bytes()
     files |= runs_behind(root / ".nld", origins) | _results(root / "results")
     files |= {name: (root / name).read_bytes() for name in RECORDS}
@@ -112,7 +113,7 @@ def _pages(html: Path) -> dict[str, bytes]:
     for folder in (name.rpartition("/")[0] for name in list(files) if name.endswith("/provenance.json")):
         for file in card.FILES.values():
             if f"{folder}/{file}" not in files:
-                raise FileNotFoundError(errno.ENOENT, "no such file", str(html.parent / folder / file))
+                raise Missing(f"expected {html.parent / folder / file}, found none")
     return files
 
 

@@ -22,6 +22,7 @@ from nld.publish.pages.citation import base_address
 from nld.results import seals
 
 GLUE = "from myst_nb import glue"
+PRINTS_THE_BOOK = "nld.publish.pages.reference"
 PRINTED = 'glue = lambda name, value, display=False: print(f"{name} = {value}")  # numbers that the text quotes'
 INSTALL = """try:
     import nld
@@ -62,7 +63,8 @@ def plain_notebook(root: Path, chapter: Chapter):
     Raises:
         UsageError: the page has no code, or prints parts of the book.
     """
-    if not any("parameters" in tags for _, tags in chapter.cells) or "nld.publish import reference" in chapter.text:
+    has_parameters = any("parameters" in tags for _, tags in chapter.cells)
+    if not has_parameters or PRINTS_THE_BOOK in chapter_cache.Plan(chapter).modules:
         raise UsageError(f"{chapter.name} is a page of reference that only the book can print; choose a chapter")
     source = read_notebook(chapter.text)
     book = read_book(root, chapter)

@@ -54,9 +54,7 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     numbered = f"Fig. {'.'.join(map(str, number))}" if number else name
     address, files = f"{up}{page}.html#{name}", f"{up}figures/{name}/"
     sentence = title(env.get_doctree(page), name)
-    thumbnail = render(
-        "thumbnail.html", address=address, files=files, alt="".join(node.astext() for node in sentence)
-    )
+    thumbnail = render("thumbnail.html", address=address, files=files, alt="".join(node.astext() for node in sentence))
     downloads = render(
         "thumbnail_files.html",
         page=f"{up}{page}.html",
