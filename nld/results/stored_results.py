@@ -93,7 +93,7 @@ def flaws(folder: Path) -> list[Flaw]:
 def list_again(folder: Path, path: Path | None = None) -> Path:
     """Write the checksums of all stored results below ``folder``, or of one among them; the file that holds them."""
     sums = folder / seals.SUMS
-    names = {found.relative_to(folder).as_posix(): found for found in ([path] if path else _files(folder))}
+    names = {each.relative_to(folder).as_posix(): each for each in ([path] if path else _files(folder))}
     before = seals.read_sums(sums) if path and sums.exists() else {}
     store.write_atomically(sums, seals.sums((before | {n: seals.digest(file) for n, file in names.items()}).items()))
     return sums

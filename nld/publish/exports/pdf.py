@@ -100,7 +100,7 @@ def _renumbered(content: bytes) -> bytes:
     """The same PDF with its table headers numbered from one: Chromium's own numbers change from run to run."""
     known = sorted(set(NODES.findall(content)))  # in their order, since the PDF lists them sorted
     number = {node: b"node%08d" % place for place, node in enumerate(known, 1)}
-    return NODES.sub(lambda found: number[found[0]], content)
+    return NODES.sub(lambda match: number[match[0]], content)
 
 
 def _one_page(root: Path) -> Path:
