@@ -114,7 +114,6 @@ def run_show(args) -> int:
 
 def run_export(args) -> int:
     """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
-
     from nld.figures.recording import data_package
     from nld.results.seals import sealed_files
 
