@@ -24,7 +24,7 @@ WAYS = {
     "from nld.series import Trajectory": {"nld.series"},
     "import nld\n\nnld.series.Trajectory": {"nld.series"},
     "import nld as n\n\nn.series": {"nld.series"},
-    "from nld import figures as f\n\nf.style.COLOR": {"nld.figures._render.style"},
+    "from nld import figures as f\n\nf.recording.figure_record": {"nld.figures.recording.figure_record"},
     "import nld\n\nnld.heavy_ball(0.1, 0.9)": {"nld.learning_rules.rules"},
     "from nld import heavy_ball": {"nld.learning_rules.rules"},
     "def late():\n    from nld import symmetry": {"nld.symmetry"},
