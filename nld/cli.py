@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from nld import __version__, commands
+from nld.errors import NldError
 
 EPILOG = """examples:
   nld book build
@@ -23,6 +24,10 @@ environment:
 
 `nld COMMAND --help` has more. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
+MISSING_PACKAGE = (
+    "expected the package {}, which is not installed; "
+    "in a checkout of nld, pip install '.[dev]' brings all that its commands use"
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,7 +46,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns 0 done, 1 failed, 2 usage, 130 interrupted."""
+    """Run a command line; returns 0 done, 1 failed, 2 usage, 130 interrupted.
+
+    What the commands raise is told here, once: an error of ours, and a file that cannot be read or written, by one
+    line; all else is a fault and keeps its traceback.
+    """
     args = make_parser().parse_args(arguments)
     try:
         status = args.run(args)
@@ -53,31 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as of `nld figure list | head -1`: whoever read has what was wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except NldError as error:
+        message, status = str(error), error.exit_code
+    except OSError as error:
+        from nld.results import store
+
+        message, status = store.failure(error), 1
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "nld":
             raise
-        print(
-            f"nld {args.command}: expected the package {error.name}, which is not installed; "
-            "in a checkout of nld, pip install '.[dev]' brings all that its commands use",
-            file=sys.stderr,
-        )
-        return 1
-    except RuntimeError as error:
-        if not _told(error):
-            raise
-        print(f"nld {args.command}: {error}", file=sys.stderr)
-        return 1
-
-
-def _told(error: RuntimeError) -> bool:
-    """Whether the message says all: what is lost, runs that failed, data that are not here. Others are our faults."""
-    from nld.errors import Damaged
-
-    if isinstance(error, Damaged):
-        return True
-    from nld.errors import DataError, SweepError
-
-    return isinstance(error, (DataError, SweepError))
+        message, status = MISSING_PACKAGE.format(error.name), 1
+    print(f"{commands.name(args)}: {message}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

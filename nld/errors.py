@@ -34,5 +34,13 @@ class SweepError(NldError, RuntimeError):
     """Some runs of a sweep ended in errors; the others are stored."""
 
 
+class Missing(NldError, FileNotFoundError):
+    """A file that should be there is not; the message says which, and what makes it."""
+
+
+class ToolError(NldError, RuntimeError):
+    """A program or a package that a command needs is not here, or failed; the message says what to do."""
+
+
 class Damaged(NldError, RuntimeError):
     """What was kept is no longer what was written, and nothing can compute it again; the message says what to do."""

@@ -165,7 +165,8 @@ def test_runs_of_a_figure_that_fail_are_told_not_traced(typed, monkeypatch):
 
     monkeypatch.setattr(figures, "show", fail)
     for command in ("figure show fig-1", "claims"):
-        assert typed(command) == (1, f"nld {command.split()[0]}: 6 of 6 runs failed; the first: no GPU\n")
+        name = command.removesuffix(" fig-1")
+        assert typed(command) == (1, f"nld {name}: 6 of 6 runs failed; the first: no GPU\n")
 
 
 def test_a_package_of_an_extra_that_is_missing_is_told_with_what_brings_it(typed, monkeypatch):

@@ -44,6 +44,8 @@ def test_imports_keep_the_contracts():
         ("publish/build.py", "import matplotlib.pyplot", "matplotlib only in figures"),
         ("figures/text.py", "import sympy", "sympy only in theory"),
         ("symmetry.py", "import torch", "torch only where networks are"),
+        ("publish/rendering.py", "def f():\n    import nld.publish.pages.card", "No import circles in what publishes"),
+        ("results/seals.py", "def f():\n    import nld.results.store", "No import circles in what publishes"),
     ],
 )
 def test_a_forbidden_import_breaks_its_contract(tmp_path, file, line, contract):

@@ -27,12 +27,12 @@ def read(path: str | Path) -> Rows:
     """
     try:
         rows = json.loads(Path(path).read_text("utf-8"))
-        found = {}
+        ledger = {}
         for row in rows:
             processor = row.pop("processor")
             findings = tuple(Finding(**finding) for finding in row.pop("findings"))
-            found[row["claim"], row["scale"]] = Verdict(**row, findings=findings), processor
-        return found
+            ledger[row["claim"], row["scale"]] = Verdict(**row, findings=findings), processor
+        return ledger
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidInput(f"expected a ledger that `nld claims --save` wrote, got {path} ({error})") from error
 

@@ -42,11 +42,11 @@ def known() -> dict[str, paper.Claim]:
     """
     others = [claim for name in figures.names() for claim in getattr(figures.load(name), "CLAIMS", ())]
     claims = [*paper.CLAIMS, *sorted(others, key=lambda claim: claim.source)]
-    found = {claim.name: claim for claim in claims}
-    if len(found) < len(claims):
-        twice = sorted(name for name in found if sum(claim.name == name for claim in claims) > 1)
+    by_name = {claim.name: claim for claim in claims}
+    if len(by_name) < len(claims):
+        twice = sorted(name for name in by_name if sum(claim.name == name for claim in claims) > 1)
         raise InvalidInput(f"expected each claim once, got {twice} more than once; rename all but one")
-    return found
+    return by_name
 
 
 def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
@@ -59,7 +59,7 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
         ValueError: a figure rules on a claim that nobody has stated, or that is not registered.
     """
     claims, registered = known(), registrations()
-    found: dict[str, list[Ruling]] = {name: [] for name in claims}
+    by_claim: dict[str, list[Ruling]] = {name: [] for name in claims}
     for name in figures.names():
         judge = getattr(figures.load(name), "judge", None)
         if judge is None:
@@ -72,8 +72,8 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
                 raise InvalidInput(f"expected {name} to rule on a claim in {sorted(claims)}, got {verdict.claim!r}")
             registration = registered.get(f"{verdict.claim}@{verdict.scale}") or registered[verdict.claim]
             row = Ruling(claims[verdict.claim], verdict, registration, name, profile, verdict.scale, processor)
-            found[verdict.claim].append(row)
-    return [ruling for name, rulings in found.items() for ruling in _with_untested(claims[name], rulings, profile)]
+            by_claim[verdict.claim].append(row)
+    return [ruling for name, rulings in by_claim.items() for ruling in _with_untested(claims[name], rulings, profile)]
 
 
 def _with_untested(claim: paper.Claim, rulings: list[Ruling], profile: str) -> list[Ruling]:

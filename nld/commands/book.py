@@ -76,36 +76,21 @@ def add_parser(subparsers) -> None:
 
 def run_build(args) -> int:
     """Carry out `nld book build`; returns the exit status."""
-    from nld.errors import ParameterError, UsageError
     from nld.publish.execution.build import Options, build
-    from nld.results import store
 
-    try:
-        parameters = _parameters(args)
-    except ParameterError as error:
-        print(f"nld book build: {error}", file=sys.stderr)
-        return 2
+    root = args.root.resolve()
     options = Options(
         profile=args.profile,
         chapters=tuple(args.chapter),
-        parameters=parameters,
+        parameters=_parameters(args),
         jobs=args.jobs,
         force=args.force,
         why=args.why,
         timeout=args.timeout,
         html=args.html,
     )
-    try:
-        _say_first(args.root.resolve(), options)
-        return build(args.root.resolve(), options)
-    except UsageError as error:
-        print(f"nld book build: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # nobody reads on; nothing of ours failed
-        raise
-    except OSError as error:
-        print(f"nld book build: {store.failure(error)}", file=sys.stderr)
-        return 1
+    _say_first(root, options)
+    return build(root, options)
 
 
 def _parameters(args) -> tuple[tuple[str, str], ...]:
@@ -136,6 +121,7 @@ def _say_first(root: Path, options) -> None:
 
 def run_pdf(args) -> int:
     """Carry out `nld book pdf`; returns the exit status."""
+    from nld.publish.execution.build import Options, build
     from nld.publish.exports.pdf import print_book
 
     def pack(root: Path) -> None:
@@ -143,12 +129,13 @@ def run_pdf(args) -> int:
         print_book(root, args.to)
         print(f"The printed book is in {args.to}.")
 
-    return _after_building("pdf", args.root.resolve(), pack, html=False)  # printing renders the chapters itself
+    return build(args.root.resolve(), Options(html=False), then=pack)  # printing renders the chapters itself
 
 
 def run_archive(args) -> int:
     """Carry out `nld book archive`; returns the exit status."""
     from nld import __version__
+    from nld.publish.execution.build import Options, build
     from nld.publish.exports.archive import write_archive
     from nld.publish.exports.pdf import print_book
 
@@ -159,25 +146,4 @@ def run_archive(args) -> int:
         write_archive(root, pdf, path)
         print(f"The archive is {path} ({path.stat().st_size / 1e6:.1f} MB).")
 
-    return _after_building("archive", args.root.resolve(), pack)
-
-
-def _after_building(action: str, root: Path, pack, html: bool = True) -> int:
-    """Build the canonical book, or only execute its chapters, then ``pack`` it."""
-    from nld.errors import UsageError
-    from nld.publish.execution.build import Options, build
-    from nld.results import store
-
-    try:
-        return build(root, Options(html=html), then=pack)
-    except UsageError as error:
-        print(f"nld book {action}: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        print(f"nld book {action}: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print(f"nld book {action}: {store.failure(error)}", file=sys.stderr)
-        return 1
+    return build(args.root.resolve(), Options(), then=pack)

@@ -46,8 +46,6 @@ def add_parser(subparsers) -> None:
 
 def run(args) -> int:
     """Carry out `nld claims`; returns the exit status."""
-    from nld.results import store
-
     if args.history:
         return _print_history()
     if args.live:
@@ -57,18 +55,11 @@ def run(args) -> int:
         from nld.publish.execution.foreword import paper_scale
 
         print(paper_scale(figures.names()), file=sys.stderr, flush=True)
-    try:
-        for name in args.gather:
-            _gather(name)
-        if args.replay:
-            return _replay()
-        return 0 if args.gather else _rule(args)
-    except ValueError as error:
-        print(f"nld claims: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"nld claims: {store.failure(error)}", file=sys.stderr)
-        return 1
+    for name in args.gather:
+        _gather(name)
+    if args.replay:
+        return _replay()
+    return 0 if args.gather else _rule(args)
 
 
 def _rule(args) -> int:

@@ -51,23 +51,18 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld data ACTION`; returns the exit status."""
-    from nld.errors import DataError
+    from nld.errors import UsageError
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import SOURCES
 
     if args.name not in SOURCES:
-        print(f"nld data: unknown data set {args.name!r}; there are {', '.join(SOURCES)}", file=sys.stderr)
-        return 2
+        raise UsageError(f"unknown data set {args.name!r}; there are {', '.join(SOURCES)}")
     source = SOURCES[args.name]
-    try:
-        if args.action == "fetch":
-            fetch(source, args)
-        else:
-            meta, _ = cache.read(source)
-            print(f"{args.name} is whole: checksum {meta['checksum'][:16]}")
-    except (DataError, OSError) as error:
-        print(f"nld data {args.action}: {error}", file=sys.stderr)
-        return 1
+    if args.action == "fetch":
+        fetch(source, args)
+    else:
+        meta, _ = cache.read(source)
+        print(f"{args.name} is whole: checksum {meta['checksum'][:16]}")
     return 0
 
 

@@ -6,10 +6,12 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
-from nld.errors import Damaged, InvalidInput
+from nld.commands import name as command_name
+from nld.errors import Missing, NldError, UsageError
 
 EXAMPLE = """examples:
   nld figure list                                 names and what each shows
@@ -99,24 +101,23 @@ def run_list(args) -> int:
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
     if args.parameters is not None:
-        from nld.errors import ParameterError
         from nld.publish.execution.parameter_file import read_file
 
-        try:
-            args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
-        except ParameterError as error:
-            print(f"nld figure show: {error}", file=sys.stderr)
-            return 2
-    return _for_each(args, "show", lambda name: print(f"{name}: {_shown(name, args).folder}", flush=True) or 0)
+        args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
+
+    def show(name: str) -> bool:
+        print(f"{name}: {_shown(name, args).folder}", flush=True)
+        return True
+
+    return _for_each(args, show)
 
 
 def run_export(args) -> int:
     """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
+    from nld.figures.recording import data_package
+    from nld.results.seals import sealed_files
 
-    def export(name: str) -> int:
-        from nld.figures.recording import data_package
-        from nld.results.seals import sealed_files
-
+    def export(name: str) -> bool:
         args.to.mkdir(parents=True, exist_ok=True)
         for file in sealed_files(_shown(name).folder):
             target = args.to / data_package.exported_name(name, file.name)
@@ -125,29 +126,25 @@ def run_export(args) -> int:
             else:
                 shutil.copyfile(file, target)
             print(target)
-        return 0
+        return True
 
-    return _for_each(args, "export", export)
+    return _for_each(args, export)
 
 
 def run_cite(args) -> int:
     """Print the citation of one figure."""
+    from nld.publish.execution.chapters import read_chapters
+    from nld.publish.pages.citation import citation
 
-    def cite(name: str) -> int:
-        from nld.errors import UsageError
-        from nld.publish.execution.chapters import read_chapters
-        from nld.publish.pages.citation import citation
+    pages = {chapter.document: [source for source, _ in chapter.cells] for chapter in read_chapters(args.root)}
 
-        try:
-            chapters = read_chapters(args.root)
-        except UsageError as error:
-            raise InvalidInput(error) from None
-        pages = [c.document for c in chapters if any(f'"{name}"' in source for source, _ in c.cells)]
-        found = citation(args.root, _shown(name).folder, pages[0] if pages else "book/index")
-        print({"bibtex": found.bibtex, "csl": found.csl, "text": found.text}[args.format])
-        return 0
+    def cite(name: str) -> bool:
+        page = next((page for page, cells in pages.items() if any(f'"{name}"' in cell for cell in cells)), "book/index")
+        cited = citation(args.root, _shown(name).folder, page)
+        print({"bibtex": cited.bibtex, "csl": cited.csl, "text": cited.text}[args.format])
+        return True
 
-    return _for_each(args, "cite", cite)
+    return _for_each(args, cite)
 
 
 def run_verify(args) -> int:
@@ -156,15 +153,15 @@ def run_verify(args) -> int:
 
     folder = reference_path(args.root, "any").parent
     if not args.accept and not folder.is_dir():  # before anything is computed
-        print(f"nld figure verify: no references in {folder}; run this in the root of a checkout", file=sys.stderr)
-        return 2
+        raise UsageError(f"no references in {folder}; run this in the root of a checkout")
     if args.under:
         return _under(args)
+    if args.accept:
+        return _for_each(args, lambda name: _accept(name, args))
+    reports: dict[str, dict] = {}
+    status = _for_each(args, lambda name: _agrees(name, args.root, reports))
     if args.save:
-        args.seen = {}
-    status = _for_each(args, "verify", lambda name: (_accept if args.accept else _verify)(name, args))
-    if args.save:
-        args.save.write_text(json.dumps(args.seen, indent=1, ensure_ascii=False), "utf-8")
+        args.save.write_text(json.dumps(reports, indent=1, ensure_ascii=False), "utf-8")
     return status
 
 
@@ -173,16 +170,12 @@ def _under(args) -> int:
     from nld import figures
     from nld.figures.verification.under import table, verify_under
 
-    try:
-        seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
-    except ValueError as error:
-        print(f"nld figure verify: {error}", file=sys.stderr)
-        return 2
+    seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
     print(table(seen))
     return int(not all(each.good for each in seen))
 
 
-def _accept(name: str, args) -> int:
+def _accept(name: str, args) -> bool:
     """Store today's data as the reference, or as one more arithmetic of it."""
     import xarray as xr
 
@@ -192,15 +185,15 @@ def _accept(name: str, args) -> int:
     from nld.results import stored_results
 
     path = reference_path(args.root, name)
-    kept = xr.load_dataset(stored_results.whole(path), engine="h5netcdf") if args.add and path.exists() else None
-    references.write(references.joined(kept, _shown(name).data, arithmetic_name()), path)
+    before = xr.load_dataset(stored_results.whole(path), engine="h5netcdf") if args.add and path.exists() else None
+    references.write(references.joined(before, _shown(name).data, arithmetic_name()), path)
     stored_results.note(path)
     print(f"{name}: reference of {arithmetic_name()} stored in {path}", flush=True)
-    return 0
+    return True
 
 
-def _verify(name: str, args) -> int:
-    """One figure against its reference; 1 if a number moved or a verdict is reversed."""
+def _agrees(name: str, root: Path, reports: dict[str, dict]) -> bool:
+    """Whether no number of a figure moved and no verdict is reversed; what differs is printed and reported."""
     import xarray as xr
 
     from nld import figures
@@ -208,19 +201,19 @@ def _verify(name: str, args) -> int:
     from nld.inference.verdict import REVERSED
     from nld.results import stored_results
 
-    data, path = _shown(name).data, reference_path(args.root, name)
+    data, path = _shown(name).data, reference_path(root, name)
     try:
         reference = xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
-    except FileNotFoundError:
+    except Missing:
         print(f"{name}: no reference in {path}; look at the figure, then: nld figure verify {name} --accept")
-        return 1
+        return False
     rows = compare_with_reference(figures.load(name), data, reference)
     moved = [row for row in rows if not row.holds]
     verdicts = moved_verdicts(figures.load(name), data, reference)
-    bad = bool(moved) or any(how == REVERSED for how, _ in verdicts)
+    good = not moved and all(how != REVERSED for how, _ in verdicts)
     ways = Counter(row.how for row in rows)
     print(
-        f"{name}: {'moved' if bad else 'agrees'} ({', '.join(f'{n} by {way}' for way, n in ways.items())})", flush=True
+        f"{name}: {'agrees' if good else 'moved'} ({', '.join(f'{n} by {way}' for way, n in ways.items())})", flush=True
     )
     for row in moved:
         by = f"by {row.difference:.2g}, allowed {row.allowed:.2g} ({row.how})"
@@ -228,54 +221,39 @@ def _verify(name: str, args) -> int:
         print(f"    {row.variable:32s} differs {by}")
     for how, words in verdicts:
         print(f"    verdict {how}: {words}")
-    if args.save:
-        listed = [f"{row.variable} by {row.difference:.3g}, allowed {row.allowed:.3g} ({row.how})" for row in moved]
-        args.seen[name] = {"moved": listed, "verdicts": verdicts, "compared": dict(ways)}
-    return int(bad)
+    listed = [f"{row.variable} by {row.difference:.3g}, allowed {row.allowed:.3g} ({row.how})" for row in moved]
+    reports[name] = {"moved": listed, "verdicts": verdicts, "compared": dict(ways)}
+    return good
 
 
-def _for_each(args, action: str, do) -> int:
-    """Apply ``do`` to each named figure; names are checked before anything is computed.
+def _for_each(args, do: Callable[[str], bool]) -> int:
+    """Apply ``do``, which says whether all is well, to each named figure; names are checked before any is computed.
 
     Returns:
-        The largest status; what one figure lacks is told and does not keep the others from their turn. Only what
-        was typed is wrong usage.
+        The largest exit status. What one figure lacks is told and does not keep the others from their turn; it is
+        wrong usage only if a parameter was typed, which the figure may not take.
     """
     from nld import figures
-    from nld.results import store
 
     chosen = [args.name] if isinstance(args.name, str) else args.name
     names = figures.names() if getattr(args, "all", False) else chosen
-    typed = action == "cite" or getattr(args, "parameter", [])
+    if not names:
+        raise UsageError("name a figure or give --all; there are: " + ", ".join(figures.names()))
+    for name in names:
+        figures.load(name)
+    if getattr(args, "profile", "quick") == "paper":
+        from nld.publish.execution.foreword import paper_scale
 
-    def attempt(name: str) -> int:
+        print(paper_scale(names), file=sys.stderr, flush=True)
+
+    def status(name: str) -> int:
         try:
-            return do(name)
-        except ValueError as error:
-            print(f"nld figure {action}: {error}", file=sys.stderr)
-            return 2 if typed else 1
-        except Damaged as error:
-            print(f"nld figure {action}: {error}", file=sys.stderr)
-            return 1
+            return int(not do(name))
+        except (NldError, ValueError) as error:
+            print(f"{command_name(args)}: {error}", file=sys.stderr)
+            return 2 if isinstance(error, ValueError) and getattr(args, "parameter", []) else 1
 
-    try:
-        if not names:
-            raise InvalidInput("name a figure or give --all; there are: " + ", ".join(figures.names()))
-        for name in names:
-            figures.load(name)
-        if getattr(args, "profile", "quick") == "paper":
-            from nld.publish.execution.foreword import paper_scale
-
-            print(paper_scale(names), file=sys.stderr, flush=True)
-        return max([attempt(name) for name in names])
-    except ValueError as error:
-        print(f"nld figure {action}: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # nobody reads on; nothing of ours failed
-        raise
-    except OSError as error:
-        print(f"nld figure {action}: {store.failure(error)}", file=sys.stderr)
-        return 1
+    return max([status(name) for name in names])
 
 
 def _shown(name: str, args=None):

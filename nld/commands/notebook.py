@@ -1,7 +1,6 @@
 """`nld notebook`: a chapter as a plain notebook."""
 
 import argparse
-import sys
 from pathlib import Path
 
 EXAMPLE = """examples:
@@ -29,27 +28,19 @@ def run_notebook(args) -> int:
     """Write the notebook and print where it is."""
     import nbformat
 
+    from nld.commands import writing
     from nld.errors import UsageError
     from nld.publish.execution.chapters import find_chapter, read_chapters
     from nld.publish.exports.plain_notebook import plain_notebook
     from nld.results import store
 
-    try:
-        root = args.root.resolve()
-        chapter = find_chapter(read_chapters(root), args.name)
-        notebook = plain_notebook(root, chapter)
-    except UsageError as error:
-        print(f"nld notebook: {error}", file=sys.stderr)
-        return 2
-    path, text = args.to / f"{chapter.name}.ipynb", nbformat.writes(notebook) + "\n"
-    try:
+    root = args.root.resolve()
+    chapter = find_chapter(read_chapters(root), args.name)
+    text = nbformat.writes(plain_notebook(root, chapter)) + "\n"
+    path = args.to / f"{chapter.name}.ipynb"
+    with writing(path):
         if path.exists() and path.read_bytes() != text.encode() and not args.force:  # somebody's work
-            advice = "--force replaces it, --to FOLDER writes elsewhere"
-            print(f"nld notebook: {path} exists and differs; {advice}", file=sys.stderr)
-            return 2
+            raise UsageError(f"{path} exists and differs; --force replaces it, --to FOLDER writes elsewhere")
         store.write_atomically(path, text)
-    except OSError as error:
-        print(f"nld notebook: cannot write {path}: {error.strerror}", file=sys.stderr)
-        return 1
     print(path)
     return 0

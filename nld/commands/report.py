@@ -1,7 +1,6 @@
 """`nld report`: a page about a monitor's record."""
 
 import argparse
-import sys
 from pathlib import Path
 
 EXAMPLE = """examples:
@@ -29,12 +28,12 @@ def add_parser(subparsers) -> None:
 
 def run(args) -> int:
     """Carry out `nld report`; returns the exit status."""
+    from nld.errors import DataError, InvalidInput
     from nld.monitor import load
     from nld.publish.exports.report import report
 
     try:
         print(report(load(args.record), args.output or args.record.with_suffix(".html")))
-    except (OSError, ValueError) as error:
-        print(f"nld report: {error}", file=sys.stderr)
-        return 1
+    except InvalidInput as error:  # what the file holds, which nobody typed
+        raise DataError(str(error)) from error
     return 0

@@ -1,10 +1,9 @@
 """`nld run`: one experiment from a TOML file, computed if the store has not got it."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from nld.errors import InvalidInput
+from nld.errors import UsageError
 
 EXAMPLE = """examples:
   nld run digits.toml                          fields of an Experiment, such as: learning_rate = 0.1
@@ -34,34 +33,29 @@ def run_one(args) -> int:
     """Carry out `nld run`; returns the exit status."""
     import tomllib
 
-    from nld.commands.sweep import compute, write
+    from nld.commands.sweep import compute, read_spec, write
     from nld.experiment.runs.run_store import RunStore
-    from nld.experiment.runs.spec import Sweep, load
+    from nld.experiment.runs.spec import Sweep
 
-    try:
-        experiment = load(args.spec)
-        if isinstance(experiment, Sweep):
-            raise InvalidInput(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
-        for assignment in args.set:
-            name, equals, value = assignment.partition("=")
-            if not equals:
-                raise InvalidInput(f"--set expects FIELD=VALUE, got {assignment!r}")
-            try:
-                changes = tomllib.loads(f"value = {value}")
-            except tomllib.TOMLDecodeError:
-                changes = {"value": value}  # a bare word is text
-            experiment = experiment.replace(**{name.strip(): changes["value"]})
-    except (OSError, ValueError, TypeError) as error:
-        print(f"nld run: {error}", file=sys.stderr)
-        return 2
+    experiment = read_spec(args.spec)
+    if isinstance(experiment, Sweep):
+        raise UsageError(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
+    for assignment in args.set:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set expects FIELD=VALUE, got {assignment!r}")
+        try:
+            changes = tomllib.loads(f"value = {value}")
+        except tomllib.TOMLDecodeError:
+            changes = {"value": value}  # a bare word is text
+        experiment = experiment.replace(**{name.strip(): changes["value"]})
     store = RunStore.default()
-    record = compute("nld run", [experiment], store, "ensemble", {})
-    if record is None:
-        return 1
-    run = record.isel(run=0)
+    run = compute([experiment], store, "ensemble", {}).isel(run=0)
     if bool(run.diverged):
         print(f"diverged after {int(run.last_step)} steps")
     else:
         print(f"test accuracy {float(run.test_accuracy[-1]):.4f}, test loss {float(run.test_loss[-1]):.4f}")
     print(store.path(experiment) / "record.nc")
-    return write("nld run", store.load(experiment), args.output) if args.output else 0
+    if args.output:
+        write(store.load(experiment), args.output)
+    return 0

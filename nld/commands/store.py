@@ -48,17 +48,14 @@ def run_check(args) -> int:
     from nld.publish import inventory
     from nld.results import stored_results
 
-    def check() -> int:
-        found = inventory.damaged(_top(args))
-        for folder in _results(args):
-            found += stored_results.flaws(folder)
-        for _, words in found:
-            print(words)
-        count = sum(1 for _ in inventory.entries(_top(args)))
-        print(f"{len(found)} damaged; {count} entries in {_top(args)}", file=sys.stderr if found else sys.stdout)
-        return int(bool(found))
-
-    return _told("check", check)
+    top = _top(args)
+    flaws = [words for _, words in inventory.damaged(top)]
+    flaws += [flaw.words for folder in _results(args) for flaw in stored_results.flaws(folder)]
+    for words in flaws:
+        print(words)
+    count = sum(1 for _ in inventory.entries(top))
+    print(f"{len(flaws)} damaged; {count} entries in {top}", file=sys.stderr if flaws else sys.stdout)
+    return int(bool(flaws))
 
 
 def run_repair(args) -> int:
@@ -66,54 +63,46 @@ def run_repair(args) -> int:
     from nld.publish import inventory
     from nld.results import store
 
-    def repair() -> int:
-        top, lost = _top(args), False
-        for path, _ in inventory.damaged(top):
-            store.heal(path, top)
-        for folder in _results(args):
-            for restored, line in inventory.restore(top, folder):
-                lost |= not restored
-                print(line)
-        return int(lost)
-
-    return _told("repair", repair)
+    top, lost = _top(args), False
+    for path, _ in inventory.damaged(top):
+        store.heal(path, top)
+    for folder in _results(args):
+        for restored, line in inventory.restore(top, folder):
+            lost |= not restored
+            print(line)
+    return int(lost)
 
 
 def run_gc(args) -> int:
     """Remove what nothing needs, or list it."""
     from filelock import FileLock, Timeout
 
-    from nld.errors import UsageError
-    from nld.publish import inventory
+    from nld.errors import NldError
 
     top = _top(args)
-
-    def gc() -> int:
-        total = 0
-        for each in inventory.stale(top, args.root.resolve()):
-            size = each.size
-            total += size
-            print(f"{size:>12,} bytes  {each.path.relative_to(top)}: {each.reason}")
-            if not args.dry_run:
-                inventory.remove(each)
-        print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
+    if args.dry_run or not top.is_dir():
+        _collect(args, top)
         return 0
-
-    def locked() -> int:
-        if args.dry_run or not top.is_dir():
-            return gc()
-        try:
-            with FileLock(top / "build.lock", timeout=0):
-                return gc()
-        except Timeout:
-            print("nld store gc: a build runs on this store; wait until it ends", file=sys.stderr)
-            return 1
-
     try:
-        return _told("gc", locked)
-    except UsageError as error:
-        print(f"nld store gc: {error}", file=sys.stderr)
-        return 2
+        with FileLock(top / "build.lock", timeout=0):
+            _collect(args, top)
+    except Timeout:
+        raise NldError("a build runs on this store; wait until it ends") from None
+    return 0
+
+
+def _collect(args, top: Path) -> None:
+    """Remove or list the stale entries of the store ``top``."""
+    from nld.publish import inventory
+
+    total = 0
+    for entry in inventory.stale(top, args.root.resolve()):
+        size = entry.size
+        total += size
+        print(f"{size:>12,} bytes  {entry.path.relative_to(top)}: {entry.reason}")
+        if not args.dry_run:
+            inventory.remove(entry)
+    print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
 
 
 def _top(args) -> Path:
@@ -126,15 +115,3 @@ def _results(args) -> list[Path]:
 
     folders = [root.resolve() / "results" for root in (args.root, *stored_results.ROOTS)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-
-
-def _told(action: str, do) -> int:
-    from nld.results import store
-
-    try:
-        return do()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print(f"nld store {action}: {store.failure(error)}", file=sys.stderr)
-        return 1

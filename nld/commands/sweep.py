@@ -5,7 +5,8 @@ import sys
 import threading
 from pathlib import Path
 
-from nld.commands import positive
+from nld.commands import positive, writing
+from nld.errors import SweepError, UsageError
 
 EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
@@ -81,51 +82,55 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld sweep ACTION`; returns the exit status."""
-    from nld.experiment.runs import sweep as sweeps
     from nld.experiment.runs.run_store import RunStore
-    from nld.experiment.runs.spec import Experiment, load
+    from nld.experiment.runs.spec import Experiment
+
+    sweep = read_spec(args.spec)
+    experiments = [sweep] if isinstance(sweep, Experiment) else list(sweep.experiments)
+    actions = {"run": _run, "gather": _gather, "watch": _watch, "status": _status}
+    return actions[args.action](args, experiments, RunStore.default(args.keep_stale))
+
+
+def _run(args, experiments: list, store) -> int:
+    for name, executors in EXECUTORS_WITH.items():
+        if getattr(args, name) and args.executor not in executors:
+            raise UsageError(f"--{name.replace('_', '-')} is for --executor {', '.join(executors)}")
+    options = {name: value for name in ("workers", "members", "minutes") if (value := getattr(args, name))}
+    if args.executor == "slurm":
+        options["parameters"] = {name: int(v) if v.isdigit() else v for name, v in args.parameter}
+    if args.no_wait:
+        from nld.experiment.runs.executors import slurm
+
+        slurm([e for e in experiments if not store.is_done(e)], store, wait=False, **options)
+    else:
+        compute(experiments, store, args.executor, options)
+    return 0
+
+
+def _gather(args, experiments: list, store) -> int:
+    from nld.experiment.runs import sweep as sweeps
     from nld.experiment.runs.specs import summary as summarized
 
     try:
-        sweep = load(args.spec)
-    except (OSError, ValueError, TypeError) as error:
-        print(f"nld sweep: {error}", file=sys.stderr)
-        return 2
-    experiments = [sweep] if isinstance(sweep, Experiment) else list(sweep.experiments)
-    store = RunStore.default(args.keep_stale)
-    if args.action == "run":
-        for name, executors in EXECUTORS_WITH.items():
-            if getattr(args, name) and args.executor not in executors:
-                option = "--" + name.replace("_", "-")
-                print(f"nld sweep run: {option} is for --executor {', '.join(executors)}", file=sys.stderr)
-                return 2
-        options = {name: value for name in ("workers", "members", "minutes") if (value := getattr(args, name))}
-        if args.executor == "slurm":
-            options["parameters"] = {name: int(v) if v.isdigit() else v for name, v in args.parameter}
-        if args.no_wait:
-            from nld.experiment.runs.executors import slurm
+        gathered = sweeps.gather(experiments, store)
+    except FileNotFoundError as error:
+        raise SweepError(f"{error}; so far: {sweeps.status(experiments, store)}") from error
+    write(summarized(gathered) if args.summary else gathered, args.output)
+    print(args.output)
+    return 0
 
-            try:
-                slurm([e for e in experiments if not store.is_done(e)], store, wait=False, **options)
-            except (RuntimeError, OSError) as error:
-                print(f"nld sweep run: {error}", file=sys.stderr)
-                return 1
-            return 0
-        return 0 if compute("nld sweep", experiments, store, args.executor, options) is not None else 1
-    if args.action == "gather":
-        try:
-            gathered = sweeps.gather(experiments, store)
-        except FileNotFoundError as error:
-            print(f"nld sweep gather: {error}; so far: {sweeps.status(experiments, store)}", file=sys.stderr)
-            return 1
-        status = write("nld sweep gather", summarized(gathered) if args.summary else gathered, args.output)
-        if not status:
-            print(args.output)
-        return status
-    if args.action == "watch":
-        state = sweeps.watch(experiments, store, show=line(), seconds=2.0)
-        print()
-        return 0 if state.finished else 1
+
+def _watch(args, experiments: list, store) -> int:
+    from nld.experiment.runs import sweep as sweeps
+
+    state = sweeps.watch(experiments, store, show=line(), seconds=2.0)
+    print()
+    return 0 if state.finished else 1
+
+
+def _status(args, experiments: list, store) -> int:
+    from nld.experiment.runs import sweep as sweeps
+
     state = sweeps.status(experiments, store)
     print(state)
     for experiment in experiments:
@@ -134,23 +139,42 @@ def run_action(args) -> int:
     return 0 if state.finished else 1
 
 
-def write(command: str, record, output: Path) -> int:
-    """Write a record to a netCDF file, compressed; returns the exit status after saying what failed."""
+def read_spec(path: Path):
+    """The experiment or sweep in a TOML file.
+
+    Raises:
+        UsageError: the file cannot be read.
+        InvalidInput: it does not describe an experiment or a sweep.
+    """
+    from nld.experiment.runs.spec import load
+
+    try:
+        return load(path)
+    except OSError as error:
+        raise UsageError(f"expected a TOML file at {path}, got: {error.strerror}") from None
+
+
+def write(record, output: Path) -> None:
+    """Write a record to a netCDF file, compressed.
+
+    Raises:
+        NldError: it cannot be written.
+    """
     from nld.results import stored_results
 
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
-    try:
+    with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         record.to_netcdf(output, engine="h5netcdf", encoding=encoding)
         stored_results.note(output)
-    except OSError as error:
-        print(f"{command}: cannot write {output}: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
-def compute(command: str, experiments: list, store, executor: str, options: dict):
-    """Run the sweep with its progress on standard error; the gathered records, or None after saying what failed."""
+def compute(experiments: list, store, executor: str, options: dict):
+    """Run the sweep with its progress on standard error; the gathered records.
+
+    Raises:
+        SweepError: some runs failed; the others are stored.
+    """
     from nld.experiment.runs import sweep as sweeps
 
     finished = threading.Event()
@@ -164,15 +188,11 @@ def compute(command: str, experiments: list, store, executor: str, options: dict
     watcher.start()
     try:
         return sweeps.run_sweep(experiments, store=store, executor=executor, **options)
-    except (sweeps.SweepError, RuntimeError, OSError) as error:
-        failure = str(error)
     finally:
         finished.set()
         watcher.join()
         if sys.stderr.isatty():
             print(file=sys.stderr)
-    print(f"{command}: {failure}", file=sys.stderr)
-    return None
 
 
 def line(stream=None):

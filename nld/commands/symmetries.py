@@ -6,6 +6,7 @@ import os
 import sys
 
 from nld.commands import positive
+from nld.errors import InvalidInput, NldError, UsageError
 
 EXAMPLE = """examples:
   nld symmetries torchvision.models:resnet18 --input 8,3,64,64
@@ -43,19 +44,13 @@ def add_parser(subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table. Returns 0 when done, 1 when the model failed, 2 when it was not named properly."""
-    module_name, _, factory_name = args.model.partition(":")
-    if not module_name or not factory_name:
-        print(f"nld symmetries: expected MODULE:FACTORY, got {args.model!r}; such as mymodels:resnet", file=sys.stderr)
-        return 2
-    sys.path.insert(0, os.getcwd())
-    try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError) as error:
-        print(f"nld symmetries: {args.model}: {error}; is it importable from this folder?", file=sys.stderr)
-        return 2
-    finally:
-        sys.path.remove(os.getcwd())
+    """Print the table; returns the exit status.
+
+    Raises:
+        UsageError: the model is not named properly.
+        NldError: the model failed.
+    """
+    factory = _factory(args.model)
 
     import torch
 
@@ -67,15 +62,28 @@ def run(args: argparse.Namespace) -> int:
         model = _model(args.model, factory).train(not args.eval)
         inputs = tuple(torch.randint(args.tokens, s) if args.tokens else torch.randn(s) for s in args.input)
         symmetries = find_symmetries(model, inputs, loss=losses[args.loss])
-    except Exception as error:
-        print(f"nld symmetries: {args.model} failed: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    except Exception as error:  # whatever a model of somebody else raises
+        raise NldError(f"{args.model} failed: {type(error).__name__}: {error}") from error
     print(table(symmetries))
     if args.describe:
         print()
         for block in symmetries:
             print(block.describe())
     return 0
+
+
+def _factory(name: str):
+    """The function or class that MODULE:FACTORY names, looked for in this folder too."""
+    module_name, _, factory_name = name.partition(":")
+    if not module_name or not factory_name:
+        raise UsageError(f"expected MODULE:FACTORY, got {name!r}; such as mymodels:resnet")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name}: {error}; is it importable from this folder?") from error
+    finally:
+        sys.path.remove(os.getcwd())
 
 
 def _model(name: str, factory):
@@ -85,18 +93,18 @@ def _model(name: str, factory):
     import torch
 
     if not callable(factory) or isinstance(factory, torch.nn.Module):
-        raise TypeError(f"expected a function or class that returns the model, got a {type(factory).__name__}")
+        raise InvalidInput(f"expected a function or class that returns the model, got a {type(factory).__name__}")
     try:
         inspect.signature(factory).bind()
     except TypeError as error:
-        raise TypeError(
+        raise InvalidInput(
             f"expected to call it without arguments, but {error}; name a function that gives them"
         ) from None
     except ValueError:
         pass  # a builtin without a signature
     model = factory()
     if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"expected {name} to return a torch.nn.Module, got a {type(model).__name__}")
+        raise InvalidInput(f"expected {name} to return a torch.nn.Module, got a {type(model).__name__}")
     return model
 
 

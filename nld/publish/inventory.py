@@ -39,14 +39,15 @@ class Stale:
 
 def entries(top: Path) -> Iterator[Path]:
     """Every finished entry below the root of a store: figures, runs, executed chapters, what pages show."""
-    found = [*top.glob("figures/*/*/"), *(path for path in top.glob("runs/*/") if RUN.fullmatch(path.name))]
-    found += [path for path in top.glob("executed/*.ipynb") if not path.name.endswith(UNFINISHED)]
-    yield from sorted(path for path in [*found, *top.glob("current/*.json")] if not path.name.startswith("."))
+    figures_and_runs = [*top.glob("figures/*/*/"), *(path for path in top.glob("runs/*/") if RUN.fullmatch(path.name))]
+    notebooks = [path for path in top.glob("executed/*.ipynb") if not path.name.endswith(UNFINISHED)]
+    paths = [*figures_and_runs, *notebooks, *top.glob("current/*.json")]
+    yield from sorted(path for path in paths if not path.name.startswith("."))
 
 
 def damaged(top: Path) -> list[tuple[Path, str]]:
     """Entries of a store that are not what was written, with what is wrong, in words."""
-    return [(path, found) for path in entries(top) if (found := seals.flaw(path))]
+    return [(path, words) for path in entries(top) if (words := seals.flaw(path))]
 
 
 def restore(top: Path, results: Path) -> Iterator[tuple[bool, str]]:
@@ -55,16 +56,17 @@ def restore(top: Path, results: Path) -> Iterator[tuple[bool, str]]:
     What lay there is kept below ``damaged/`` of the store ``top``.
     """
     flaws = stored_results.flaws(results)
-    if flaws and flaws[0][0] == results / seals.SUMS:  # without the checksums nothing is known of the others
-        yield _restored(top, results, *flaws[0])
+    if flaws and flaws[0].path == results / seals.SUMS:  # without the checksums nothing is known of the others
+        yield _restored(top, results, flaws[0])
         flaws = stored_results.flaws(results)
-    for path, found in flaws:
-        yield _restored(top, results, path, found)
+    for flaw in flaws:
+        yield _restored(top, results, flaw)
 
 
-def _restored(top: Path, results: Path, path: Path, found: str) -> tuple[bool, str]:
-    if "is not listed" in found:  # somebody's work, which no history holds
-        return False, found
+def _restored(top: Path, results: Path, flaw: stored_results.Flaw) -> tuple[bool, str]:
+    if not flaw.listed:
+        return False, flaw.words
+    path = flaw.path
     if path.exists():
         aside = top / "damaged" / path.relative_to(results.parent)
         aside.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +75,9 @@ def _restored(top: Path, results: Path, path: Path, found: str) -> tuple[bool, s
     command = ["git", "checkout", "HEAD", "--", name]
     try:
         said = subprocess.run(command, cwd=results.parent, capture_output=True, text=True).stderr.strip()
-    except OSError as error:
+    except OSError as error:  # there is no git
         said = str(error)
-    if path in dict(stored_results.flaws(results)):
+    if path in [flaw.path for flaw in stored_results.flaws(results)]:
         return False, f"{path} is lost: {said or 'what the checkout holds is not what was listed either'}"
     return True, f"{path} was restored from the checkout"
 
@@ -91,28 +93,31 @@ def stale(top: Path, root: Path) -> list[Stale]:
     pictures = {
         folder for path in copies if not seals.flaw(path) for folder in chapter_cache.figures_of(top, path.stem)
     }
-    found = [Stale(path, "no page shows it") for path in entries(top) if path.parent == top / "executed"]
-    found = [each for each in found if each.path not in copies]
-    found += _superseded_figures(top, pictures) + _superseded_runs(top)
-    found += [Stale(path, "its writer was killed") for path in _left_over(top)]
-    return found + [Stale(path, "it was set aside") for path in sorted(top.glob("damaged/*"))]
+    executed = [path for path in entries(top) if path.parent == top / "executed"]
+    return [
+        *(Stale(path, "no page shows it") for path in executed if path not in copies),
+        *_superseded_figures(top, pictures),
+        *_superseded_runs(top),
+        *(Stale(path, "its writer was killed") for path in _left_over(top)),
+        *(Stale(path, "it was set aside") for path in sorted(top.glob("damaged/*"))),
+    ]
 
 
 def _superseded_figures(top: Path, shown: set[Path]) -> list[Stale]:
     sources = {name: figure_record.source_hash(f"nld.figures.{name.replace('-', '_')}") for name in figures.names()}
-    found = []
+    superseded = []
     for path in (path for path in entries(top) if path.parent.parent == top / "figures" and path not in shown):
         if seals.flaw(path):
             continue  # is set aside by whoever needs it, or by `nld store repair`
         origin = json.loads((path / "provenance.json").read_text("utf-8"))
         current = origin["source_hash"] == sources.get(origin["figure"])
         if not current or figure_record.key(origin, packages(), origin["arithmetic"]) != path.name:
-            found.append(Stale(path, "its source or a package changed"))
-    return found
+            superseded.append(Stale(path, "its source or a package changed"))
+    return superseded
 
 
 def _superseded_runs(top: Path) -> list[Stale]:
-    runs, found = RunStore(top / "runs"), []
+    runs, superseded = RunStore(top / "runs"), []
     for path in (path for path in entries(top) if path.parent == runs.folder):
         if seals.flaw(path):
             continue
@@ -120,11 +125,11 @@ def _superseded_runs(top: Path) -> list[Stale]:
         try:
             experiment = from_fields(json.loads((path / "spec.json").read_text("utf-8")))
         except ValueError:  # a field that experiments no longer have
-            found.append(Stale(path, "its source changed"))
+            superseded.append(Stale(path, "its source changed"))
             continue
         if runs.is_superseded(experiment, meta):
-            found.append(Stale(path, "its source or a package changed"))
-    return found
+            superseded.append(Stale(path, "its source or a package changed"))
+    return superseded
 
 
 def _left_over(top: Path) -> Iterator[Path]:
@@ -138,10 +143,10 @@ def _left_over(top: Path) -> Iterator[Path]:
                 yield path
 
 
-def remove(each: Stale) -> None:
+def remove(entry: Stale) -> None:
     """Remove an entry and the lock beside it."""
-    if each.path.is_dir():
-        shutil.rmtree(each.path)
-        each.path.with_suffix(".lock").unlink(missing_ok=True)
+    if entry.path.is_dir():
+        shutil.rmtree(entry.path)
+        entry.path.with_suffix(".lock").unlink(missing_ok=True)
     else:
-        each.path.unlink(missing_ok=True)
+        entry.path.unlink(missing_ok=True)

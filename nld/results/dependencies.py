@@ -50,7 +50,7 @@ def needed_modules(module: str, without: tuple[str, ...] = ()) -> frozenset[str]
 
 
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:
-    """Hash of each module's source, of the data files beside a package (styles, tables), and of stored results.
+    """Hash of each module's source, of the data files beside a package (styles, templates), and of stored results.
 
     A module names the results that it reads by a text such as "results/paper/*.nc", from the root of the checkout; a
     wheel carries them in the package.
@@ -65,9 +65,9 @@ def source_hashes(modules: frozenset[str]) -> dict[str, str]:
             for result in sorted(file for file in root.glob(pattern) if file.is_file()):
                 hashes[result.relative_to(root).as_posix()] = _hash(result)
         if path.name == "__init__.py":
-            for data in sorted(path.parent.iterdir()):
+            for data in sorted([*path.parent.iterdir(), *path.parent.glob("templates/*")]):
                 if data.is_file() and data.suffix not in (".py", ".pyc", ".pyi", ".typed"):
-                    hashes[f"{name}/{data.name}"] = _hash(data)
+                    hashes[f"{name}/{data.relative_to(path.parent).as_posix()}"] = _hash(data)
     return hashes
 
 
@@ -113,18 +113,18 @@ def _public(module: str) -> dict[str, str]:
 
 def _direct(source: str, package: str) -> set[str]:
     """Modules named by the source itself, one hop."""
-    found: set[str] = set()
+    modules: set[str] = set()
     known = {"nld": "nld"}  # name in the source -> what of nld it stands for
 
     def add(dotted: str):
         parts = dotted.split(".")
         if dotted == "nld.figures.names":  # whoever lists the figures depends on each
-            found.update(f"nld.figures.{path.stem}" for path in (PACKAGE / "figures").glob("fig_*.py"))
+            modules.update(f"nld.figures.{path.stem}" for path in (PACKAGE / "figures").glob("fig_*.py"))
         rest = []
         while parts and _path(".".join(parts)) is None:
             rest.insert(0, parts.pop())
         if parts:
-            found.add(module := ".".join(parts))
+            modules.add(module := ".".join(parts))
             if rest and (target := _public(module).get(rest[0])):  # a name that the package imports on first use
                 add(f"{target}.{rest[0]}")
 
@@ -149,4 +149,4 @@ def _direct(source: str, package: str) -> set[str]:
                 add(f"{known[first]}.{rest}")
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("fig-"):
             add("nld.figures." + node.value.replace("-", "_"))
-    return found
+    return modules

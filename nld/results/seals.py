@@ -45,12 +45,12 @@ def read_sums(path: Path) -> dict[str, str]:
     try:
         text = path.read_bytes().decode()
         rows = [line.split("  ", 1) for line in text.splitlines() if not line.startswith("#")]
-        found = {name: checksum for checksum, name in rows}
+        checksums = {name: checksum for checksum, name in rows}
     except ValueError:
         raise InvalidInput(f"{path} was altered or cut off: it is no list of checksums") from None
-    if sums(found.items()) != text:
+    if sums(checksums.items()) != text:
         raise InvalidInput(f"{path} was altered or cut off: its own checksum differs")
-    return found
+    return checksums
 
 
 def seal_folder(folder: Path) -> None:
@@ -80,10 +80,10 @@ def flaw(path: Path) -> str:
     looks = _looks(path)
     if looks and _whole.get(path) == looks:
         return ""
-    found = _folder_flaw(path) if path.is_dir() else _file_flaw(path)
-    if not found:
+    words = _folder_flaw(path) if path.is_dir() else _file_flaw(path)
+    if not words:
         _whole[path] = looks
-    return found
+    return words
 
 
 def _folder_flaw(folder: Path) -> str:
@@ -123,10 +123,10 @@ def _place(content: bytes) -> tuple[int, int]:
     Raises:
         ValueError: nowhere.
     """
-    found = list(_SEAL.finditer(content))
-    if not found:
+    matches = list(_SEAL.finditer(content))
+    if not matches:
         raise InvalidInput(f"expected a member {MEMBER!r}, found none")
-    return found[-1].span(1)
+    return matches[-1].span(1)
 
 
 def _looks(path: Path) -> tuple:

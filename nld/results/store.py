@@ -67,6 +67,8 @@ def write_sealed(path: Path, record: dict) -> None:
 
 def failure(error: OSError) -> str:
     """A failed read or write of the store or of an output in words: what failed, and what to do."""
+    if error.errno is None:  # it was raised with words, not by the system
+        return str(error)
     place = error.filename or root()
     if isinstance(error, FileNotFoundError):
         return f"expected {place}, found none"
@@ -94,13 +96,13 @@ def new_entry(path: Path) -> Iterator[Path]:
 
 def left_over(folder: Path, seconds: float) -> list[Path]:
     """Hidden folders in ``folder`` in which nothing was written for so many seconds: their writers were killed."""
-    found = []
+    folders = []
     for path in sorted(folder.glob(".*.*")):
         with contextlib.suppress(OSError):  # whoever wrote it just finished
             times = [file.stat().st_mtime for file in (path, *path.iterdir())] if path.is_dir() else []
             if times and time.time() - max(times) > seconds:
-                found.append(path)
-    return found
+                folders.append(path)
+    return folders
 
 
 def heal(path: Path, top: Path | None = None) -> bool:
@@ -115,11 +117,11 @@ def heal(path: Path, top: Path | None = None) -> bool:
     """
     if not path.exists():
         return False
-    found = seals.flaw(path)
-    if found:
+    words = seals.flaw(path)
+    if words:
         aside = set_aside(path, top or root())
-        tell(f"{found}; it was set aside to {aside} and is computed again", top or root())
-    return not found
+        tell(f"{words}; it was set aside to {aside} and is computed again", top or root())
+    return not words
 
 
 def set_aside(path: Path, top: Path) -> Path:

@@ -7,14 +7,28 @@ They cannot be computed again here, so a damaged one is an error, which says how
 import fnmatch
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from nld.errors import Damaged
+from nld.errors import Damaged, Missing
 from nld.results import seals, store
 from nld.results.places import ROOTS, SHIPPED
 
 # Timings, which every `make bench` writes anew and no figure reads.
 UNLISTED = {"bench"}
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A file of a folder results/ that is not what its checksums say, and what is wrong, in words.
+
+    Args:
+        listed: whether the checksums name it; what they do not name is somebody's work, which no history holds.
+    """
+
+    path: Path
+    words: str
+    listed: bool = True
 
 
 def whole(path: Path) -> Path:
@@ -26,7 +40,7 @@ def whole(path: Path) -> Path:
         path: of a file in a folder below one named results.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        nld.errors.Missing: there is no such file; it is a FileNotFoundError.
         nld.errors.Damaged: its checksum does not hold, or is not there; the message says how to bring it back.
     """
     path = path.absolute()
@@ -35,7 +49,7 @@ def whole(path: Path) -> Path:
     name = "" if folder is None else path.relative_to(folder).as_posix()
     if folder is None or listed is None or name not in listed:
         if not path.exists():
-            raise FileNotFoundError(f"expected a stored result at {path}, found none")
+            raise Missing(f"expected a stored result at {path}, found none")
         if folder is None or listed is None:
             return path
         advice = "if it is a result to keep, list it: python -m nld.results.stored_results"
@@ -60,25 +74,26 @@ def matching(root: Path, pattern: str) -> list[Path]:
     return [whole(root / name) for name in sorted(names)]
 
 
-def flaws(folder: Path) -> list[tuple[Path, str]]:
-    """Each file of a folder results/ that is not what its checksums say, with what is wrong, in words."""
+def flaws(folder: Path) -> list[Flaw]:
+    """Each file of a folder results/ that is not what its checksums say."""
+    sums = folder / seals.SUMS
     try:
-        names = set(_sums(folder) or ())
+        listed = set(_sums(folder) or ())
     except Damaged as error:
-        return [(folder / seals.SUMS, str(error))]
-    found = []
-    for name in sorted(names | {path.relative_to(folder).as_posix() for path in _files(folder)}):
+        return [Flaw(sums, str(error))]
+    damaged = []
+    for name in sorted(listed | {path.relative_to(folder).as_posix() for path in _files(folder)}):
         try:
             whole(folder / name)
         except Damaged as error:
-            found.append((folder / name, str(error)))
-    return found
+            damaged.append(Flaw(folder / name, str(error), listed=name in listed))
+    return damaged
 
 
 def list_again(folder: Path, path: Path | None = None) -> Path:
     """Write the checksums of all stored results below ``folder``, or of one among them; the file that holds them."""
     sums = folder / seals.SUMS
-    names = {found.relative_to(folder).as_posix(): found for found in ([path] if path else _files(folder))}
+    names = {each.relative_to(folder).as_posix(): each for each in ([path] if path else _files(folder))}
     before = seals.read_sums(sums) if path and sums.exists() else {}
     store.write_atomically(sums, seals.sums((before | {n: seals.digest(file) for n, file in names.items()}).items()))
     return sums

@@ -13,8 +13,9 @@ import pytest
 
 from nld.cli import main
 from nld.publish.execution import build
+from nld.publish.execution.execute import execute
 from nld.publish.exports import pdf
-from tests.publish.scratch import GATE, Scratch, printed, wait_for
+from tests.publish.scratch import GATE, HEADER, Scratch, printed, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
 BEFORE = "print('before')"
@@ -213,9 +214,24 @@ def test_pages_are_built_also_when_a_chapter_failed(tmp_path):
     assert "ValueError: no such luck" not in scratch.page("bad")
 
 
-@pytest.mark.parametrize("said", build.UNSTARTED)
-def test_a_kernel_that_did_not_start_is_tried_once_more(tmp_path, monkeypatch, said):
-    scratch = Scratch(tmp_path / "book").make({"slow": [PARAMETER], "dead": [PARAMETER]})
+def test_a_kernel_that_does_not_start_is_told_apart_from_a_cell_that_fails(tmp_path, monkeypatch):
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    described = {"argv": ["false", "{connection_file}"], "display_name": "Dead", "language": "python"}
+    source = HEADER.format(title="A") + "\n```{code-cell} ipython3\nraise RuntimeError('Kernel died')\n```\n"
+
+    def verdict():
+        return execute(source, {}, tmp_path / "out.ipynb", tmp_path)
+
+    assert (verdict()["error"], verdict()["unstarted"]) == ("RuntimeError: Kernel died", False)
+    (kernel / "kernel.json").write_text(json.dumps(described))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    assert verdict()["unstarted"] is True
+
+
+def test_a_kernel_that_did_not_start_is_tried_once_more(tmp_path, monkeypatch):
+    scratch = Scratch(tmp_path / "book").make({"slow": [PARAMETER], "dead": [PARAMETER], "broken": [PARAMETER]})
+    said = "no kernel"
     failed = {"status": "failed", "cell": None, "source": "", "error": f"RuntimeError: {said}", "traceback": []}
     tried = []
 
@@ -225,12 +241,12 @@ def test_a_kernel_that_did_not_start_is_tried_once_more(tmp_path, monkeypatch, s
             job.output.parent.mkdir(parents=True, exist_ok=True)
             job.output.write_text("{}")
             up = job.name == "slow" and tried.count("slow") == 2
-            yield job, {"status": "done", "seconds": 1.0} if up else failed
+            yield job, {"status": "done", "seconds": 1.0} if up else {**failed, "unstarted": job.name != "broken"}
 
     monkeypatch.setattr(build, "run_jobs", run_jobs)
     out = io.StringIO()
     assert build.build(scratch.root, build.Options(html=False), out) == 1
-    assert tried == ["slow", "dead", "slow", "dead"]
+    assert tried == ["slow", "dead", "broken", "slow", "dead"]
     assert "slow: 1.0 s" in out.getvalue()
     assert f"dead: RuntimeError: {said}" in out.getvalue()
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from nld.errors import SweepError
 from nld.experiment.runs.run_store import RunStore
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.runs.worker import Task, work
@@ -38,7 +39,7 @@ def pool(
         on_start: called with the process id of each worker.
 
     Raises:
-        RuntimeError: workers keep dying; the message says how many times and with which exit code.
+        SweepError: workers keep dying; the message says how many times and with which exit code.
     """
     import torch
 
@@ -74,7 +75,7 @@ def pool(
                 if process.exitcode:
                     restarts += 1
                     if restarts > _RESTARTS:
-                        raise RuntimeError(
+                        raise SweepError(
                             f"{restarts} workers died, the last with exit code {process.exitcode} (-9 is a kill, often "
                             "for lack of memory): start fewer workers, or smaller ensembles"
                         )
@@ -128,14 +129,14 @@ def slurm(
         wait: return when all are done; otherwise at once after submission.
 
     Raises:
-        RuntimeError: submitit is missing, Slurm does not take the tasks, or they keep dying; the message says where
+        SweepError: submitit is missing, Slurm does not take the tasks, or they keep dying; the message says where
             their logs are.
     """
     try:
         import submitit
         from submitit.core.utils import FailedJobError
     except ImportError as error:
-        raise RuntimeError("the Slurm executor needs submitit: pip install 'nld[slurm]'") from error
+        raise SweepError("the Slurm executor needs submitit: pip install 'nld[slurm]'") from error
     logs = store.folder.absolute() / "slurm"
     tasks = [
         Task.of(experiments[i : i + members], store, members=members, checkpoint_every=checkpoint_every)
@@ -156,7 +157,7 @@ def slurm(
         with executor.batch():
             jobs = [executor.submit(task) for task in tasks]
     except FailedJobError as error:
-        raise RuntimeError(f"Slurm did not take the tasks: {str(error).strip()}") from error
+        raise SweepError(f"Slurm did not take the tasks: {str(error).strip()}") from error
     print(f"submitted {len(jobs)} tasks as Slurm job {jobs[0].job_id.split('_')[0]}; logs in {logs}", flush=True)
     restarts = 0
     while wait:
@@ -169,7 +170,7 @@ def slurm(
                 continue
             restarts += 1
             if restarts > _RESTARTS:
-                raise RuntimeError(f"{restarts} Slurm tasks ended without a result; the last is {job_id}, see {logs}")
+                raise SweepError(f"{restarts} Slurm tasks ended without a result; the last is {job_id}, see {logs}")
             subprocess.run(["scontrol", "requeue", job_id], check=True, capture_output=True)
         time.sleep(max(_POLL, 1.0))
 

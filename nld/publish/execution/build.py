@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nld.errors import ParameterError, UsageError
+from nld.errors import UsageError
 from nld.publish.execution import chapter_cache, page_cache
 from nld.publish.execution.chapter_cache import Plan
 from nld.publish.execution.chapters import Chapter, find_chapter, read_chapters
@@ -24,8 +24,6 @@ from nld.results import arithmetic, store
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# What jupyter_client says of a kernel that never came up: nothing of the chapter ran.
-UNSTARTED = ("Kernel died before replying to kernel_info", "Kernel didn't respond")
 LISTED = 8  # reasons that --why names for the pages
 # Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
@@ -58,7 +56,8 @@ def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], N
         0 when the pages are built, 1 when a chapter or a page failed.
 
     Raises:
-        UsageError: unknown chapter or parameter, bad value, malformed `_toc.yml`.
+        UsageError: unknown chapter or parameter, malformed `_toc.yml`.
+        ParameterError: bad value, malformed cell of parameters.
         OSError: the store cannot be written.
     """
     started = time.monotonic()
@@ -93,22 +92,20 @@ def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
     """The chapters to execute with their parameters, checked.
 
     Raises:
-        UsageError: a chapter, parameter or value does not exist.
+        UsageError: a chapter or a parameter does not exist.
+        ParameterError: a value is out of range, or a chapter declares what is no parameter.
     """
     chosen = [find_chapter(chapters, name) for name in options.chapters] or chapters
-    try:
-        plans = [Plan(chapter) for chapter in dict.fromkeys(chosen) if chapter.cells]
-        known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
-        for name, text in options.parameters:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
-                raise UsageError(f"unknown parameter {name!r}{hint}{_listing(plans)}")
-            known[name].parse(text)
-        wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
-        return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]
-    except ParameterError as error:
-        raise UsageError(str(error)) from None
+    plans = [Plan(chapter) for chapter in dict.fromkeys(chosen) if chapter.cells]
+    known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
+    for name, text in options.parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise UsageError(f"unknown parameter {name!r}{hint}{_listing(plans)}")
+        known[name].parse(text)
+    wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
+    return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]
 
 
 def _changed(chapter: Chapter, wanted: list[tuple[str, str]]) -> dict:
@@ -154,7 +151,7 @@ def execute_plans(root: Path, folder: Path, plans: list[Plan], options: Options,
                     os.replace(job.output, chapter_cache.notebook_path(folder, plan.key))
                     chapter_cache.make_current(folder, plan)
                     progress.done(job.name, verdict["seconds"])
-                elif any(words in verdict["error"] for words in UNSTARTED) and job not in retried:
+                elif verdict.get("unstarted") and job not in retried:
                     retried.add(job)  # a kernel can fail to start on a busy machine
                     again.append(job)
                 else:

@@ -40,18 +40,18 @@ class Plan:
     @cached_property
     def ingredients(self) -> dict[str, str]:
         """Everything the outputs depend on, by a name that a person understands."""
-        found = {f"cell {n}": _hash(source) for n, (source, _) in enumerate(self.chapter.cells, 1)}
-        found |= {f"parameter {name}": repr(value) for name, value in self.parameters.items()}
+        parts = {f"cell {n}": _hash(source) for n, (source, _) in enumerate(self.chapter.cells, 1)}
+        parts |= {f"parameter {name}": repr(value) for name, value in self.parameters.items()}
         for module in sorted(self.modules):
-            found |= {f"module {name}": digest for name, digest in _source_hashes(module).items()}
+            parts |= {f"module {name}": digest for name, digest in _source_hashes(module).items()}
         constraints = self.chapter.root / "constraints.txt"
-        found["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
-        found |= {f"package {name}": version for name, version in packages().items()}
-        found |= {f"arithmetic {name}": str(value) for name, value in arithmetic.identity().items()}
+        parts["constraints.txt"] = _hash(constraints.read_text("utf-8")) if constraints.exists() else "absent"
+        parts |= {f"package {name}": version for name, version in packages().items()}
+        parts |= {f"arithmetic {name}": str(value) for name, value in arithmetic.identity().items()}
         for source, _ in self.chapter.cells:
-            found |= _named_files(self.chapter.path.parent, source)
-        found["python"] = ".".join(platform.python_version_tuple()[:2])
-        return found
+            parts |= _named_files(self.chapter.path.parent, source)
+        parts["python"] = ".".join(platform.python_version_tuple()[:2])
+        return parts
 
     @cached_property
     def key(self) -> str:
@@ -146,13 +146,13 @@ def _named_files(folder: Path, source: str) -> dict[str, str]:
     except SyntaxError:
         return {}
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    found = {}
+    hashes_of_places = {}
     for text in sorted(text for text in texts if text.startswith("../") and "\n" not in text):
         place = folder / text
         files = [place] if place.is_file() else sorted(place.rglob("*.py"))
         hashes = {str(file.relative_to(place.parent)): _hash(file.read_text("utf-8", "replace")) for file in files}
-        found[f"files of {text}"] = store.content_key(hashes)
-    return found
+        hashes_of_places[f"files of {text}"] = store.content_key(hashes)
+    return hashes_of_places
 
 
 def _python(source: str) -> str:

@@ -26,8 +26,8 @@ def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
 
     Returns:
         ``{"status": "done", "loaded"}`` with the modules of nld that the kernel held at the end, or
-        ``{"status": "failed", "cell", "source", "error", "traceback"}``
-        with the number of the code cell as the author counts it.
+        ``{"status": "failed", "cell", "source", "error", "traceback", "unstarted"}``
+        with the number of the code cell as the author counts it, and whether the kernel did not even start.
     """
     import jupytext
     import nbformat
@@ -46,7 +46,7 @@ def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
     config = Config()
     for manager in ("KernelManager", "AsyncKernelManager"):
         config[manager].transport_encryption = "auto"  # without it every kernel warns about plain TCP
-    error, lines = None, []
+    error, lines, unstarted = None, [], False
     try:
         plain.write_text(nbformat.writes(notebook), "utf-8")
         papermill.execute_notebook(
@@ -68,13 +68,14 @@ def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
     except OSError as raised:  # a full disk
         error = f"{type(raised).__name__}: {raised}"
     except Exception as raised:  # a kernel that does not start: reported by name
+        unstarted = True
         error, lines = f"{type(raised).__name__}: {raised}", traceback.format_exc().splitlines()
     finally:
         plain.unlink(missing_ok=True)
-    return _verdict(output, error, lines)
+    return _verdict(output, error, lines, unstarted)
 
 
-def _verdict(output: Path, error: str | None, lines: list[str]) -> dict:
+def _verdict(output: Path, error: str | None, lines: list[str], unstarted: bool) -> dict:
     """What became of a run, read from the notebook it left, which is then stripped to what is published."""
     import nbformat
 
@@ -82,7 +83,7 @@ def _verdict(output: Path, error: str | None, lines: list[str]) -> dict:
         notebook = nbformat.read(output, as_version=4)
     except Exception as raised:  # the disk was full, or the kernel did not start
         output.unlink(missing_ok=True)  # cut off, of no use, and in the way of other chapters
-        return _failure(None, "", error or f"{type(raised).__name__}: {raised}", lines)
+        return _failure(None, "", error or f"{type(raised).__name__}: {raised}", lines, unstarted)
     skip = {"injected-parameters", "papermill-error-cell-tag"}
     code = [
         cell
@@ -103,7 +104,9 @@ def _verdict(output: Path, error: str | None, lines: list[str]) -> dict:
         output.write_text(seals.seal_text(nbformat.writes(notebook) + "\n"), "utf-8")
     except OSError as raised:
         error = error or f"{type(raised).__name__}: {raised}"
-    return _failure(number, code[number - 1].source, error, lines) if error else {"status": "done", "loaded": loaded}
+    if error:
+        return _failure(number, code[number - 1].source, error, lines, unstarted and not started)
+    return {"status": "done", "loaded": loaded}
 
 
 def make_reproducible(notebook) -> None:
@@ -132,12 +135,19 @@ def _figures(notebook) -> list[dict]:
     return [bundle[FIGURE_MIME] for bundle in bundles if FIGURE_MIME in bundle]
 
 
-def _failure(cell: int | None, source: str, error: str, lines: list[str]) -> dict:
+def _failure(cell: int | None, source: str, error: str, lines: list[str], unstarted: bool) -> dict:
     """The report, short enough for a pipe."""
     lines = [_ANSI.sub("", line)[:500] for chunk in lines for line in chunk.splitlines()]
     source = "\n".join(line[:500] for line in source.splitlines()[:12])
     error = _ANSI.sub("", error)[:2000]
-    return {"status": "failed", "cell": cell, "source": source, "error": error, "traceback": lines[-12:]}
+    return {
+        "status": "failed",
+        "cell": cell,
+        "source": source,
+        "error": error,
+        "traceback": lines[-12:],
+        "unstarted": unstarted,
+    }
 
 
 def main() -> None:

@@ -15,36 +15,36 @@ ON_GPU = 'device="cuda"'  # how an experiment of a figure asks for a GPU
 OTHER_SIZE = re.compile(r'"paper": (?!")')  # a size of its own, not the name of a stored result
 
 
-def paper_scale(names: Iterable[str], kept: Path | None = None) -> str:
+def paper_scale(names: Iterable[str], top: Path | None = None) -> str:
     """What the profile "paper" will run, about how long, on what, and whether that is here.
 
     Args:
         names: the figures that will be computed; others have no scale.
-        kept: the store that runs and figures go to, if it is not the usual one.
+        top: the store that runs and figures go to, if it is not the usual one.
     """
-    kept = kept or store.root()
+    top = top or store.root()
     sources = {name: _sources(name) for name in sorted(set(names) & set(figures.names()))}
     heavy = [name for name, text in sources.items() if ON_GPU in text]
     larger = [name for name, text in sources.items() if name not in heavy and OTHER_SIZE.search(text)]
     said = ["The paper profile:"]
     if heavy:
-        said.append(f"{', '.join(heavy)} trains on a GPU, for hours{_before(heavy, kept)};")
+        said.append(f"{', '.join(heavy)} trains on a GPU, for hours{_before(heavy, top)};")
     if larger:
-        said.append(f"{', '.join(larger)} runs larger on the processor, for minutes to an hour{_before(larger, kept)};")
+        said.append(f"{', '.join(larger)} runs larger on the processor, for minutes to an hour{_before(larger, top)};")
     rest = len(sources) - len(heavy) - len(larger)
     said.append(f"{rest} other figures are as in the quick profile." if rest else "nothing else.")
     if not heavy:
         return " ".join(said)
     from nld.experiment.training.devices import gpu
 
-    found = gpu()
-    if found:
-        return " ".join([*said, f"The GPU is {found}."])
+    device = gpu()
+    if device:
+        return " ".join([*said, f"The GPU is {device}."])
     return " ".join(
         [
             *said,
             f"There is no GPU that this PyTorch can use: {', '.join(heavy)} will fail, unless all its runs are in",
-            f"{kept} already. Install a PyTorch with CUDA on a machine with a GPU, or leave out --profile paper.",
+            f"{top} already. Install a PyTorch with CUDA on a machine with a GPU, or leave out --profile paper.",
         ]
     )
 
@@ -58,11 +58,11 @@ def _sources(name: str) -> str:
     return text + "".join(path.read_text("utf-8") for path in beside if path.is_file())
 
 
-def _before(names: list[str], kept: Path) -> str:
+def _before(names: list[str], top: Path) -> str:
     """How long they took at this scale when they were last computed here."""
     seconds = {}
     for name in names:
-        for path in (kept / "figures" / name).glob("*/provenance.json"):
+        for path in (top / "figures" / name).glob("*/provenance.json"):
             origin = json.loads(path.read_text("utf-8"))
             if origin.get("profile") == "paper":
                 seconds[name] = float(origin["wall_seconds"])

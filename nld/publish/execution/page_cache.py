@@ -34,14 +34,14 @@ def ingredients(root: Path, folder: Path, chapters: list[Chapter]) -> dict[str, 
         folder: the store.
         chapters: the chapters of the book.
     """
-    found = {"folder of the book": str(root), "python": f"{sys.version} {sys.executable}"}
-    found |= {path.relative_to(root).as_posix(): _hash(path) for path in _sources(root)}
+    parts = {"folder of the book": str(root), "python": f"{sys.version} {sys.executable}"}
+    parts |= {path.relative_to(root).as_posix(): _hash(path) for path in _sources(root)}
     if not PACKAGE.is_relative_to(root):
-        found |= {f"nld in {path}": _hash(path) for path in _sources(PACKAGE)}
-    found |= {f"outputs of {chapter.name}": _outputs(folder, chapter) for chapter in chapters if chapter.cells}
-    found |= {f"package {name}": stamp for name, stamp in _packages()}
-    found |= {f"variable {name}": text for name, text in os.environ.items() if name.startswith(VARIABLES)}
-    return found
+        parts |= {f"nld in {path}": _hash(path) for path in _sources(PACKAGE)}
+    parts |= {f"outputs of {chapter.name}": _outputs(folder, chapter) for chapter in chapters if chapter.cells}
+    parts |= {f"package {name}": stamp for name, stamp in _packages()}
+    parts |= {f"variable {name}": text for name, text in os.environ.items() if name.startswith(VARIABLES)}
+    return parts
 
 
 def why(root: Path, now: dict[str, str], strict: bool) -> list[str]:
@@ -86,16 +86,20 @@ def _pages(root: Path) -> dict[str, str]:
 
 def _sources(root: Path) -> Iterator[Path]:
     """Files that a person wrote, in ``root`` and below; links to folders are followed once."""
-    seen: set[str] = set()
-
-    def wanted(folder: Path) -> bool:
-        built = folder.name in BUILT or folder.name.startswith(".") or (folder / "pyvenv.cfg").exists()
-        place = os.path.realpath(folder)
-        return not (built or place in seen or seen.add(place))
-
+    entered: set[str] = set()
     for where, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if wanted(Path(where, name)))
+        fresh = []
+        for name in sorted(folders):
+            place = os.path.realpath(Path(where, name))
+            if place not in entered and not _is_built(Path(where, name)):
+                entered.add(place)
+                fresh.append(name)
+        folders[:] = fresh  # os.walk enters these
         yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _is_built(folder: Path) -> bool:
+    return folder.name in BUILT or folder.name.startswith(".") or (folder / "pyvenv.cfg").exists()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -107,22 +107,25 @@ def read_parameters(source: str, where: str) -> dict[str, Parameter]:
 def _describe(name: str, default, comment: str, where: str) -> Parameter:
     kind = type(default)
     try:
-        if kind is bool and (found := _BOOL.fullmatch(comment)):
-            parameter = Parameter(name, default, meaning=found["meaning"])
-        elif kind is not bool and (found := _CHOICE.fullmatch(comment)):
-            choices = tuple(kind(choice.strip()) for choice in found["choices"].split(","))
-            parameter = Parameter(name, default, choices=choices, meaning=found["meaning"])
-        elif kind in (int, float) and (found := _RANGE.fullmatch(comment)):
-            low, high, unit = float(found["low"]), float(found["high"]), (found["unit"] or "").strip()
-            parameter = Parameter(name, default, low, high, unit=unit, meaning=found["meaning"])
+        if kind is bool and (match := _BOOL.fullmatch(comment)):
+            parameter = Parameter(name, default, meaning=match["meaning"])
+        elif kind is not bool and (match := _CHOICE.fullmatch(comment)):
+            choices = tuple(kind(choice.strip()) for choice in match["choices"].split(","))
+            parameter = Parameter(name, default, choices=choices, meaning=match["meaning"])
+        elif kind in (int, float) and (match := _RANGE.fullmatch(comment)):
+            low, high, unit = float(match["low"]), float(match["high"]), (match["unit"] or "").strip()
+            parameter = Parameter(name, default, low, high, unit=unit, meaning=match["meaning"])
         else:
-            raise ParameterError(
-                f"{where}: expected a comment '# from LOW to HIGH, UNIT: meaning', '# one of A, B: meaning' or "
-                f"'# true or false: meaning' that fits {name} = {default!r}, got {comment!r}"
-            )
-        parameter.parse(str(default))
-    except ParameterError as error:
-        raise error if where in str(error) else ParameterError(f"{where}: {error}") from None
+            parameter = None
     except ValueError:
         raise ParameterError(f"{where}: expected numbers after {name!r}, got {comment!r}") from None
+    if parameter is None:
+        raise ParameterError(
+            f"{where}: expected a comment '# from LOW to HIGH, UNIT: meaning', '# one of A, B: meaning' or "
+            f"'# true or false: meaning' that fits {name} = {default!r}, got {comment!r}"
+        )
+    try:
+        parameter.parse(str(default))
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from None
     return parameter

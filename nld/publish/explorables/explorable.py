@@ -6,10 +6,12 @@
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from nld.learning_rules.rules import heavy_ball, iterate
+from nld.publish.rendering import render
 from nld.theory.solutions import predict_squared_norm
 
 STEPS, SIZE = 300, 8
@@ -18,13 +20,39 @@ READOUT = (
     "After " + str(STEPS) + " steps the squared norm is {squared_norm} w²; the closure with χ says {corrected} w², "
     "the paper's Eq 16 {eq16} w²."
 )
-# name: symbol and meaning, unit, lowest, highest, step, default; a logarithmic slider moves the exponent.
-SLIDERS = {
-    "learning_rate": ("η", "learning rate", "w²/l", -3, -1, 0.05, -2, "log"),
-    "momentum": ("β", "momentum", "", 0, 0.98, 0.01, 0.9, "linear"),
-    "weight_decay": ("k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
-    "correlation": ("φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),
-}
+LABELS = {"charge": "simulated", "squared_norm": "simulated", "eq16": "Eq 16", "corrected": "with χ"}
+
+
+class Slider(NamedTuple):
+    """One slider: a logarithmic one moves the exponent."""
+
+    name: str
+    symbol: str
+    meaning: str
+    unit: str
+    low: float
+    high: float
+    step: float
+    start: float
+    scale: str
+
+    @property
+    def value(self) -> float:
+        """Of the parameter, when the page opens."""
+        return 10.0**self.start if self.scale == "log" else float(self.start)
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return f"{_short(self.value)} {self.unit}".strip()
+
+
+SLIDERS = (
+    Slider("learning_rate", "η", "learning rate", "w²/l", -3, -1, 0.05, -2, "log"),
+    Slider("momentum", "β", "momentum", "", 0, 0.98, 0.01, 0.9, "linear"),
+    Slider("weight_decay", "k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
+    Slider("correlation", "φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +67,7 @@ class Explorable:
 
 def defaults() -> dict[str, float]:
     """Where the sliders stand when the page opens."""
-    return {name: 10.0 ** row[6] if row[7] == "log" else float(row[6]) for name, row in SLIDERS.items()}
+    return {slider.name: slider.value for slider in SLIDERS}
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -94,67 +122,32 @@ def _without(v: np.ndarray, *directions: np.ndarray) -> np.ndarray:
 
 def show(seed: int = 0) -> Explorable:
     """The picture at the default values, its sliders, and the script that brings them to life."""
-    values, draws = defaults(), noise(seed)
-    found = compute(**values, noise=draws)
-    top = 1.08 * max(found[name].max() for name in ("squared_norm", "eq16", "corrected"))
-    last = {name: _short(found[name][-1]) for name in ("squared_norm", "corrected", "eq16")}
+    draws = noise(seed)
+    curves = compute(**defaults(), noise=draws)
+    norms = ("squared_norm", "eq16", "corrected")
+    top = 1.08 * max(curves[name].max() for name in norms)
+    last = {name: _short(curves[name][-1]) for name in norms}
+
+    def plot(name: str, title: str, shown: tuple[str, ...], top: float) -> dict:
+        drawn = [{"name": c, "label": LABELS.get(c, ""), "points": _points(curves[c], top)} for c in shown]
+        return {"name": name, "title": title, "top": _short(top), "curves": drawn}
+
+    plots = [
+        plot("charge", "Charge of a rotation, over its first value", ("charge", "charge_predicted"), 1.05),
+        plot("norm", "Squared norm r² of a filter, in w²", norms, top),
+    ]
     data = json.dumps({"noise": draws.tolist(), "frame": FRAME, "readout": READOUT}, separators=(",", ":"))
-    charge = {name: (found[name], 1.05) for name in ("charge", "charge_predicted")}
-    norms = {name: (found[name], top) for name in ("squared_norm", "eq16", "corrected")}
     return Explorable(
-        '<div class="nld-explorable nld-sliders" role="group" '
-        'aria-label="Explorable: a damped charge and the norm of a filter">'
-        f"<fieldset hidden><legend>Move the sliders</legend>{''.join(map(_slider, SLIDERS))}</fieldset>"
-        '<div class="nld-plots">'
-        + _plot("charge", "Charge of a rotation, over its first value", charge, "1.05", _key("charge"))
-        + _plot("norm", "Squared norm r² of a filter, in w²", norms, _short(top), _key("norm"))
-        + f'</div><output class="nld-readout" aria-live="polite">{READOUT.format(**last)}</output>'
-        "<noscript><p>The sliders need JavaScript. The picture shows η = "
-        f"{values['learning_rate']:g} w²/l, β = {values['momentum']:g}, k = {values['weight_decay']:g}, "
-        f"φ = {values['correlation']:g}.</p></noscript>"
-        f'<script type="application/json">{data}</script>'
-        '</div><script src="../_static/explorable-charge.js"></script>'
-    )
-
-
-def _slider(name: str) -> str:
-    symbol, meaning, unit, low, high, step, default, scale = SLIDERS[name]
-    shown = f"{_short(defaults()[name])} {unit}".strip()
-    return (
-        f'<label><span>{symbol}, {meaning}</span><input type="range" name="{name}" min="{low}" max="{high}" '
-        f'step="{step}" value="{default}" data-scale="{scale}" data-unit="{unit}" aria-valuetext="{shown}" '
-        f'autocomplete="off"><span class="nld-value">{shown}</span></label>'
-    )
-
-
-def _key(plot: str) -> str:
-    lines = {
-        "charge": (("charge", "simulated"), ("charge_predicted", "e<sup>−μt/m</sup>")),
-        "norm": (("squared_norm", "simulated"), ("eq16", "Eq 16"), ("corrected", "with χ")),
-    }[plot]
-    return "".join(
-        '<span><svg viewBox="0 0 24 6" aria-hidden="true">'
-        f'<line class="nld-{name}" x1="0" y1="3" x2="24" y2="3"/></svg>'
-        f"{text}</span>"
-        for name, text in lines
-    )
-
-
-def _plot(name: str, title: str, curves: dict, top: str, key: str) -> str:
-    left, above, width, height = FRAME["left"], FRAME["top"], FRAME["width"], FRAME["height"]
-    lines = "".join(
-        f'<polyline class="nld-{curve}" data-curve="{curve}" points="{_points(values, scale)}"/>'
-        for curve, (values, scale) in curves.items()
-    )
-    return (
-        f'<figure><figcaption>{title}<span class="nld-key">{key}</span></figcaption>'
-        f'<svg viewBox="0 0 320 222" role="img" aria-label="{title} over {STEPS} steps">'
-        f'<path class="nld-axis" d="M{left},{above}V{above + height}H{left + width}"/>{lines}'
-        f'<text x="{left - 4}" y="{above + height}" text-anchor="end">0</text>'
-        f'<text x="{left - 4}" y="{above + 8}" text-anchor="end" data-top="{name}">{top}</text>'
-        f'<text x="{left}" y="{above + height + 16}" text-anchor="middle">0</text>'
-        f'<text x="{left + width / 2}" y="{above + height + 16}" text-anchor="middle">step n</text>'
-        f'<text x="{left + width}" y="{above + height + 16}" text-anchor="end">{STEPS}</text></svg></figure>'
+        render(
+            "explorable.html",
+            sliders=SLIDERS,
+            defaults=defaults(),
+            plots=plots,
+            frame=FRAME,
+            steps=STEPS,
+            readout=READOUT.format(**last),
+            data=data,
+        )
     )
 
 

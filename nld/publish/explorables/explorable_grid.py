@@ -13,6 +13,7 @@ import xarray as xr
 
 from nld.figures.fig_grid import DEFAULT, GUESSING, MODES
 from nld.publish.explorables.explorable import Explorable
+from nld.publish.rendering import render
 
 FIELDS = {
     "learning_rate": ("learning rate η", "w²/l"),
@@ -35,13 +36,6 @@ FRAME = {"left": 34, "top": 8, "width": 176, "height": 130}
 READOUT = (
     "{setting}: the test loss after {steps} steps is {unconstrained} l unconstrained and {constrained} l constrained."
 )
-# Once in the page: a dot and a square, at every measured point.
-MARKS = (
-    '<defs><marker id="nld-mark-unconstrained" class="nld-mark" markerUnits="userSpaceOnUse" markerWidth="6" '
-    'markerHeight="6" refX="3" refY="3"><circle class="nld-unconstrained" cx="3" cy="3" r="2.4"/></marker>'
-    '<marker id="nld-mark-constrained" class="nld-mark" markerUnits="userSpaceOnUse" markerWidth="6" markerHeight="6" '
-    'refX="3" refY="3"><rect class="nld-constrained" x="0.9" y="0.9" width="4.2" height="4.2"/></marker></defs>'
-)
 DIGITS = 6  # of the numbers in the page
 
 
@@ -56,15 +50,18 @@ def show(data: xr.Dataset) -> Explorable:
     losses = {mode: _short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
     readout = READOUT.format(setting=setting, steps=steps, **losses)
     return Explorable(
-        '<div class="nld-explorable nld-grid" role="group" aria-label="Explorable: runs on a grid of settings">'
-        f'<fieldset disabled class="nld-choices"><legend>Choose a setting</legend>'
-        f"{''.join(_choices(name, data[name].values) for name in FIELDS)}</fieldset>"
-        f'<div class="nld-plots">{"".join(_plot(name, chosen[name], axes[name]) for name in PLOTS)}</div>'
-        f"{_table(chosen, steps, setting)}"
-        f'<output class="nld-spoken" aria-live="polite">{readout}</output>'
-        f"<noscript><p>Choosing needs JavaScript. Shown is {setting}; the figure's data hold the rest.</p></noscript>"
-        f'<script type="application/json">{_data(data, axes)}</script>'
-        '</div><script src="../_static/explorable-grid.js"></script>'
+        render(
+            "explorable_grid.html",
+            choices=[_choice(name, data[name].values) for name in FIELDS],
+            plots=[_plot(name, chosen[name], axes[name]) for name in PLOTS],
+            frame=FRAME,
+            steps=steps,
+            setting=setting,
+            headings=[heading for heading, _ in COLUMNS.values()],
+            rows={mode: _last(chosen, number) for number, mode in enumerate(MODES)},
+            readout=readout,
+            data=_data(data, axes),
+        )
     )
 
 
@@ -93,14 +90,10 @@ def _numbers(values):
     return float(f"{values:.{DIGITS}g}") if math.isfinite(values) else None
 
 
-def _choices(name: str, values: np.ndarray) -> str:
+def _choice(name: str, values: np.ndarray) -> dict:
     title, unit = FIELDS[name]
-    buttons = "".join(
-        f'<label><input type="radio" name="nld-grid-{name}" value="{index}" autocomplete="off"'
-        f"{' checked' if value == DEFAULT[name] else ''}>{_short(value)}</label>"
-        for index, value in enumerate(values)
-    )
-    return f'<fieldset data-field="{name}"><legend>{title}{f" [{unit}]" if unit else ""}</legend>{buttons}</fieldset>'
+    chosen = values.tolist().index(DEFAULT[name])
+    return {"name": name, "title": title, "unit": unit, "options": [_short(v) for v in values], "chosen": chosen}
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
@@ -110,34 +103,16 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
     return float(f"{marks[marks <= low][-1]:g}"), float(f"{marks[marks >= high][0]:g}")
 
 
-def _plot(name: str, chosen: xr.DataArray, ends: tuple[float, float]) -> str:
-    left, top, width, height = (FRAME[side] for side in ("left", "top", "width", "height"))
-    steps = chosen["step"].values
+def _plot(name: str, chosen: xr.DataArray, ends: tuple[float, float]) -> dict:
     decades = [10.0**e for e in range(-12, 13) if ends[0] <= 10.0**e <= ends[1]]
-    ticks = "".join(
-        f'<text x="{left - 4}" y="{_height(tick, ends) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        f'<path class="nld-axis" d="M{left - 3},{_height(tick, ends):.1f}h3"/>'
-        for tick in decades
-    )
-    if name == "test_loss":
-        at = _height(GUESSING, ends)
-        ticks += f'<path class="nld-guessing" d="M{left},{at:.1f}h{width}"/>'
-        ticks += f'<text x="{left + width}" y="{at - 4:.1f}" text-anchor="end">guessing</text>'
-    curves = "".join(
-        f'<polyline class="nld-{mode}" data-curve="{mode}" data-quantity="{name}" '
-        + " ".join(f'marker-{place}="url(#nld-mark-{mode})"' for place in ("start", "mid", "end"))
-        + f' points="{_points(chosen.values[number], steps, ends)}"/>'
-        for number, mode in enumerate(MODES)
-    )
-    return (
-        f'<figure><figcaption>{PLOTS[name]}</figcaption><svg viewBox="0 0 220 172" role="img" '
-        f'aria-label="{PLOTS[name]} over {steps[-1]} steps, unconstrained and constrained">'
-        f"{MARKS if name == next(iter(PLOTS)) else ''}"
-        f'<path class="nld-axis" d="M{left},{top}V{top + height}H{left + width}"/>{ticks}{curves}'
-        f'<text x="{left}" y="{top + height + 15}" text-anchor="middle">0</text>'
-        f'<text x="{left + width / 2}" y="{top + height + 15}" text-anchor="middle">step n</text>'
-        f'<text x="{left + width}" y="{top + height + 15}" text-anchor="end">{steps[-1]}</text></svg></figure>'
-    )
+    steps = chosen["step"].values
+    return {
+        "name": name,
+        "title": PLOTS[name],
+        "ticks": [{"text": f"{value:g}", "height": _height(value, ends)} for value in decades],
+        "guessing": _height(GUESSING, ends) if name == "test_loss" else None,
+        "curves": {mode: _points(chosen.values[number], steps, ends) for number, mode in enumerate(MODES)},
+    }
 
 
 def _height(value: float, ends: tuple[float, float]) -> float:
@@ -154,22 +129,9 @@ def _points(values: np.ndarray, steps: np.ndarray, ends: tuple[float, float]) ->
     )
 
 
-def _table(chosen: xr.Dataset, steps: int, setting: str) -> str:
-    heads = "".join(f'<th scope="col">{heading}</th>' for heading, _ in COLUMNS.values())
-    rows = ""
-    for number, mode in enumerate(MODES):
-        cells = "".join(
-            f'<td data-mode="{mode}" data-quantity="{name}">{_end(chosen[name].values[number], factor)}</td>'
-            for name, (_, factor) in COLUMNS.items()
-        )
-        line = (
-            f'<svg viewBox="0 0 24 6" aria-hidden="true"><line class="nld-{mode}" x1="0" y1="3" x2="24" y2="3"/></svg>'
-        )
-        rows += f'<tr><th scope="row">{line}{mode}</th>{cells}</tr>'
-    return (
-        f"<table><caption>Measured after {steps} steps<br><span data-setting>{setting}</span></caption>"
-        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+def _last(chosen: xr.Dataset, number: int) -> dict[str, str]:
+    """What the table shows of one mode, by quantity."""
+    return {name: _end(chosen[name].values[number], factor) for name, (_, factor) in COLUMNS.items()}
 
 
 def _end(values: np.ndarray, factor: float) -> str:

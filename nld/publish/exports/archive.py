@@ -6,7 +6,6 @@ are sorted, dates are that of the release, and what differs from run to run is l
 figure, which the pages of a build show, and what `execute.make_reproducible` takes from a notebook.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -18,17 +17,15 @@ from typing import Any
 
 import yaml
 
+from nld.errors import Missing
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import read_chapters
 from nld.publish.exports.runs_behind import runs_behind
 from nld.publish.exports.wheel import build_wheel
 from nld.publish.pages import card
+from nld.publish.rendering import render
 from nld.results import seals, stored_results
 
-START = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>' + (
-    '<meta http-equiv="refresh" content="0; url=html/{front}.html"></head>'
-    '<body><a href="html/{front}.html">{title}</a></body></html>\n'
-)
 MEDIA = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -45,28 +42,15 @@ MEDIA = {
 LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
 LISTED = r"html/(figures/.*|book/[^/]*\.html)|runs/manifest\.json|(?!html/|runs/).*"  # what a person looks for
 RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
-README = """{title}, version {version}
-
-index.html opens the book, without a network; book.pdf is the same on paper; notebooks/ holds the executed chapters.
-html/figures/ID/ holds each figure: data.csv with its schema datapackage.json, data.nc, provenance.json, drawings.
-runs/KEY/ holds the trained runs behind them (runs/manifest.json), results/ what took too long for each build.
-SHA256SUMS lists the checksum of every file: sha256sum -c SHA256SUMS
-
-To draw a figure again, in this folder, with Python 3.11 to 3.13:
-    python3 -m venv v
-    v/bin/pip install -c constraints.txt "./{wheel}[fast]"
-    v/bin/nld figure show fig-1      # says where its files are; v/bin/nld figure list names all
-    v/bin/nld figure verify fig-1    # whether a number differs from results/reference
-With the same versions on a processor like that in its provenance.json, data.nc comes out the same to the last bit.
-"""
 
 
 def write_archive(root: Path, pdf: Path, path: Path) -> None:
     """Pack the built book in ``root`` and its PDF into the zip ``path``, whole or not at all.
 
     Raises:
-        FileNotFoundError: a file that belongs into it is not there.
-        RuntimeError: a chapter has not run, a stored result or a run is damaged, or the package cannot be packed.
+        Missing: a chapter has not run, or a file that belongs into the archive is not there.
+        Damaged: a stored result or a run is not what was written.
+        ToolError: the package cannot be packed.
     """
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
     files = collect(root, pdf, record)
@@ -104,15 +88,17 @@ def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
     for chapter in (chapter for chapter in chapters if chapter.cells):
         key = chapter_cache.current(root / ".nld", chapter).get("key")
         if not key:
-            raise RuntimeError(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
+            raise Missing(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
         files[f"notebooks/{chapter.name}.ipynb"] = chapter_cache.notebook_path(root / ".nld", key).read_bytes()
     files |= runs_behind(root / ".nld", origins) | _results(root / "results")
     files |= {name: (root / name).read_bytes() for name in RECORDS}
     wheel, content = build_wheel(root, date.fromisoformat(str(record["date-released"])))
     files[wheel] = content
-    files["README.txt"] = README.format(title=record["title"], version=record["version"], wheel=wheel).encode()
+    readme = render("readme.txt", title=record["title"], version=record["version"], wheel=wheel)
+    files["README.txt"] = readme.encode()
     files["book.pdf"] = pdf.read_bytes()
-    files["index.html"] = START.format(title=record["title"], front=chapters[0].document).encode()
+    page, icon = f"html/{chapters[0].document}.html", "html/_static/favicon.svg"
+    files["index.html"] = render("front_door.html", title=record["title"], page=page, icon=icon).encode()
     files[".zenodo.json"] = _json(zenodo(record))
     return files
 
@@ -127,7 +113,7 @@ def _pages(html: Path) -> dict[str, bytes]:
     for folder in (name.rpartition("/")[0] for name in list(files) if name.endswith("/provenance.json")):
         for file in card.FILES.values():
             if f"{folder}/{file}" not in files:
-                raise FileNotFoundError(errno.ENOENT, "no such file", str(html.parent / folder / file))
+                raise Missing(f"expected {html.parent / folder / file}, found none")
     return files
 
 

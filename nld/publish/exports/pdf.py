@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from nld.errors import ToolError
 from nld.publish.execution.build import JUPYTER_BOOK
 from nld.publish.pages.citation import base_address
 
@@ -42,15 +43,15 @@ def print_book(root: Path, path: Path) -> None:
     """Print the book in ``root``, whose chapters are executed, to ``path``.
 
     Raises:
-        RuntimeError: Chromium or playwright is missing, or they or Jupyter Book failed; the message says what to do.
+        ToolError: Chromium or playwright is missing, or they or Jupyter Book failed; the message says what to do.
     """
     program = find_chromium()
     if program is None:
-        raise RuntimeError("the PDF needs Chromium or Chrome: apt-get install chromium, or Chrome from its own site")
+        raise ToolError("the PDF needs Chromium or Chrome: apt-get install chromium, or Chrome from its own site")
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
-        raise RuntimeError('the PDF needs playwright: pip install -c constraints.txt -e ".[browser]"') from None
+        raise ToolError('the PDF needs playwright: pip install -c constraints.txt -e ".[browser]"') from None
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
     about = {
         "title": record["title"].removeprefix("nld: ").capitalize(),
@@ -74,7 +75,7 @@ def print_book(root: Path, path: Path) -> None:
             content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
             browser.close()
     except Error as error:
-        raise RuntimeError(f"{program} could not print {page_file}: {error.message.strip()}") from error
+        raise ToolError(f"{program} could not print {page_file}: {error.message.strip()}") from error
     stamp = about["date"].replace("-", "").encode() + b"000000"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_renumbered(DATES.sub(rb"/\1 (D:" + stamp, content)))
@@ -99,7 +100,7 @@ def _renumbered(content: bytes) -> bytes:
     """The same PDF with its table headers numbered from one: Chromium's own numbers change from run to run."""
     known = sorted(set(NODES.findall(content)))  # in their order, since the PDF lists them sorted
     number = {node: b"node%08d" % place for place, node in enumerate(known, 1)}
-    return NODES.sub(lambda found: number[found[0]], content)
+    return NODES.sub(lambda match: number[match[0]], content)
 
 
 def _one_page(root: Path) -> Path:
@@ -111,7 +112,7 @@ def _one_page(root: Path) -> Path:
     with log.open("w") as file:
         result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
     if result.returncode:
-        raise RuntimeError(f"Jupyter Book could not join the chapters into one page; what it said is in {log}")
+        raise ToolError(f"Jupyter Book could not join the chapters into one page; what it said is in {log}")
     document = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))["root"]
     folder = root / "_build" / "singlehtml"
     # Sphinx links this page's styles as if it lay at the top, and its figures as if it lay where it is.

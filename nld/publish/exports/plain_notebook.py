@@ -22,6 +22,7 @@ from nld.publish.pages.citation import base_address
 from nld.results import seals
 
 GLUE = "from myst_nb import glue"
+PRINTS_THE_BOOK = "nld.publish.pages.reference"
 PRINTED = 'glue = lambda name, value, display=False: print(f"{name} = {value}")  # numbers that the text quotes'
 INSTALL = """try:
     import nld
@@ -62,7 +63,8 @@ def plain_notebook(root: Path, chapter: Chapter):
     Raises:
         UsageError: the page has no code, or prints parts of the book.
     """
-    if not any("parameters" in tags for _, tags in chapter.cells) or "nld.publish import reference" in chapter.text:
+    has_parameters = any("parameters" in tags for _, tags in chapter.cells)
+    if not has_parameters or PRINTS_THE_BOOK in chapter_cache.Plan(chapter).modules:
         raise UsageError(f"{chapter.name} is a page of reference that only the book can print; choose a chapter")
     source = read_notebook(chapter.text)
     book = read_book(root, chapter)
@@ -103,21 +105,21 @@ def _glued(root: Path, chapter: Chapter) -> dict[str, str]:
     path = chapter_cache.notebook_path(root / ".nld", chapter_cache.current(root / ".nld", chapter).get("key", "none"))
     if seals.flaw(path):  # none, or no longer what was written
         return {}
-    found = {}
+    numbers = {}
     for cell in nbformat.read(path, as_version=4).cells:
         for output in cell.get("outputs", ()):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
             if name:
                 value = next(text for mime, text in output["data"].items() if mime.endswith("text/plain"))
-                found[name] = str(ast.literal_eval(value))
-    return found
+                numbers[name] = str(ast.literal_eval(value))
+    return numbers
 
 
 def _references(root: Path) -> dict[str, tuple[str, str, str]]:
     """Authors, year and a line of plain text of every entry of the bibliography."""
     import pybtex.database
 
-    found = {}
+    references = {}
     for key, entry in pybtex.database.parse_file(root / "book" / "references.bib").entries.items():
         names = [_tidy(" ".join(person.prelast_names + person.last_names)) for person in entry.persons["author"]]
         short = names[0] + (f" and {names[1]}" if len(names) == 2 else " et al." if len(names) > 2 else "")
@@ -127,8 +129,8 @@ def _references(root: Path) -> dict[str, tuple[str, str, str]]:
         place = place or (f"https://arxiv.org/abs/{fields['eprint']}" if "eprint" in fields else fields.get("url", ""))
         year = fields["year"]
         parts = [f"{', '.join(names)} ({year})", _tidy(fields["title"]), *(f"*{_tidy(name)}*" for name in where), place]
-        found[key] = (short, year, ". ".join(filter(None, parts)))
-    return found
+        references[key] = (short, year, ". ".join(filter(None, parts)))
+    return references
 
 
 def _tidy(text: str) -> str:

@@ -9,6 +9,8 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from nld.errors import ToolError
+
 
 def build_wheel(root: Path, released: date) -> tuple[str, bytes]:
     """Name and content of the wheel of the checkout in ``root``.
@@ -18,11 +20,11 @@ def build_wheel(root: Path, released: date) -> tuple[str, bytes]:
         released: the date that all files in it get.
 
     Raises:
-        RuntimeError: hatchling is not installed, or it fails; the message says why.
+        ToolError: hatchling is not installed, or it fails; the message says why.
     """
     if importlib.util.find_spec("hatchling") is None:
         advice = 'pip install -c constraints.txt -e ".[archive]"'
-        raise RuntimeError(f"expected hatchling, which packs nld, found none; install it: {advice}")
+        raise ToolError(f"expected hatchling, which packs nld, found none; install it: {advice}")
     seconds = calendar.timegm(released.timetuple())
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
@@ -30,6 +32,6 @@ def build_wheel(root: Path, released: date) -> tuple[str, bytes]:
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            raise RuntimeError(f"hatchling cannot pack nld in {root}: {reason}")
+            raise ToolError(f"hatchling cannot pack nld in {root}: {reason}")
         (wheel,) = Path(folder).glob("*.whl")
         return wheel.name, wheel.read_bytes()

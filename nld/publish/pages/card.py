@@ -1,6 +1,5 @@
 """The card below a figure: files, origin, the command that reruns it, and how to cite it."""
 
-import html
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from nld.inference.report import finding_in_words
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
 from nld.publish.pages.citation import Citation
 from nld.publish.pages.plain_math import plain
+from nld.publish.rendering import render
 
 FILES = {
     "SVG": "figure.svg",
@@ -41,54 +41,35 @@ def card(origin: dict, citation: Citation, base: str, repository: str, changed: 
         changed: the parameters with which the page was rerun; such a figure is nothing to cite, since its
             permalink shows another one.
     """
-    name = origin["figure"]
-    links = " · ".join(f'<a href="{base}{file}" download>{label}</a>' for label, file in FILES.items())
-    module = f"nld/figures/{name.replace('-', '_')}.py"
-    parameters = ", ".join(f"{key} = {value!r}" for key, value in origin["parameters"].items()) or "none"
-    rows = {
-        "Profile": f'<span class="nld-badge">{origin["profile"]}</span>',
-        "Parameters": f"<code>{html.escape(parameters)}</code>",
-        "Code": f'<a href="{repository}/{module}">{module}</a>, nld {html.escape(citation.version)}, '
-        f"sources {origin['source_hash']}",
-        **_rulings(origin),
-        **{
-            label: f'<span data-nld-field="{field}">in <a href="{base}provenance.json">provenance.json</a></span>'
-            for field, label in RUNNING.items()
-        },
-        "Rerun": f"<code>{html.escape(rerun_command(origin))}</code>",
-    }
-    listing = "".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in rows.items())
-    if changed:
-        cite = (
-            f"<p>This figure comes from a rerun with <code>{html.escape(in_words(changed))}</code>. The published one, "
-            "which can be cited, is brought back by <code>nld book build</code>.</p>"
-        )
-    else:
-        cite = _cite(citation)
-    return (
-        f'<div class="nld-figure-files">{links}{verdict_badges(origin)}</div>'
-        f'<details class="nld-card" data-nld-provenance="{base}provenance.js" data-nld-figure="{name}">'
-        f"<summary>Provenance and citation</summary><dl>{listing}</dl>"
-        f'<div class="nld-cite-title">Cite this figure</div>{cite}</details>'
+    return render(
+        "card.html",
+        origin=origin,
+        citation=citation,
+        citation_forms={"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text},
+        base=base,
+        files=FILES,
+        badges=badges(origin),
+        repository=repository,
+        module=f"nld/figures/{origin['figure'].replace('-', '_')}.py",
+        parameters=in_words(origin["parameters"]) or "none",
+        rulings=[f"{_statement(verdict)} {verdict['numbers']}" for verdict in origin["verdicts"]],
+        running=RUNNING,
+        rerun=rerun_command(origin),
+        changed=in_words(changed or {}),
     )
 
 
-def _cite(citation: Citation) -> str:
-    forms = {"BibTeX": citation.bibtex, "CSL-JSON": citation.csl, "Text": citation.text}
-    return "".join(
-        f'<div class="nld-cite-form">{label}</div><div class="highlight-text notranslate"><div class="highlight">'
-        f'<pre tabindex="0">{html.escape(text)}</pre></div></div>'
-        for label, text in forms.items()
-    )
-
-
-def verdict_badges(origin: dict) -> str:
-    """HTML: what the figure says of each claim that hangs on it, with a link to the claim."""
-    return "".join(
-        f' <a class="nld-badge nld-{SHADES.get(verdict["label"], "open")}" href="claims.html#claim-{verdict["claim"]}" '
-        f'title="{html.escape(_title(verdict))}">claim {verdict["label"]}</a>'
+def badges(origin: dict) -> list[dict[str, str]]:
+    """What the figure says of each claim that hangs on it: claim, label, shade and title of its badge."""
+    return [
+        {
+            "claim": verdict["claim"],
+            "label": verdict["label"],
+            "shade": SHADES.get(verdict["label"], "open"),
+            "title": _title(verdict),
+        }
         for verdict in origin["verdicts"]
-    )
+    ]
 
 
 def _title(verdict: dict) -> str:
@@ -96,11 +77,6 @@ def _title(verdict: dict) -> str:
     lines = [finding_in_words(Finding(**finding)) for finding in verdict.get("findings", ())]
     place = " on ".join(filter(None, (verdict.get("scale", ""), verdict.get("processor", ""))))
     return "\n".join([f"{_statement(verdict)} [{place}]", *lines])
-
-
-def _rulings(origin: dict) -> dict[str, str]:
-    lines = [f"{_statement(verdict)} {verdict['numbers']}" for verdict in origin["verdicts"]]
-    return {"Claims": "<br>".join(html.escape(line) for line in lines)} if lines else {}
 
 
 def _statement(verdict: dict) -> str:

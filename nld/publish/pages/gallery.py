@@ -4,14 +4,14 @@ The directive leaves a place holder, since figures are known only when all pages
 filled in when its page is written.
 """
 
-import html
 import json
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from nld.publish.pages.card import FILES, in_words, verdict_badges
+from nld.publish.pages.card import FILES, badges, in_words
+from nld.publish.rendering import render
 
 
 class FigureIndex(nodes.General, nodes.Element):
@@ -54,33 +54,35 @@ def _entry(env, page: str, name: str, folder: Path, up: str) -> list[nodes.Node]
     numbered = f"Fig. {'.'.join(map(str, number))}" if number else name
     address, files = f"{up}{page}.html#{name}", f"{up}figures/{name}/"
     sentence = title(env.get_doctree(page), name)
-    alt = html.escape("".join(node.astext() for node in sentence))
-    size = 'width="320" height="200"'
-    drawing = f'<img src="{files}thumbnail.webp" alt="{alt}" {size} class="dark-light" loading="lazy" />'
-    data = " · ".join(f'<a href="{files}{FILES[form]}" download>{form}</a>' for form in ("CSV", "netCDF", "SVG"))
-    # Out of the way of keyboards and screen readers: the link with the title beside it says and does the same.
-    opening = f'<a class="nld-thumbnail" href="{address}" tabindex="-1" aria-hidden="true">{drawing}</a>'
-    where = html.escape(env.titles[page].astext())
-    changed = env.metadata[page].get("nld_changed")
-    rerun = f", from a rerun with <code>{html.escape(in_words(changed))}</code>" if changed else ""
-    place = f'in <a href="{up}{page}.html">{where}</a>{rerun}'
-    closing = f'<p class="nld-gallery-files">{place}<br>{data}{verdict_badges(origin)}</p>'
+    thumbnail = render("thumbnail.html", address=address, files=files, alt="".join(node.astext() for node in sentence))
+    downloads = render(
+        "thumbnail_files.html",
+        page=f"{up}{page}.html",
+        title=env.titles[page].astext(),
+        changed=in_words(env.metadata[page].get("nld_changed", {})),
+        files={form: f"{files}{FILES[form]}" for form in ("CSV", "netCDF", "SVG")},
+        badges=badges(origin),
+    )
     reference = nodes.reference("", "", nodes.Text(f"{numbered} "), refuri=address, internal=True)
     reference.extend(sentence)
-    parts = [nodes.raw("", opening, format="html"), nodes.paragraph("", "", reference)]
-    return [nodes.container("", *parts, nodes.raw("", closing, format="html"), classes=["nld-gallery-entry"])]
+    parts = [
+        nodes.raw("", thumbnail, format="html"),
+        nodes.paragraph("", "", reference),
+        nodes.raw("", downloads, format="html"),
+    ]
+    return [nodes.container("", *parts, classes=["nld-gallery-entry"])]
 
 
 def title(doctree, name: str) -> list[nodes.Node]:
     """The first sentence of a figure's caption, formulas kept, links left out."""
     figure = next(figure for figure in doctree.findall(nodes.figure) if name in figure["ids"])
-    found: list[nodes.Node] = []
+    sentence: list[nodes.Node] = []
     for child in next(iter(figure.findall(nodes.caption))).children:
         if isinstance(child, nodes.math):
-            found.append(child.deepcopy())
+            sentence.append(child.deepcopy())
             continue
         head, stop, _ = child.astext().partition(". ")
-        found.append(nodes.Text(head))
+        sentence.append(nodes.Text(head))
         if stop:
             break
-    return found
+    return sentence

@@ -4,32 +4,13 @@
 writes `sitemap.xml` and `404.html`, both from the table of contents alone, so that equal books are equal bytes.
 """
 
-import html
 from pathlib import Path
 
 from docutils import nodes
 
+from nld.publish.rendering import render
+
 LONGEST = 200  # characters of a description; search engines cut where this does
-# With an icon of its own: without one, browsers ask the server for /favicon.ico.
-FRONT_DOOR = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url={page}"></head>
-<body><a href="{page}">{title}</a></body></html>
-"""
-NOT_FOUND = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>Not found — {title}</title>
-<style>:root {{ color-scheme: light dark; color: light-dark(#222, #ddd); background: light-dark(#fff, #121212) }}
-body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 36rem;
-margin: 18vh auto; padding: 0 1rem }}
-a {{ color: light-dark(#0b57b7, #8ab8ff) }}</style></head>
-<body><h1>There is no such page</h1>
-<p>Addresses of pages, figures and equations of <i>{title}</i> do not change once they are published, so this one is
-probably misspelled. <a href="{base}">Front page</a> · <a href="{base}search.html">Search</a> ·
-<a href="{base}book/figures.html">All figures</a></p></body></html>
-"""
-
-
 # Roles and names that the theme and its extensions write against ARIA's rules: a fold named otherwise than it reads,
 # and a list without list items.
 REPAIRS = {
@@ -57,11 +38,8 @@ def describe_page(app, page: str, template: str, context: dict, doctree) -> None
         "og:image": f"{base}figures/{picture}/figure.png",
         "twitter:card": "summary_large_image",
     }
-    lines = [f'<meta name="description" content="{html.escape(properties["og:description"])}" />']
-    for name, value in properties.items():
-        kind = "name" if name.startswith("twitter") else "property"
-        lines.append(f'<meta {kind}="{name}" content="{html.escape(value)}" />')
-    context["metatags"] = "\n".join([context.get("metatags", ""), *lines])
+    head = render("head.html", description=properties["og:description"], properties=properties)
+    context["metatags"] = f"{context.get('metatags', '')}\n{head}"
 
 
 def description(doctree) -> str:
@@ -79,13 +57,15 @@ def write_site_files(app, error) -> None:
     if error or app.builder.name != "html":
         return
     base, out = _base(app.config), Path(app.outdir)
-    places = "\n".join(f"<url><loc>{base}{page}.html</loc></url>" for page in sorted(app.env.found_docs))
-    sitemap = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}\n</urlset>\n'
-    (out / "sitemap.xml").write_text('<?xml version="1.0" encoding="utf-8"?>\n' + sitemap, "utf-8")
-    front = {"title": html.escape(app.config.html_title), "page": f"{app.config.root_doc}.html"}
-    (out / "index.html").write_text(FRONT_DOOR.format(**front), "utf-8")
-    # A server shows this page at any address, so its links are absolute and its style is its own.
-    (out / "404.html").write_text(NOT_FOUND.format(title=html.escape(app.config.html_title), base=base), "utf-8")
+    title, front = app.config.html_title, f"{app.config.root_doc}.html"
+    written = {
+        "sitemap.xml": render("sitemap.xml", base=base, pages=sorted(app.env.found_docs)),
+        "index.html": render("front_door.html", title=title, page=front, icon="_static/favicon.svg"),
+        # A server shows this page at any address, so its links are absolute and its style is its own.
+        "404.html": render("not_found.html", title=title, base=base),
+    }
+    for name, text in written.items():
+        (out / name).write_text(text, "utf-8")
 
 
 def _base(config) -> str:

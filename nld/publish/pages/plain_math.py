@@ -44,7 +44,7 @@ def plain(text: str) -> str:
     Raises:
         ValueError: a formula uses a command that is not known here; add it to the table.
     """
-    return re.sub(r"\$([^$]+)\$", lambda found: _spelled(found.group(1)), text)
+    return re.sub(r"\$([^$]+)\$", lambda formula: _spelled(formula.group(1)), text)
 
 
 def typeset(text: str) -> str:
@@ -67,7 +67,7 @@ def _latex(formula: str) -> str:
 def _spelled(latex: str) -> str:
     text = re.sub(r"\\frac" + _GROUP + _GROUP, r"(\1)/(\2)", latex)
     text = re.sub(r"\\sqrt" + _GROUP, r"√(\1)", text)
-    text = _COMMAND.sub(lambda found: _WORDS[found.group(0)], text)
+    text = _COMMAND.sub(lambda command: _WORDS[command.group(0)], text)
     text = re.sub(r"\^" + _GROUP, lambda m: f"^{m.group(1)}" if len(m.group(1)) == 1 else f"^({m.group(1)})", text)
     text = re.sub("_" + _GROUP, r"_\1", text)
     text = re.sub(r"\^(?:(\d)|\((-?\d+)\))", lambda m: (m.group(1) or m.group(2)).translate(_SUPERSCRIPT), text)

@@ -14,7 +14,7 @@ def collect(text: str, page: str) -> dict[str, str]:
     """The previews that a page of HTML offers, by address below the root ("book/x.html#fig-y")."""
     from bs4 import BeautifulSoup
 
-    found = {}
+    previews = {}
     for element in BeautifulSoup(text, "html.parser").select(KINDS):
         for unwanted in element.select(".headerlink, .legend, .label, .backrefs, script, figcaption > figcaption"):
             unwanted.decompose()
@@ -24,17 +24,17 @@ def collect(text: str, page: str) -> dict[str, str]:
             image["src"] = str(image["src"]).removeprefix("../" * page.count("/"))
         address = f"{page}#{element.attrs.pop('id')}"
         whole = element.name == "figure" or "math" in element["class"]
-        found[address] = str(element) if whole else element.decode_contents().strip()
-    return found
+        previews[address] = str(element) if whole else element.decode_contents().strip()
+    return previews
 
 
 def write_previews(app, error) -> None:
     """Write `_static/previews.js` from the pages as they were written."""
     if error or app.builder.name != "html":
         return
-    out, found = Path(app.outdir), {}
+    out, previews = Path(app.outdir), {}
     for document in sorted(app.env.found_docs):
         page = f"{document}.html"
-        found |= collect((out / page).read_text("utf-8"), page)
-    text = json.dumps(found, ensure_ascii=False, indent=0, sort_keys=True)
+        previews |= collect((out / page).read_text("utf-8"), page)
+    text = json.dumps(previews, ensure_ascii=False, indent=0, sort_keys=True)
     (out / "_static" / "previews.js").write_text(f"window.nldPreviews = {text};\n", "utf-8")

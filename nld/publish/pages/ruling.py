@@ -37,10 +37,10 @@ def badge(label: str, text: str = "") -> str:
 
 def ruling(verdicts: Iterable[Verdict], claim: str) -> Myst:
     """What was found on one claim: badge, numbers and findings; that nothing was run, where nothing was."""
-    found = [verdict for verdict in verdicts if verdict.claim == claim]
-    if not found:
+    about = [verdict for verdict in verdicts if verdict.claim == claim]
+    if not about:
         return Myst(f"{badge(UNTESTED)} Nothing of this profile has been run.")
-    parts = [f"{badge(v.label)} *{v.scale}* {escape(v.numbers)}\n\n{findings_table(v)}" for v in found]
+    parts = [f"{badge(v.label)} *{v.scale}* {escape(v.numbers)}\n\n{findings_table(v)}" for v in about]
     return Myst("\n\n".join(parts))
 
 

@@ -7,7 +7,6 @@
 """
 
 import hashlib
-import html
 import json
 import re
 import shutil
@@ -34,9 +33,11 @@ from nld.publish.pages.moved import has_moved
 from nld.publish.pages.page_heads import describe_page, write_site_files
 from nld.publish.pages.previews import write_previews
 from nld.publish.pages.typography import typeset_page
+from nld.publish.rendering import render
 from nld.results import seals
 
 logger = logging.getLogger(__name__)
+SIZE = re.compile(r'<svg[^>]* width="([0-9.]+)pt" height="([0-9.]+)pt"')
 BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 
@@ -132,23 +133,12 @@ def announce_changes(app, page: str, template: str, context: dict, doctree) -> N
     """A page that was rerun with other parameters, or on whose processor figures differ, says so at its top."""
     changed = app.env.metadata.get(page, {}).get("nld_changed")
     moved = app.env.metadata.get(page, {}).get("nld_moved")
-    if moved and not changed and "body" in context:
-        listed = ", ".join(f"<code>{html.escape(name)}</code>" for name in moved)
-        context["body"] = (
-            '<div class="admonition warning nld-changed"><p class="admonition-title">Another processor\'s numbers</p>'
-            f"<p>On the processor of this build {listed} differ from what was published, by more than instruction sets "
-            "do elsewhere. Numbers and verdicts are this build's; a sentence that compares without a number was "
-            f"written for the published values. <code>nld figure verify {html.escape(' '.join(moved))}</code> says by "
-            f"how much.</p></div>{context['body']}"
-        )
-    if changed and "body" in context:
-        values = f"<code>{html.escape(in_words(changed))}</code>"
-        context["body"] = (
-            '<div class="admonition warning nld-changed"><p class="admonition-title">Changed parameters</p>'
-            f"<p>This page was rerun with {values}. Figures, numbers and verdicts are those of the rerun; a sentence "
-            "that compares without a number was written for the published values. It is not the page to cite; "
-            f"<code>nld book build</code> brings that back.</p></div>{context['body']}"
-        )
+    if "body" not in context:
+        return
+    if changed:
+        context["body"] = render("rerun.html", changed=in_words(changed)) + context["body"]
+    elif moved:
+        context["body"] = render("moved.html", figures=moved) + context["body"]
 
 
 class FigureRenderer(MimeRenderPlugin):
@@ -197,18 +187,15 @@ def drawings(folder: Path, base: str, alt: str) -> str:
     Raises:
         ValueError: a drawing does not say its size.
     """
-    text = ""
+    shown = []
     for file, shade in (("figure.svg", "nld-light"), ("figure-dark.svg", "nld-dark")):
         with (folder / file).open(encoding="utf-8") as drawing:
-            found = re.search(r'<svg[^>]* width="([0-9.]+)pt" height="([0-9.]+)pt"', drawing.read(4096))
-        if found is None:
+            size = SIZE.search(drawing.read(4096))
+        if size is None:
             raise InvalidInput(f"expected the size of the drawing in pt at the start of {folder / file}, found none")
-        width, height = (round(float(size) * 4 / 3) for size in found.groups())
-        text += (
-            f'<img src="{base}{file}" alt="{html.escape(alt)}" width="{width}" height="{height}" '
-            f'class="{shade} dark-light" loading="lazy" />\n'
-        )
-    return text
+        width, height = (round(float(points) * 4 / 3) for points in size.groups())
+        shown.append({"address": base + file, "shade": shade, "width": width, "height": height})
+    return render("drawings.html", drawings=shown, alt=alt)
 
 
 def copy_figures(app, error) -> None:
