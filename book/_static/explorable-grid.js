@@ -5,7 +5,7 @@
   "use strict";
 
   var MODES = ["unconstrained", "constrained"], SYMBOLS = { learning_rate: "η", momentum: "β", weight_decay: "k" };
-  var UNITS = { learning_rate: " w²/l", momentum: "", weight_decay: " l/w²" };
+  var UNITS = { learning_rate: " w²/ℓ", momentum: "", weight_decay: " ℓ/w²" };
 
   function short(value) { return Number(value.toPrecision(3)).toString(); }
 

@@ -81,3 +81,29 @@ document.addEventListener("DOMContentLoaded", function () {
     });
   });
 })();
+
+/* A drawing on the whole screen: by a tap, or by Enter where it has the focus; a tap, Escape or the button closes it. */
+document.addEventListener("DOMContentLoaded", function () {
+  if (!document.querySelector(".nld-drawing") || !window.HTMLDialogElement) return;
+  var large = document.createElement("dialog"), close = document.createElement("button");
+  large.className = "nld-large";
+  large.setAttribute("aria-label", "Enlarged drawing");
+  close.textContent = "Close";
+  close.addEventListener("click", function () { large.close(); });
+  document.body.appendChild(large);
+
+  function enlarge(drawing) {
+    var shown = Array.from(drawing.querySelectorAll("img")).find(function (image) { return image.checkVisibility(); });
+    var image = document.createElement("img");
+    image.src = shown.src;
+    image.alt = shown.alt;
+    image.addEventListener("click", function () { large.close(); });
+    large.replaceChildren(image, close);
+    large.showModal();
+  }
+
+  document.querySelectorAll(".nld-drawing").forEach(function (drawing) {
+    drawing.addEventListener("click", function (event) { if (event.target.matches("img")) enlarge(drawing); });
+    drawing.addEventListener("keydown", function (event) { if (event.key === "Enter") enlarge(drawing); });
+  });
+});

@@ -66,6 +66,8 @@ WIDER = """() => [...document.querySelectorAll('article *')]
 
 SMALLEST = """() => Math.min(99, ...[...document.querySelectorAll('article div.math mjx-container')].map(
   e => parseFloat(getComputedStyle(e).fontSize)))"""
+SHRUNK = """() => [...document.querySelectorAll('.nld-drawing img')].filter(
+  i => i.checkVisibility() && i.getBoundingClientRect().width < 0.97 * i.getAttribute('width')).map(i => i.src)"""
 CUT = """() => [...document.querySelectorAll('article div.math mjx-container, article table')].filter(
   e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1).map(
   e => [e.tagName === 'TABLE', e.tabIndex === 0 && e.classList.contains('nld-wide'), e.closest('[id]')?.id])"""
@@ -156,6 +158,8 @@ def test_on_a_phone_formulas_fit_and_what_is_wider_says_so_and_is_scrolled(opene
         assert [place for is_table, _, place in cut if not is_table] == []
         assert [place for _, says_so, place in cut if not says_so] == []
         assert page.evaluate(SMALLEST) >= 9
+        shrunk = page.evaluate(SHRUNK)
+        assert shrunk == [], "text of 7 points, the smallest in figures, has 9 pixels only in a drawing of its own size"
     finally:
         page.set_viewport_size(SIZE)
 
@@ -196,6 +200,21 @@ def test_the_front_door_opens_the_book(tab, address, scheme):
     opened = tab.open(f"{address[scheme]}/index.html", wait=False)
     opened.page.wait_for_url(f"**/{PAGES[0]}")
     assert opened.complaints == []
+
+
+def test_a_drawing_is_enlarged_by_a_tap_or_by_enter_and_closed_again(tab, address, scheme):
+    page = tab.open(f"{address[scheme]}/{PAGES[0]}", size={"width": 390, "height": 844}).page
+    drawing, large = page.locator(".nld-drawing").first, page.locator("dialog.nld-large")
+    drawing.locator("img:visible").click()
+    assert large.get_attribute("open") is not None
+    assert large.locator("img").bounding_box()["width"] >= 800
+    page.keyboard.press("Escape")
+    assert large.get_attribute("open") is None
+    drawing.focus()
+    page.keyboard.press("Enter")
+    assert large.get_attribute("open") is not None
+    large.locator("button").click()
+    assert large.get_attribute("open") is None
 
 
 def test_a_figure_card_tells_where_the_figure_comes_from(tab, address, scheme):

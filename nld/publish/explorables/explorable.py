@@ -18,9 +18,9 @@ STEPS, SIZE = 300, 8
 FRAME = {"left": 34, "top": 10, "width": 276, "height": 180}
 READOUT = (
     "After " + str(STEPS) + " steps the squared norm is {squared_norm} w²; the closure with χ says {corrected} w², "
-    "the paper's Eq 16 {eq16} w²."
+    "T&K (16) {eq16} w²."
 )
-LABELS = {"charge": "simulated", "squared_norm": "simulated", "eq16": "Eq 16", "corrected": "with χ"}
+LABELS = {"charge": "simulated", "squared_norm": "simulated", "eq16": "T&K (16)", "corrected": "with χ"}
 
 
 class Slider(NamedTuple):
@@ -48,7 +48,7 @@ class Slider(NamedTuple):
 
 
 SLIDERS = (
-    Slider("learning_rate", "η", "learning rate", "w²/l", -3, -1, 0.05, -2, "log"),
+    Slider("learning_rate", "η", "learning rate", "w²/ℓ", -3, -1, 0.05, -2, "log"),
     Slider("momentum", "β", "momentum", "", 0, 0.98, 0.01, 0.9, "linear"),
     Slider("weight_decay", "k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
     Slider("correlation", "φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),

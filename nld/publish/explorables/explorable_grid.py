@@ -16,25 +16,25 @@ from nld.publish.explorables.explorable import Explorable
 from nld.publish.rendering import render
 
 FIELDS = {
-    "learning_rate": ("learning rate η", "w²/l"),
+    "learning_rate": ("learning rate η", "w²/ℓ"),
     "momentum": ("momentum β", ""),
-    "weight_decay": ("weight decay k", "l/w²"),
+    "weight_decay": ("weight decay k", "ℓ/w²"),
 }
 PLOTS = {
-    "test_loss": "Test loss [l]",
+    "test_loss": "Test loss [ℓ]",
     "squared_norm": "Squared norm r² [w²]",
-    "effective_rate": "Effective learning rate [1/l]",
+    "effective_rate": "Effective learning rate [1/ℓ]",
 }
 # What the table shows at the end of training: heading, and what multiplies the number.
 COLUMNS = {
-    "test_loss": ("test loss [l]", 1),
+    "test_loss": ("test loss [ℓ]", 1),
     "test_accuracy": ("accuracy [%]", 100),
     "squared_norm": ("r² [w²]", 1),
-    "effective_rate": ("effective rate [1/l]", 1),
+    "effective_rate": ("effective rate [1/ℓ]", 1),
 }
 FRAME = {"left": 34, "top": 8, "width": 176, "height": 130}
 READOUT = (
-    "{setting}: the test loss after {steps} steps is {unconstrained} l unconstrained and {constrained} l constrained."
+    "{setting}: the test loss after {steps} steps is {unconstrained} ℓ unconstrained and {constrained} ℓ constrained."
 )
 DIGITS = 6  # of the numbers in the page
 

@@ -65,8 +65,8 @@ def _inside(ruling: Ruling) -> list[str]:
     words = [registration.type + (", registered after exploration" if registration.explored else ", registered before")]
     words += [f"selected: {escape(registration.selection)}"] * bool(registration.selection)
     words.append(f"{{numref}}`{ruling.figure}` on {ruling.processor}")
-    numbers = ", ".join(str(number) for number in claim.equations)
-    words += [f"rests on the paper's Eq {numbers}"] * bool(numbers)
+    cited = ", ".join(f"{{eq}}`eq-paper-{number}`" for number in claim.equations)
+    words += [f"rests on {cited}"] * bool(cited)
     return [
         f"*{ruling.scale}.* {escape(ruling.verdict.numbers)}",
         findings_table(ruling.verdict),
