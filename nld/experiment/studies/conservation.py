@@ -45,9 +45,9 @@ def drifts(
     source = data.load("digits", train_size=IMAGES)
     images = source.normalized(source.train_images, torch.float64).flatten(1)
     model = network(images.shape[1], source.classes, seed)
-    rule = make_optimizer(OPTIMIZERS[optimizer], model.parameters(), learning_rate, momentum=momentum)
+    torch_optimizer = make_optimizer(OPTIMIZERS[optimizer], model.parameters(), learning_rate, momentum=momentum)
     before = charges(model)
-    for _ in training(model, rule, repeat((images, source.train_labels), steps)):
+    for _ in training(model, torch_optimizer, repeat((images, source.train_labels), steps)):
         pass
     after = charges(model)
     return {name: float(np.linalg.norm(after[name][0] - start) / size) for name, (start, size) in before.items()}

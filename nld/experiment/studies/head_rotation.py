@@ -52,7 +52,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
     members = [block.members for block in heads(blocks)]
     source = data.digits()
     images = source.normalized(source.train_images[:IMAGES], torch.float64)
-    rule = monitored.make_optimizer(
+    torch_optimizer = monitored.make_optimizer(
         optimizer, model.parameters(), learning_rate, weight_decay=WEIGHT_DECAY.get(optimizer, 0.0), momentum=MOMENTUM
     )
 
@@ -63,7 +63,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
 
     first = before = positions()
     shares, total = [], torch.zeros(1)
-    for _ in training(model, rule, repeat((images, source.train_labels[:IMAGES]), steps)):
+    for _ in training(model, torch_optimizer, repeat((images, source.train_labels[:IMAGES]), steps)):
         after = positions()
         moved = after - before
         charge = _antisymmetric((moved @ before.mT).sum(0))

@@ -2,17 +2,19 @@
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nld.experiment.datasets import data
 
 
 @torch.no_grad()
 def accuracy_on_test_images(model: nn.Module) -> float:
-    """Share of the clean test images that are recognized, normalized by the statistics of all training images."""
+    """Share of the clean test images that are recognized, with the batch statistics of all training images."""
     source = data.digits()
     dtype = next(model.parameters()).dtype
     model.train()
-    model(source.normalized(source.train_images, dtype))
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        model(source.normalized(source.train_images, dtype))
     model.eval()
     outputs = model(source.normalized(source.test_images, dtype))
     model.train()
