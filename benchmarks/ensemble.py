@@ -14,8 +14,8 @@ from torch.func import functional_call, vmap
 
 from nld.experiment import Experiment, Sweep
 from nld.experiment.runs import run
-from nld.experiment.training import batched, ensemble
-from nld.experiment.training.ensemble import run_ensemble
+from nld.experiment.runs.ensemble import run_ensemble
+from nld.experiment.training import batched
 
 SWEEP = Sweep(
     base=Experiment(steps=300, evaluate_every=50),
@@ -50,11 +50,11 @@ def table() -> list[dict]:
 
 
 def _with_forward(forward, experiments):
-    ours, ensemble.batched.forward = ensemble.batched.forward, forward
+    ours, batched.forward = batched.forward, forward
     try:
         return run_ensemble(experiments)
     finally:
-        ensemble.batched.forward = ours
+        batched.forward = ours
 
 
 def mapped_forward(network: nn.Sequential, parameters: batched.Parameters, images: torch.Tensor) -> torch.Tensor:

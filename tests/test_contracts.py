@@ -37,6 +37,8 @@ def test_imports_keep_the_contracts():
         ("theory/noether.py", "def f():\n    from nld import experiment", "Theory never sees a run"),
         ("experiment/spec.py", "import nld.theory.noether", "What measures never sees the theory"),
         ("monitor/block.py", "import nld.experiment.runs.spec", "Layers"),
+        ("experiment/training/loop.py", "import nld.experiment.runs.spec", "Experiments: studies observe"),
+        ("experiment/runs/run_store.py", "import nld.experiment.runs.worker", "Experiments without circles"),
         ("series.py", "import nld.learning_rules.rules", "Layers"),
         ("figures/text.py", "import nld.publish.execution.chapters", "Layers"),
         ("newcomer.py", "", "Layers"),

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import train_with_rule as by_rule
+from nld.experiment.studies import train_with_rule
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -80,7 +80,9 @@ def largest(seed: int, learning_rate: float) -> xr.Dataset:
     worst = [[run_updates(*s, adam.worst_gradients(*s, n))[-1] for n in worst_step] for s in SETTINGS]
     runs = [(learning_rate, *s) for s in SETTINGS] + [(learning_rate / 10, *SETTINGS[-1])]
     trained = [
-        by_rule.train(rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5)
+        train_with_rule.train_with_rule(
+            rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5
+        )
         for run in runs
     ]
     *fast, slow = [run["largest_update"].values[0] for run in trained]

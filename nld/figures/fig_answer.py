@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment
-from nld.experiment.training.ensemble import run_ensemble
+from nld.experiment.runs.ensemble import run_ensemble
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule

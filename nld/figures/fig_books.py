@@ -71,7 +71,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Da
 def _record(network: str, seed: int, weight_decay: float, precision: str, epsilon: float) -> xr.Dataset:
     _, width, optimizer, rate, _ = CASES[network]
     model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, precision=precision)
-    return monitored.train(
+    return monitored.train_with_monitor(
         model, blocks, optimizer, learning_rate=rate, steps=STEPS, weight_decay=weight_decay, seed=seed
     )
 

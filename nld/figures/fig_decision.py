@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import monitored
+from nld.experiment.training.evaluation import accuracy_on_test_images
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
 
@@ -28,7 +29,7 @@ def train(
     With ``filters_only`` all that is not scale invariant keeps the default weight decay.
     """
     model, blocks = monitored.setup("digits_cnn", seed=seed)
-    record = monitored.train(
+    record = monitored.train_with_monitor(
         model,
         blocks,
         "AdamW",
@@ -39,7 +40,7 @@ def train(
         seed=seed,
         label_noise=label_noise,
     )
-    return record, monitored.accuracy_on_test_images(model)
+    return record, accuracy_on_test_images(model)
 
 
 def compute(profile: str, *, seed: int = 0, label_noise: float = 0.4) -> xr.Dataset:

@@ -59,7 +59,8 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1, weight_d
     """Shapes, alphas and accuracies after AdamW; both charges under SGD; their drift under gradient descent."""
     seeds = list(range(seed, seed + SEEDS[profile]))
     trained = {
-        norm: norm_free.train(norm, seeds, learning_rate=RATE, epochs=EPOCHS[profile]) for norm in norm_free.NORMS
+        norm: norm_free.train_transformers(norm, seeds, learning_rate=RATE, epochs=EPOCHS[profile])
+        for norm in norm_free.NORMS
     }
     untrained = [norm_free.build("LayerNorm", seed=each) for each in seeds]
     settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": MOMENTUM, "steps": STEPS}
@@ -81,7 +82,9 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1, weight_d
 
 def measure(seeds, epochs: int = EPOCHS["quick"]) -> xr.Dataset:
     """What rules: accuracies by norm, and of LayerNorm and DyT the shapes and alphas; one row a seed."""
-    trained = {norm: norm_free.train(norm, seeds, learning_rate=RATE, epochs=epochs) for norm in norm_free.NORMS}
+    trained = {
+        norm: norm_free.train_transformers(norm, seeds, learning_rate=RATE, epochs=epochs) for norm in norm_free.NORMS
+    }
     return norm_free_data.judged(trained, seeds)
 
 

@@ -86,7 +86,7 @@ def norms(seed: int, learning_rate: float, weight_decay: float, label_noise: flo
 
 def _norms_of(trained: LearningRule, rule: LearningRule, seeds, label_noise: float) -> tuple:
     """Means over the filters of a layer: measured (seed, step, layer), predicted (seed, closure, step, layer)."""
-    record = train_with_rule.train(
+    record = train_with_rule.train_with_rule(
         trained, seeds, steps=NORM_STEPS, network="digits_cnn", width=0.5, epsilon=1e-12,
         label_noise=label_noise,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def methods(seed: int) -> xr.Dataset:
         for j, rate in enumerate(RATES):
             rule = rules.k_adam(rate, momenta, decays, METHOD_DECAY, 1e-12)
             seeds = range(seed, seed + METHOD_SEEDS)
-            record = train_with_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
+            record = train_with_rule.train_with_rule(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
             loss[i, j], accuracy[i, j] = record["loss"].values[:, -20:].mean(1), record["test_accuracy"].values
     return xr.Dataset(
         {
@@ -142,7 +142,7 @@ def measure(seeds, learning_rate: float = 0.01, weight_decay: float = 0.3, label
     for name, rate in SELECTED.items():
         momenta, decays, network = METHODS[name]
         rule = rules.k_adam(rate, momenta, decays, METHOD_DECAY, 1e-12)
-        record = train_with_rule.train(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
+        record = train_with_rule.train_with_rule(rule, seeds, steps=METHOD_STEPS, network=network, width=0.5)
         losses.append(record["loss"].values[:, -20:].mean(1))
     ratios = []
     for momentum in NORM_MOMENTA:

@@ -55,7 +55,7 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01, momentum
 def _column(rule: LearningRule, seed: int) -> xr.Dataset:
     """One run: its charges, their laws, and what the symmetries ask of gradients and Hessian."""
     eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
-    run = charges.train(eta, round(END / eta), momentum=beta, weight_decay=k, seed=seed)
+    run = charges.train_network(eta, round(END / eta), momentum=beta, weight_decay=k, seed=seed)
     time = np.linspace(0, END, POINTS)
     rows = np.round(time / eta).astype(int)
     found = charges.charges(run.position)

@@ -45,7 +45,7 @@ def by_torch(make, seed, network):
 @pytest.mark.parametrize("network", ["digits_cnn", "bare_mlp"])
 def test_by_rule_trains_as_pytorch_does(name, network):
     rule, make = PAIRS[name]
-    record = train_with_rule.train(rule, (0, 3), steps=STEPS, network=network, width=0.25)
+    record = train_with_rule.train_with_rule(rule, (0, 3), steps=STEPS, network=network, width=0.25)
     for index, seed in enumerate((0, 3)):
         losses, norms = by_torch(make, seed, network)
         np.testing.assert_allclose(record["loss"].values[index], losses, rtol=1e-7)
@@ -56,7 +56,7 @@ def test_by_rule_trains_as_pytorch_does(name, network):
 
 def test_by_rule_measures_updates_without_their_decay():
     """The first update of Adam is one in every coordinate whose gradient is not zero; its alignment is a cosine."""
-    record = train_with_rule.train(PAIRS["AdamW"][0], (0,), steps=3, network="digits_cnn", width=0.25)
+    record = train_with_rule.train_with_rule(PAIRS["AdamW"][0], (0,), steps=3, network="digits_cnn", width=0.25)
     assert record["largest_update"].values[0, 0] == pytest.approx(1, abs=1e-3)
     np.testing.assert_allclose(record["squared_update"].values[0, 0, :2], 9 * ETA**2, rtol=1e-2)
     assert np.abs(record["alignment"].values).max() <= 1

@@ -8,8 +8,8 @@ from torch.func import functional_call
 
 from nld.experiment import Experiment, Sweep
 from nld.experiment.runs import run
+from nld.experiment.runs.ensemble import groups, run_ensemble
 from nld.experiment.training import batched
-from nld.experiment.training.ensemble import groups, run_ensemble
 
 COMPARED = ("batch_loss", "train_loss", "test_loss", "test_accuracy", "squared_norm", "diverged", "last_step")
 

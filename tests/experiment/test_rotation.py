@@ -18,7 +18,7 @@ def test_rules_train_as_pytorch_s_optimizers_do(optimizer):
     steps, rate, decay = 12, {"AdamW": 3e-3, "SGD": 0.03}[optimizer], 0.5
     rule = adam(rate, 0.9, 0.999, decay, 1e-8, decoupled=True) if optimizer == "AdamW" else heavy_ball(rate, 0.9, decay)
     model, blocks = monitored.setup("digits_cnn", seed=3)
-    record = monitored.train(
+    record = monitored.train_with_monitor(
         model, blocks, optimizer, learning_rate=rate, steps=steps, weight_decay=decay, seed=3, label_noise=0.4
     )
     record = record.sel(block=(record.kind == "scale").values)

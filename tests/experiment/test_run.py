@@ -12,8 +12,8 @@ import xarray as xr
 from nld.experiment import Experiment
 from nld.experiment.datasets import data
 from nld.experiment.runs import run
+from nld.experiment.runs.ensemble import run_ensemble
 from nld.experiment.training import networks
-from nld.experiment.training.ensemble import run_ensemble
 
 LOOP = importlib.import_module("nld.experiment.runs.run")  # nld.experiment.runs.run itself is the function
 

@@ -6,6 +6,8 @@ import torch
 
 from nld.experiment.datasets import data
 from nld.experiment.studies import scheduled
+from nld.experiment.training.batches import BatchOrder
+from nld.experiment.training.loop import cross_entropy
 from nld.learning_rules.rules import heavy_ball
 from nld.theory import schedules
 
@@ -23,7 +25,7 @@ def trained(eta, beta, k, steps, **options):
         scheduled.Run(warm.learning_rate, beta),
         scheduled.Run(eigen.learning_rate, beta),
     ]
-    found = scheduled.train(runs, **options)
+    found = scheduled.train_at_rates(runs, **options)
     return abs(found["loss"] - found["loss"][0]).max("step").values, found, eigen
 
 
@@ -60,19 +62,17 @@ def test_law_every_mini_batch_loss_is_scale_invariant():
     images = source.normalized(source.train_images[:64], torch.float64).flatten(1)
     first, second, readout = scheduled.initial_weights(64, 10, 0)
     weights = [w[None].requires_grad_() for w in (first, second)]
-    loss = scheduled.member_losses(weights, readout, images, source.train_labels[:64], 0.0)
+    loss = cross_entropy(scheduled.Networks(weights, readout), images, source.train_labels[:64])
     for w, g in zip(weights, torch.autograd.grad(loss.sum(), weights), strict=True):
         cosine = (g * w).sum(2) / (g.norm(dim=2) * w.norm(dim=2))
         assert cosine.abs().max() < 1e-13
     scaled = [3.0 * w for w in weights]
-    again = scheduled.member_losses(scaled, readout, images, source.train_labels[:64], 0.0)
+    again = cross_entropy(scheduled.Networks(scaled, readout), images, source.train_labels[:64])
     assert float((again - loss).abs().detach()) < 1e-14
 
 
 def test_law_the_update_is_pytorch_s():
     """One run against torch.optim.SGD on the same batches."""
-    from nld.experiment.training.batches import BatchOrder
-
     source = data.load("digits")
     images = source.normalized(source.train_images, torch.float64).flatten(1)
     first, second, readout = scheduled.initial_weights(64, 10, 0)
@@ -82,15 +82,16 @@ def test_law_the_update_is_pytorch_s():
     for step in range(8):
         choice = order(step)[0]
         optimizer.zero_grad()
-        loss = scheduled.member_losses(weights, readout, images[choice], source.train_labels[choice], 0.0).sum()
+        batch = images[choice], source.train_labels[choice]
+        loss = cross_entropy(scheduled.Networks(weights, readout), *batch).sum()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    found = scheduled.train([scheduled.Run(np.full(8, 0.1), 0.9, 2e-3)])
+    found = scheduled.train_at_rates([scheduled.Run(np.full(8, 0.1), 0.9, 2e-3)])
     np.testing.assert_allclose(found["loss"][0], losses, rtol=1e-13)
 
 
 def test_errors_of_scheduled_training():
     runs = [scheduled.Run(np.ones(3), 0.9), scheduled.Run(np.ones(4), 0.9)]
     with pytest.raises(ValueError, match=r"expected runs of one length, got \[3, 4\]"):
-        scheduled.train(runs)
+        scheduled.train_at_rates(runs)

@@ -8,7 +8,7 @@ from nld.experiment import Experiment
 from nld.experiment.datasets import data
 from nld.experiment.runs import run
 from nld.experiment.runs.fingerprint import fingerprint, parts
-from nld.experiment.runs.run import initial_network
+from nld.experiment.runs.prepare import initial_network
 from nld.experiment.studies import auto_tuning, charges, conservation, monitored, norm_free, random_walk, scheduled
 from nld.experiment.training import networks
 from nld.figures._data import flow_distances

@@ -25,8 +25,10 @@ BASE = Experiment(steps=30, evaluate_every=15)
 SWEEP = Sweep(base=BASE, vary={"learning_rate": (0.01, 0.1), "constrained": (False, True)})
 
 
-def test_resumed_run_equals_the_uninterrupted_to_the_bit(tmp_path):
+@pytest.mark.parametrize("constrained", [False, True])  # to the norms at the first start, not at the last
+def test_resumed_run_equals_the_uninterrupted_to_the_bit(tmp_path, constrained):
     experiment = BASE.replace(steps=120, evaluate_every=40, augment=True, schedule="step", momentum=0.95)
+    experiment = experiment.replace(constrained=constrained)
 
     class Stop(Exception):
         pass

@@ -13,7 +13,7 @@ from nld.figures import fig_books
 
 def record_of(epsilon):
     model, blocks = monitored.setup("mlp", width=0.1, precision="float64", epsilon=epsilon)
-    return monitored.train(model, blocks, "SGD", learning_rate=0.1, steps=20, weight_decay=0.01)
+    return monitored.train_with_monitor(model, blocks, "SGD", learning_rate=0.1, steps=20, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_fig_books_all_kinds_balance_and_default_epsilon_breaks_only_scale(recor
 def test_monitored_training_is_training():
     """The loop with the monitor ends at the bits of a loop without it."""
     watched, blocks = monitored.setup("mlp", width=0.1)
-    monitored.train(watched, blocks, "AdamW", learning_rate=0.01, weight_decay=0.01, steps=5)
+    monitored.train_with_monitor(watched, blocks, "AdamW", learning_rate=0.01, weight_decay=0.01, steps=5)
     bare, _ = monitored.setup("mlp", width=0.1)
     update, source = torch.optim.AdamW(bare.parameters(), lr=0.01), data.digits()
     order = BatchOrder(source, monitored.BATCH, 0)

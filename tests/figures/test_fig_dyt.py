@@ -66,7 +66,7 @@ def test_dynamic_tanh_is_its_formula():
 
 @pytest.mark.parametrize(("norm", "alpha"), [("tanh(x)", 1.0), ("tanh(x/2)", 0.5)])
 def test_a_fixed_alpha_stays_and_has_no_symmetry(norm, alpha):
-    trained = norm_free.train(norm, [0], epochs=1, dimension=8).models[0]
+    trained = norm_free.train_transformers(norm, [0], epochs=1, dimension=8).models[0]
     assert norm_free.alphas(trained) == [alpha] * 5
     assert not any("alpha" in name for name, _ in trained.named_parameters())
     with pytest.raises(ValueError, match="expected one symmetry that scales the residual stream, got 0"):
@@ -182,7 +182,7 @@ def test_each_token_is_mapped_along_a_straight_line():
 
 def test_an_ensemble_trains_each_member_as_it_would_be_alone():
     """The batched program against a plain loop with the same optimizer and batches."""
-    trained = norm_free.train("DyT", [3, 4], epochs=1, dimension=8)
+    trained = norm_free.train_transformers("DyT", [3, 4], epochs=1, dimension=8)
     for seed, model in zip((3, 4), trained.models, strict=True):
         alone = norm_free.build("DyT", dimension=8, seed=seed)
         order = BatchOrder(data.digits(), norm_free.BATCH, seed)

@@ -89,7 +89,7 @@ def test_unequal_denominators_win_where_steps_are_small_and_gradients_keep_their
     rule = rules.adam(1e-3, 0.0, 0.999, 0.0, 1e-12, decoupled=True)
     changes = {}
     for name, trained in (("own", rule), ("shared", replace(rule, update=figure._shared_update))):
-        record = train_with_rule.train(
+        record = train_with_rule.train_with_rule(
             trained, (0,), steps=300, network="digits_cnn", width=0.5, epsilon=1e-12, train_size=512, batch_size=512
         )
         norms = squared_norms(record)[0, :, :4]

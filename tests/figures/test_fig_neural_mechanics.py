@@ -10,6 +10,7 @@ import xarray as xr
 from nld import symmetry
 from nld.experiment.datasets import data
 from nld.experiment.studies import charges
+from nld.experiment.training.loop import cross_entropy
 from nld.figures import fig_neural_mechanics as figure
 from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
@@ -31,7 +32,7 @@ RUNS |= {"momentum, longer": (0.02, 0.9, 1e-3, 60, 2e-2), "decay, half the rate"
 
 @cache
 def trained(eta, beta, k, end, seed=0):
-    return charges.train(eta, round(end / eta), momentum=beta, weight_decay=k, seed=seed)
+    return charges.train_network(eta, round(end / eta), momentum=beta, weight_decay=k, seed=seed)
 
 
 def errors(eta, beta, k, end):
@@ -111,15 +112,15 @@ def test_fig_neural_mechanics_the_network_has_the_symmetries():
     units = {kind: sum(block.units for block in blocks if block.kind == kind) for kind in figure.KINDS}
     found = charges.charges([p.detach().numpy() for p in model.parameters()])
     assert units == {kind: values.shape[-1] for kind, values in found.items()}
-    before = charges.batch_loss(model, images, labels).item()
+    before = cross_entropy(model, images, labels).item()
     first, second, bias, last, _ = (p.data for p in model.parameters())
     last[:] = torch.stack(symmetry.translation([1] * 10).transform(list(last), 0.3))
     first[2] = symmetry.scale().transform([first[2]], 0.7)[0]
     parts = symmetry.rescale((1, 1, -1)).transform([second[1], bias[1], last[:, 1]], 0.5)
     second[1], bias[1], last[:, 1] = parts
-    assert charges.batch_loss(model, images, labels).item() == pytest.approx(before, rel=1e-12)
+    assert cross_entropy(model, images, labels).item() == pytest.approx(before, rel=1e-12)
     last[0] *= 2
-    assert abs(charges.batch_loss(model, images, labels).item() - before) > 1e-4
+    assert abs(cross_entropy(model, images, labels).item() - before) > 1e-4
 
 
 @pytest.fixture

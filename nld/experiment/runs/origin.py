@@ -9,10 +9,11 @@ from nld.results.dependencies import needed_modules, source_hashes
 from nld.results.provenance import packages
 from nld.results.store import content_key
 
-# Both train: one run by itself, several together.
-_LOOPS = ("nld.experiment.runs.run", "nld.experiment.training.ensemble")
+# One run by itself, several together: both go through the one training loop.
+_LOOPS = ("nld.experiment.runs.run", "nld.experiment.runs.ensemble")
 # They bring images here and check them; the images that a run saw have a checksum of their own.
 _BRINGING = ("nld.experiment.datasets.cache", "nld.experiment.datasets.fetch", "nld.experiment.datasets.unpack")
+_RULES = "nld.learning_rules"  # the loop takes them too, but runs train by PyTorch's optimizer or the ensemble's update
 _DRAWING = ("matplotlib", "sympy")
 
 
@@ -35,7 +36,7 @@ def digest(experiment: Experiment) -> str:
 
 @cache
 def _sources(monitored: bool) -> str:
-    without = _BRINGING if monitored else (*_BRINGING, "nld.monitor")
+    without = (*_BRINGING, _RULES) if monitored else (*_BRINGING, _RULES, "nld.monitor")
     modules = frozenset().union(*(needed_modules(loop, without) for loop in _LOOPS))
     return content_key(source_hashes(modules))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
+from nld.experiment.runs.ensemble import groups, run_ensemble
 from nld.experiment.runs.run import run
 from nld.experiment.runs.run_store import RunStore
 from nld.experiment.runs.spec import Experiment, from_fields, to_json
-from nld.experiment.training.ensemble import groups, run_ensemble
 from nld.results import arithmetic
 from nld.results.provenance import provenance
 

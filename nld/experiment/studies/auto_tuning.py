@@ -1,7 +1,7 @@
 """Gradient descent on a quotient of quadratic forms, which no learning rate makes diverge, and on a form alone.
 
 f(q) = <q, A q>/|q|^2 is scale-invariant: the smallest model of a weight in front of a normalization. The coordinates
-are those in which A is diagonal.
+are those in which A is diagonal. There is no network, so this is no training loop: a rule acts on one array of points.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def unit_gradient(q: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
     return force - direction * (direction * force).sum(-1, keepdims=True)
 
 
-def train(
+def descend(
     learning_rates,
     steps: int,
     *,

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils import parameters_to_vector
 
 from nld.experiment.datasets import data
-from nld.experiment.training.batches import BatchOrder, batch
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.loop import cross_entropy, training
 from nld.experiment.training.start import from_seed
 from nld.finder import Block, find_symmetries
 
@@ -67,30 +66,21 @@ def symmetries(model: nn.Module) -> list[Block]:
     return find_symmetries(model, source.normalized(source.train_images[:8], torch.float64), nn.CrossEntropyLoss())
 
 
-def train(learning_rate: float, steps: int, *, momentum: float = 0.0, weight_decay: float = 0.0, seed: int = 0) -> Run:
+def train_network(
+    learning_rate: float, steps: int, *, momentum: float = 0.0, weight_decay: float = 0.0, seed: int = 0
+) -> Run:
     """Train on mini-batches of digits and keep every position and every gradient."""
     source, model = data.digits(), network(seed)
-    parameters = list(model.parameters())
-    update = torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
-    order = BatchOrder(source, BATCH, seed)
-    size = sum(p.numel() for p in parameters)
-    position, gradient, losses = np.empty((steps + 1, size)), np.empty((steps, size)), np.empty(steps)
-    for n in range(steps):
-        update.zero_grad()
-        loss = batch_loss(model, *batch(source, order(n), torch.float64))
-        loss.backward()
-        position[n] = parameters_to_vector(parameters).detach().numpy()
-        gradient[n] = parameters_to_vector([p.grad for p in parameters if p.grad is not None]).numpy()
-        losses[n] = loss.item()
-        update.step()
-    position[steps] = parameters_to_vector(parameters).detach().numpy()
-    shapes = [tuple(p.shape) for p in parameters]
-    return Run(_split(position, shapes), _split(gradient, shapes), losses)
-
-
-def batch_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy."""
-    return F.cross_entropy(model(images), labels)
+    parameters = dict(model.named_parameters())
+    optimizer = torch.optim.SGD(parameters.values(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    batches = mini_batches(source, BatchOrder(source, BATCH, seed), range(steps), torch.float64)
+    start = {name: q.detach().clone() for name, q in parameters.items()}
+    taken = list(training(model, optimizer, batches, observe=list(parameters)))
+    return Run(
+        position=[torch.stack([start[name], *(step.after[name] for step in taken)]).numpy() for name in parameters],
+        gradient=[torch.stack([step.gradients[name] for step in taken]).numpy() for name in parameters],
+        loss=torch.stack([step.loss for step in taken]).numpy(),
+    )
 
 
 def charges(q: Layers) -> dict[str, np.ndarray]:
@@ -136,7 +126,7 @@ def hessian_constraints(q: Layers, *, images: int = BATCH) -> dict[str, float]:
     with torch.no_grad():
         for parameter, value in zip(parameters, q, strict=True):
             parameter.copy_(torch.from_numpy(np.array(value)))
-    g = torch.autograd.grad(batch_loss(model, x, y), parameters, create_graph=True)
+    g = torch.autograd.grad(cross_entropy(model, x, y), parameters, create_graph=True)
     worst: dict[str, float] = {}
     for kind in KINDS:
         worst[kind] = 0.0
@@ -161,8 +151,3 @@ def _generator(kind: str, unit: int, v: Sequence[torch.Tensor]) -> tuple:
     else:
         weight[unit], bias[unit], last[:, unit] = v[1][unit], v[2][unit], -v[3][:, unit]
     return first, weight, bias, last, shift
-
-
-def _split(flat: np.ndarray, shapes: list) -> list[np.ndarray]:
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    return [part.reshape(len(flat), *shape) for part, shape in zip(np.split(flat, ends, axis=1), shapes, strict=True)]

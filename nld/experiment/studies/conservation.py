@@ -1,13 +1,15 @@
 """The charges that gradient flow conserves, measured in a network that has one of each, trained on full batches."""
 
+from itertools import repeat
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from nld.errors import InvalidInput
 from nld.experiment.datasets import data
 from nld.experiment.studies.monitored import make_optimizer
+from nld.experiment.training.loop import training
 from nld.experiment.training.start import from_seed
 
 IMAGES = 256
@@ -43,12 +45,10 @@ def drifts(
     source = data.load("digits", train_size=IMAGES)
     images = source.normalized(source.train_images, torch.float64).flatten(1)
     model = network(images.shape[1], source.classes, seed)
-    update = make_optimizer(OPTIMIZERS[optimizer], model.parameters(), learning_rate, momentum=momentum)
+    torch_optimizer = make_optimizer(OPTIMIZERS[optimizer], model.parameters(), learning_rate, momentum=momentum)
     before = charges(model)
-    for _ in range(steps):
-        update.zero_grad()
-        F.cross_entropy(model(images), source.train_labels).backward()
-        update.step()
+    for _ in training(model, torch_optimizer, repeat((images, source.train_labels), steps)):
+        pass
     after = charges(model)
     return {name: float(np.linalg.norm(after[name][0] - start) / size) for name, (start, size) in before.items()}
 

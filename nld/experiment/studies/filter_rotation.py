@@ -5,16 +5,19 @@ Networks from several seeds are trained as one batched program; the rule acts on
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import xarray as xr
 
 from nld.experiment.datasets import data
-from nld.experiment.studies import monitored
-from nld.experiment.training import batched, networks
-from nld.experiment.training.batches import BatchOrder, batch
-from nld.experiment.training.ensemble import member_losses
+from nld.experiment.studies.monitored import BATCH
+from nld.experiment.training import networks
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.ensemble import Ensemble
+from nld.experiment.training.evaluation import accuracy_on_test_images
+from nld.experiment.training.loop import training
 from nld.learning_rules.rules import LearningRule
 
 
@@ -50,37 +53,26 @@ def turn_filters(
         (layer); size, the number of coordinates (layer); accuracy on clean test images (seed).
     """
     source = data.load("digits", label_noise=label_noise)
-    members = [networks.build(network, source.image, source.classes, width=width, epsilon=1e-8, seed=s) for s in seeds]
-    names = networks.filter_names(members[0])
-    parameters: batched.Parameters = {
-        name: torch.stack([member.get_parameter(name).detach() for member in members]).requires_grad_()
-        for name, _ in members[0].named_parameters()
-    }
+    build = partial(networks.build, network, source.image, source.classes, width=width, epsilon=1e-8)
+    ensemble = Ensemble([build(seed=seed) for seed in seeds])
+    names = networks.filter_names(ensemble.members[0])
     for name in names:
-        parameters[name].data *= filter_scale
+        ensemble.parameters[name].data *= filter_scale
     others = others or dataclasses.replace(rule, projected=False)
-    rules = {name: rule if name in names else others for name in parameters}
-    states: dict[str, tuple] = dict.fromkeys(parameters, ())
-    orders = [BatchOrder(source, monitored.BATCH, seed) for seed in seeds]
+    rules = {name: rule if name in names else others for name in ensemble.parameters}
+    batches = mini_batches(source, [BatchOrder(source, BATCH, seed) for seed in seeds], range(steps), torch.float32)
     norms, turns, each = [], [], []
-    squares = {name: torch.zeros_like(_rows(parameters[name])) for name in names}
+    squares = {name: torch.zeros_like(_rows(ensemble.parameters[name].detach())) for name in names}
     first = steps - max(1, int(late * steps))
-    for step in range(steps):
-        images, labels = batch(source, torch.stack([order(step) for order in orders], 1), torch.float32)
-        loss = member_losses(members[0], parameters, images, labels)
-        gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
+    for step in training(ensemble, rules, batches, observe=names):
         measured = []
-        with torch.no_grad():
-            for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-                q, g = (_rows(parameter), _rows(gradient)) if name in names else (parameter, gradient)
-                moved, states[name] = rules[name].step(q, states[name], lambda _, g=g: g)
-                if name in names:
-                    norm = q.square().sum(-1)
-                    turn = _angle(q, moved, norm).square()
-                    measured.append((norm.mean(), turn.mean(), turn.flatten(1).mean(1)))
-                    if step >= first:
-                        squares[name] += g.square() * norm[..., None]
-                parameter.copy_(moved.view_as(parameter))
+        for name in names:
+            q, moved, gradient = (_rows(tensors[name]) for tensors in (step.before, step.after, step.gradients))
+            norm = q.square().sum(-1)
+            turn = _angle(q, moved, norm).square()
+            measured.append((norm.mean(), turn.mean(), turn.flatten(1).mean(1)))
+            if step.index >= first:
+                squares[name] += gradient.square() * norm[..., None]
         norms.append(torch.stack([norm for norm, *_ in measured]))
         turns.append(torch.stack([turn for _, turn, _ in measured]))
         each.append(torch.stack([turn for *_, turn in measured], 1))
@@ -93,7 +85,7 @@ def turn_filters(
             "squared_gradient": ("layer", [float(mean[n].sum(-1).mean()) for n in names], {"units": "l²"}),
             "gradient_sum": ("layer", [float(mean[n].sqrt().sum(-1).mean()) for n in names], {"units": "l"}),
             "size": ("layer", [mean[n].shape[-1] for n in names]),
-            "accuracy": ("seed", _accuracies(members, parameters), {"units": "1"}),
+            "accuracy": ("seed", [accuracy_on_test_images(member) for member in ensemble.members], {"units": "1"}),
         },
         coords={"step": np.arange(steps), "layer": [n.removesuffix(".weight") for n in names], "seed": list(seeds)},
     )
@@ -108,11 +100,3 @@ def _angle(q: torch.Tensor, moved: torch.Tensor, norm: torch.Tensor) -> torch.Te
     along = (q * moved).sum(-1)
     across = (moved - q * (along / norm)[..., None]).square().sum(-1).sqrt()
     return torch.atan2(across * norm.sqrt(), along)
-
-
-@torch.no_grad()
-def _accuracies(members, parameters: batched.Parameters) -> list[float]:
-    for index, member in enumerate(members):
-        for name, parameter in member.named_parameters():
-            parameter.copy_(parameters[name][index])
-    return [monitored.accuracy_on_test_images(member) for member in members]

@@ -1,13 +1,14 @@
 """How far training turns attention heads along rotations that the loss cannot see, by optimizer and step size."""
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from nld.experiment.datasets import data
 from nld.experiment.studies import monitored
+from nld.experiment.training.loop import training
 from nld.finder import Block
 from nld.symmetry import Kind
 
@@ -51,7 +52,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
     members = [block.members for block in heads(blocks)]
     source = data.digits()
     images = source.normalized(source.train_images[:IMAGES], torch.float64)
-    update = monitored.make_optimizer(
+    torch_optimizer = monitored.make_optimizer(
         optimizer, model.parameters(), learning_rate, weight_decay=WEIGHT_DECAY.get(optimizer, 0.0), momentum=MOMENTUM
     )
 
@@ -62,10 +63,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
 
     first = before = positions()
     shares, total = [], torch.zeros(1)
-    for _ in range(steps):
-        update.zero_grad()
-        F.cross_entropy(model(images), source.train_labels[:IMAGES]).backward()
-        update.step()
+    for _ in training(model, torch_optimizer, repeat((images, source.train_labels[:IMAGES]), steps)):
         after = positions()
         moved = after - before
         charge = _antisymmetric((moved @ before.mT).sum(0))

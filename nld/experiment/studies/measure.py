@@ -8,10 +8,10 @@ import torch
 import xarray as xr
 
 from nld.errors import InvalidInput
-from nld.experiment.runs.run import dtype_of, initial_network, load_data, reproducible
+from nld.experiment.runs.ensemble import ensemble_training, initial_ensemble, shared
+from nld.experiment.runs.prepare import load_data, reproducible
 from nld.experiment.runs.spec import Experiment
-from nld.experiment.training import batched, batches, networks
-from nld.experiment.training.ensemble import Update, member_losses, shared
+from nld.experiment.training import networks
 
 MEASURED = {
     "squared_norm": ("w²", "squared norm of the filter before the step"),
@@ -40,32 +40,20 @@ def measure_filters(experiments: Sequence[Experiment]) -> xr.Dataset:
         raise InvalidInput("expected members that one ensemble can train together, got others; see ensemble.groups")
     with reproducible(first):
         source = load_data(first)
-        members = [initial_network(e, source).to(first.device, dtype_of(first)) for e in experiments]
-        parameters: batched.Parameters = {
-            name: torch.stack([member.get_parameter(name).detach() for member in members]).requires_grad_()
-            for name, _ in members[0].named_parameters()
-        }
-        names = networks.filter_names(members[0])
+        ensemble = initial_ensemble(experiments, source)
+        names = networks.filter_names(ensemble.members[0])
         inner = partial(inner_products, names=names)
-        update = Update(experiments, members[0], parameters)
-        orders = [batches.BatchOrder(source, e.batch_size, e.seed, e.augment) for e in experiments]
         rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*MEASURED, "batch_loss")}
-        for step in range(first.steps):
-            images, labels = batches.batch(source, torch.stack([order(step) for order in orders], 1), dtype_of(first))
-            loss = member_losses(members[0], parameters, images, labels)
-            gradients = dict(zip(parameters, torch.autograd.grad(loss.sum(), list(parameters.values())), strict=True))
-            before = {name: parameters[name].detach().clone() for name in names}
-            update(step, list(gradients.values()))
-            moved = {name: parameters[name].detach() - before[name] for name in names}
-            norm, gradient = inner(before, before), inner(gradients, gradients)
+        for step in ensemble_training(ensemble, experiments, source, observe=names):
+            moved, norm, gradient = step.moved, inner(step.before, step.before), inner(step.gradients, step.gradients)
             rows["squared_norm"].append(norm)
             rows["squared_step"].append(inner(moved, moved))
             rows["squared_gradient"].append(gradient)
-            rows["cosine"].append(inner(gradients, before) / (norm * gradient).sqrt())
-            rows["batch_loss"].append(loss.detach())
-        last = {name: parameters[name].detach() for name in names}
+            rows["cosine"].append(inner(step.gradients, step.before) / (norm * gradient).sqrt())
+            rows["batch_loss"].append(step.loss)
+        last = {name: ensemble.parameters[name].detach() for name in names}
         rows["last_squared_norm"] = [inner(last, last)]
-    layers = [name for name in names for _ in range(parameters[name].shape[1])]
+    layers = [name for name in names for _ in range(last[name].shape[1])]
     return _dataset({name: torch.stack(values, 1).cpu().numpy() for name, values in rows.items()}, layers)
 
 
@@ -83,7 +71,7 @@ def squared_norms(record: xr.Dataset) -> np.ndarray:
     """|q_n|² before the first step and after each: (member or seed, steps + 1, filter).
 
     Args:
-        record: of ``measure_filters`` or of ``by_rule.train``.
+        record: of ``measure_filters`` or of ``train_with_rule``.
     """
     return np.concatenate([record["squared_norm"].values, record["last_squared_norm"].values[:, None]], axis=1)
 

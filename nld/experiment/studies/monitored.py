@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 import xarray as xr
 from torch import nn
 
 from nld.errors import InvalidInput
 from nld.experiment.datasets import data
 from nld.experiment.training import networks
-from nld.experiment.training.batches import BatchOrder, batch
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.loop import training
 from nld.finder import Block, find_symmetries
 from nld.monitor import Monitor
 
@@ -55,7 +55,7 @@ def make_optimizer(
     return OPTIMIZERS[name](parameters, learning_rate, weight_decay, momentum)
 
 
-def train(
+def train_with_monitor(
     model: nn.Module,
     blocks: Sequence[Block],
     optimizer: str,
@@ -87,24 +87,8 @@ def train(
     update = make_optimizer(optimizer, groups, learning_rate, weight_decay=weight_decay)
     source = data.load("digits", label_noise=label_noise)
     dtype = next(model.parameters()).dtype
-    order = BatchOrder(source, BATCH, seed)
+    batches = mini_batches(source, BatchOrder(source, BATCH, seed), range(steps), dtype)
     with Monitor(model, update, blocks) as monitor:
-        for step in range(steps):
-            images, labels = batch(source, order(step), dtype)
-            update.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
-            update.step()
+        for _ in training(model, update, batches):
+            pass
     return monitor.record()
-
-
-@torch.no_grad()
-def accuracy_on_test_images(model: nn.Module) -> float:
-    """Share of the clean test images that are recognized, normalized by the statistics of all training images."""
-    source = data.digits()
-    dtype = next(model.parameters()).dtype
-    model.train()
-    model(source.normalized(source.train_images, dtype))
-    model.eval()
-    outputs = model(source.normalized(source.test_images, dtype))
-    model.train()
-    return float((outputs.argmax(1) == source.test_labels).double().mean())

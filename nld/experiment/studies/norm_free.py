@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from nld.errors import InvalidInput
 from nld.experiment.datasets import data
-from nld.experiment.training import batched, batches
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.ensemble import Ensemble
+from nld.experiment.training.evaluation import accuracy_on_test_images
+from nld.experiment.training.loop import training
 from nld.experiment.training.networks import MeanToken, Patches, TransformerBlock
 from nld.experiment.training.start import from_seed
 from nld.finder import Block, find_symmetries
@@ -101,9 +103,9 @@ def residual_block(model: nn.Module) -> Block:
     """
     source = data.digits()
     images = source.normalized(source.train_images[:4], torch.float64)
-    found = find_symmetries(model, images, nn.CrossEntropyLoss())
+    blocks = find_symmetries(model, images, nn.CrossEntropyLoss())
     kinds = ("scale", "rescale")
-    chosen = [b for b in found if b.kind in kinds and b.units == 1 and "0.embed.weight" in b.parameters]
+    chosen = [b for b in blocks if b.kind in kinds and b.units == 1 and "0.embed.weight" in b.parameters]
     if len(chosen) != 1:
         raise InvalidInput(
             f"expected one symmetry that scales the residual stream, got {len(chosen)}; "
@@ -125,30 +127,19 @@ class Trained:
     accuracy: list[float]
 
 
-def train(norm: str, seeds: Sequence[int], *, learning_rate: float = 2e-3, epochs: int = 25, dimension: int = 32):
+def train_transformers(
+    norm: str, seeds: Sequence[int], *, learning_rate: float = 2e-3, epochs: int = 25, dimension: int = 32
+) -> Trained:
     """Train one network a seed with AdamW on mini-batches of digits, all in one batched program.
 
     Args:
         learning_rate: in w; weight decay is PyTorch's 0.01, of every parameter.
     """
     source = data.digits()
-    models = [build(norm, dimension=dimension, seed=seed) for seed in seeds]
-    parameters = {
-        name: torch.stack([model.get_parameter(name).detach() for model in models]).requires_grad_()
-        for name, _ in models[0].named_parameters()
-    }
-    update = torch.optim.AdamW(parameters.values(), lr=learning_rate, fused=True)
-    orders = [batches.BatchOrder(source, BATCH, seed) for seed in seeds]
-    for step in range(epochs * orders[0].per_epoch):
-        images, labels = batches.batch(source, torch.stack([order(step) for order in orders], 1), torch.float32)
-        logits = batched.forward(models[0], parameters, images)
-        update.zero_grad()
-        F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum").div(BATCH).backward()
-        update.step()
-    with torch.no_grad():
-        for index, model in enumerate(models):
-            for name, value in parameters.items():
-                model.get_parameter(name).copy_(value[index])
-        images = source.normalized(source.test_images, torch.float32)
-        correct = [(model(images).argmax(1) == source.test_labels).double().mean() for model in models]
-    return Trained(models, [float(share) for share in correct])
+    ensemble = Ensemble([build(norm, dimension=dimension, seed=seed) for seed in seeds])
+    optimizer = torch.optim.AdamW(ensemble.parameters.values(), lr=learning_rate, fused=True)
+    orders = [BatchOrder(source, BATCH, seed) for seed in seeds]
+    batches = mini_batches(source, orders, range(epochs * orders[0].per_epoch), torch.float32)
+    for _ in training(ensemble, optimizer, batches):
+        pass
+    return Trained(ensemble.members, [accuracy_on_test_images(member) for member in ensemble.members])

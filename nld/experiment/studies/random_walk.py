@@ -1,7 +1,7 @@
 """The random-gradient model: a scale-invariant unit whose gradients are noise, and what becomes of its norm.
 
 The gradient is white, normal, orthogonal to q and as long as |g^|/|q|: all that scale invariance demands of a loss,
-and nothing else of a network.
+and nothing else of a network. There is none here, so this is no training loop: a rule acts on one array of units.
 """
 
 from collections.abc import Iterator

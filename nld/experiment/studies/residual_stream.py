@@ -1,32 +1,31 @@
 """The scale of a transformer's residual stream while it trains: what writes to it, and what reads it."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import xarray as xr
-from torch import nn
 
 from nld.experiment.datasets import data
 from nld.experiment.studies import norm_free
-from nld.experiment.training import batches
+from nld.experiment.training.batches import BatchOrder, batch, mini_batches
+from nld.experiment.training.loop import training
 from nld.finder import Block
 
 SIDES = ["writers", "readers"]
 
 
 @functools.cache
-def found(norm: str, dimension: int) -> Block:
+def stream_symmetry(norm: str, dimension: int) -> Block:
     """``norm_free.residual_block`` of a network, which does not depend on its weights."""
     return norm_free.residual_block(norm_free.build(norm, dimension=dimension))
 
 
-def sides(model: nn.Module, block: Block) -> list[list[torch.Tensor]]:
-    """Parameters that the symmetry multiplies by s (writers to the residual stream) and by 1/s (readers: alphas)."""
-    names = [[m.parameter for m in block.members if m.coefficient * sign > 0] for sign in (1, -1)]
-    return [[model.get_parameter(name) for name in side] for side in names]
+def sides(block: Block) -> list[list[str]]:
+    """Names that the symmetry multiplies by s (writers to the residual stream) and by 1/s (readers: alphas)."""
+    return [[m.parameter for m in block.members if m.coefficient * sign > 0] for sign in (1, -1)]
 
 
 def follow(
@@ -55,24 +54,18 @@ def follow(
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed, dtype=torch.float64)
-    parameters = sides(model, found(norm, dimension))
-    update = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
-    order = None if images else batches.BatchOrder(source, norm_free.BATCH, seed)
-    first = torch.arange(images or 1)[None]
-    at = [_flat(side) for side in parameters]
-    norms, moved, gradients, losses = [_squares(at)], [], [], []
-    for step in range(steps):
-        x, y = batches.batch(source, order(step) if order else first, torch.float64)
-        update.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        gradients.append(_squares([_flat([p.grad for p in side if p.grad is not None]) for side in parameters]))
-        update.step()
-        now = [_flat(side) for side in parameters]
-        moved.append(_squares([b - a for a, b in zip(at, now, strict=True)]))
-        norms.append(_squares(now))
-        losses.append(loss.item())
-        at = now
+    names = sides(stream_symmetry(norm, dimension))
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+    if images is None:
+        batches = mini_batches(source, BatchOrder(source, norm_free.BATCH, seed), range(steps), torch.float64)
+    else:
+        batches = repeat(batch(source, torch.arange(images)[None], torch.float64), steps)
+    norms, moved, gradients, losses = [_squares(dict(model.named_parameters()), names)], [], [], []
+    for step in training(model, optimizer, batches, observe=[name for side in names for name in side]):
+        gradients.append(_squares(step.gradients, names))
+        moved.append(_squares(step.moved, names))
+        norms.append(_squares(step.after, names))
+        losses.append(step.loss.item())
     return xr.Dataset(
         {
             "squared_norm": (("point", "side"), np.array(norms), {"units": "w²"}),
@@ -94,7 +87,9 @@ def change_of_output(norm: str, factor: float, *, seed: int = 0, dimension: int 
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed)
-    writers, readers = sides(model, found(norm, dimension))
+    writers, readers = (
+        [model.get_parameter(name) for name in side] for side in sides(stream_symmetry(norm, dimension))
+    )
     model.double()
     images = source.normalized(source.train_images[:128], torch.float64)
     before = model(images)
@@ -110,11 +105,7 @@ def change_of_output(norm: str, factor: float, *, seed: int = 0, dimension: int 
     return change(), alone
 
 
-def _flat(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    if not tensors:
-        return torch.zeros(0, dtype=torch.float64)
-    return torch.cat([t.detach().reshape(-1) for t in tensors])
-
-
-def _squares(vectors: Sequence[torch.Tensor]) -> list[float]:
-    return [float(v.square().sum()) for v in vectors]
+def _squares(tensors: Mapping[str, torch.Tensor], names: Sequence[Sequence[str]]) -> list[float]:
+    """Squared norm of each side."""
+    vectors = [[tensors[name].detach().reshape(-1) for name in side] for side in names]
+    return [float(torch.cat(side).square().sum()) if side else 0.0 for side in vectors]

@@ -14,7 +14,9 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.experiment.datasets import data
-from nld.experiment.training import batches
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.ensemble import MemberHeavyBall
+from nld.experiment.training.loop import training
 from nld.experiment.training.start import moved
 
 WIDTH = 32
@@ -37,7 +39,7 @@ class Run:
     buffer: float = 0.0
 
 
-def train(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, epsilon: float = 0.0) -> xr.Dataset:
+def train_at_rates(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, epsilon: float = 0.0) -> xr.Dataset:
     """All runs side by side in float64: one start, the same mini-batches of digits.
 
     Args:
@@ -56,28 +58,22 @@ def train(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, epsilon: 
         raise InvalidInput(f"expected runs of one length, got {sorted(lengths)} steps; give each a rate for every step")
     steps = lengths.pop()
     source = data.load("digits")
-    images = source.normalized(source.train_images, torch.float64).flatten(1)
-    order = batches.BatchOrder(source, batch_size, seed)
-    first, second, readout = initial_weights(images.shape[1], source.classes, seed)
+    batches = mini_batches(source, BatchOrder(source, batch_size, seed), range(steps), torch.float64)
+    first, second, readout = initial_weights(source.train_images[0].numel(), source.classes, seed)
     weights = [w.expand(len(runs), -1, -1).clone().requires_grad_() for w in (first, second)]
-
-    def column(values) -> torch.Tensor:
-        return torch.tensor(np.array(values), dtype=torch.float64).reshape(len(runs), 1, 1)
-
-    rates = torch.tensor(np.array([run.learning_rate for run in runs]))
-    momentum, decay = column([r.momentum for r in runs]), column([r.weight_decay for r in runs])
-    buffers = [column([r.buffer for r in runs]) * w.detach() for w in weights]
+    networks = Networks(weights, readout, epsilon)
+    start = torch.tensor(np.array([run.buffer for run in runs]), dtype=torch.float64)[:, None, None]
+    update = MemberHeavyBall(
+        dict(networks.named_parameters()),
+        lambda step: [run.learning_rate[step] for run in runs],
+        [run.momentum for run in runs],
+        [run.weight_decay for run in runs],
+        buffers={name: start * w.detach() for name, w in networks.named_parameters()},
+    )
     losses, norms = torch.full((len(runs), steps), torch.nan, dtype=torch.float64), [_norm(weights)]
-    for step in range(steps):
-        choice = order(step)[0]
-        loss = member_losses(weights, readout, images[choice], source.train_labels[choice], epsilon)
-        gradients = torch.autograd.grad(loss.sum(), weights)
-        with torch.no_grad():
-            losses[:, step] = loss
-            for w, buffer, gradient in zip(weights, buffers, gradients, strict=True):
-                buffer.mul_(momentum).add_(gradient).addcmul_(decay, w)
-                w.addcmul_(-rates[:, step, None, None], buffer)
-            norms.append(_norm(weights))
+    for step in training(networks, update, batches):
+        losses[:, step.index] = step.loss
+        norms.append(_norm(weights))
     flat = F.normalize(torch.cat([w.detach().flatten(1) for w in weights], 1), dim=1)
     cosine = (flat - flat[0]).square().sum(1) / 2  # 1 - cos without cancellation
     return xr.Dataset(
@@ -97,16 +93,30 @@ def initial_weights(inputs: int, classes: int, seed: int) -> list[torch.Tensor]:
     return [moved(values / values.shape[1] ** 0.5) for values in uniform]
 
 
-def member_losses(weights, readout, images, labels, epsilon: float) -> torch.Tensor:
-    """Mean cross-entropy of each run on one batch, (run)."""
-    hidden = images
-    for w in weights:
-        outputs = hidden @ w.mT  # (run, image, unit)
-        centred = outputs - outputs.mean(1, keepdim=True)
-        hidden = (centred / (centred.square().mean(1, keepdim=True) + epsilon).sqrt()).relu()
-    logits = hidden @ readout.mT
-    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-    return each.unflatten(0, (len(logits), -1)).mean(1)
+class Networks:
+    """Networks of all runs side by side, which see the same images.
+
+    Args:
+        weights: of the two trained layers, (run, unit, input) each.
+        readout: (class, unit), of all runs.
+        epsilon: added to the variances.
+    """
+
+    def __init__(self, weights: Sequence[torch.Tensor], readout: torch.Tensor, epsilon: float = 0.0):
+        self.weights, self.readout, self.epsilon = weights, readout, epsilon
+
+    def named_parameters(self) -> list[tuple[str, torch.Tensor]]:
+        """The trained layers."""
+        return list(zip(("first", "second"), self.weights, strict=True))
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (run, image, class)."""
+        hidden = images.flatten(1)
+        for w in self.weights:
+            outputs = hidden @ w.mT  # (run, image, unit)
+            centred = outputs - outputs.mean(1, keepdim=True)
+            hidden = (centred / (centred.square().mean(1, keepdim=True) + self.epsilon).sqrt()).relu()
+        return hidden @ self.readout.mT
 
 
 def _norm(weights) -> torch.Tensor:

@@ -4,15 +4,19 @@ The rule is plain arithmetic, so what runs here on tensors is the very object th
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import xarray as xr
 
 from nld.experiment.datasets import data
 from nld.experiment.studies.measure import inner_products
-from nld.experiment.studies.monitored import BATCH, accuracy_on_test_images
-from nld.experiment.training import batches, networks
-from nld.experiment.training.ensemble import member_losses
+from nld.experiment.studies.monitored import BATCH
+from nld.experiment.training import networks
+from nld.experiment.training.batches import BatchOrder, mini_batches
+from nld.experiment.training.ensemble import Ensemble
+from nld.experiment.training.evaluation import accuracy_on_test_images
+from nld.experiment.training.loop import training
 from nld.learning_rules.rules import LearningRule
 
 MEASURED = {
@@ -22,7 +26,7 @@ MEASURED = {
 }
 
 
-def train(
+def train_with_rule(
     rule: LearningRule,
     seeds: Sequence[int],
     *,
@@ -51,38 +55,25 @@ def train(
         ``last_squared_norm`` (seed, filter).
     """
     source, dtype = data.load("digits", label_noise=label_noise, train_size=train_size), getattr(torch, precision)
-    build = {"width": width, "epsilon": epsilon, "dtype": dtype}
-    members = [networks.build(network, source.image, source.classes, seed=s, **build) for s in seeds]
-    names = [name for name, _ in members[0].named_parameters()]
-    q = {name: torch.stack([m.get_parameter(name).detach() for m in members]) for name in names}
-    states: dict[str, tuple] = dict.fromkeys(names, ())
-    orders = [batches.BatchOrder(source, batch_size, seed) for seed in seeds]
-    filters = networks.filter_names(members[0])
+    build = partial(networks.build, network, source.image, source.classes, width=width, epsilon=epsilon, dtype=dtype)
+    ensemble = Ensemble([build(seed=seed) for seed in seeds])
+    q, filters = ensemble.parameters, networks.filter_names(ensemble.members[0])
+    batches = mini_batches(source, [BatchOrder(source, batch_size, seed) for seed in seeds], range(steps), dtype)
     shrink = 1 - rule.learning_rate * rule.weight_decay if rule.decoupled else 1
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in ("loss", "largest_update", *MEASURED)}
-    for step in range(steps):
-        images, labels = batches.batch(source, torch.stack([order(step) for order in orders], 1), dtype)
-        leaves = {name: value.requires_grad_() for name, value in q.items()}
-        loss = member_losses(members[0], leaves, images, labels)
-        gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        before, q = {name: value.detach() for name, value in q.items()}, {}
-        for name, gradient in zip(names, gradients, strict=True):
-            q[name], states[name] = rule.step(before[name], states[name], lambda _, gradient=gradient: gradient)
-        update = {name: shrink * before[name] - q[name] for name in names}
+    for step in training(ensemble, rule, batches, observe=list(q)):
+        update = {name: shrink * before - step.after[name] for name, before in step.before.items()}
         largest = [value.abs().flatten(1).amax(1) for value in update.values()]
-        rows["loss"].append(loss.detach())
+        rows["loss"].append(step.loss)
         rows["largest_update"].append(torch.stack(largest).amax(0) / rule.learning_rate)
         if filters:
-            norm, moved = inner_products(before, before, filters), inner_products(update, update, filters)
+            norm, moved = inner_products(step.before, step.before, filters), inner_products(update, update, filters)
             rows["squared_norm"].append(norm)
             rows["squared_update"].append(moved)
-            rows["alignment"].append(inner_products(before, update, filters) / (norm * moved).sqrt())
-    for index, member in enumerate(members):
-        for name in names:
-            member.get_parameter(name).data = q[name][index]
+            rows["alignment"].append(inner_products(step.before, update, filters) / (norm * moved).sqrt())
     values = {name: torch.stack(row, 1).numpy() for name, row in rows.items() if row}
-    accuracy = [accuracy_on_test_images(member) for member in members]
-    return _dataset(values, accuracy, seeds, [inner_products(q, q, filters).numpy()] if filters else [])
+    accuracy = [accuracy_on_test_images(member) for member in ensemble.members]
+    return _dataset(values, accuracy, seeds, [inner_products(q, q, filters).detach().numpy()] if filters else [])
 
 
 def _dataset(values, accuracy, seeds, last) -> xr.Dataset:

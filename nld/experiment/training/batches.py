@@ -4,6 +4,8 @@ What a step sees is a pure function of (seed, step), drawn on the CPU: every dev
 and a resumed run see the same batches, and no state of a random generator has to be saved.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import torch
 
 from nld.errors import InvalidInput
@@ -42,6 +44,16 @@ class BatchOrder:
             for values in (2, self.shifts, self.shifts):
                 rows.append(torch.randint(values, (self.size,), generator=generator))
         return torch.stack(rows).to(self.device)
+
+
+def mini_batches(
+    data: Data, order: BatchOrder | Sequence[BatchOrder], steps: Iterable[int], dtype: torch.dtype
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images and labels of each of the steps; with several orders, of each member of an ensemble along a first axis."""
+    for step in steps:
+        alone = isinstance(order, BatchOrder)
+        choice = order(step) if alone else torch.stack([each(step) for each in order], 1)
+        yield batch(data, choice, dtype)
 
 
 def padding(data: Data) -> int:

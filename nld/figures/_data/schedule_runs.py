@@ -19,7 +19,7 @@ RESTLESS = (0.1, 0.1)  # learning rate, weight decay
 
 def tuning(seeds) -> xr.Dataset:
     landscape = auto_tuning.rayleigh_landscape(tuned.eigenvalues())
-    found = [[tuned.train(RATES, TUNING_STEPS, noise=noise, seed=seed) for seed in seeds] for noise in NOISE]
+    found = [[tuned.descend(RATES, TUNING_STEPS, noise=noise, seed=seed) for seed in seeds] for noise in NOISE]
     low, high, noisy = [], [], []
     for seed in seeds:
         first = np.linalg.norm(tuned.unit_gradient(tuned.start(20, seed), tuned.eigenvalues()))
@@ -77,9 +77,9 @@ def traded(rule: LearningRule, seeds) -> xr.Dataset:
         scheduled.Run(eigen.learning_rate, beta),
         scheduled.Run(constant, beta),
     ]
-    found = [scheduled.train(runs, seed=seed) for seed in seeds]
+    found = [scheduled.train_at_rates(runs, seed=seed) for seed in seeds]
     loss = np.stack([run["loss"].values for run in found])
-    rough = scheduled.train(runs[:2], seed=seeds[0], epsilon=1e-5)["loss"].values
+    rough = scheduled.train_at_rates(runs[:2], seed=seeds[0], epsilon=1e-5)["loss"].values
     return xr.Dataset(
         {
             "loss": (("step",), loss[0, 0], {"units": "ℓ", "long_name": "loss of the mini-batch, first seed"}),
@@ -108,7 +108,7 @@ def stepped(rule: LearningRule, factor: float, seeds) -> xr.Dataset:
         scheduled.Run(exact.learning_rate, rule.momentum, buffer=exact.buffer),
         scheduled.Run(jumping, rule.momentum, buffer=exact.buffer),
     ]
-    losses = [scheduled.train(runs, seed=seed)["loss"].values for seed in seeds]
+    losses = [scheduled.train_at_rates(runs, seed=seed)["loss"].values for seed in seeds]
     largest = np.max([np.abs(loss[1:] - loss[0]).max(1) for loss in losses], axis=0)
     return xr.Dataset(
         {
@@ -123,7 +123,7 @@ def restless(seeds) -> xr.Dataset:
     """Largest unit gradient of the last half of a run, without decay and with it: (decay, judging_seed)."""
     rate, decay = RESTLESS
     decays = np.repeat([0.0, decay], len(seeds))
-    run = tuned.train(np.full(len(decays), rate), TUNING_STEPS, weight_decay=decays, seed=[*seeds, *seeds])
+    run = tuned.descend(np.full(len(decays), rate), TUNING_STEPS, weight_decay=decays, seed=[*seeds, *seeds])
     late = run["largest_late_gradient"].isel(step=-1).values.reshape(2, len(seeds))
     return xr.Dataset(
         {"restless": (("decay", "judging_seed"), late, {"units": "ℓ"})},
