@@ -10,12 +10,12 @@ from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 
 EVALUATED = {
-    "train_loss": ("l", "loss of the fixed training batch"),
-    "test_loss": ("l", "test loss"),
+    "train_loss": ("ℓ", "loss of the fixed training batch"),
+    "test_loss": ("ℓ", "test loss"),
     "test_accuracy": ("1", "fraction of test images labelled right"),
 }
 VALIDATED = {
-    "validation_loss": ("l", "loss of the training images that are held out"),
+    "validation_loss": ("ℓ", "loss of the training images that are held out"),
     "validation_accuracy": ("1", "fraction of the held-out images labelled right"),
 }
 
@@ -32,11 +32,11 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
     steps, evaluations = experiment.steps, experiment.evaluation_steps
     rates = [experiment.learning_rate_at(step) for step in range(steps)]
     variables = {
-        "batch_loss": ("step", np.full(steps, np.nan), _attributes("l", "loss of the batch before the update")),
+        "batch_loss": ("step", np.full(steps, np.nan), _attributes("ℓ", "loss of the batch before the update")),
         "learning_rate_at_step": (
             "step",
             np.array(rates, dtype=float),
-            _attributes("w²/l", "learning rate of the update"),
+            _attributes("w²/ℓ", "learning rate of the update"),
         ),
         "squared_norm": (
             ("evaluation_step", "filter"),

@@ -16,7 +16,7 @@ from nld.experiment.training import networks
 MEASURED = {
     "squared_norm": ("w²", "squared norm of the filter before the step"),
     "squared_step": ("w²", "squared norm of the change that the step made to the filter"),
-    "squared_gradient": ("l²/w²", "squared norm of the batch's gradient, weight decay not included"),
+    "squared_gradient": ("ℓ²/w²", "squared norm of the batch's gradient, weight decay not included"),
     "cosine": ("1", "cosine of the angle between gradient and filter; 0 if the loss is scale-invariant"),
 }
 
@@ -104,5 +104,5 @@ def _dataset(values: dict[str, np.ndarray], layers: list[str]) -> xr.Dataset:
         for name, (units, text) in MEASURED.items()
     }
     variables["last_squared_norm"] = (("member", "filter"), values["last_squared_norm"][:, 0], {"units": "w²"})
-    variables["batch_loss"] = (("member", "step"), values["batch_loss"], {"units": "l"})
+    variables["batch_loss"] = (("member", "step"), values["batch_loss"], {"units": "ℓ"})
     return xr.Dataset(variables, coords={"layer": ("filter", np.array(layers, dtype=object))})

@@ -70,8 +70,8 @@ def follow(
         {
             "squared_norm": (("point", "side"), np.array(norms), {"units": "w²"}),
             "squared_step": (("step", "side"), np.array(moved), {"units": "w²"}),
-            "squared_gradient": (("step", "side"), np.array(gradients), {"units": "l²/w²"}),
-            "loss": ("step", np.array(losses), {"units": "l"}),
+            "squared_gradient": (("step", "side"), np.array(gradients), {"units": "ℓ²/w²"}),
+            "loss": ("step", np.array(losses), {"units": "ℓ"}),
         },
         coords={"side": SIDES},
         attrs={"parameters": sum(p.numel() for p in model.parameters())},

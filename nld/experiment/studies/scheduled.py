@@ -78,7 +78,7 @@ def train_at_rates(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, 
     cosine = (flat - flat[0]).square().sum(1) / 2  # 1 - cos without cancellation
     return xr.Dataset(
         {
-            "loss": (("run", "step"), losses.numpy(), {"units": "l", "long_name": "loss of the mini-batch"}),
+            "loss": (("run", "step"), losses.numpy(), {"units": "ℓ", "long_name": "loss of the mini-batch"}),
             "norm": (("run", "point"), torch.stack(norms, 1).numpy(), {"units": "w", "long_name": "norm"}),
             "cosine": (("run",), cosine.numpy(), {"units": "1", "long_name": "1 - cos to the first run, at the end"}),
         }

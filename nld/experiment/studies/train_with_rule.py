@@ -78,7 +78,7 @@ def train_with_rule(
 
 def _dataset(values, accuracy, seeds, last) -> xr.Dataset:
     variables: dict[str, tuple] = {
-        "loss": (("seed", "step"), values["loss"], {"units": "l"}),
+        "loss": (("seed", "step"), values["loss"], {"units": "ℓ"}),
         "largest_update": (("seed", "step"), values["largest_update"], {"units": "1"}),
         "test_accuracy": (("seed",), accuracy, {"units": "1"}),
     }
