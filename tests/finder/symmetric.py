@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from tests.models import (
+from tests.finder.models import (
     MHA,
     Attention,
     Depthwise,
