@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from nld.finder.block import Block, Member
-from nld.finder.linear_system import Equations
-from nld.finder.scale.scale_exponents import Axis
+from nld.finder.linear_system import Axis, Equations
 from nld.symmetry import Kind
 
 Sparse = dict[int, Fraction | int]  # index along an axis -> coefficient

@@ -18,7 +18,7 @@ from nld.finder.blocks import blocks, directions, parts, sparser, translations
 from nld.finder.check import check_symmetries
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import Mixing
-from nld.finder.scale.scale_exponents import Degrees
+from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import WithoutEpsilon, elementary, record, tensors
 from nld.finder.translation.shifts import Shifts
 from nld.finder.wrappers import unwrap
@@ -126,7 +126,7 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
     vectors = [v for block, group in matrices if block in found and block.kind is Kind.GENERAL_LINEAR for v in group]
     contained = {unit for vector in vectors for unit in diagonal(vector, shapes)}
 
-    degrees = Degrees(tape, trainable)
+    degrees = scale_exponents(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
     shifts = Shifts(tape, trainable)

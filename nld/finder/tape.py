@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nld.finder.aten_families import COPIES, FILLS, MOVES
+from nld.finder.aten_families import COPIES, FILLS, HOMOGENEOUS, MOVES, ZEROS
 
 EPSILON = 1e-3  # a positive constant up to this, added to a denominator or its floor, is an epsilon
 
@@ -78,6 +78,18 @@ class Tape:
                 divides = call.name == "div" and ref is call.arguments["other"] and ref is not call.arguments["self"]
                 (below if inverts or divides else elsewhere).add(ref.index)
         return below - elsewhere
+
+    def zeros(self) -> set[int]:
+        """Tensors that are zero whatever the parameters are, as the code says."""
+        zero: set[int] = set()
+        for call in self.calls:
+            inputs = [ref.index in zero for ref in call.inputs]
+            filled = call.name in ZEROS or all(ref.constant == 0 for ref in call.outputs)
+            passed = call.name in MOVES | COPIES | HOMOGENEOUS and all(inputs)
+            product = (call.name == "mul" and any(inputs)) or (call.name == "div" and inputs[0])
+            if filled or (inputs and (passed or product)):
+                zero.update(ref.index for ref in call.outputs)
+        return zero
 
 
 class _Recorder(TorchDispatchMode):

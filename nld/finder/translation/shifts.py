@@ -17,8 +17,7 @@ import torch
 
 from nld.finder.aten_families import CONTRACTIONS, COPIES, CREATIONS, MOVES, ZEROS
 from nld.finder.index_tensors import compress, core, distinct, varies
-from nld.finder.linear_system import ZERO, Equations
-from nld.finder.scale.scale_exponents import Axis
+from nld.finder.linear_system import ZERO, Axis, Equations
 from nld.finder.tape import Call, Ref, Tape
 from nld.finder.translation.responses import Answer
 from nld.finder.translation.rules import rule_of
