@@ -20,7 +20,7 @@ from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import Mixing
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import WithoutEpsilon, elementary, record, tensors
-from nld.finder.translation.shifts import Shifts
+from nld.finder.translation.shifts import shifts
 from nld.finder.wrappers import unwrap
 from nld.symmetry import Kind
 
@@ -129,8 +129,8 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
     degrees = scale_exponents(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
-    shifts = Shifts(tape, trainable)
-    found += confirmed(blocks(None, units, shapes) + translations(shifts.equations, shifts.full, shifts.even, shapes))
+    moves = shifts(tape, trainable)
+    found += confirmed(blocks(None, units, shapes) + translations(moves.equations, moves.full, moves.even, shapes))
 
     order = {name: number for number, name in enumerate(tape.parameters)}
     found.sort(key=lambda block: order[block.members[0].parameter])
