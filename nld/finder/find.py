@@ -17,7 +17,7 @@ from nld.finder.block import Block
 from nld.finder.blocks import blocks, directions, parts, sparser, translations
 from nld.finder.check import check_symmetries
 from nld.finder.matrix.blocks import diagonal, mixings, signature
-from nld.finder.matrix.mixing import Mixing
+from nld.finder.matrix.mixing import vectors
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import WithoutEpsilon, elementary, record, tensors
 from nld.finder.translation.shifts import shifts
@@ -121,10 +121,10 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, dtype: torch
         return [v.block for v in violations if v.holds(tolerance)]
 
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
-    matrices, irregular = mixings(Mixing(tape, trainable).vectors, shapes)
+    matrices, irregular = mixings(vectors(tape, trainable), shapes)
     found = confirmed([block for block, _ in matrices])
-    vectors = [v for block, group in matrices if block in found and block.kind is Kind.GENERAL_LINEAR for v in group]
-    contained = {unit for vector in vectors for unit in diagonal(vector, shapes)}
+    linear = [v for block, group in matrices if block in found and block.kind is Kind.GENERAL_LINEAR for v in group]
+    contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
     degrees = scale_exponents(tape, trainable)
     units = [parts(direction, degrees.axes) for direction in directions(degrees.equations, degrees.axes).values()]
