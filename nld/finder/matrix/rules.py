@@ -171,8 +171,8 @@ def _reduce(known: Known, call: Call, slots: Inputs):
     axes = call.arguments.get("dim") or list(range(len(source.shape)))
     axes = [axis % len(source.shape) for axis in ([axes] if isinstance(axes, int) else axes)]
     pairs = known.products.get(source.index)
-    if call.name == "linalg_vector_norm":
-        pairs = [(labels, labels) for labels in slots[source.index]] if call.arguments.get("ord", 2) == 2 else pairs
+    if call.name == "linalg_vector_norm" and call.arguments.get("ord", 2) == 2:
+        pairs = [(labels, labels) for labels in slots[source.index]]
     if pairs is not None:
         _paired(known.coordinates, call.outputs[0].index, pairs, axes)
         return []
