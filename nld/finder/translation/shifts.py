@@ -71,7 +71,7 @@ def _declare(known: Responses, declared: Shifts, name: str, ref: Ref, weight: bo
     for axis in axes:
         place = [shape[a] if a == axis else 1 for a in range(len(shape))]
         others = [1 if a == axis else shape[a] for a in range(len(shape))]
-        if torch.Size(others).numel() > 1 and shape[axis] > 1:
+        if shape[axis] > 1 and (weight or torch.Size(others).numel() > 1):  # a vector has the same among its even ones
             unknowns = equations.new((shape[axis],))
             declared.full.append(Axis(name, shape, (axis,), unknowns))
             responses.append(Response(unknowns.reshape(place).expand(shape), known.fresh(others).expand(shape)))
