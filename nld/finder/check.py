@@ -96,18 +96,18 @@ def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> di
     """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
     free = [p for p in parameters.values() if p.requires_grad]
     if not _reentrant(loss):
-        found = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
+        partials = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
     else:
-        kept = [p.grad for p in free]
+        before = [p.grad for p in free]
         for p in free:
             p.grad = None
         loss.backward()
-        found = [p.grad for p in free]
-        for p, grad in zip(free, kept, strict=True):
+        partials = [p.grad for p in free]
+        for p, grad in zip(free, before, strict=True):
             p.grad = grad
     gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
     names = [name for name, p in parameters.items() if p.requires_grad]
-    return gradients | {name: g for name, g in zip(names, found, strict=True) if g is not None}
+    return gradients | {name: g for name, g in zip(names, partials, strict=True) if g is not None}
 
 
 def _reentrant(loss: torch.Tensor) -> bool:

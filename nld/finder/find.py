@@ -50,9 +50,10 @@ def find_symmetries(
 ) -> Symmetries:
     """The continuous symmetries of a model in its parameters: list of ``Block``.
 
-    The model is run once on a copy in float64 and every operation recorded (``nld.finder.tape``); linear equations
-    between the unknown responses of its activations say which transformations nothing downstream can notice;
-    each one is then measured at random parameters (normalizations' epsilon nearly zero) and dropped if it fails.
+    The model is run once on a copy, in float64 where it can, and every operation recorded (``nld.finder.tape``);
+    linear equations between the unknown responses of its activations say which transformations nothing downstream can
+    notice; each one is then measured at random parameters (normalizations' epsilon nearly zero) and dropped if it
+    fails.
     Submodules are taken in the mode they are in: batch normalization in eval mode leaves no scale symmetry.
     Frozen parameters do not move, so a symmetry that would need them is none.
 

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_map, tree_map_only
 
 def twin_of(model: nn.Module, double: bool) -> nn.Module:
     """A copy, in float64 or in the model's own precision; tensors that modules keep inside a graph are detached."""
-    kept = [v for module in model.modules() for v in vars(module).values() if isinstance(v, torch.Tensor)]
-    twin = copy.deepcopy(model, {id(v): v.detach().clone() for v in kept if not v.is_leaf})
+    held = [v for module in model.modules() for v in vars(module).values() if isinstance(v, torch.Tensor)]
+    twin = copy.deepcopy(model, {id(v): v.detach().clone() for v in held if not v.is_leaf})
     return twin.double() if double else twin
 
 

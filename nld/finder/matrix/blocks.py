@@ -20,14 +20,14 @@ def mixings(
     for vector in vectors:
         forms[vector.places, vector.size, vector.orthogonal].append(vector)
     result, notes = [], []
-    for (_, _, orthogonal), found in forms.items():
+    for (_, _, orthogonal), alike in forms.items():
         kind = Kind.ROTATION if orthogonal else Kind.GENERAL_LINEAR
-        together = _matrix_members(found, shapes)
-        for group in [found] if together else [[vector] for vector in found]:
+        together = _matrix_members(alike, shapes)
+        for group in [alike] if together else [[vector] for vector in alike]:
             members = _matrix_members(group, shapes)
             if members is None:
                 notes.append(
-                    f"{kind} of {', '.join(p for p, _, _ in found[0].places)}: its rows form no regular pattern"
+                    f"{kind} of {', '.join(p for p, _, _ in alike[0].places)}: its rows form no regular pattern"
                 )
             else:
                 result.append((named_block(kind, members), group))

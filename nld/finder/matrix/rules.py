@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from nld.finder.aten_families import CONTRACTIONS, COPIES, MOVES, POOLS
-from nld.finder.index_tensors import compress, moved, varies
+from nld.finder.index_tensors import compress, moved, reduced, reduced_axes, varies
 from nld.finder.matrix.coordinate_classes import NONE, Coordinates
 from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
@@ -32,9 +32,9 @@ def _move(known: Known, call: Call, slots: Inputs):
         (source,) = slots
         parts = [moved(call, {source: labels}, NONE) for labels in slots[source]]
         return [list(labels) for labels in zip(*parts, strict=True)]
-    if any(len(found) > 1 for found in slots.values()):
+    if any(len(source) > 1 for source in slots.values()):
         return None
-    return [moved(call, {index: found[0] for index, found in slots.items() if found}, NONE)]
+    return [moved(call, {index: source[0] for index, source in slots.items() if source}, NONE)]
 
 
 def _sum(known: Known, call: Call, slots: Inputs):
@@ -129,8 +129,8 @@ def _matrix(known: Known, call: Call, slots: Inputs):
 
 def _contracted(coordinates: Coordinates, event: int, lefts: Slots, rights: Slots, batch: int) -> None:
     """Join the coordinates of two sides, each (*batch, entries, summed over), if nothing else varies with them."""
-    alone = len(lefts) == len(rights) == 1
-    if not alone or any(varies(labels, batch) for labels in (*lefts, *rights)):
+    one_each = len(lefts) == len(rights) == 1
+    if not one_each or any(varies(labels, batch) for labels in (*lefts, *rights)):
         coordinates.break_([*lefts, *rights])
         return
     left, right = lefts[0][..., 0, :], rights[0][..., 0, :]
@@ -148,8 +148,8 @@ def _convolution(known: Known, call: Call, slots: Inputs):
     first, second = (1, 0) if call.arguments["transposed"] else (0, 1)
     inner, weights = slots[source.index], slots[weight.index]
     columns = [labels for labels in weights if varies(labels, second)]
-    alone = len(inner) == len(columns) == 1
-    if alone and not any(varies(inner[0], axis) for axis in range(2, len(shape))):
+    one_each = len(inner) == len(columns) == 1
+    if one_each and not any(varies(inner[0], axis) for axis in range(2, len(shape))):
         channels = columns[0].select(first, 0)[(..., *kernel)]
         known.coordinates.join(inner[0][(slice(None), slice(None), *kernel)], channels, -1)
     else:
@@ -167,9 +167,7 @@ def _convolution(known: Known, call: Call, slots: Inputs):
 
 
 def _reduce(known: Known, call: Call, slots: Inputs):
-    source, shape = call.arguments["self"], call.outputs[0].shape
-    axes = call.arguments.get("dim") or list(range(len(source.shape)))
-    axes = [axis % len(source.shape) for axis in ([axes] if isinstance(axes, int) else axes)]
+    source, axes = call.arguments["self"], reduced_axes(call)
     pairs = known.products.get(source.index)
     if call.name == "linalg_vector_norm" and call.arguments.get("ord", 2) == 2:
         pairs = [(labels, labels) for labels in slots[source.index]]
@@ -178,13 +176,7 @@ def _reduce(known: Known, call: Call, slots: Inputs):
         return []
     if call.name == "linalg_vector_norm" or any(varies(labels, a) for labels in slots[source.index] for a in axes):
         return None
-    kept = len(shape) == len(source.shape)
-    result = []
-    for labels in slots[source.index]:
-        for axis in sorted(axes, reverse=True):
-            labels = labels.narrow(axis, 0, 1) if kept else labels.select(axis, 0)
-        result.append(labels)
-    return [result]
+    return [[reduced(labels, call) for labels in slots[source.index]]]
 
 
 def _paired(

@@ -57,8 +57,8 @@ class Degrees:
             self.equations.touched.update(core(labels).reshape(-1).tolist())
             return labels
         small = core(labels)
-        kept = [axis for axis in range(labels.ndim) if axis not in axes]
-        for row in torch.unique(small.permute(*kept, *axes).reshape(-1, _size(small, axes)), dim=0).tolist():
+        others = [axis for axis in range(labels.ndim) if axis not in axes]
+        for row in torch.unique(small.permute(*others, *axes).reshape(-1, _size(small, axes)), dim=0).tolist():
             self.equations.tie(dict.fromkeys(row))
         for axis in axes:
             small = small.narrow(axis, 0, 1)
@@ -95,21 +95,21 @@ class Degrees:
                     form[unknown] = form.get(unknown, 0) + factor
                 self.equations.vanish(form)
 
-    def contract(self, terms: list[Term], kept: int) -> torch.Tensor:
-        """Degrees of a sum of products: terms are aligned, the axes behind ``kept`` are summed over."""
+    def contract(self, terms: list[Term], front: int) -> torch.Tensor:
+        """Degrees of a sum of products: terms are aligned, all axes behind the first ``front`` are summed over."""
         shape = terms[0][0].shape
         places = {}  # axis -> which of the distinct slices of the terms stands at each index
-        for axis in (a for a in range(kept) if any(varies(labels, a) for labels, _ in terms)):
+        for axis in (a for a in range(front) if any(varies(labels, a) for labels, _ in terms)):
             slices = [core(labels).movedim(axis, 0).flatten(1) for labels, _ in terms if varies(labels, axis)]
             _, places[axis] = torch.unique(torch.cat(slices, 1), dim=0, return_inverse=True)
             firsts = torch.stack([(places[axis] == i).nonzero()[0, 0] for i in range(int(places[axis].max()) + 1)])
             terms = [(_take(labels, axis, firsts), factor) for labels, factor in terms]
-        result = self.equations.new(tuple(terms[0][0].shape[a] if a in places else 1 for a in range(kept)))
-        aligned = result.reshape(*result.shape, *[1] * (len(shape) - kept)).expand(terms[0][0].shape)
+        result = self.equations.new(tuple(terms[0][0].shape[a] if a in places else 1 for a in range(front)))
+        aligned = result.reshape(*result.shape, *[1] * (len(shape) - front)).expand(terms[0][0].shape)
         self.vanishing_sum([*terms, (aligned, -1)])
         for axis, place in places.items():
             result = result.index_select(axis, place)
-        return result.expand(shape[:kept])
+        return result.expand(shape[:front])
 
 
 def _take(labels: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:

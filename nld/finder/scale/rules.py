@@ -10,7 +10,7 @@ from fractions import Fraction
 import torch
 
 from nld.finder.aten_families import COMPARISONS, COPIES, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
-from nld.finder.index_tensors import compress, core, moved, varies
+from nld.finder.index_tensors import compress, core, moved, reduced, reduced_axes, varies
 from nld.finder.linear_system import ZERO
 from nld.finder.scale.degrees import Degrees, Term
 from nld.finder.scale.normalizations import norm, rms_norm, weight_norm
@@ -143,22 +143,10 @@ def _power(degrees: Degrees, call: Call):
 
 
 def _reduce(degrees: Degrees, call: Call):
-    source = call.arguments["self"]
-    labels = degrees.labels(source)
-    axes = call.arguments.get("dim")
-    if axes is None or axes == []:
-        axes = list(range(labels.ndim))
-    if call.name in ("max", "min") and isinstance(call.arguments.get("other"), Ref):
+    if isinstance(call.arguments.get("other"), Ref):  # the larger of two tensors
         return _sum(degrees, call)
-    axes = [axes] if isinstance(axes, int) else list(axes)
-    if call.name in ("topk", "sort", "cumsum") and "dim" not in call.arguments:
-        axes = [-1]
-    shape = call.outputs[0].shape
-    small = labels = degrees.tie(labels, axes)
-    for axis in sorted((a % max(labels.ndim, 1) for a in axes), reverse=True):
-        if labels.ndim:
-            small = small.narrow(axis, 0, 1) if len(shape) == labels.ndim else small.select(axis, 0)
-    result = small.expand(shape)
+    labels = degrees.tie(degrees.labels(call.arguments["self"]), reduced_axes(call))
+    result = reduced(labels, call).expand(call.outputs[0].shape)
     if call.name == "var_mean":
         return [degrees.fold([(result, 2)]), result]
     if call.name == "var":

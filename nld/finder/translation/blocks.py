@@ -54,8 +54,8 @@ def _even_units(shifts: Shifts, covered: Covered, shapes: Shapes) -> list[list[P
     free = directions(shifts.equations, even)
     for direction in free:  # a constant shift of one vector alone is not repeated in the shifts of several
         for number, vector in direction.items():
-            alone = len(direction) == 1 and len(vector) > 1 and _is_constant(vector)
-            if alone and _modulo(vector, even[number], covered, shapes):
+            single = len(direction) == 1 and len(vector) > 1 and _is_constant(vector)
+            if single and _modulo(vector, even[number], covered, shapes):
                 covered[even[number].parameter].add((even[number].axes[0], tuple(sorted(vector))))
                 units.append(parts(direction, even))
     for direction in free:

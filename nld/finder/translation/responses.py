@@ -78,8 +78,8 @@ class Responses:
             self.vanish([response])
             return False
         small = core(response.unknowns)
-        kept = [axis for axis in range(small.ndim) if axis not in axes]
-        rows = small.permute(*kept, *axes).reshape(torch.Size([small.shape[a] for a in kept]).numel(), -1)
+        others = [axis for axis in range(small.ndim) if axis not in axes]
+        rows = small.permute(*others, *axes).reshape(torch.Size([small.shape[a] for a in others]).numel(), -1)
         if rows.shape[1] > 1:
             for row in torch.unique(rows, dim=0).tolist():
                 self.reached.update(row)

@@ -5,12 +5,11 @@ the operation needs that, and returns the responses of each output, or None if n
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
 from nld.finder.aten_families import CONTRACTIONS, COPIES, MAXIMA, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
-from nld.finder.index_tensors import compress, moved, varies
+from nld.finder.index_tensors import compress, moved, reduced, reduced_axes, varies
 from nld.finder.linear_system import ZERO
 from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
@@ -20,8 +19,8 @@ from nld.finder.translation.responses import Response, Responses
 def _move(known: Responses, call: Call, responses: Inputs):
     results: list[list[Response]] = [[] for _ in call.outputs]
     joined: dict[float, list[tuple[int, Response]]] = {}
-    for index, found in responses.items():
-        for response in found:
+    for index, source in responses.items():
+        for response in source:
             if len(responses) > 1 and response.even:  # shifts of the pieces that are joined may be one shift
                 joined.setdefault(response.coefficient, []).append((index, response))
                 continue
@@ -29,8 +28,8 @@ def _move(known: Responses, call: Call, responses: Inputs):
             labels = moved(call, {index: response.labels}, 0)
             for position, pair in enumerate(zip(unknowns, labels, strict=True)):
                 results[position].append(Response(*pair, response.coefficient))
-    for coefficient, found in joined.items():
-        unknowns = moved(call, {index: response.unknowns for index, response in found}, ZERO)[0]
+    for coefficient, pieces in joined.items():
+        unknowns = moved(call, {index: response.unknowns for index, response in pieces}, ZERO)[0]
         results[0].append(Response(unknowns, torch.tensor(0).expand(unknowns.shape), coefficient))
     return results
 
@@ -155,7 +154,7 @@ def _convolution(known: Responses, call: Call, responses: Inputs):
 
 
 def _mean(known: Responses, call: Call, responses: Inputs):
-    axes = _axes(call)
+    axes = reduced_axes(call)
     size = torch.Size([call.arguments["self"].shape[axis] for axis in axes]).numel() if call.name == "sum" else 1
     result = []
     for response in responses[call.arguments["self"].index]:
@@ -175,29 +174,15 @@ def _mean(known: Responses, call: Call, responses: Inputs):
 def _maximum(known: Responses, call: Call, responses: Inputs):
     """A maximum follows a shift that all it compares have in common."""
     source = responses[call.arguments["self"].index]
-    return [[_reduced(response, call) for response in source if known.constant(response, _axes(call))]]
-
-
-def _axes(call: Call) -> list[int]:
-    """The axes of its input that a reduction removes, counted from the first."""
-    count = len(call.arguments["self"].shape)
-    axes = call.arguments.get("dim") or list(range(count))
-    return [axis % count for axis in ([axes] if isinstance(axes, int) else axes)]
+    return [[_reduced(response, call) for response in source if known.constant(response, reduced_axes(call))]]
 
 
 def _reduced(response: Response, call: Call) -> Response:
-    """A response that is constant along the axes of a reduction, behind it."""
-    kept = len(call.outputs[0].shape) == len(call.arguments["self"].shape)
-    for axis in sorted(_axes(call), reverse=True):
-        first = partial(torch.narrow, dim=axis, start=0, length=1) if kept else partial(torch.select, dim=axis, index=0)
-        response = response.map(first)
-    return response
+    return response.map(lambda labels: reduced(labels, call))
 
 
 def _spread(known: Responses, call: Call, responses: Inputs):
-    source = call.arguments["self"]
-    axes = call.arguments.get("dim") or list(range(len(source.shape)))
-    known.forget(responses[source.index], [axes] if isinstance(axes, int) else axes)
+    known.forget(responses[call.arguments["self"].index], reduced_axes(call))
     return [[]]
 
 
@@ -207,13 +192,10 @@ def _spread_and_mean(known: Responses, call: Call, responses: Inputs):
 
 def _order(known: Responses, call: Call, responses: Inputs):
     """The largest along an axis: shifts that are constant along it leave the order as it is."""
-    axis = call.arguments.get("dim", -1)
-    if not call.outputs or len(call.outputs) != 2:
+    if len(call.outputs) != 2:
         return None
-    kept = [a for a in responses[call.arguments["self"].index] if known.constant(a, [axis])]
-    if len(call.outputs[0].shape) == len(call.inputs[0].shape):
-        return [[a.map(lambda t: t.narrow(axis, 0, 1)).expand(call.outputs[0].shape) for a in kept], []]
-    return [[a.map(lambda t: t.select(axis, 0)) for a in kept], []]
+    shape, source = call.outputs[0].shape, responses[call.arguments["self"].index]
+    return [[_reduced(r, call).expand(shape) for r in source if known.constant(r, reduced_axes(call))], []]
 
 
 def _softmax(known: Responses, call: Call, responses: Inputs):
@@ -241,23 +223,23 @@ def _pool(known: Responses, call: Call, responses: Inputs):
 
 def _norm(known: Responses, call: Call, responses: Inputs):
     source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
-    found, shape = responses[source.index], source.shape
+    inputs, shape = responses[source.index], source.shape
     if isinstance(weight, Ref):
         known.vanish(responses[weight.index])
     if call.name == "native_layer_norm":
         count = len(call.arguments["normalized_shape"])
         place = (*[1] * (len(shape) - count), *shape[len(shape) - count :])
-        known.forget(found, range(len(shape) - count, len(shape)))
+        known.forget(inputs, range(len(shape) - count, len(shape)))
     else:
         place = (1, shape[1], *[1] * (len(shape) - 2))
         if call.name == "native_group_norm":
             split = (shape[0], call.arguments["group"], -1)
-            grouped = [Response(compress(a.unknowns.reshape(split)), compress(a.labels.reshape(split))) for a in found]
+            grouped = [Response(compress(a.unknowns.reshape(split)), compress(a.labels.reshape(split))) for a in inputs]
             known.forget(grouped, [2])
         elif call.arguments.get("training", call.arguments.get("train", True)) is False:
-            known.vanish(found)
+            known.vanish(inputs)
         else:
-            known.forget(found, [axis for axis in range(len(shape)) if axis != 1])
+            known.forget(inputs, [axis for axis in range(len(shape)) if axis != 1])
     result = []
     if isinstance(bias, Ref):
         for response in responses[bias.index]:
@@ -267,7 +249,7 @@ def _norm(known: Responses, call: Call, responses: Inputs):
 
 def _masked(known: Responses, call: Call, responses: Inputs):
     """Scores of which some are hidden from the softmax that follows."""
-    return [[a.expand(call.outputs[0].shape) for found in responses.values() for a in found]]
+    return [[a.expand(call.outputs[0].shape) for source in responses.values() for a in source]]
 
 
 RULES: dict[str, Callable] = {

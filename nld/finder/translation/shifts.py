@@ -107,25 +107,25 @@ def _close(known: Responses, declared: Shifts) -> None:
 def _used(tape: Tape, names: set[str]) -> set[int]:
     """Parameters that some operation of these names (or, for products, a convolution) uses as its weight."""
     origin = {ref.index: ref.index for ref in tape.parameters.values()}
-    found = set()
+    used = set()
     for call in tape.calls:
         if call.name in MOVES | COPIES:
             for ref in call.inputs:
                 if ref.index in origin:
                     origin.update({output.index: origin[ref.index] for output in call.outputs})
         elif call.name == "embedding" in names:
-            found.update({call.arguments["weight"].index} & origin.keys())
+            used.update({call.arguments["weight"].index} & origin.keys())
         elif call.name in names:
             refs = [v for v in call.arguments.values() if isinstance(v, Ref)][-2:]
-            found.update(origin[ref.index] for ref in refs if ref.index in origin)
+            used.update(origin[ref.index] for ref in refs if ref.index in origin)
         elif call.name == "convolution" and names is CONTRACTIONS and call.arguments["weight"].index in origin:
-            found.add(origin[call.arguments["weight"].index])
-    return found
+            used.add(origin[call.arguments["weight"].index])
+    return used
 
 
 def _centred(tape: Tape) -> set[int]:
     """Activations that sum to zero over their last axis."""
-    found: set[int] = set()
+    centred: set[int] = set()
     means: dict[int, int] = {}
     for call in tape.calls:
         if not call.outputs or not call.inputs:
@@ -136,12 +136,12 @@ def _centred(tape: Tape) -> set[int]:
             means[output.index] = source.index
         elif call.name == "native_layer_norm" and len(call.arguments["normalized_shape"]) == 1:
             if call.arguments.get("weight") is None and call.arguments.get("bias") is None:
-                found.add(output.index)
+                centred.add(output.index)
         elif call.name == "sub" and len(call.inputs) == 2 and means.get(call.inputs[1].index) == source.index:
-            found.add(output.index)
-        elif source.index in found:
+            centred.add(output.index)
+        elif source.index in centred:
             same = call.name in COPIES or (call.name in MOVES and "view" in call.name)
             scaled = call.name in ("mul", "div") and (len(call.inputs) == 1 or call.inputs[1].shape[-1:] in ((), (1,)))
             if (same or scaled) and output.shape[-1:] == source.shape[-1:]:
-                found.add(output.index)
-    return found
+                centred.add(output.index)
+    return centred
