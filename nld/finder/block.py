@@ -166,7 +166,7 @@ class Block:
 
 
 def _exponential(matrix: torch.Tensor) -> torch.Tensor:
-    """In float64 on the CPU, which not every device has."""
+    """exp of a matrix, in float64 on the CPU: not every device has either."""
     return torch.linalg.matrix_exp(matrix.cpu().double()).to(matrix)
 
 

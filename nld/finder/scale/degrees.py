@@ -1,5 +1,6 @@
 """The degrees of activations, and the equations that operations state between them."""
 
+import math
 from fractions import Fraction
 
 import torch
@@ -58,7 +59,8 @@ class Degrees:
             return labels
         small = core(labels)
         others = [axis for axis in range(labels.ndim) if axis not in axes]
-        for row in torch.unique(small.permute(*others, *axes).reshape(-1, _size(small, axes)), dim=0).tolist():
+        rows = small.permute(*others, *axes).reshape(-1, math.prod(small.shape[axis] for axis in axes))
+        for row in torch.unique(rows, dim=0).tolist():
             self.equations.tie(dict.fromkeys(row))
         for axis in axes:
             small = small.narrow(axis, 0, 1)
@@ -118,10 +120,3 @@ def _take(labels: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tenso
         return labels.narrow(axis, 0, 1).expand(*labels.shape[:axis], len(indices), *labels.shape[axis + 1 :])
     small = core(labels).index_select(axis, indices)
     return small.expand(*labels.shape[:axis], len(indices), *labels.shape[axis + 1 :])
-
-
-def _size(labels: torch.Tensor, axes: list[int]) -> int:
-    size = 1
-    for axis in axes:
-        size *= labels.shape[axis]
-    return size
