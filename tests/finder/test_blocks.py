@@ -13,7 +13,8 @@ from nld.finder.blocks import regular_pattern, runs
 from nld.finder.directions import Part, Place, sparser
 from nld.finder.matrix.blocks import signature
 from nld.finder.scale.scale_exponents import _plan
-from nld.finder.translation.shifts import _axes
+from nld.finder.tape import record
+from nld.finder.translation.shifts import _axes, shifts
 
 SMALL = st.integers(1, 4)
 
@@ -106,6 +107,16 @@ def test_a_unit_that_holds_another_one_whole_is_left_without_it():
 )
 def test_axes_of_shifts(shape, axes, features):
     assert _axes(shape) == (axes, features)
+
+
+def test_full_shifts_are_sought_of_tables_and_of_weights_even_with_one_column():
+    """A vector that is added has the same shifts among its even ones."""
+    torch.manual_seed(0)
+    x, shapes = torch.randn(4, 3), {"table": (4, 2), "vector": (2,), "column": (3, 1)}
+    given = {name: torch.randn(shape) for name, shape in shapes.items()}
+    tape = record(lambda: (x @ given["column"] + given["table"] + given["vector"]).softmax(1), given)
+    full = [(axis.parameter, axis.axes) for axis in shifts(tape, set(shapes)).full]
+    assert full == [("table", (0,)), ("table", (1,)), ("column", (0,))]
 
 
 @pytest.mark.parametrize(
