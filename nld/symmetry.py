@@ -3,8 +3,8 @@
 A point q is a sequence of *parts*; a part is anything that adds and multiplies: a sympy
 expression, a number, a numpy array, a torch tensor (a filter, a row of a matrix). Only
 plain arithmetic is used, so one value serves derivations, simulations and networks.
-Every family is exact at finite s: rotations and matrices use rational parametrizations,
-which have the same generator as the exponential and need no exp, cos or inverse.
+Every family is exact at finite s. Rotations and elementary matrices use rational parametrizations,
+which have the same generator as the exponential and need no exp, cos or inverse; ``linear`` is given an exponential.
 
 Paper: Section 2; Noether's theorem needs Q(q, 0) = q and dQ/ds at s = 0 only.
 """
@@ -56,7 +56,7 @@ class Symmetry:
     Args:
         name: what the field calls it ("scale").
         transform: Q(q, s), a tuple of parts; Q(q, 0) = q.
-        generator: A(q) = dQ/ds at s = 0, a tuple of parts, affine in q.
+        generator: A(q) = dQ/ds at s = 0, a tuple of parts, any smooth function of q.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Symmetry:
     generator: Callable[[Parts], tuple]
 
     def linear_part(self, v: Parts) -> tuple:
-        """DA v = A(v) - A(0): how the generator carries a displacement or velocity v along."""
+        """DA v = A(v) - A(0): how the generator carries a displacement or velocity v along. Holds if A is affine."""
         zero = [0 * part for part in v]
         return tuple(a - b for a, b in zip(self.generator(v), self.generator(zero), strict=True))
 
@@ -94,10 +94,11 @@ def scale() -> Symmetry:
     )
 
 
-def rescale(exponents: Sequence[int] = (1, -1)) -> Symmetry:
-    """Q_i = (1 + s)^{c_i} q_i with integer c_i: +1 incoming, -1 outgoing weights; A_i(q) = c_i q_i.
+def rescale(exponents: Sequence[float] = (1, -1)) -> Symmetry:
+    """Q_i = (1 + s)^{c_i} q_i with any real c_i: +1 incoming, -1 outgoing weights; A_i(q) = c_i q_i.
 
-    Units with a homogeneous activation (linear, ReLU, leaky ReLU) have it.
+    Units with a homogeneous activation (linear, ReLU, leaky ReLU) have it. 1 + s must be positive unless all c_i are
+    integers.
     """
     exponents = tuple(exponents)
 
@@ -165,6 +166,48 @@ def general_linear(size: int, row: int, column: int) -> Symmetry:
         return tuple(parts)
 
     return Symmetry("general_linear", transform, generator)
+
+
+def linear(matrix, sides: Sequence[float], exponential: Callable[[Any], Any]) -> Symmetry:
+    """Q_i = exp(s B) q_i on one side and exp(-s B^T) q_i on the other, so that products q_i^T q_j of the two stay.
+
+    A_i(q) = B q_i and -B^T q_i. For an antisymmetric B both sides turn alike. Pairs of layers have it (and
+    ``general_linear`` is its case of an elementary B, row by row), layers that only norms follow have the rotations.
+
+    Args:
+        matrix: B, shape (d, d), or one for each matrix of a stack.
+        sides: for each part, a positive number for the one side and a negative number for the other.
+        exponential: of a matrix, in the arithmetic of the parts (``torch.linalg.matrix_exp``, ``scipy.linalg.expm``);
+            parts have shape (d, features) or are stacks of such.
+    """
+    matrices = [matrix if side > 0 else -_transpose(matrix) for side in sides]
+
+    def transform(q: Parts, s) -> tuple:
+        _check_parts(q, len(matrices), "linear symmetry")
+        return tuple(exponential(s * b) @ part for part, b in zip(q, matrices, strict=True))
+
+    def generator(q: Parts) -> tuple:
+        _check_parts(q, len(matrices), "linear symmetry")
+        return tuple(b @ part for part, b in zip(q, matrices, strict=True))
+
+    return Symmetry("linear", transform, generator)
+
+
+def linear_charges(products: Sequence, sides: Sequence[float], antisymmetric: bool = False):
+    """The charges of ``linear`` for all B at once: the matrix M with sum_i <p_i, A_i(q)> = sum_ab M_ab B_ab.
+
+    M = p q^T on one side, -(p q^T)^T on the other. If only antisymmetric B count, (M - M^T)/2, which has the same sums.
+
+    Args:
+        products: p_i q_i^T of each part, shape (d, d) or a stack of such.
+        sides: as in ``linear``.
+    """
+    total = sum(product if side > 0 else -_transpose(product) for product, side in zip(products, sides, strict=True))
+    return (total - _transpose(total)) / 2 if antisymmetric else total
+
+
+def _transpose(matrix):
+    return matrix.mT if hasattr(matrix, "mT") else matrix.T  # sympy has no stacks of matrices
 
 
 def _check_parts(q: Parts, expected: int, name: str) -> None:

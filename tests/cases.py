@@ -24,6 +24,26 @@ SYMMETRIES = {
     ),
 }
 
+# The same of generators that are not affine: a shift along parallel cubic curves, and the flow of q^2 in each entry.
+CURVED = {
+    "curve": (
+        symmetry.Symmetry(
+            "curve",
+            lambda q, s: (q[0] + s, q[1] + s * q[0] ** 2 + s**2 * q[0] + s**3 / 3),
+            lambda q: (1 + 0 * q[0], q[0] ** 2),
+        ),
+        2,
+        lambda q: np.sin(q[1] - q[0] ** 3 / 3).sum(),
+    ),
+    "projective": (
+        symmetry.Symmetry(
+            "projective", lambda q, s: tuple(part / (1 - s * part) for part in q), lambda q: tuple(w**2 for w in q)
+        ),
+        2,
+        lambda q: np.exp(-((1 / q[0] - 1 / q[1]) ** 2)).sum(),
+    ),
+}
+
 # Isometries of the Euclidean metric: their kinetic energy is not broken.
 ISOMETRIES = {"translation", "rotation"}
 

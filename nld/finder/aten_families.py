@@ -43,7 +43,8 @@ NORMS = {"_batch_norm_with_update", "_native_batch_norm_legit", "cudnn_batch_nor
 
 CONTRACTIONS = {"mm", "addmm", "bmm", "baddbmm"}
 SOFTMAX = {"_log_softmax", "_safe_softmax", "_softmax"}
-MEANS = {"mean", "sum", "amax", "amin"}
+MEANS = {"mean", "sum"}
+MAXIMA = {"amax", "amin"}
 SPREADS = {"std", "var"}
 
 

@@ -1,12 +1,13 @@
 """A block: the parameters that one symmetry of the loss moves, one row per unit."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from nld.errors import InvalidInput
-from nld.symmetry import Kind
+from nld.symmetry import Kind, Symmetry, linear, rescale, translation
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,29 @@ class Member:
 
     def rows(self, tensor: torch.Tensor) -> torch.Tensor:
         """The part of ``tensor`` that takes part, shape (units, features) or (units, d, features)."""
+        matrix = () if self.matrix_axis is None else (self.shape[self.matrix_axis],)
+        return self._units_first(self._narrowed(tensor).reshape(self.shape)).reshape(self.units, *matrix, -1)
+
+    def write(self, tensor: torch.Tensor, rows: torch.Tensor) -> None:
+        """Put rows into ``tensor``, in place, where ``rows`` takes them from."""
+        place = self._units_first(self._narrowed(tensor).view(self.shape))
+        place.copy_(rows.reshape(place.shape))
+
+    def _narrowed(self, tensor: torch.Tensor) -> torch.Tensor:
         for axis, start, length in self.narrow:
             tensor = tensor.narrow(axis, start, length)
-        tensor = tensor.reshape(self.shape)
+        return tensor
+
+    def _units_first(self, tensor: torch.Tensor) -> torch.Tensor:
         front = self.unit_axes if self.matrix_axis is None else (*self.unit_axes, self.matrix_axis)
-        tensor = tensor.movedim(front, tuple(range(len(front))))
-        if self.matrix_axis is None:
-            return tensor.reshape(self.units, -1)
-        return tensor.reshape(self.units, self.shape[self.matrix_axis], -1)
+        return tensor.movedim(front, tuple(range(len(front))))
 
 
 @dataclass(frozen=True)
 class Block:
     """A symmetry of the loss and the parameters it moves.
 
-    The generator A(q) of unit u is, on member i with coefficient c_i:
+    The generator A(q) of unit u is (see ``symmetry``), on member i with coefficient c_i:
 
     - translation: c_i on every feature of the unit's row (a constant direction);
     - scale, rescale: c_i q_i on the unit's row;
@@ -100,6 +109,31 @@ class Block:
         axis = self.members[0].matrix_axis
         return 1 if axis is None else self.members[0].shape[axis]
 
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Weights of the members in the generator."""
+        return tuple(member.coefficient for member in self.members)
+
+    def point(self, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """The parts on which ``symmetry`` acts: every member's rows of a parameter, or of its gradient."""
+        return tuple(member.rows(tensors[member.parameter]) for member in self.members)
+
+    def symmetry(self, matrix: torch.Tensor | None = None) -> Symmetry:
+        """How the block acts on its ``point``, all units at once; s is a number, or one a unit of shape (units, 1).
+
+        Args:
+            matrix: the B of a general_linear or rotation block, shape (d, d), or (units, d, d) for one a unit.
+
+        Raises:
+            ValueError: a matrix is missing, or the kind has none.
+        """
+        if self.kind.is_matrix != (matrix is not None):
+            asked = f"the {self.size} x {self.size} matrix B" if self.kind.is_matrix else "no matrix"
+            raise InvalidInput(f"expected {asked} for a {self.kind.words} block, got {matrix}; pass it as symmetry(B)")
+        if matrix is not None:
+            return linear(matrix, self.coefficients, _exponential)
+        return translation(self.coefficients) if self.kind.is_constant else rescale(self.coefficients)
+
     def describe(self) -> str:
         """The symmetry in words: what moves, how many units, and why the loss cannot notice."""
         moved, undone = ([m for m in self.members if m.coefficient * sign > 0] for sign in (1, -1))
@@ -114,7 +148,7 @@ class Block:
             matrix = "an orthogonal" if self.kind.is_antisymmetric else "an invertible"
             does = f"{matrix} {self.size} x {self.size} matrix applied to {up}"
             if undone:
-                does += f" and {'it also' if self.kind == 'rotation' else 'its inverse transpose'} to {down}"
+                does += f" and {'it also' if self.kind.is_antisymmetric else 'its inverse transpose'} to {down}"
         count = "one unit" if self.units == 1 else f"{self.units} units, each on its own"
         return f"{self.kind.words}, {count}: {does} leaves the loss as it is" + (
             f"; {self.reason}." if self.reason else "."
@@ -129,6 +163,11 @@ class Block:
         units = {member.parameter: member.units for member in self.members}
         if len(set(units.values())) != 1:
             raise InvalidInput(f"expected every member of {self.name!r} to have the same number of units, got {units}")
+
+
+def _exponential(matrix: torch.Tensor) -> torch.Tensor:
+    """exp of a matrix, in float64 on the CPU: not every device has either."""
+    return torch.linalg.matrix_exp(matrix.cpu().double()).to(matrix)
 
 
 def _names(members: list[Member], additive: bool) -> str:

@@ -2,14 +2,15 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from nld.errors import InvalidInput
-from nld.finder.block import Block, Member
+from nld.finder.block import Block
+from nld.symmetry import linear_charges
 
 
 @dataclass(frozen=True)
@@ -32,65 +33,46 @@ class Violation:
         return self.gradient <= tolerance and self.loss_change <= tolerance
 
 
-def _view(member: Member, tensor: torch.Tensor) -> torch.Tensor:
-    """The part of a tensor that takes part, units first, sharing memory."""
-    for axis, start, length in member.narrow:
-        tensor = tensor.narrow(axis, start, length)
-    front = member.unit_axes if member.matrix_axis is None else (*member.unit_axes, member.matrix_axis)
-    return tensor.view(member.shape).movedim(front, tuple(range(len(front))))
-
-
 def overlap(
     block: Block, parameters: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor], floor: float = 0.0
 ) -> torch.Tensor:
     """|<g, A q>| / (max(|g|, floor) |A q|) of each unit; for a matrix symmetry the norm over all its generators."""
-    total, gradient_square, generator_square = 0.0, 0.0, 0.0
-    for member in block.members:
-        q, g, c = (
-            member.rows(parameters[member.parameter]),
-            member.rows(gradients[member.parameter]),
-            member.coefficient,
-        )
-        if block.kind.is_constant:
-            product, size = c * g.sum(1), c**2 * torch.full_like(g, 1.0).sum(1)
-        elif not block.kind.is_matrix:
-            product, size = c * (g * q).sum(1), c**2 * q.square().sum(1)
-        else:
-            product = g @ q.mT if c > 0 else -q @ g.mT
-            size = q.square().sum((1, 2))
-        total, generator_square = total + product, generator_square + size
-        gradient_square = gradient_square + g.square().flatten(1).sum(1)
-    if block.kind.is_antisymmetric:
-        total = (total - total.mT) / math.sqrt(2)  # pyright: ignore[reportAttributeAccessIssue]
-    if isinstance(total, torch.Tensor) and total.ndim == 3:
-        total = torch.linalg.matrix_norm(total)
-    bottom = torch.as_tensor(gradient_square).sqrt().clamp_min(floor) * torch.as_tensor(generator_square).sqrt()
-    return torch.where(bottom > 0, torch.as_tensor(total).abs() / bottom, 0.0)
+    q, g = block.point(parameters), block.point(gradients)
+    if block.kind.is_matrix:
+        products = [force @ part.mT for force, part in zip(g, q, strict=True)]
+        charges = linear_charges(products, block.coefficients, block.kind.is_antisymmetric)
+        # B_ab and B_ba of an antisymmetric B are one generator, of length sqrt(2)
+        along = torch.linalg.matrix_norm(charges) * (math.sqrt(2) if block.kind.is_antisymmetric else 1)
+        generator = q
+    else:
+        generator = block.symmetry().generator(q)
+        along = _per_unit(force * a for force, a in zip(g, generator, strict=True)).abs()
+    length = _per_unit(a.square() for a in generator).sqrt()
+    bottom = _per_unit(force.square() for force in g).sqrt().clamp_min(floor) * length
+    return torch.where(bottom > 0, along / bottom, 0.0)
+
+
+def _per_unit(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Sums over all entries of each unit."""
+    return torch.as_tensor(sum(part.flatten(1).sum(1) for part in parts))
 
 
 def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: float, seed: int = 0) -> None:
     """Move the parameters, in place, by the finite transformation; each unit by its own random amount."""
     example = parameters[block.members[0].parameter]
     generator = torch.Generator().manual_seed(seed)
-    shape = (block.units,) if block.size == 1 else (block.units, block.size, block.size)
-    s = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
-    if block.size > 1:
-        if block.kind.is_antisymmetric:
-            s = s - s.mT
-        forward = torch.linalg.matrix_exp(s / math.sqrt(block.size))
-        backward = torch.linalg.inv(forward).mT.to(example)
-        forward = forward.to(example)
+    shape = (block.units, block.size, block.size) if block.kind.is_matrix else (block.units, 1)
+    random = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
+    if block.kind.is_matrix:
+        matrix = (random - random.mT if block.kind.is_antisymmetric else random) / math.sqrt(block.size)
+        matrix, s = matrix.to(example), 1.0
+    else:
+        matrix, s = None, (random if block.kind.is_constant else random.expm1()).to(example)
     with torch.no_grad():
-        for member in block.members:
-            view = _view(member, parameters[member.parameter])
-            units = view.shape[: len(member.unit_axes)]
-            if block.size > 1:
-                matrix = (forward if member.coefficient > 0 else backward).reshape(*units, block.size, block.size)
-                flat = view.reshape(*units, block.size, -1)
-                view.copy_((matrix @ flat).reshape(view.shape))
-                continue
-            each = s.to(example).reshape(*units, *[1] * (view.ndim - len(units))) * member.coefficient
-            view.add_(each) if block.kind.is_constant else view.mul_(each.exp())
+        for member in block.members:  # one after the other: two of them may move the same entries
+            part = replace(block, members=(member,))
+            (rows,) = part.symmetry(matrix).transform(part.point(parameters), s)
+            member.write(parameters[member.parameter], rows)
 
 
 @contextlib.contextmanager
@@ -114,18 +96,18 @@ def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> di
     """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
     free = [p for p in parameters.values() if p.requires_grad]
     if not _reentrant(loss):
-        found = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
+        partials = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
     else:
-        kept = [p.grad for p in free]
+        before = [p.grad for p in free]
         for p in free:
             p.grad = None
         loss.backward()
-        found = [p.grad for p in free]
-        for p, grad in zip(free, kept, strict=True):
+        partials = [p.grad for p in free]
+        for p, grad in zip(free, before, strict=True):
             p.grad = grad
     gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
     names = [name for name, p in parameters.items() if p.requires_grad]
-    return gradients | {name: g for name, g in zip(names, found, strict=True) if g is not None}
+    return gradients | {name: g for name, g in zip(names, partials, strict=True) if g is not None}
 
 
 def _reentrant(loss: torch.Tensor) -> bool:

@@ -51,6 +51,23 @@ def moved(call: Call, stand_in: dict[int, torch.Tensor], default: int) -> list[t
     return [compress(leaf) for leaf in (result if isinstance(result, (tuple, list)) else [result])]
 
 
+def reduced_axes(call: Call) -> list[int]:
+    """The axes of its input that a reduction sums over, counted from the first; all if it names none."""
+    count = len(call.arguments["self"].shape)
+    axes = call.arguments.get("dim")
+    if axes is None or axes == []:
+        axes = list(range(count))
+    return [axis % max(count, 1) for axis in ([axes] if isinstance(axes, int) else axes)]
+
+
+def reduced(labels: torch.Tensor, call: Call) -> torch.Tensor:
+    """Labels that are constant along the axes of a reduction, behind it."""
+    keep = len(call.outputs[0].shape) == labels.ndim
+    for axis in sorted(reduced_axes(call), reverse=True) if labels.ndim else ():
+        labels = labels.narrow(axis, 0, 1) if keep else labels.select(axis, 0)
+    return labels
+
+
 def distinct(*tensors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
     """Distinct tuples of entries of labels of one shape.
 

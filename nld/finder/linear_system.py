@@ -5,12 +5,23 @@ must vanish. Coefficients are integers or fractions, so that a symmetry is found
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 
 ZERO = 0
 Form = dict[int, Fraction | int]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Unknowns of a parameter along ``axes`` of its view of this shape, flattened; one for each index."""
+
+    parameter: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    unknowns: torch.Tensor
 
 
 class Equations:

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from nld.finder.aten_families import COPIES, FILLS, MOVES
+from nld.finder.aten_families import COPIES, FILLS, HOMOGENEOUS, MOVES, ZEROS
 
 EPSILON = 1e-3  # a positive constant up to this, added to a denominator or its floor, is an epsilon
 
@@ -79,6 +79,18 @@ class Tape:
                 (below if inverts or divides else elsewhere).add(ref.index)
         return below - elsewhere
 
+    def zeros(self) -> set[int]:
+        """Tensors that are zero whatever the parameters are, as the code says."""
+        zero: set[int] = set()
+        for call in self.calls:
+            inputs = [ref.index in zero for ref in call.inputs]
+            filled = call.name in ZEROS or all(ref.constant == 0 for ref in call.outputs)
+            passed = call.name in MOVES | COPIES | HOMOGENEOUS and all(inputs)
+            product = (call.name == "mul" and any(inputs)) or (call.name == "div" and inputs[0])
+            if filled or (inputs and (passed or product)):
+                zero.update(ref.index for ref in call.outputs)
+        return zero
+
 
 class _Recorder(TorchDispatchMode):
     def __init__(self):
@@ -87,7 +99,7 @@ class _Recorder(TorchDispatchMode):
         self.count = 0
         self.refs: dict[int, Ref] = {}
         self.stale: dict[int, tuple[Ref, ...]] = {}  # tensor -> its value before and the writes that changed its memory
-        self.kept: list[torch.Tensor] = []  # keeps every tensor alive, so that ids stay unique
+        self.alive: list[torch.Tensor] = []  # no tensor is freed, so that ids stay unique
         self.sharing: dict[int, list[torch.Tensor]] = defaultdict(list)
 
     def new(self, tensor: torch.Tensor, constant: float | None = None) -> Ref:
@@ -98,7 +110,7 @@ class _Recorder(TorchDispatchMode):
         ref = Ref(self.count, tuple(tensor.shape), varies, value, constant)
         self.count += 1
         if id(tensor) not in self.refs:
-            self.kept.append(tensor)
+            self.alive.append(tensor)
             self.sharing[_memory(tensor)].append(tensor)
         self.refs[id(tensor)] = ref
         self.stale.pop(id(tensor), None)
@@ -178,14 +190,14 @@ def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def epsilons(name: str, arguments: dict[str, Any]) -> dict[float, str]:
     """The arguments of a call that are a normalization's small constant: value -> name of the argument."""
-    found = {}
+    values = {}
     for argument in {"add": ("other",), "add_": ("other",), "clamp_min": ("min",), "clamp": ("min",)}.get(
         name, ("eps", "epsilon") if "norm" in name else ()
     ):
         value = arguments.get(argument)
         if isinstance(value, float) and 0 < value <= EPSILON:
-            found[value] = argument
-    return found
+            values[value] = argument
+    return values
 
 
 class WithoutEpsilon(TorchDispatchMode):
@@ -227,10 +239,10 @@ def record(function, parameters: Mapping[str, torch.Tensor]) -> Tape:
 
 def tensors(output: Any, depth: int = 4) -> list[torch.Tensor]:
     """Every tensor in what a model returns, also inside objects that PyTorch does not look into."""
-    found = []
+    leaves = []
     for leaf in tree_leaves(output):
         if isinstance(leaf, torch.Tensor):
-            found.append(leaf)
+            leaves.append(leaf)
         elif depth and hasattr(leaf, "__dict__") and not isinstance(leaf, (type, torch.nn.Module)):
-            found += tensors(vars(leaf), depth - 1)
-    return found
+            leaves += tensors(vars(leaf), depth - 1)
+    return leaves

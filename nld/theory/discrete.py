@@ -1,11 +1,12 @@
 """The exact discrete form of Noether's learning dynamics: no small-step limit and no noise model.
 
 Let an optimizer keep pi_{n+1} = beta pi_n + c (g_n + k q_n) and move by any q_{n+1} - q_n, and let the loss of
-every mini-batch have a symmetry with affine generator A. Then <g_n, A(q_n)> = 0 gives
+every mini-batch have a symmetry with any generator A. Then <g_n, A(q_n)> = 0 gives
 
-    charge_{n+1} = <pi_{n+1}, A(q_n)> = beta (charge_n + <pi_n, DA (q_n - q_{n-1})>) + c k <q_n, A(q_n)>
+    charge_{n+1} = <pi_{n+1}, A(q_n)> = beta (charge_n + <pi_n, A(q_n) - A(q_{n-1})>) + c k <q_n, A(q_n)>
 
-dissipation, kinetic symmetry breaking and weight decay, to rounding. Beyond the paper: its Eq 10 in discrete time.
+dissipation, kinetic symmetry breaking and weight decay, to rounding. A need not be affine; if it is,
+A(q_n) - A(q_{n-1}) is DA of the step. Beyond the paper: its Eq 10 in discrete time.
 """
 
 import cmath
@@ -24,9 +25,10 @@ def noether_charge(symmetry: Symmetry, buffer: Parts, q: Parts):
     return _inner(buffer, symmetry.generator(q))
 
 
-def kinetic_symmetry_breaking(symmetry: Symmetry, buffer: Parts, step: Parts):
-    """<pi_n, DA (q_n - q_{n-1})>: the buffer and the step that was taken with it."""
-    return _inner(buffer, symmetry.linear_part(step))
+def kinetic_symmetry_breaking(symmetry: Symmetry, buffer: Parts, before: Parts, q: Parts):
+    """<pi_n, A(q_n) - A(q_{n-1})>: the buffer and how the step that was taken with it turned the generator."""
+    turned = [b - a for a, b in zip(symmetry.generator(before), symmetry.generator(q), strict=True)]
+    return _inner(buffer, turned)
 
 
 def potential_breaking(rule: LearningRule, symmetry: Symmetry, q: Parts):
@@ -37,6 +39,23 @@ def potential_breaking(rule: LearningRule, symmetry: Symmetry, q: Parts):
 def next_charge(rule: LearningRule, charge, breaking, decay):
     """beta (charge_n + kinetic symmetry breaking) + weight decay term."""
     return rule.momentum * (charge + breaking) + decay
+
+
+def charge_change(rule: LearningRule, symmetry: Symmetry, buffer: Parts, before: Parts, q: Parts, violation=0):
+    """C_{n+1} - C_n = -(1 - beta) C_n + beta <pi_n, A(q_n) - A(q_{n-1})> + c k <q_n, A(q_n)> + c <g_n, A(q_n)>.
+
+    Holds for any smooth A, any step and any rule with such a buffer, exactly.
+
+    Args:
+        buffer: pi_n, the buffer before the gradient g_n enters it.
+        before: q_{n-1}; at the first step, where the buffer is zero, any point.
+        q: q_n.
+        violation: <g_n, A(q_n)>, zero where the loss of the mini-batch has the symmetry.
+    """
+    charge = noether_charge(symmetry, buffer, before)
+    breaking = kinetic_symmetry_breaking(symmetry, buffer, before, q)
+    decay = potential_breaking(rule, symmetry, q)
+    return next_charge(rule, charge, breaking, decay) - charge + rule.gradient_weight * violation
 
 
 def predict_squared_norm_from_steps(rule: LearningRule, squared_step, initial) -> Prediction:

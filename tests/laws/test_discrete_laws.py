@@ -6,7 +6,7 @@ import sympy as sp
 
 from nld.learning_rules import rules
 from nld.theory import discrete
-from tests.cases import SYMMETRIES
+from tests.cases import CURVED, SYMMETRIES
 
 RULES = {
     "gradient descent": rules.gradient_descent(0.1, 0.05),
@@ -41,7 +41,7 @@ def test_law_exact_for_every_rule_symmetry_and_mini_batch(name, rule_name):
     family, size, _ = SYMMETRIES[name]
     rule, sample = RULES[rule_name], mini_batches(family, 1)
     q, state = np.random.default_rng(0).normal(size=(size, 3)), ()
-    buffer, step, charge = np.zeros_like(q), np.zeros_like(q), 0.0
+    buffer, before, charge = np.zeros_like(q), q, 0.0
     worst = largest = 0.0
     coupled = 0 if rule.decoupled else rule.weight_decay
     for _ in range(60):
@@ -49,21 +49,71 @@ def test_law_exact_for_every_rule_symmetry_and_mini_batch(name, rule_name):
         predicted = discrete.next_charge(
             rule,
             charge,
-            discrete.kinetic_symmetry_breaking(family, buffer, step),
+            discrete.kinetic_symmetry_breaking(family, buffer, before, q),
             discrete.potential_breaking(rule, family, q),
         )
         # the buffer by its definition, not from the rule's state
         buffer = rule.momentum * buffer + rule.gradient_weight * (g + coupled * q)
         charge = inner(buffer, family.generator(q))
         assert discrete.noether_charge(family, buffer, q) == pytest.approx(charge, abs=1e-14)
-        moved, state = rule.step(q, state, lambda _, g=g: g)
-        q, step = moved, moved - q
+        before = q
+        q, state = rule.step(q, state, lambda _, g=g: g)
         worst, largest = max(worst, abs(predicted - charge)), max(largest, abs(charge))
     assert worst < 1e-13
     # Nothing to predict where nothing breaks the symmetry: no metric, no linear part, no coupled decay.
     if rule.momentum:
         unbroken = {("rotation", "heavy ball"), ("translation", "AdamW")}
         assert (largest < 1e-12) == ((name, rule_name) in unbroken)
+
+
+def worst_of_the_law(name, rule_name, change, share=0.0):
+    """The largest deviation of ``change`` from the charge's own definition, over a run, and the largest charge.
+
+    ``share`` of every gradient lies along the generator: the loss then does not have the symmetry.
+    """
+    family, size, _ = (SYMMETRIES | CURVED)[name]
+    rule, sample = RULES[rule_name], mini_batches(family, 3)
+    q, state = np.random.default_rng(4).uniform(0.2, 0.8, size=(size, 3)), ()
+    buffer, before, charge, worst, largest = np.zeros_like(q), q, 0.0, 0.0, 0.0
+    coupled = 0 if rule.decoupled else rule.weight_decay
+    for _ in range(40):
+        along = np.array(family.generator(q))
+        g = sample(q) / 5 + share * along  # small, so that no point runs away along its curve
+        predicted = charge + change(rule, family, buffer, before, q, np.vdot(g, along))
+        buffer = rule.momentum * buffer + rule.gradient_weight * (g + coupled * q)
+        charge = np.vdot(buffer, along)
+        before = q
+        q, state = rule.step(q, state, lambda _, g=g: g)
+        worst, largest = max(worst, abs(predicted - charge)), max(largest, abs(charge))
+    return worst, largest
+
+
+@pytest.mark.parametrize("rule_name", RULES)
+@pytest.mark.parametrize("name", SYMMETRIES | CURVED)
+def test_law_of_any_smooth_generator_with_and_without_the_symmetry(name, rule_name):
+    for share in (0.0, 0.3):
+        worst, largest = worst_of_the_law(name, rule_name, discrete.charge_change, share)
+        assert worst < 1e-12 * max(1.0, largest)
+    assert largest > 1e-3
+
+
+PLANTED = {
+    "the violation forgotten": lambda *terms: discrete.charge_change(*terms[:-1]),
+    "the generator before the step": lambda rule, family, buffer, before, q, violation: discrete.charge_change(
+        rule, family, buffer, before, before, violation
+    ),
+    "its linear part instead of its change": lambda rule, family, buffer, before, q, violation: (
+        discrete.charge_change(rule, family, buffer, before, q, violation)
+        - rule.momentum * discrete.kinetic_symmetry_breaking(family, buffer, before, q)
+        + rule.momentum * sum(np.vdot(b, a) for b, a in zip(buffer, family.linear_part(q - before), strict=True))
+    ),
+}
+
+
+@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize("name", CURVED)
+def test_a_planted_error_in_the_law_is_noticed(name, error):
+    assert worst_of_the_law(name, "heavy ball", PLANTED[error], share=0.3)[0] > 1e-3
 
 
 @pytest.mark.parametrize("rule_name", ["heavy ball", "Nesterov", "Adam"])

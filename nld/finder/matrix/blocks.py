@@ -7,34 +7,33 @@ from collections.abc import Sequence
 import torch
 
 from nld.finder.block import Block, Member
-from nld.finder.blocks import Part, named_block
+from nld.finder.blocks import Shapes, named_block, range_of
+from nld.finder.directions import Part
 from nld.finder.matrix.coordinate_classes import Vector
 from nld.symmetry import Kind
 
 
-def mixings(
-    vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]
-) -> tuple[list[tuple[Block, list[Vector]]], list[str]]:
+def mixings(vectors: Sequence[Vector], shapes: Shapes) -> tuple[list[tuple[Block, list[Vector]]], list[str]]:
     """Blocks of vectors that have the same form, with these, and notes on those whose rows form no regular pattern."""
     forms: dict[tuple, list[Vector]] = defaultdict(list)
     for vector in vectors:
         forms[vector.places, vector.size, vector.orthogonal].append(vector)
     result, notes = [], []
-    for (_, _, orthogonal), found in forms.items():
+    for (_, _, orthogonal), alike in forms.items():
         kind = Kind.ROTATION if orthogonal else Kind.GENERAL_LINEAR
-        together = _matrix_members(found, shapes)
-        for group in [found] if together else [[vector] for vector in found]:
+        together = _matrix_members(alike, shapes)
+        for group in [alike] if together else [[vector] for vector in alike]:
             members = _matrix_members(group, shapes)
             if members is None:
                 notes.append(
-                    f"{kind} of {', '.join(p for p, _, _ in found[0].places)}: its rows form no regular pattern"
+                    f"{kind} of {', '.join(p for p, _, _ in alike[0].places)}: its rows form no regular pattern"
                 )
             else:
                 result.append((named_block(kind, members), group))
     return result, notes
 
 
-def _matrix_members(vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]]) -> list[Member] | None:
+def _matrix_members(vectors: Sequence[Vector], shapes: Shapes) -> list[Member] | None:
     """Members of vectors as units, if their indices are a regular grid of units, coordinates and copies."""
     members = []
     for position, (parameter, axis, sign) in enumerate(vectors[0].places):
@@ -43,8 +42,8 @@ def _matrix_members(vectors: Sequence[Vector], shapes: dict[str, tuple[int, ...]
         if grid is None:
             return None
         start, sizes, order = grid
-        length, shape = math.prod(sizes), shapes[parameter]
-        narrow = () if length == shape[axis] else ((axis, start, length),)
+        shape = shapes[parameter]
+        narrow = range_of(start, math.prod(sizes), axis, shape)
         view = (*shape[:axis], *(sizes[i] for i in order), *shape[axis + 1 :])
         units = (axis + order.index(0), axis + order.index(1))
         members.append(Member(parameter, view, units, float(sign), narrow, axis + order.index(2)))
@@ -65,7 +64,7 @@ def _grid(table: list[list[list[int]]], outer: int) -> tuple[int, tuple[int, ...
     return (start, sizes, order) if torch.equal(indices.permute(order), expected) else None
 
 
-def diagonal(vector: Vector, shapes: dict[str, tuple[int, ...]]) -> set[frozenset[tuple]]:
+def diagonal(vector: Vector, shapes: Shapes) -> set[frozenset[tuple]]:
     """The rescale units in a general linear vector, as ``signature`` gives them: of each coordinate and of all."""
     places = list(zip(vector.places, vector.indices, strict=True))
     coordinates = range(vector.size)
@@ -81,12 +80,12 @@ def diagonal(vector: Vector, shapes: dict[str, tuple[int, ...]]) -> set[frozense
     }
 
 
-def signature(unit: list[Part], shapes: dict[str, tuple[int, ...]]) -> frozenset[tuple]:
+def signature(unit: list[Part], shapes: Shapes) -> frozenset[tuple]:
     """What a unit moves, whichever way its sign is counted."""
     return _signed([(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit], shapes)
 
 
-def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes) -> frozenset[tuple]:
+def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes: Shapes) -> frozenset[tuple]:
     sign = 1 if min(entries)[2] > 0 else -1
     return frozenset(
         (p, None, sign * c) if shapes[p] and len(indices) == shapes[p][axis] else (p, axis, sign * c, indices)

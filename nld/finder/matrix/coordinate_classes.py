@@ -98,8 +98,8 @@ class Coordinates:
         """An operation treats entries differently along these axes: note where each coordinate appears."""
         axes = [axis for axis in axes if varies(labels, axis)]
         small = core(labels)
-        kept = [axis for axis in range(small.ndim) if axis not in axes]
-        flat = small.permute(*axes, *kept).reshape(torch.Size([small.shape[a] for a in axes]).numel(), -1)
+        others = [axis for axis in range(small.ndim) if axis not in axes]
+        flat = small.permute(*axes, *others).reshape(torch.Size([small.shape[a] for a in axes]).numel(), -1)
         seen: dict[int, list[int]] = defaultdict(list)
         for position, row in enumerate(flat.tolist()):
             for coordinate in dict.fromkeys(row):
@@ -126,15 +126,15 @@ class Coordinates:
             groups[places, contexts, root in orthogonal].append(members)
         turned = {self._root(coordinate)[0] for coordinate in self.turned}
         result = []
-        for (_, _, is_orthogonal), found in groups.items():
-            names = list(dict.fromkeys((*self.owner[c][:2], sign) for c, sign in found[0]))
+        for (_, _, is_orthogonal), classes in groups.items():
+            names = list(dict.fromkeys((*self.owner[c][:2], sign) for c, sign in classes[0]))
             tables = [
-                [sorted(self.owner[c][2] for c, s in m if (*self.owner[c][:2], s) == n) for m in found] for n in names
+                [sorted(self.owner[c][2] for c, s in m if (*self.owner[c][:2], s) == n) for m in classes] for n in names
             ]
-            if len(found) > 1:
+            if len(classes) > 1:
                 indices = tuple(tuple(tuple(row) for row in table) for table in tables)
                 result.append(Vector(tuple(names), indices, is_orthogonal))
-            elif self._root(found[0][0][0])[0] in turned and all(len(row) % 2 == 0 for (row,) in tables):
+            elif self._root(classes[0][0][0])[0] in turned and all(len(row) % 2 == 0 for (row,) in tables):
                 # A pair of coordinates under a rotary embedding: what commutes with its rotations is a rotation.
                 indices = tuple((tuple(row[0::2]), tuple(row[1::2])) for (row,) in tables)
                 result.append(Vector(tuple(names), indices, True))

@@ -1,18 +1,12 @@
 """How normalizations pass on degrees: they forget them, if they are equal where it counts."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 
 from nld.finder.aten_families import NORMS
 from nld.finder.index_tensors import compress
 from nld.finder.linear_system import ZERO
+from nld.finder.scale.degrees import Degrees
 from nld.finder.tape import Call, Ref
-
-if TYPE_CHECKING:
-    from nld.finder.scale.scale_exponents import Degrees
 
 
 def norm(degrees: Degrees, call: Call):

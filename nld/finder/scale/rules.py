@@ -1,28 +1,26 @@
 """How each operation passes on degrees: one function for each family of operations.
 
-A rule is given the interpreter and a call; it states the equations that the operation demands and returns the degrees
+A rule is given what is known and a call; it states the equations that the operation demands and returns the degrees
 of the outputs, as labels of unknowns or as terms, or an empty list where they are zero.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import torch
 
-from nld.finder.aten_families import COMPARISONS, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
-from nld.finder.index_tensors import compress, core, moved, varies
+from nld.finder.aten_families import COMPARISONS, COPIES, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
+from nld.finder.index_tensors import compress, core, moved, reduced, reduced_axes, varies
 from nld.finder.linear_system import ZERO
+from nld.finder.scale.degrees import Degrees, Term
 from nld.finder.scale.normalizations import norm, rms_norm, weight_norm
 from nld.finder.tape import EPSILON, Call, Ref
 
-if TYPE_CHECKING:
-    from nld.finder.scale.scale_exponents import Degrees, Term
-
-
 FEW = 10_000  # more zeros than this are taken as numbers
+
+
+def _copy(degrees: Degrees, call: Call):
+    return [degrees.values[call.inputs[0].index]]
 
 
 def _move(degrees: Degrees, call: Call):
@@ -33,7 +31,7 @@ def _move(degrees: Degrees, call: Call):
         return [list(zip(outputs, factors, strict=True)) for outputs in zip(*parts, strict=True)]
     labels = {ref.index: degrees.labels(ref) for ref in inputs}
     for ref in call.inputs:  # zeros between activations have whatever degree their place needs
-        if ref.index in degrees.nought and torch.Size(ref.shape).numel() <= FEW:
+        if ref.index in degrees.zeros and torch.Size(ref.shape).numel() <= FEW:
             labels[ref.index] = degrees.equations.new(ref.shape)
     return moved(call, labels, ZERO)
 
@@ -82,7 +80,7 @@ def _compare(degrees: Degrees, call: Call):
 def _sum(degrees: Degrees, call: Call):
     """A sum, maximum or choice of tensors: equal degrees at every entry."""
     refs = [v for name, v in call.arguments.items() if isinstance(v, Ref) and name != "condition"]
-    refs = [ref for ref in refs if ref.index not in degrees.nought]
+    refs = [ref for ref in refs if ref.index not in degrees.zeros]
     if call.name == "where":
         refs = [ref for ref in refs if not hides(ref.constant)]
     shape = call.outputs[0].shape
@@ -102,7 +100,7 @@ def _gather(degrees: Degrees, call: Call):
     """Rows added into the rows of another tensor that an index names."""
     axis, source = call.arguments["dim"], call.arguments["source" if call.name == "index_add" else "src"]
     labels = degrees.tie(degrees.labels(source), [axis]).narrow(axis, 0, 1).expand(call.outputs[0].shape)
-    if call.arguments["self"].index not in degrees.nought:
+    if call.arguments["self"].index not in degrees.zeros:
         degrees.vanishing_sum([(labels, 1), (degrees.labels(call.arguments["self"]), -1)])
     return [labels]
 
@@ -116,8 +114,7 @@ def _gated(degrees: Degrees, call: Call):
 
 def _product(degrees: Degrees, call: Call):
     left, right = (call.arguments.get(name) for name in ("self", "other"))
-    if any(isinstance(ref, Ref) and ref.index in degrees.nought for ref in (left, right)):
-        degrees.nought.add(call.outputs[0].index)
+    if call.outputs[0].index in degrees.zeros:
         return []
     shape = call.outputs[0].shape
     sign = -1 if call.name == "div" else 1
@@ -146,22 +143,10 @@ def _power(degrees: Degrees, call: Call):
 
 
 def _reduce(degrees: Degrees, call: Call):
-    source = call.arguments["self"]
-    labels = degrees.labels(source)
-    axes = call.arguments.get("dim")
-    if axes is None or axes == []:
-        axes = list(range(labels.ndim))
-    if call.name in ("max", "min") and isinstance(call.arguments.get("other"), Ref):
+    if isinstance(call.arguments.get("other"), Ref):  # the larger of two tensors
         return _sum(degrees, call)
-    axes = [axes] if isinstance(axes, int) else list(axes)
-    if call.name in ("topk", "sort", "cumsum") and "dim" not in call.arguments:
-        axes = [-1]
-    shape = call.outputs[0].shape
-    small = labels = degrees.tie(labels, axes)
-    for axis in sorted((a % max(labels.ndim, 1) for a in axes), reverse=True):
-        if labels.ndim:
-            small = small.narrow(axis, 0, 1) if len(shape) == labels.ndim else small.select(axis, 0)
-    result = small.expand(shape)
+    labels = degrees.tie(degrees.labels(call.arguments["self"]), reduced_axes(call))
+    result = reduced(labels, call).expand(call.outputs[0].shape)
     if call.name == "var_mean":
         return [degrees.fold([(result, 2)]), result]
     if call.name == "var":
@@ -190,7 +175,7 @@ def _matrix(degrees: Degrees, call: Call):
     """mm, bmm, addmm, baddbmm, mv, dot and their relatives."""
     left, right = [call.arguments[n] for n in call.arguments if isinstance(call.arguments[n], Ref)][-2:]
     result = None
-    if left.index not in degrees.nought and right.index not in degrees.nought:
+    if left.index not in degrees.zeros and right.index not in degrees.zeros:
         batch = len(left.shape) - 2 if call.name in ("bmm", "baddbmm") else 0
         terms = []
         rows, columns = left.shape[-2:-1], right.shape[-1:]
@@ -201,7 +186,7 @@ def _matrix(degrees: Degrees, call: Call):
             terms.append((labels.transpose(-1, -2).unsqueeze(-3).expand(space), factor))
         result = degrees.contract(terms, len(space) - 1) if terms else torch.tensor(ZERO).expand(space[:-1])
     extra = call.arguments.get("self") if call.name in ("addmm", "baddbmm") else None
-    if extra is None or extra.index in degrees.nought:
+    if extra is None or extra.index in degrees.zeros:
         return [result]
     extra = degrees.labels(extra).expand(call.outputs[0].shape)
     if result is not None:
@@ -246,6 +231,7 @@ def _convolution(degrees: Degrees, call: Call):
 
 
 RULES: dict[str, Callable] = {
+    **dict.fromkeys(COPIES, _copy),
     **dict.fromkeys(MOVES, _move),
     **dict.fromkeys(POOLS, _pool),
     **dict.fromkeys(NORMS, norm),

@@ -1,72 +1,67 @@
 """How each operation passes on shifts: one function for each family of operations.
 
-A rule is given the interpreter, a call and the answers of its inputs; it demands that unknowns be equal or zero where
-the operation needs that, and returns the answers of each output, or None if no answer may reach the operation.
+A rule is given what is known, a call and the responses of its inputs; it demands that unknowns be equal or zero where
+the operation needs that, and returns the responses of each output, or None if no response may reach the operation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 
-from nld.finder.aten_families import CONTRACTIONS, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
-from nld.finder.index_tensors import compress, moved, varies
+from nld.finder.aten_families import CONTRACTIONS, COPIES, MAXIMA, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
+from nld.finder.index_tensors import compress, moved, reduced, reduced_axes, varies
 from nld.finder.linear_system import ZERO
+from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
-from nld.finder.translation.responses import Answer
-
-if TYPE_CHECKING:
-    from nld.finder.translation.shifts import Shifts
+from nld.finder.translation.responses import Response, Responses
 
 
-def _move(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    results: list[list[Answer]] = [[] for _ in call.outputs]
-    joined: dict[float, list[tuple[int, Answer]]] = {}
-    for index, found in answers.items():
-        for answer in found:
-            if len(answers) > 1 and answer.even:  # shifts of the pieces that are joined may be one shift
-                joined.setdefault(answer.coefficient, []).append((index, answer))
+def _move(known: Responses, call: Call, responses: Inputs):
+    results: list[list[Response]] = [[] for _ in call.outputs]
+    joined: dict[float, list[tuple[int, Response]]] = {}
+    for index, source in responses.items():
+        for response in source:
+            if len(responses) > 1 and response.even:  # shifts of the pieces that are joined may be one shift
+                joined.setdefault(response.coefficient, []).append((index, response))
                 continue
-            unknowns = moved(call, {index: answer.unknowns}, ZERO)
-            labels = moved(call, {index: answer.labels}, 0)
+            unknowns = moved(call, {index: response.unknowns}, ZERO)
+            labels = moved(call, {index: response.labels}, 0)
             for position, pair in enumerate(zip(unknowns, labels, strict=True)):
-                results[position].append(Answer(*pair, answer.coefficient))
-    for coefficient, found in joined.items():
-        unknowns = moved(call, {index: answer.unknowns for index, answer in found}, ZERO)[0]
-        results[0].append(Answer(unknowns, torch.tensor(0).expand(unknowns.shape), coefficient))
+                results[position].append(Response(*pair, response.coefficient))
+    for coefficient, pieces in joined.items():
+        unknowns = moved(call, {index: response.unknowns for index, response in pieces}, ZERO)[0]
+        results[0].append(Response(unknowns, torch.tensor(0).expand(unknowns.shape), coefficient))
     return results
 
 
-def _embedding(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _embedding(known: Responses, call: Call, responses: Inputs):
     shape = call.outputs[0].shape
     result = []
-    for answer in answers[call.arguments["weight"].index]:
-        if varies(answer.unknowns, 0):
-            shifts.vanish([answer])
+    for response in responses[call.arguments["weight"].index]:
+        if varies(response.unknowns, 0):
+            known.vanish([response])
             continue
-        labels = answer.labels[0].expand(shape)
-        if varies(answer.labels, 0):
-            labels = shifts.unrelated(shape, [True] * (len(shape) - 1) + [varies(answer.labels, 1)])
-        result.append(Answer(answer.unknowns[0].expand(shape), labels, answer.coefficient))
+        labels = response.labels[0].expand(shape)
+        if varies(response.labels, 0):
+            labels = known.unrelated(shape, [True] * (len(shape) - 1) + [varies(response.labels, 1)])
+        result.append(Response(response.unknowns[0].expand(shape), labels, response.coefficient))
     return [result]
 
 
-def _index(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _index(known: Responses, call: Call, responses: Inputs):
     source = call.arguments["self"]
     indices = [None if i is None else i.value for i in call.arguments["indices"]]
     axes = [axis for axis, index in enumerate(indices) if index is not None]
     result = []
-    for answer in answers.get(source.index, []):
-        if any(varies(answer.unknowns, axis) for axis in axes):
-            shifts.vanish([answer])
+    for response in responses.get(source.index, []):
+        if any(varies(response.unknowns, axis) for axis in axes):
+            known.vanish([response])
         else:
-            result.append(answer.map(lambda t: compress(call.function(t, indices))))
+            result.append(response.map(lambda t: compress(call.function(t, indices))))
     return [result]
 
 
-def _sum(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _sum(known: Responses, call: Call, responses: Inputs):
     left, right = call.arguments["self"], call.arguments["other"]
     alpha = call.arguments.get("alpha", 1)
     sign = (1.0, float(alpha)) if call.name == "add" else (1.0, -float(alpha))
@@ -75,11 +70,11 @@ def _sum(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     terms = []
     for ref, factor in ((left, sign[0]), (right, sign[1])):
         if isinstance(ref, Ref):
-            terms += [Answer(a.unknowns, a.labels, a.coefficient * factor) for a in answers[ref.index]]
-    return [shifts.merged(terms, call.outputs[0].shape)]
+            terms += [Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[ref.index]]
+    return [known.merged(terms, call.outputs[0].shape)]
 
 
-def _product(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _product(known: Responses, call: Call, responses: Inputs):
     left, right = call.arguments["self"], call.arguments.get("other")
     if call.name == "neg":
         right = -1.0
@@ -88,19 +83,19 @@ def _product(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     shape = call.outputs[0].shape
     if not isinstance(right, Ref):
         factor = 1 / float(right or 1) if call.name == "div" else float(right or 0)
-        return [[Answer(a.unknowns, a.labels, a.coefficient * factor) for a in answers[left.index]]]
-    if answers[right.index] and (answers[left.index] or call.name == "div"):
+        return [[Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[left.index]]]
+    if responses[right.index] and (responses[left.index] or call.name == "div"):
         return None
-    source, other = (right, left) if answers[right.index] else (left, right)
+    source, other = (right, left) if responses[right.index] else (left, right)
     other_varies = [False] * (len(shape) - len(other.shape)) + list(other.varies)
     result = []
-    for answer in (a.expand(shape) for a in answers[source.index]):
-        along = [varies(answer.labels, axis) or other_varies[axis] for axis in range(len(shape))]
-        result.append(Answer(answer.unknowns, shifts.unrelated(shape, along), answer.coefficient))
+    for response in (a.expand(shape) for a in responses[source.index]):
+        along = [varies(response.labels, axis) or other_varies[axis] for axis in range(len(shape))]
+        result.append(Response(response.unknowns, known.unrelated(shape, along), response.coefficient))
     return [result]
 
 
-def _matrix(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _matrix(known: Responses, call: Call, responses: Inputs):
     left, right = [v for v in call.arguments.values() if isinstance(v, Ref)][-2:]
     shape = call.outputs[0].shape
     batch = len(shape) - 2
@@ -108,163 +103,163 @@ def _matrix(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
     for ref, is_left in ((left, True), (right, False)):
         inner, outer, new = (batch + 1, batch, batch + 1) if is_left else (batch, batch + 1, batch)
         other = right if is_left else left
-        for answer in answers[ref.index]:
-            if varies(answer.unknowns, inner) and not varies(answer.labels, inner) and other.index in shifts.centred:
-                shifts.forget([answer], [inner])  # the other side sums to zero over this axis
+        for response in responses[ref.index]:
+            if varies(response.unknowns, inner) and not varies(response.labels, inner) and other.index in known.centred:
+                known.forget([response], [inner])  # the other side sums to zero over this axis
                 continue
-            if varies(answer.labels, inner) and varies(answer.unknowns, inner):
-                shifts.vanish([answer])
+            if varies(response.labels, inner) and varies(response.unknowns, inner):
+                known.vanish([response])
                 continue
-            unknowns = shifts.bundle(answer.unknowns, inner).unsqueeze(new).expand(shape)
+            unknowns = known.bundle(response.unknowns, inner).unsqueeze(new).expand(shape)
             along = [True] * batch + [False, False]
-            along[outer] = varies(answer.labels, outer)
+            along[outer] = varies(response.labels, outer)
             along[new] = other.shape[new] > 1
-            result.append(Answer(unknowns, shifts.unrelated(shape, along), answer.coefficient))
+            result.append(Response(unknowns, known.unrelated(shape, along), response.coefficient))
     extra = call.arguments.get("self") if call.name in ("addmm", "baddbmm") else None
     if isinstance(extra, Ref):
-        result += [answer.expand(shape) for answer in answers[extra.index]]
-    return [shifts.merged(result, shape)]
+        result += [response.expand(shape) for response in responses[extra.index]]
+    return [known.merged(result, shape)]
 
 
-def _convolution(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _convolution(known: Responses, call: Call, responses: Inputs):
     source, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
     if call.arguments["transposed"]:
         return None
     shape = call.outputs[0].shape
     groups, spatial = call.arguments["groups"], len(shape) - 2
     result = []
-    for answer in answers[weight.index]:
-        if any(varies(answer.unknowns, axis) for axis in range(1, len(shape))) or varies(answer.labels, 0):
-            shifts.vanish([answer])
+    for response in responses[weight.index]:
+        if any(varies(response.unknowns, axis) for axis in range(1, len(shape))) or varies(response.labels, 0):
+            known.vanish([response])
             continue
-        per_group = shifts.fresh((shape[0], groups, 1, *shape[2:])).expand(
+        per_group = known.fresh((shape[0], groups, 1, *shape[2:])).expand(
             shape[0], groups, shape[1] // groups, *shape[2:]
         )
         labels = compress(per_group.reshape(shape))
-        unknowns = answer.unknowns[(slice(None), *[0] * (len(weight.shape) - 1))]
-        result.append(Answer(unknowns.reshape(1, -1, *[1] * spatial).expand(shape), labels, answer.coefficient))
-    for answer in answers[source.index]:
+        unknowns = response.unknowns[(slice(None), *[0] * (len(weight.shape) - 1))]
+        result.append(Response(unknowns.reshape(1, -1, *[1] * spatial).expand(shape), labels, response.coefficient))
+    for response in responses[source.index]:
         padded = any(call.arguments["padding"])
-        if padded or groups > 1 or any(varies(answer.unknowns, axis) for axis in range(2, len(shape))):
-            shifts.vanish([answer])
+        if padded or groups > 1 or any(varies(response.unknowns, axis) for axis in range(2, len(shape))):
+            known.vanish([response])
             continue
-        unknowns = shifts.bundle(answer.unknowns, 1).unsqueeze(1)
+        unknowns = known.bundle(response.unknowns, 1).unsqueeze(1)
         unknowns = unknowns[(..., *[slice(0, 1)] * spatial)].expand(shape)
-        along = [varies(answer.labels, 0), True, *(varies(answer.labels, axis) for axis in range(2, len(shape)))]
-        result.append(Answer(unknowns, shifts.unrelated(shape, along), answer.coefficient))
+        along = [varies(response.labels, 0), True, *(varies(response.labels, axis) for axis in range(2, len(shape)))]
+        result.append(Response(unknowns, known.unrelated(shape, along), response.coefficient))
     if isinstance(bias, Ref):
-        for answer in answers[bias.index]:
-            result.append(answer.map(lambda t: t.reshape(1, -1, *[1] * spatial).expand(shape)))
-    return [shifts.merged(result, shape)]
+        for response in responses[bias.index]:
+            result.append(response.map(lambda t: t.reshape(1, -1, *[1] * spatial).expand(shape)))
+    return [known.merged(result, shape)]
 
 
-def _mean(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    source, shape = call.arguments["self"], call.outputs[0].shape
-    axes = call.arguments.get("dim") or list(range(len(source.shape)))
-    axes = [axis % len(source.shape) for axis in ([axes] if isinstance(axes, int) else axes)]
-    keep = len(shape) == len(source.shape)
-    size = torch.Size([source.shape[axis] for axis in axes]).numel() if call.name == "sum" else 1
+def _mean(known: Responses, call: Call, responses: Inputs):
+    axes = reduced_axes(call)
+    size = torch.Size([call.arguments["self"].shape[axis] for axis in axes]).numel() if call.name == "sum" else 1
     result = []
-    for answer in answers[source.index]:
-        unrelated = any(varies(answer.labels, axis) for axis in axes)
-        if unrelated and (call.name[0] == "a" or any(varies(answer.unknowns, axis) for axis in axes)):
-            shifts.vanish([answer])
+    for response in responses[call.arguments["self"].index]:
+        labels = response.labels
+        if not any(varies(labels, axis) for axis in axes):
+            known.constant(response, axes)
+        elif any(varies(response.unknowns, axis) for axis in axes):
+            known.vanish([response])
             continue
-        if not unrelated:
-            shifts.constant(answer, axes)
-        labels, unknowns = answer.labels, answer.unknowns
-        if unrelated:
+        else:
             along = [varies(labels, axis) and axis not in axes for axis in range(labels.ndim)]
-            labels = shifts.unrelated(tuple(labels.shape), along)
-        for axis in sorted(axes, reverse=True):
-            unknowns = unknowns.narrow(axis, 0, 1) if keep else unknowns.select(axis, 0)
-            labels = labels.narrow(axis, 0, 1) if keep else labels.select(axis, 0)
-        result.append(Answer(unknowns, labels, answer.coefficient * size))
+            labels = known.unrelated(tuple(labels.shape), along)
+        result.append(_reduced(Response(response.unknowns, labels, response.coefficient * size), call))
     return [result]
 
 
-def _spread(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    source = call.arguments["self"]
-    axes = call.arguments.get("dim") or list(range(len(source.shape)))
-    shifts.forget(answers[source.index], [axes] if isinstance(axes, int) else axes)
+def _maximum(known: Responses, call: Call, responses: Inputs):
+    """A maximum follows a shift that all it compares have in common."""
+    source = responses[call.arguments["self"].index]
+    return [[_reduced(response, call) for response in source if known.constant(response, reduced_axes(call))]]
+
+
+def _reduced(response: Response, call: Call) -> Response:
+    return response.map(lambda labels: reduced(labels, call))
+
+
+def _spread(known: Responses, call: Call, responses: Inputs):
+    known.forget(responses[call.arguments["self"].index], reduced_axes(call))
     return [[]]
 
 
-def _spread_and_mean(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    return [[], _mean(shifts, call, answers)[0]]
+def _spread_and_mean(known: Responses, call: Call, responses: Inputs):
+    return [[], _mean(known, call, responses)[0]]
 
 
-def _order(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _order(known: Responses, call: Call, responses: Inputs):
     """The largest along an axis: shifts that are constant along it leave the order as it is."""
-    axis = call.arguments.get("dim", -1)
-    if not call.outputs or len(call.outputs) != 2:
+    if len(call.outputs) != 2:
         return None
-    kept = [a for a in answers[call.arguments["self"].index] if shifts.constant(a, [axis])]
-    if len(call.outputs[0].shape) == len(call.inputs[0].shape):
-        return [[a.map(lambda t: t.narrow(axis, 0, 1)).expand(call.outputs[0].shape) for a in kept], []]
-    return [[a.map(lambda t: t.select(axis, 0)) for a in kept], []]
+    shape, source = call.outputs[0].shape, responses[call.arguments["self"].index]
+    return [[_reduced(r, call).expand(shape) for r in source if known.constant(r, reduced_axes(call))], []]
 
 
-def _softmax(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
-    shifts.forget(answers[call.arguments["self"].index], [call.arguments["dim"]])
+def _softmax(known: Responses, call: Call, responses: Inputs):
+    known.forget(responses[call.arguments["self"].index], [call.arguments["dim"]])
     return [[]]
 
 
-def _pool(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _pool(known: Responses, call: Call, responses: Inputs):
     source, shape = call.arguments["self"], call.outputs[0].shape
     padding = call.arguments.get("padding") or [0]
     if call.name == "constant_pad_nd" or call.name == "im2col" or ("avg" in call.name and any(padding)):
         return None
     axes = range(len(shape) - POOLS[call.name], len(shape))
     result = []
-    for answer in answers[source.index]:
-        if any(varies(t, axis) for t in (answer.labels, answer.unknowns) for axis in axes):
-            shifts.vanish([answer])
+    for response in responses[source.index]:
+        if any(varies(t, axis) for t in (response.labels, response.unknowns) for axis in axes):
+            known.vanish([response])
             continue
         inner = (..., *[slice(0, 1)] * len(axes))
         result.append(
-            Answer(answer.unknowns[inner].expand(shape), answer.labels[inner].expand(shape), answer.coefficient)
+            Response(response.unknowns[inner].expand(shape), response.labels[inner].expand(shape), response.coefficient)
         )
     return [result]
 
 
-def _norm(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _norm(known: Responses, call: Call, responses: Inputs):
     source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
-    found, shape = answers[source.index], source.shape
+    inputs, shape = responses[source.index], source.shape
     if isinstance(weight, Ref):
-        shifts.vanish(answers[weight.index])
+        known.vanish(responses[weight.index])
     if call.name == "native_layer_norm":
         count = len(call.arguments["normalized_shape"])
         place = (*[1] * (len(shape) - count), *shape[len(shape) - count :])
-        shifts.forget(found, range(len(shape) - count, len(shape)))
+        known.forget(inputs, range(len(shape) - count, len(shape)))
     else:
         place = (1, shape[1], *[1] * (len(shape) - 2))
         if call.name == "native_group_norm":
             split = (shape[0], call.arguments["group"], -1)
-            grouped = [Answer(compress(a.unknowns.reshape(split)), compress(a.labels.reshape(split))) for a in found]
-            shifts.forget(grouped, [2])
+            grouped = [Response(compress(a.unknowns.reshape(split)), compress(a.labels.reshape(split))) for a in inputs]
+            known.forget(grouped, [2])
         elif call.arguments.get("training", call.arguments.get("train", True)) is False:
-            shifts.vanish(found)
+            known.vanish(inputs)
         else:
-            shifts.forget(found, [axis for axis in range(len(shape)) if axis != 1])
+            known.forget(inputs, [axis for axis in range(len(shape)) if axis != 1])
     result = []
     if isinstance(bias, Ref):
-        for answer in answers[bias.index]:
-            result.append(answer.map(lambda t: t.reshape(place).expand(shape)))
+        for response in responses[bias.index]:
+            result.append(response.map(lambda t: t.reshape(place).expand(shape)))
     return [result]
 
 
-def _masked(shifts: Shifts, call: Call, answers: dict[int, list[Answer]]):
+def _masked(known: Responses, call: Call, responses: Inputs):
     """Scores of which some are hidden from the softmax that follows."""
-    return [[a.expand(call.outputs[0].shape) for found in answers.values() for a in found]]
+    return [[a.expand(call.outputs[0].shape) for source in responses.values() for a in source]]
 
 
 RULES: dict[str, Callable] = {
+    **dict.fromkeys(COPIES, unchanged),
     **dict.fromkeys(MOVES, _move),
     **dict.fromkeys(CONTRACTIONS, _matrix),
     **dict.fromkeys(SOFTMAX, _softmax),
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(MEANS, _mean),
+    **dict.fromkeys(MAXIMA, _maximum),
     **dict.fromkeys(SPREADS, _spread),
     **dict.fromkeys(POOLS, _pool),
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
@@ -278,7 +273,7 @@ RULES: dict[str, Callable] = {
 
 
 def rule_of(call: Call) -> Callable | None:
-    """The rule that follows a call, None if there is none: then no answer may reach it."""
+    """The rule that follows a call, None if there is none: then no response may reach it."""
     given = {name: v.constant if isinstance(v, Ref) else v for name, v in call.arguments.items()}
     if call.name == "masked_fill" and hides(given["value"]):
         return _masked

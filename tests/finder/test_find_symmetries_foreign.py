@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import nld
-from tests import foreign_models, null_space
+from tests.finder import foreign_models, null_space
 
 
 def counted(found) -> dict[str, int]:

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from tests.models import (
+from tests.finder.models import (
     MHA,
     Attention,
     Depthwise,
@@ -96,6 +96,12 @@ CASES = [
          vectors(3), {"scale": 4}),
     Case("layer-norm", lambda: S(L(3, 5), nn.LayerNorm(5), nn.ReLU(), L(5, 2)), vectors(3),
          {"scale": 1, "translation": 4, "rescale": 5}),
+    Case("layer-norm-two-features", lambda: S(L(2, 4), nn.LayerNorm(4), nn.ReLU(), L(4, 2)), vectors(2),
+         {"scale": 1, "translation": 3, "rescale": 4}),
+    Case("layer-norm-one-feature", lambda: S(L(1, 4), nn.LayerNorm(4), nn.ReLU(), L(4, 2)), vectors(1),
+         {"scale": 1, "translation": 2, "rescale": 4}),
+    Case("logits-of-one-feature", lambda: S(L(1, 4, bias=False)), vectors(1), {"translation": 1},
+         loss=nn.CrossEntropyLoss()),
     Case("layer-norm-gelu", lambda: S(L(3, 4), nn.LayerNorm(4), nn.GELU(), L(4, 2)), vectors(3),
          {"scale": 1, "translation": 4}),
     Case("rms-norm", lambda: S(L(3, 4), nn.RMSNorm(4), nn.ReLU(), L(4, 2)), vectors(3), {"scale": 1, "rescale": 4}),

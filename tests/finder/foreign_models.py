@@ -1,6 +1,6 @@
 """Models in the style of other people's code, each with something that a search for symmetries stumbles over.
 
-Their symmetries are counted by hand and compared with the dense null space of the loss, as those of ``tests.models``.
+Their symmetries are counted by hand and compared with the dense null space of the loss, as those of ``symmetric``.
 """
 
 import math

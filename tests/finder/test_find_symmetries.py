@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import nld
-from tests import null_space, symmetric
+from tests.finder import null_space, symmetric
 
 
 def per_sample(output: torch.Tensor) -> torch.Tensor:

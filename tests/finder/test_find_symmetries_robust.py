@@ -14,7 +14,7 @@ import nld
 from nld.commands import symmetries as command
 from nld.finder import Member, Symmetries
 from nld.finder.table import table
-from tests import models, symmetric
+from tests.finder import models, symmetric
 
 
 def normalized() -> nn.Module:
@@ -204,13 +204,13 @@ def test_command_line(capsys):
         args = parser.parse_args(["symmetries", *words])
         return args.run(args)
 
-    assert run("tests.models:Residual", "--input", "3,2,5,5", "--describe") == 0
+    assert run("tests.finder.models:Residual", "--input", "3,2,5,5", "--describe") == 0
     out = capsys.readouterr().out
     assert "rescale" in out
     assert "stem.weight" in out
     assert "Scale symmetries hold up to eps" in out
-    assert run("tests.models:FusedGPT", "--input", "3,5", "--tokens", "7", "--loss", "none") == 0
-    assert run("tests.models:Residual", "--input", "3,9,5,5") == 1
-    assert run("tests.models:nothing", "--input", "3,2,5,5") == 2
-    assert run("tests.models", "--input", "3,2,5,5") == 2
+    assert run("tests.finder.models:FusedGPT", "--input", "3,5", "--tokens", "7", "--loss", "none") == 0
+    assert run("tests.finder.models:Residual", "--input", "3,9,5,5") == 1
+    assert run("tests.finder.models:nothing", "--input", "3,2,5,5") == 2
+    assert run("tests.finder.models", "--input", "3,2,5,5") == 2
     assert "none found" in table(Symmetries())

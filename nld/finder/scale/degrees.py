@@ -1,0 +1,122 @@
+"""The degrees of activations, and the equations that operations state between them."""
+
+import math
+from fractions import Fraction
+
+import torch
+
+from nld.finder.index_tensors import compress, core, distinct, varies
+from nld.finder.linear_system import ZERO, Equations, Form
+from nld.finder.tape import Ref, Tape
+
+Term = tuple[torch.Tensor, int | Fraction]  # labels of unknowns and the factor in front of them
+LARGEST = 4_000_000  # more distinct equations than this for one operation are not followed
+
+
+class Degrees:
+    """What is known so far: a degree is a sum of terms at each entry of an activation, none where it is zero."""
+
+    def __init__(self, tape: Tape):
+        self.equations = Equations()
+        self.values: dict[int, list[Term]] = {}
+        self.zeros = tape.zeros()  # such tensors have every degree
+        self.denominators = tape.denominators()
+        self.parameters = {ref.index for ref in tape.parameters.values()}
+
+    def labels(self, ref: Ref) -> torch.Tensor:
+        """One label for each entry of an activation, folded from its terms."""
+        terms = self.values.get(ref.index)
+        if terms is None:
+            return torch.tensor(ZERO).expand(ref.shape)
+        if len(terms) > 1 or terms[0][1] != 1:
+            terms = self.values[ref.index] = [(self.fold(terms), 1)]
+        return terms[0][0]
+
+    def fold(self, terms: list[Term]) -> torch.Tensor:
+        """One label for each entry that stands for the sum of the terms."""
+        rows, inverse, _ = distinct(*(labels for labels, _ in terms))
+        names = []
+        for row in rows.tolist():
+            form: dict = {}
+            for unknown, (_, factor) in zip(row, terms, strict=True):
+                form[unknown] = form.get(unknown, 0) + factor
+            self.equations.touched.update(form)
+            form = self.equations.reduce(form)
+            if not form:
+                names.append(ZERO)
+            elif list(form.values()) == [1]:
+                names.append(next(iter(form)))
+            else:
+                names.append(int(self.equations.new()))
+                self.equations.vanish({**form, names[-1]: -1})  # solved for a parameter's unknown if there is one
+        return compress(torch.tensor(names)[inverse].expand(terms[0][0].shape))
+
+    def tie(self, labels: torch.Tensor, axes: list[int]) -> torch.Tensor:
+        """Demand equal degrees along axes; the labels with these axes constant."""
+        axes = [axis % labels.ndim for axis in axes] if labels.ndim else []
+        if not any(varies(labels, axis) for axis in axes):
+            self.equations.touched.update(core(labels).reshape(-1).tolist())
+            return labels
+        small = core(labels)
+        others = [axis for axis in range(labels.ndim) if axis not in axes]
+        rows = small.permute(*others, *axes).reshape(-1, math.prod(small.shape[axis] for axis in axes))
+        for row in torch.unique(rows, dim=0).tolist():
+            self.equations.tie(dict.fromkeys(row))
+        for axis in axes:
+            small = small.narrow(axis, 0, 1)
+        return small.expand(labels.shape)
+
+    def vanish(self, ref: Ref) -> None:
+        """Demand that an activation does not scale."""
+        if ref.index in self.values:
+            for row in core(self.labels(ref)).unique().tolist():
+                self.equations.vanish({row: 1})
+
+    def vanishing_sum(self, terms: list[Term]) -> None:
+        """Demand that the terms sum to zero at every index; terms that share no axis separate into constants."""
+        clusters: list[tuple[set[int], list[Term]]] = []
+        for labels, factor in terms:
+            axes = {axis for axis in range(labels.ndim) if varies(labels, axis)}
+            members = [(labels, factor)]
+            for other in [c for c in clusters if c[0] & axes]:
+                clusters.remove(other)
+                axes, members = axes | other[0], members + other[1]
+            clusters.append((axes, members))
+        constants = [int(self.equations.new()) for _ in clusters[1:]]
+        for position, (_, members) in enumerate(clusters):
+            cores = [core(labels) for labels, _ in members]
+            if torch.Size(torch.broadcast_shapes(*(c.shape for c in cores))).numel() > LARGEST:
+                for labels in cores:
+                    self.equations.vanish_all(labels.unique().tolist())
+                continue
+            rows, _, _ = distinct(*(labels for labels, _ in members))
+            closing: Form = {constants[position - 1]: -1} if position else dict.fromkeys(constants, 1)
+            for row in rows.tolist():
+                form: Form = dict(closing)
+                for unknown, (_, factor) in zip(row, members, strict=True):
+                    form[unknown] = form.get(unknown, 0) + factor
+                self.equations.vanish(form)
+
+    def contract(self, terms: list[Term], front: int) -> torch.Tensor:
+        """Degrees of a sum of products: terms are aligned, all axes behind the first ``front`` are summed over."""
+        shape = terms[0][0].shape
+        places = {}  # axis -> which of the distinct slices of the terms stands at each index
+        for axis in (a for a in range(front) if any(varies(labels, a) for labels, _ in terms)):
+            slices = [core(labels).movedim(axis, 0).flatten(1) for labels, _ in terms if varies(labels, axis)]
+            _, places[axis] = torch.unique(torch.cat(slices, 1), dim=0, return_inverse=True)
+            firsts = torch.stack([(places[axis] == i).nonzero()[0, 0] for i in range(int(places[axis].max()) + 1)])
+            terms = [(_take(labels, axis, firsts), factor) for labels, factor in terms]
+        result = self.equations.new(tuple(terms[0][0].shape[a] if a in places else 1 for a in range(front)))
+        aligned = result.reshape(*result.shape, *[1] * (len(shape) - front)).expand(terms[0][0].shape)
+        self.vanishing_sum([*terms, (aligned, -1)])
+        for axis, place in places.items():
+            result = result.index_select(axis, place)
+        return result.expand(shape[:front])
+
+
+def _take(labels: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
+    """Slices of labels, constant axes kept constant."""
+    if not varies(labels, axis):
+        return labels.narrow(axis, 0, 1).expand(*labels.shape[:axis], len(indices), *labels.shape[axis + 1 :])
+    small = core(labels).index_select(axis, indices)
+    return small.expand(*labels.shape[:axis], len(indices), *labels.shape[axis + 1 :])
