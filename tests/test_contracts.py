@@ -44,6 +44,7 @@ def test_imports_keep_the_contracts():
         ("publish/build.py", "import matplotlib.pyplot", "matplotlib only in figures"),
         ("figures/text.py", "import sympy", "sympy only in theory"),
         ("symmetry.py", "import torch", "torch only where networks are"),
+        ("monitor/inner_products/numba_tables.py", "from . import numba_kernel", "No import circle in the monitor"),
     ],
 )
 def test_a_forbidden_import_breaks_its_contract(tmp_path, file, line, contract):
