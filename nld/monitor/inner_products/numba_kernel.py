@@ -24,6 +24,7 @@ _COUNT = len(PAIRS)
 # Sums may be reordered, so that they run side by side; what is infinite or not a number stays so.
 _FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}}
 _machine_code: Any = njit(**_FAST)
+_pasted: Any = njit(inline="always")  # into its caller: a call would hand over sixteen arrays
 _spliced: Any = intrinsic
 # What an address in the table points to.
 _STAGE, _TASK, _SUM = (np.zeros(1, dtype(row)) for row in (Stage, Task, Sum))
@@ -119,7 +120,7 @@ def _rows(vector, row, high, start, stop, zero):
 
 
 @_machine_code
-def _squares(rows, _, out):
+def _squares(rows, out):
     """Squares of four rows, added to ``out`` entry by entry."""
     a, b, c, d = rows
     for i in range(out.size):
@@ -138,7 +139,7 @@ def _crossed(left, right, out):
 
 
 @_machine_code
-def _added(rows, _, out):
+def _added(rows, out):
     """Four rows, added to ``out`` entry by entry."""
     a, b, c, d = rows
     for i in range(out.size):
@@ -184,24 +185,18 @@ def _in_one_pass(pairs, first: int) -> Any:
 
 
 def _one_by_one(pairs, first: int) -> Any:
-    """Products of four rows with four others, entry by entry, added to the strips from place ``first`` on."""
-    if not pairs:
-        return _nothing
-    (left, right), others = sorted(pairs[0]), _one_by_one(pairs[1:], first + 1)
-    loop = _added if right == ONES else _squares if left == right else _crossed
-    right = left if right == ONES else right
+    """Products of four rows with four others, entry by entry, added to the strips from place ``first`` on.
 
-    @_machine_code
-    def add(vectors, strip, start, stop):
-        loop(vectors[left], vectors[right], strip[first, start:stop])
-        others(vectors, strip, start, stop)
-
-    return add
-
-
-@_machine_code
-def _nothing(vectors, strip, start, stop):
-    pass
+    It is written out, a line a product, and pasted: each call of a function of the table would move sixteen arrays.
+    """
+    lines = []
+    for place, (left, right) in enumerate(map(sorted, pairs), first):
+        loop = "_added" if right == ONES else "_squares" if left == right else "_crossed"
+        rows = ", ".join("gmqd"[vector] for vector in dict.fromkeys((left, right)) if vector != ONES)
+        lines.append(f"    {loop}({rows}, strip[{place}, start:stop])")
+    names: dict[str, Any] = {}
+    exec("\n".join(["def add(g, m, q, d, strip, start, stop):", *lines, "    return"]), globals(), names)
+    return _pasted(names["add"])
 
 
 _row_products = _in_one_pass(PAIRS_WITHOUT_ONES, 0)
@@ -247,9 +242,9 @@ def _measure(stage, task, like):
                 q = _rows(positions, first, high, *at)
                 stored = (moved.ctypes.data, longest)
                 d = _rows(stored, 0, here, 0, stop - start, zero)
-                _column_products((g, m, q, d), strip, start, stop)
+                _column_products(g, m, q, d, strip, start, stop)
                 if of_vectors:
-                    _column_products_with_ones((g, m, q, d), strip, start, stop)
+                    _column_products_with_ones(g, m, q, d, strip, start, stop)
             if remember:
                 for j in range(here):
                     position, parameter = _row(positions, first + j, *at), _row(parameters, first + j, *at)
