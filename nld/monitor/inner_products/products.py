@@ -43,6 +43,11 @@ def pair(name: str, constant: bool) -> Pair | None:
     return left, right
 
 
+def pairs(names: Iterable[str], kind: Kind) -> list[Pair]:
+    """Those of the products that do not vanish for a kind."""
+    return [factors for name in names if (factors := pair(name, kind.is_constant)) is not None]
+
+
 def _distinct(pairs: Iterable[Pair | None]) -> list[Pair]:
     return list(dict.fromkeys(each for each in pairs if each is not None))
 
@@ -56,7 +61,7 @@ PAIRS = PAIRS_WITHOUT_ONES + PAIRS_WITH_ONES
 
 def needs_ones(kind: Kind) -> bool:
     """Whether a product of a member of this kind is a sum of entries."""
-    return any(ONES in each for each in _distinct(pair(name, kind.is_constant) for name in PRODUCTS))
+    return any(ONES in each for each in pairs(PRODUCTS, kind))
 
 
 def vectors_of(kind: Kind) -> int:

@@ -22,10 +22,9 @@ from nld.monitor.inner_products.products import (
     POSITION,
     SQUARES,
     VECTORS,
-    pair,
+    pairs,
     vectors_of,
 )
-from nld.symmetry import Kind
 
 _CACHE_WAY, _OFFSET = 1024, 208  # elements: rows of the stack lie _OFFSET apart modulo _CACHE_WAY
 DEEPEST = 8  # measurements on one page: beyond that it is no faster
@@ -48,11 +47,6 @@ def _full_precision():
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
-
-
-def _pairs(names: Sequence[str], kind: Kind) -> list[tuple[int, int]]:
-    """The factors of products that do not vanish for a kind."""
-    return [factors for name in names if (factors := pair(name, kind.is_constant)) is not None]
 
 
 @dataclass(frozen=True)
@@ -200,7 +194,7 @@ class TorchBackend:
         """The matrices of one member's heads on one page; see Block for the sign of c."""
         rows, coefficient = part.rows, use.member.coefficient
         matrices, squares = ([part.target(each[None]) for each in targets] for targets in self._matrices[use])
-        matrix_pairs, square_pairs = _pairs(MATRICES, use.kind), _pairs(SQUARES, use.kind)
+        matrix_pairs, square_pairs = pairs(MATRICES, use.kind), pairs(SQUARES, use.kind)
 
         def multiply():
             if part.copied is not None:
