@@ -1,4 +1,4 @@
-"""Whether a record can be what a monitor wrote: nothing lacks, all is a number, and the books add up.
+"""Whether a record can be what a monitor wrote: all is a number, and the books add up.
 
 The law of charge_balance leaves two ways to the prediction of a charge from what is written down, one over the step
 before and one over the step itself, with dissipation = (β - 1) last:
@@ -11,53 +11,29 @@ where both fail is a step called out. Of matrices of charges the norms are known
 may be longer than the others together.
 """
 
-import json
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 
-COORDINATES = ("step", "block", "unit", "kind", "parameters", "reason", "note", "equilibrium", "units", "matrix_size")
-ATTRIBUTES = ("model", "optimizer", "precision", "hyperparameters")
-_TERMS = ("charge", "dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual")
+from nld.monitor.quantities import BALANCE
+
 _MARGIN = 1000.0  # roundings of the largest term that a step's sum may be off by
-
-
-def lacking(record: xr.Dataset, variables: Sequence[str]) -> str:
-    """What a record lacks, in words; empty if nothing.
-
-    Args:
-        variables: names of the variables that it must have, those of nld.monitor.monitor_record.VARIABLES.
-    """
-    missing = [name for name in (*variables, *COORDINATES) if name not in record.variables]
-    attributes = [name for name in ATTRIBUTES if name not in record.attrs]
-    said = [f"no {', '.join(missing)}"] if missing else []
-    said += [f"no attribute {', '.join(attributes)}"] if attributes else []
-    if "hyperparameters" in record.attrs:
-        try:
-            groups = json.loads(str(record.attrs["hyperparameters"]))
-        except ValueError:
-            groups = None
-        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-            said.append("hyperparameters that are no list of parameter groups in JSON")
-    return " and ".join(said)
 
 
 def faults(record: xr.Dataset) -> dict[str, str]:
     """For each block whose books no monitor can have written, a sentence that says why: block -> sentence."""
-    found = {}
+    sentences = {}
     for number, name in enumerate(record.block.values):
         row = record.isel(block=number)
-        said = _not_numbers(row) or _sums(row)
-        if said:
-            found[str(name)] = f"{name}: these books do not add up: {said}."
-    return found
+        fault = _not_numbers(row) or _sums(row)
+        if fault:
+            sentences[str(name)] = f"{name}: these books do not add up: {fault}."
+    return sentences
 
 
 def _not_numbers(row: xr.Dataset) -> str:
     """Terms that are no numbers, though weights and gradient are; once weights are lost, so are the terms."""
     whole = row.squared_norm.notnull() & np.isfinite(row.squared_norm) & np.isfinite(row.squared_gradient)
-    for name in (*_TERMS, "relative_residual"):
+    for name in (*BALANCE, "relative_residual"):
         bad = (~np.isfinite(row[name]) & whole).any("unit")
         if bool(bad.any()):
             return f"{name} is not a number at step {int(row.step[bad][0]):,}, where weights and gradient are"
@@ -68,20 +44,20 @@ def _sums(row: xr.Dataset) -> str:
     steps = row.step.values
     if len(steps) < 2:
         return ""
-    terms = {name: row[name].transpose("step", "unit").values.astype(float) for name in _TERMS}
+    terms = {name: row[name].transpose("step", "unit").values.astype(float) for name in BALANCE}
     matrix = int(row.matrix_size) > 1
     charge, last = terms["charge"][1:], terms["charge"][:-1]
-    dissipation, breaking, decay, residual = (terms[name][1:] for name in _TERMS[1:])
+    dissipation, breaking, decay, residual = (terms[name][1:] for name in BALANCE[1:])
     beta = row.momentum.values[1:, None].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.where(beta > 0, beta / (1 - beta), 0.0) * dissipation
-    sizes = [abs(value) for value in (charge, last, dissipation, kept, breaking, decay, residual)]
+        remaining = np.where(beta > 0, beta / (1 - beta), 0.0) * dissipation
+    sizes = [abs(value) for value in (charge, last, dissipation, remaining, breaking, decay, residual)]
     if matrix:
         between = _excess(charge, breaking, decay, residual, last, dissipation)
-        within = _excess(charge, breaking, decay, residual, kept)
+        within = _excess(charge, breaking, decay, residual, remaining)
     else:
         rest = charge - breaking - decay - residual
-        between, within = abs(rest - last - dissipation), abs(rest + kept)
+        between, within = abs(rest - last - dissipation), abs(rest + remaining)
     allowed = _MARGIN * np.finfo(row.charge.dtype).eps * np.nanmax(np.sum(sizes, 0), axis=0, initial=0.0)
     follows = (np.diff(steps) == 1)[:, None]
     wrong = (follows & (between > allowed) & ((within > allowed) | ~np.isfinite(within))).any(1)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from nld.monitor.inner_products.layout import Use
-from nld.monitor.inner_products.products import COLUMNS
+from nld.monitor.inner_products.products import COLUMNS, MATRICES, SQUARES
 
 # Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient.
 DECAY, COEFFICIENT, COUPLED, BARE = range(4)
@@ -42,7 +42,7 @@ TERMS = (
 
 @dataclass(frozen=True)
 class Rows:
-    """Which unit each row of a sheet belongs to.
+    """Which unit each row of inner products belongs to.
 
     Args:
         uses: the members, in the order of their rows.
@@ -114,10 +114,10 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     size = rows.total(generator)
     # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
     # all of it lies along the generator: it is measured against the typical entry of the other blocks.
-    alone = rows.total(features) == 1
-    typical_momentum = np.where(alone, np.maximum(momentum, _typical(momentum, rows.total(features))), momentum)
+    one_entry = rows.total(features) == 1
+    typical_momentum = np.where(one_entry, np.maximum(momentum, _typical(momentum, rows.total(features))), momentum)
     typical_gradient = np.where(
-        alone, np.maximum(squared_gradient, _typical(squared_gradient, rows.total(features))), squared_gradient
+        one_entry, np.maximum(squared_gradient, _typical(squared_gradient, rows.total(features))), squared_gradient
     )
     return {
         "charge": rows.total(charge),
@@ -144,14 +144,14 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-# What a matrix book writes at every measurement: of the step that ends, and of the one that begins.
+# What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
 _FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
 _START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
 MATRIX_COLUMNS = (*_FINISH, *_START)
 
 
-class MatrixBooks:
-    """The books of general_linear and rotation blocks, whose charge is a d x d matrix a unit.
+class MatrixBalance:
+    """The charge balance of general_linear and rotation blocks, whose charge is a d x d matrix a unit.
 
     The matrix ⟨π, A_B(q)⟩ over all B never leaves the device; its Frobenius norm does, and those of
     dissipation, kinetic symmetry breaking, weight decay and residual. For rotation the
@@ -191,34 +191,35 @@ class MatrixBooks:
         """End one step and begin the next.
 
         Args:
-            matrices: products.MATRICES, (5, rows, d, d).
-            squares: squared norms of the same vectors, (5, rows).
+            matrices: products.MATRICES, (products, rows, d, d).
+            squares: products.SQUARES, (products, rows).
             numbers: DECAY, COEFFICIENT, COUPLED, BARE of the step that begins, (4, rows).
             out: MATRIX_COLUMNS, (columns, units), is written to.
         """
-        on_gradient, on_gradient_moved, on_momentum, on_momentum_moved, on_position = matrices
+        of = dict(zip((*MATRICES, *SQUARES), (*matrices, *squares), strict=True))
         predicted, bare_charge, last = self.state
+        on_momentum, on_position = of["momentum_generator"], of["position_generator"]
         weight_decay = self._total(on_position, last[COUPLED])
         charge = self._total(on_momentum) + bare_charge + self._total(on_position, last[COUPLED] * last[BARE])
         decay, coefficient, _, bare = numbers
-        gradient = on_gradient + on_gradient_moved
-        moved = self._total(on_momentum_moved, decay)
-        kept = self._total(on_momentum, decay)
+        gradient = of["gradient_generator"] + of["gradient_moved"]
+        moved = self._total(of["momentum_moved"], decay)
+        remaining = self._total(on_momentum, decay)
         values = {
             "charge": _norm(charge),
             "weight_decay_term": _norm(weight_decay),
             "residual": _norm(charge - predicted - weight_decay),
-            "squared_norm": self._total(squares[2]),
-            "squared_step": self._total(squares[3]),
-            "radial_step": self._total(squares[4]),
-            "squared_momentum": self._total(squares[1]),
-            "dissipation": _norm(kept - charge),
+            "squared_norm": self._total(of["position_position"]),
+            "squared_step": self._total(of["displacement_displacement"]),
+            "radial_step": self._total(of["position_displacement"]),
+            "squared_momentum": self._total(of["momentum_momentum"]),
+            "dissipation": _norm(remaining - charge),
             "kinetic_symmetry_breaking": _norm(moved),
-            "squared_gradient": self._total(squares[0]),
+            "squared_gradient": self._total(of["gradient_gradient"]),
             "violation": _norm(self._total(gradient)),
         }
         torch.stack([values[name] for name in MATRIX_COLUMNS], out=out)
-        self.state = kept + moved, self._total(gradient, coefficient * bare), numbers
+        self.state = remaining + moved, self._total(gradient, coefficient * bare), numbers
 
 
 def _norm(matrices: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.monitor.audit import faults
-from nld.monitor.monitor_record import require
+from nld.monitor.record_format import require
 
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}

@@ -15,10 +15,11 @@ from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.wrappers import unwrap
 from nld.monitor import monitor_record as records
-from nld.monitor.measurement_buffer import Chunk, Passes, empty
+from nld.monitor.finished_steps import FinishedSteps, no_steps
+from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizers import Adapter, adapter_for
-from nld.monitor.schedule import schedule
-from nld.monitor.tracked_parameters import Ledger
+from nld.monitor.schedule import action, schedule
+from nld.monitor.tracked_parameters import TrackedParameters
 
 
 class Monitor:
@@ -75,24 +76,23 @@ class Monitor:
         if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
             raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
         adapter = adapter or adapter_for(optimizer)
-        found = blocks
-        if found is None:
+        if blocks is None:
             if example_inputs is None:
                 raise InvalidInput(
                     "expected blocks, or example_inputs to find them with, got neither; give one of them"
                 )
             from nld.finder import find_symmetries
 
-            found = find_symmetries(unwrap(model)[0], example_inputs)
-        self.blocks = list(found)
+            blocks = find_symmetries(unwrap(model)[0], example_inputs)
+        self.blocks = list(blocks)
         self._due = schedule(every)
         self._means = units == "mean"
         self._stream = stream
-        self._ledger = Ledger(model, optimizer, self.blocks, adapter)
-        self._passes = Passes(self._ledger)
+        self._tracked = TrackedParameters(model, optimizer, self.blocks, adapter)
+        self._buffer = MeasurementBuffer(self._tracked)
         self._optimizer = optimizer
-        self._attributes = _provenance(model, optimizer, self._ledger)
-        self._chunks: list[Chunk] = []
+        self._attributes = _provenance(model, optimizer, self._tracked)
+        self._finished: list[FinishedSteps] = []
         self._step = 0
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
@@ -123,28 +123,27 @@ class Monitor:
     def record(self) -> xr.Dataset:
         """Everything written down so far, as an xarray.Dataset with dimensions step, block and unit.
 
-        The variables are nld.monitor.monitor_record.VARIABLES. Blocks with fewer units than the largest are
+        The variables are nld.monitor.quantities.QUANTITIES. Blocks with fewer units than the largest are
         filled up with NaN. The charge of a general_linear or rotation block is a d x d matrix for
         each unit; the record has the Frobenius norms of its terms and of the residual matrix.
         Streaming monitors return what their file holds: read into memory while they are attached,
         since an open file cannot be appended to, lazily once they are closed.
         """
         self._flush()
-        chunks = list(self._chunks)
+        finished = list(self._finished)
         if self._handles and self._pending():
-            chunks += [self._reduced(c) for c in self._passes.provisional(self._ledger, self._due)]
+            finished += [self._reduced(steps) for steps in self._buffer.provisional(self._due)]
         if self._stream is not None and os.path.exists(self._stream):
             return records.load(self._stream, lazy=not self._handles)
-        return self._dataset(Chunk.join(chunks) if chunks else self._reduced(empty(self._ledger)))
+        return self._dataset(FinishedSteps.join(finished) if finished else self._reduced(no_steps(self._tracked)))
 
-    def _reduced(self, chunk: Chunk) -> Chunk:
-        return chunk.means(self.blocks) if self._means else chunk
+    def _reduced(self, finished: FinishedSteps) -> FinishedSteps:
+        return finished.over_units(self.blocks) if self._means else finished
 
-    def _dataset(self, chunk: Chunk) -> xr.Dataset:
-        ledger = self._ledger
-        forms = [form or "" for form in ledger.equilibrium]
+    def _dataset(self, finished: FinishedSteps) -> xr.Dataset:
+        notes, forms = self._tracked.notes, [form or "" for form in self._tracked.equilibrium]
         return records.dataset(
-            chunk.steps, chunk.values, self.blocks, ledger.notes, forms, self._attributes, unit_means=self._means
+            finished.steps, finished.values, self.blocks, notes, forms, self._attributes, unit_means=self._means
         )
 
     def _before_step(self, _, args, kwargs):
@@ -180,46 +179,44 @@ class Monitor:
 
     def _pending(self) -> bool:
         """Whether the last step was written down but for its end."""
-        return not self._fresh and self._passes.last_step == self._step - 1 and self._due(self._step - 1)
+        return not self._fresh and self._buffer.last_step == self._step - 1 and self._due(self._step - 1)
 
     def _end_step(self) -> None:
         if self._pending():
-            self._take(self._ledger.rules(), keep=False, final=True)
+            self._take(self._tracked.updates(), fresh=False, keep=False, final=True)
         self._fresh = True
 
     def _measure(self) -> None:
-        now, after = self._due(self._step), self._due(self._step + 1)
-        before = self._step > 0 and self._due(self._step - 1)
-        if self._passes.last_step == self._step and not self._fresh:
+        if self._buffer.last_step == self._step and not self._fresh:
             self._fresh = True  # the step was begun before and did not come to its end
-        rules = self._ledger.rules()
-        # A momentum that is the bare gradient is gone after its step, so its charge is taken down one step early.
-        bare = after and any(rule.buffer is None for rule in rules)
-        if now or before or bare:
-            if self._fresh:
-                self._passes.remember(self._ledger)
-            self._take(rules, fresh=self._fresh, keep=now or after)
-            self._fresh = not (now or after)
-        elif after:
-            self._passes.remember(self._ledger)
-            self._fresh = False
-        else:
-            self._fresh = True
+        updates = self._tracked.updates()
+        todo = action(
+            now=self._due(self._step),
+            before=self._step > 0 and self._due(self._step - 1),
+            after=self._due(self._step + 1),
+            bare=any(update.buffer is None for update in updates),
+            fresh=self._fresh,
+        )
+        if todo.start:
+            self._buffer.remember()
+        if todo.measure:
+            self._take(updates, fresh=self._fresh, keep=todo.keep)
+        self._fresh = not todo.keep
 
-    def _take(self, rules, keep: bool, fresh: bool = False, final: bool = False) -> None:
-        if self._passes.full:
+    def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
+        if self._buffer.full:
             self._flush()
-        self._passes.take(self._ledger, rules, self._step, fresh, keep, final)
+        self._buffer.measure(updates, self._step, fresh, keep, final)
 
     def _flush(self) -> None:
         """Turn what the device has measured into finished steps, and move them to memory or disk."""
-        chunk = self._passes.finished(self._ledger, self._due)
-        if chunk is not None:
-            self._chunks.append(self._reduced(chunk))
-        if self._stream is None or not self._chunks:
+        finished = self._buffer.finished(self._due)
+        if finished is not None:
+            self._finished.append(self._reduced(finished))
+        if self._stream is None or not self._finished:
             return
         try:
-            records.append(self._dataset(Chunk.join(self._chunks)), self._stream)
+            records.append(self._dataset(FinishedSteps.join(self._finished)), self._stream)
         except OSError as error:  # a disk that is full or a file that others read must not end a training
             warnings.warn(
                 f"expected to append to {os.fspath(self._stream)!r}, got {type(error).__name__}: {error}; the steps "
@@ -227,10 +224,10 @@ class Monitor:
                 stacklevel=2,
             )
             return
-        self._chunks = []
+        self._finished = []
 
 
-def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger: Ledger) -> dict[str, str]:
+def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tracked: TrackedParameters) -> dict[str, str]:
     """Where a record comes from, as plain strings."""
     from nld import __version__
 
@@ -244,8 +241,8 @@ def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ledger
         "model": type(unwrap(model)[0]).__qualname__,
         "optimizer": type(optimizer).__name__,
         "hyperparameters": json.dumps(groups, default=_plain),
-        "device": ", ".join(sorted({str(sheet.device) for sheet in ledger.sheets})),
-        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in ledger.parameters})),
+        "device": ", ".join(sorted({str(products.device) for products in tracked.inner_products})),
+        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in tracked.parameters})),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -10,38 +10,8 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.monitor.audit import lacking
-
-FORMAT = "nld monitor record 1"
-
-# name: (dimensions beyond step, units, what it is). w is the unit of weights, l of the loss.
-VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "charge": (("block", "unit"), "l (translation: l/w)", "Noether charge <pi_{n+1}, A(q_n)>"),
-    "dissipation": (("block", "unit"), "l (translation: l/w)", "(beta - 1) <pi_n, A(q_{n-1})>"),
-    "kinetic_symmetry_breaking": (("block", "unit"), "l (translation: l/w)", "beta <pi_n, DA (q_n - q_{n-1})>"),
-    "weight_decay_term": (("block", "unit"), "l (translation: l/w)", "c k <q_n, A(q_n)>, coupled decay only"),
-    "residual": (("block", "unit"), "l (translation: l/w)", "charge minus its prediction"),
-    "relative_residual": (
-        ("block", "unit"),
-        "1",
-        "|residual| / (|pi_{n+1}| |A(q_n)|); of one-entry units with a typical |pi|",
-    ),
-    "violation": (("block", "unit"), "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)"),
-    "squared_norm": (("block", "unit"), "w^2", "|q_n|^2"),
-    "squared_step": (("block", "unit"), "w^2", "|q_{n+1} - q_n|^2"),
-    "squared_gradient": (("block", "unit"), "l^2/w^2", "|g_n|^2"),
-    "angular_step": (("block", "unit"), "rad", "angle between q_n and q_{n+1}"),
-    "effective_learning_rate": (("block", "unit"), "1/l", "eta / |q_n|^2"),
-    "gradient_autocorrelation": (
-        ("block", "unit"),
-        "1",
-        "chi: (1 - beta^2) mean |pi|^2 / (c^2 mean |g|^2) over the last 5/(1 - beta) steps",
-    ),
-    "learning_rate": (("block",), "w^2/l", "eta of the block's first member"),
-    "momentum": (("block",), "1", "beta of the block's first member"),
-    "coefficient": (("block",), "1", "c of the block's first member"),
-    "weight_decay": (("block",), "l/w^2 (decoupled: as learning_rate^-1)", "k of the block's first member"),
-}
+from nld.monitor.quantities import QUANTITIES
+from nld.monitor.record_format import FORMAT, lacking
 
 
 def labels(blocks: Sequence[Block]) -> list[str]:
@@ -64,10 +34,10 @@ def dataset(
 
     Args:
         steps: (steps,) numbers of the optimizer's steps, counted from 0.
-        values: for each of VARIABLES either (steps, blocks) or (steps, all units), the units of
+        values: for each of nld.monitor.quantities.QUANTITIES either (steps, blocks) or (steps, all units), the units of
             all blocks one after the other.
         notes: a remark on each block, empty if there is nothing to say.
-        equilibrium: which closed form of the stationary angular step applies to each block; see adapters.Adapter.
+        equilibrium: which closed form of the stationary angular step applies to each block; see optimizers.Adapter.
         attributes: provenance.
         unit_means: whether each block has one value, a mean over its units.
     """
@@ -76,13 +46,14 @@ def dataset(
     where = [np.arange(count) + width * i for i, count in enumerate(counts)]
     columns = np.concatenate(where) if where else np.zeros(0, int)
     variables = {}
-    for name, (dimensions, units, meaning) in VARIABLES.items():
+    for name, quantity in QUANTITIES.items():
         value = values[name]
-        if "unit" in dimensions:
+        if "unit" in quantity.dimensions:
             padded = np.full((len(steps), len(blocks) * width), np.nan, dtype=value.dtype)
             padded[:, columns] = value
             value = padded.reshape(len(steps), len(blocks), width)
-        variables[name] = (("step", *dimensions), value, {"units": units, "long_name": meaning})
+        described = {"units": quantity.units, "long_name": quantity.long_name}
+        variables[name] = (("step", *quantity.dimensions), value, described)
     text = {
         "block": labels(blocks),
         "kind": [block.kind for block in blocks],
@@ -131,41 +102,25 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
         )
     try:
         record = xr.open_dataset(path, engine="h5netcdf")
-        if record.attrs.get("format") != FORMAT:
-            record.close()
-            raise _Foreign(f"format {record.attrs.get('format')!r}")
-        if lacks := lacking(record, list(VARIABLES)):
-            raise _Foreign(f"one with {lacks}")
-        return record if lazy else record.load()
-    except _Foreign as error:
-        raise InvalidInput(
-            f"expected a record of format {FORMAT!r} in {path}, got {error}; give a file written by nld.monitor.save, "
-            "or write it again: nld.monitor.save(monitor.record(), path)"
-        ) from None
+        try:
+            lacks = lacking(record)
+            if not lazy and not lacks:
+                record.load()
+        finally:
+            if not lazy:
+                record.close()
     except Exception as error:
         raise InvalidInput(
             f"expected a whole netCDF record in {path}, got one that cannot be read ({type(error).__name__}: {error}); "
             "it is truncated, still being copied, or not netCDF: write or copy it again"
         ) from error
-    finally:
-        if "record" in locals() and not lazy:
-            record.close()
-
-
-class _Foreign(Exception):
-    """A readable file that is no record."""
-
-
-def require(record: xr.Dataset) -> None:
-    """See that a record in memory is whole.
-
-    Raises:
-        ValueError: it lacks something; the message says what.
-    """
-    if lacks := lacking(record, list(VARIABLES)):
+    if lacks:
+        record.close()
         raise InvalidInput(
-            f"expected a monitor's record, got a data set with {lacks}; give what monitor.record() returns"
+            f"expected a record of format {FORMAT} or older in {path}, got one with {lacks}; give a file written by "
+            "nld.monitor.save, or write it again: nld.monitor.save(monitor.record(), path)"
         )
+    return record
 
 
 def append(record: xr.Dataset, path: str | os.PathLike) -> None:

@@ -47,8 +47,16 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """The numbers of one parameter group at one step; see Adapter."""
+class MomentumUpdate:
+    """π_{n+1} = β π_n + c (± g_n + k q_n) of one parameter group at one step; see Adapter.
+
+    Args:
+        decay: β.
+        coefficient: c; first_coefficient: that of the step that creates the buffer.
+        coupled_decay: k where it is part of π, else 0.
+        weight_decay: k in any case.
+        sign: -1 if the optimizer ascends.
+    """
 
     buffer: str | None
     decay: float
@@ -64,13 +72,13 @@ def _value(field, group):
     return field(group) if callable(field) else field
 
 
-def rule_of(adapter: Adapter, group: Group) -> Rule:
+def momentum_update(adapter: Adapter, group: Group) -> MomentumUpdate:
     """The adapter's numbers for one parameter group, as plain floats."""
     buffer = _value(adapter.momentum_buffer, group)
     coefficient = float(_value(adapter.coefficient, group))
     first = adapter.first_coefficient
     decay = float(_value(adapter.weight_decay, group))
-    return Rule(
+    return MomentumUpdate(
         buffer=buffer,
         decay=float(_value(adapter.decay, group)) if buffer is not None else 0.0,
         coefficient=coefficient,
@@ -168,11 +176,11 @@ def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
             return ADAPTERS[kind.__name__]
         if "step" in vars(kind):
             break
-    theirs = [name for name in ADAPTERS if hasattr(torch.optim, name)]
-    others = [name for name in ADAPTERS if name not in theirs]
+    native = [name for name in ADAPTERS if hasattr(torch.optim, name)]
+    others = [name for name in ADAPTERS if name not in native]
     kind = type(optimizer)
     raise TypeError(
-        f"expected one of torch.optim's {', '.join(theirs)}, got {kind.__module__}.{kind.__qualname__}: the exact law "
+        f"expected one of torch.optim's {', '.join(native)}, got {kind.__module__}.{kind.__qualname__}: the exact law "
         "needs to know where the optimizer keeps its momentum. If that is π ← β π + c (g + k q), pass adapter="
         "nld.monitor.Adapter(momentum_buffer=..., decay=..., coefficient=..., weight_decay=..., decoupled=...). Those "
         f"of {', '.join(others)}, as their authors wrote them, are at hand: adapter=nld.monitor.ADAPTERS['Lion']. "

@@ -1,13 +1,48 @@
-"""What follows from the books' terms: angles, effective learning rates, gradient autocorrelation."""
+"""What a record holds of each step: one declaration a quantity, from the terms of the charge balance.
 
-from collections.abc import Sequence
+A new monitored quantity is a new row of QUANTITIES. It asks for no second pass over the parameters: a record must stay
+cheap.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nld.finder.block import Block
 
-PER_BLOCK = ("learning_rate", "momentum", "coefficient", "weight_decay")
 WINDOW = 5.0  # windows of chi, in units of 1 / (1 - beta) steps
+
+Known = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A variable of records.
+
+    Args:
+        name: of the variable.
+        units: w is the unit of weights, l of the loss.
+        long_name: what it is, in letters of nld.monitor.charge_balance.
+        formula: its values, (steps, units) or (steps, blocks), from charge_balance.TERMS, (steps, units), and from
+            learning_rate, momentum, coefficient and weight_decay, (steps, blocks); see ``quantities`` for all names.
+        over_units: what stands for a block that is given one value: "mean" or "max" over its units; "one" where it
+            has one value in any case.
+        since: the first format of records that has it; see record_format.
+    """
+
+    name: str
+    units: str
+    long_name: str
+    formula: Callable[[Known], np.ndarray]
+    over_units: str = "mean"
+    since: int = 1
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Dimensions beyond the step."""
+        return ("block",) if self.over_units == "one" else ("block", "unit")
 
 
 def angle(squared_norm: np.ndarray, radial_step: np.ndarray, squared_step: np.ndarray) -> np.ndarray:
@@ -18,6 +53,68 @@ def angle(squared_norm: np.ndarray, radial_step: np.ndarray, squared_step: np.nd
     return np.where(squared_norm > 0, angles, np.nan)
 
 
+def _over(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:
+    """A ratio where what is below is positive."""
+    return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
+
+
+def _named(name: str) -> Callable[[Known], np.ndarray]:
+    return lambda known: known[name]
+
+
+def _of_charge(name: str, long_name: str) -> Quantity:
+    return Quantity(name, "l (translation: l/w)", long_name, _named(name))
+
+
+def _of_block(name: str, units: str, long_name: str) -> Quantity:
+    return Quantity(name, units, f"{long_name} of the block's first member", _named(name), over_units="one")
+
+
+_ROWS = (
+    _of_charge("charge", "Noether charge <pi_{n+1}, A(q_n)>"),
+    _of_charge("dissipation", "(beta - 1) <pi_n, A(q_{n-1})>"),
+    _of_charge("kinetic_symmetry_breaking", "beta <pi_n, DA (q_n - q_{n-1})>"),
+    _of_charge("weight_decay_term", "c k <q_n, A(q_n)>, coupled decay only"),
+    _of_charge("residual", "charge minus its prediction"),
+    Quantity(
+        "relative_residual",
+        "1",
+        "|residual| / (|pi_{n+1}| |A(q_n)|); of one-entry units with a typical |pi|",
+        lambda known: _over(np.abs(known["residual"]), known["charge_bound"], 0.0),
+        over_units="max",
+    ),
+    Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", _named("violation"), over_units="max"),
+    Quantity("squared_norm", "w^2", "|q_n|^2", _named("squared_norm")),
+    Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", _named("squared_step")),
+    Quantity("squared_gradient", "l^2/w^2", "|g_n|^2", _named("squared_gradient")),
+    Quantity(
+        "angular_step",
+        "rad",
+        "angle between q_n and q_{n+1}",
+        lambda known: angle(known["squared_norm"], known["radial_step"], known["squared_step"]),
+    ),
+    Quantity(
+        "effective_learning_rate",
+        "1/l",
+        "eta / |q_n|^2",
+        lambda known: _over(known["unit_learning_rate"], known["squared_norm"], np.nan),
+    ),
+    Quantity(
+        "gradient_autocorrelation",
+        "1",
+        "chi: (1 - beta^2) mean |pi|^2 / (c^2 mean |g|^2) over the last 5/(1 - beta) steps",
+        lambda known: _over(known["summed_white_gradient"], known["summed_gradient"], np.nan),
+    ),
+    _of_block("learning_rate", "w^2/l", "eta"),
+    _of_block("momentum", "1", "beta"),
+    _of_block("coefficient", "1", "c"),
+    _of_block("weight_decay", "l/w^2 (decoupled: as learning_rate^-1)", "k"),
+)
+QUANTITIES: Mapping[str, Quantity] = {row.name: row for row in _ROWS}
+# What the exact law adds up: charge - charge before = the sum of the others.
+BALANCE = ("charge", "dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual")
+
+
 def windowed_sum(steps: np.ndarray, values: np.ndarray, widths: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """Sum over the steps n - width < m <= n that are there, (steps, units); widths (steps, blocks)."""
     sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
@@ -25,8 +122,29 @@ def windowed_sum(steps: np.ndarray, values: np.ndarray, widths: np.ndarray, coun
     return sums[1:] - np.take_along_axis(sums, np.repeat(left, counts, axis=1), 0)
 
 
-def derived(steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence[Block], history) -> tuple[dict, tuple]:
-    """All of record.VARIABLES from the books' TERMS.
+class History(NamedTuple):
+    """What windows reach back to: steps, and of each step and unit |π|² (1 - β²)/c² and |g|², (steps, units)."""
+
+    steps: np.ndarray
+    white_gradient: np.ndarray
+    squared_gradient: np.ndarray
+
+    def then(self, later: "History") -> "History":
+        return History(*(np.concatenate(both) for both in zip(self, later, strict=True)))
+
+    def last(self, width: float) -> "History":
+        recent = self.steps > self.steps[-1] - width
+        return History(*(values[recent] for values in self))
+
+
+def quantities(
+    steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence[Block], history: History | None
+) -> tuple[dict[str, np.ndarray], History]:
+    """All of QUANTITIES from the charge balance's TERMS.
+
+    Formulas know the terms; ``learning_rate``, ``momentum``, ``coefficient`` and ``weight_decay`` of each block;
+    ``unit_learning_rate``; and summed over chi's window ``summed_white_gradient`` and ``summed_gradient``,
+    where white_gradient is the |g|² of uncorrelated gradients that would make |π|² in the mean.
 
     Args:
         steps: (T,).
@@ -38,35 +156,25 @@ def derived(steps: np.ndarray, terms: dict, groups: np.ndarray, blocks: Sequence
         The variables, (T, units) or (T, blocks), and the history for the next call.
     """
     counts = [block.units for block in blocks]
-    rate, decay, coefficient, weight_decay = np.moveaxis(groups, 2, 0)
-    per_unit = [np.repeat(value, counts, axis=1) for value in (rate, decay, coefficient)]
-    unit_rate, unit_decay, unit_coefficient = per_unit
-    norm = terms["squared_norm"]
+    hyperparameters = ("learning_rate", "momentum", "coefficient", "weight_decay")
+    of_blocks = dict(zip(hyperparameters, np.moveaxis(groups, 2, 0), strict=True))
+    of_units = {name: np.repeat(value, counts, axis=1) for name, value in of_blocks.items()}
+    beta, c = of_units["momentum"], of_units["coefficient"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        white = terms["squared_momentum"] * (1 - unit_decay**2) / unit_coefficient**2
-        white = np.where(unit_decay > 0, white, terms["squared_gradient"])
-        effective = np.where(norm > 0, unit_rate / norm, np.nan)
-        widths = np.nan_to_num(np.round(WINDOW / (1 - decay)), nan=WINDOW, posinf=1e9)
-    past = (steps[:0], white[:0], white[:0]) if history is None else history
-    all_steps = np.concatenate([past[0], steps])
-    all_white = np.concatenate([past[1], white])
-    all_gradient = np.concatenate([past[2], terms["squared_gradient"]])
-    all_widths = np.concatenate([np.ones((len(past[0]), widths.shape[1])), widths])
-    above = windowed_sum(all_steps, all_white, all_widths, counts)[len(past[0]) :]
-    below = windowed_sum(all_steps, all_gradient, all_widths, counts)[len(past[0]) :]
-    autocorrelation = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
-    if len(steps):
-        kept = all_steps > all_steps[-1] - min(widths.max(initial=1.0), 10_000)
-        past = (all_steps[kept], all_white[kept], all_gradient[kept])
-    bound = terms["charge_bound"]
-    values = {
-        name: terms[name]
-        for name in ("charge", "dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual", "violation")
+        white = terms["squared_momentum"] * (1 - beta**2) / c**2
+        white = np.where(beta > 0, white, terms["squared_gradient"])
+        widths = np.nan_to_num(np.round(WINDOW / (1 - of_blocks["momentum"])), nan=WINDOW, posinf=1e9)
+    reached, before = History(steps, white, terms["squared_gradient"]), 0
+    if history is not None:
+        reached, before = history.then(reached), len(history.steps)
+    reached_widths = np.concatenate([np.ones((before, widths.shape[1])), widths])
+    known = {
+        **terms,
+        **of_blocks,
+        "unit_learning_rate": of_units["learning_rate"],
+        "summed_white_gradient": windowed_sum(reached.steps, reached.white_gradient, reached_widths, counts)[before:],
+        "summed_gradient": windowed_sum(reached.steps, reached.squared_gradient, reached_widths, counts)[before:],
     }
-    values |= {name: terms[name] for name in ("squared_norm", "squared_step", "squared_gradient")}
-    values["relative_residual"] = np.divide(np.abs(terms["residual"]), bound, out=np.zeros_like(bound), where=bound > 0)
-    values["angular_step"] = angle(norm, terms["radial_step"], terms["squared_step"])
-    values["effective_learning_rate"] = effective
-    values["gradient_autocorrelation"] = autocorrelation
-    values |= dict(zip(PER_BLOCK, (rate, decay, coefficient, weight_decay), strict=True))
-    return values, past
+    if len(steps):
+        reached = reached.last(min(widths.max(initial=1.0), 10_000))
+    return {name: quantity.formula(known) for name, quantity in QUANTITIES.items()}, reached

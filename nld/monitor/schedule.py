@@ -1,6 +1,7 @@
 """Which steps a monitor writes down."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from numbers import Integral
 
 from nld.errors import InvalidInput
@@ -28,3 +29,32 @@ def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable
     if isinstance(every, Iterable) and not isinstance(every, str):
         return frozenset(int(step) for step in every).__contains__
     raise InvalidInput(f"expected every to be a positive whole number, 'log' or the numbers of steps, got {every!r}")
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a monitor does when a step is about to be taken, and its gradient is there.
+
+    Args:
+        start: copy all positions first: the displacement is not known, and counts from here.
+        measure: take everything down; it ends the step before and begins this one.
+        keep: whether the positions are known when the next step begins.
+    """
+
+    start: bool
+    measure: bool
+    keep: bool
+
+
+def action(now: bool, before: bool, after: bool, bare: bool, fresh: bool) -> Action:
+    """What is to be done at a step.
+
+    Args:
+        now, before, after: whether this step, the one before and the one after are written down.
+        bare: whether a momentum is the bare gradient: it is gone after its step, so that the charge of a step is taken
+            down one step early.
+        fresh: whether the positions of the step before are not known.
+    """
+    measure = now or before or (bare and after)
+    keep = now or after
+    return Action(start=fresh if measure else after, measure=measure, keep=keep)

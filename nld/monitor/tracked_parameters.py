@@ -1,7 +1,7 @@
-"""Which parameters the monitor follows, on which sheet, and which numbers the optimizer applies to them."""
+"""Which parameters the monitor follows, what measures them, and which numbers the optimizer applies to them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,32 +9,53 @@ import torch
 from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.wrappers import clean_name, unwrap
-from nld.monitor.charge_balance import MatrixBooks, Rows
-from nld.monitor.inner_products.inner_products import Sheet, Use
-from nld.monitor.optimizers import Adapter, Rule, rule_of
+from nld.monitor.charge_balance import MatrixBalance, Rows
+from nld.monitor.inner_products.inner_products import InnerProducts
+from nld.monitor.inner_products.layout import Use
+from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update
 
 
 @dataclass
-class Account:
-    """The blocks of one sheet whose units carry a charge matrix of the same size.
+class ChargeGroup:
+    """The blocks that are measured together and whose units carry a charge matrix of the same size.
 
     Args:
-        sheet: index of the sheet.
+        measured_by: index of their inner products.
         size: d.
         rows: which unit each row belongs to.
         columns: place of each unit among the units of all blocks.
-        books: for d > 1, what is kept on the device.
+        balance: for d > 1, what stays on the device.
     """
 
-    sheet: int
+    measured_by: int
     size: int
     rows: Rows
     columns: np.ndarray
-    books: MatrixBooks | None
+    balance: MatrixBalance | None
 
 
-class Ledger:
-    """The tracked parameters, laid out on sheets, and the optimizer's numbers for them.
+@dataclass
+class _Arrangement:
+    """Blocks of one matrix size, block after block: their members with the first unit of each, and their columns."""
+
+    uses: list[Use] = field(default_factory=list)
+    first_units: list[int] = field(default_factory=list)
+    columns: list[np.ndarray] = field(default_factory=list)
+    rows: int = 0
+    units: int = 0
+
+    def add(self, number: int, block: Block, parameters: Sequence[int], columns: np.ndarray) -> None:
+        """Append block number ``number``; ``parameters``: the place of each member's among those measured together."""
+        for member, parameter in zip(block.members, parameters, strict=True):
+            self.uses.append(Use(number, block.kind, member, parameter, self.rows, block.size))
+            self.first_units.append(self.units)
+            self.rows += member.units
+        self.columns.append(columns)
+        self.units += len(columns)
+
+
+class TrackedParameters:
+    """The parameters of all blocks, what measures them, and the optimizer's numbers for them.
 
     Args:
         model, optimizer, blocks, adapter: see Monitor.
@@ -45,10 +66,7 @@ class Ledger:
     """
 
     def __init__(self, model, optimizer: torch.optim.Optimizer, blocks: Sequence[Block], adapter: Adapter):
-        own = dict(model.named_parameters(remove_duplicate=False))
-        # The model's own names come last, so that they count: it may have a submodule that is called "module".
-        bare = dict(unwrap(model)[0].named_parameters(remove_duplicate=False))
-        named = {clean_name(name): parameter for name, parameter in own.items()} | own | bare
+        named = _named_parameters(model)
         for block in blocks:
             missing = [name for name in block.parameters if name not in named]
             if missing:
@@ -58,132 +76,140 @@ class Ledger:
                 )
         self.blocks, self.optimizer, self.adapter = list(blocks), optimizer, adapter
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
-        place = {id(parameter): i for i, parameter in enumerate(self.parameters)}
-        self._followed: list[list[int]] = []  # of each sheet, places of its parameters
-        self.first_parameter = [place[id(named[block.parameters[0]])] for block in blocks]
-        self._members = [[place[id(named[name])] for name in block.parameters] for block in blocks]
-        keys = [_key(block, [self.parameters[i] for i in m]) for block, m in zip(blocks, self._members, strict=True)]
-        offsets = np.cumsum([0, *(block.units for block in blocks)])
-        self.units = int(offsets[-1])
-        self.sheets: list[Sheet] = []
-        self.accounts: list[Account] = []
+        self._place = {id(parameter): i for i, parameter in enumerate(self.parameters)}
+        self.first_parameter = [self._place[id(named[block.parameters[0]])] for block in blocks]
+        self._of_block = [[self._place[id(named[name])] for name in block.parameters] for block in blocks]
+        edges = np.cumsum([0, *(block.units for block in blocks)])
+        self.units = int(edges[-1])
+        self.inner_products: list[InnerProducts] = []
+        self.charge_groups: list[ChargeGroup] = []
+        self._measured: list[list[int]] = []  # by each of the inner products: places of parameters
+        keys = [_key(block, [self.parameters[i] for i in p]) for block, p in zip(blocks, self._of_block, strict=True)]
         for key in dict.fromkeys(keys):
-            chosen = [i for i, other in enumerate(keys) if other == key]
-            followed = list(dict.fromkeys(p for i in chosen for p in self._members[i]))
-            uses, firsts, columns, totals = {}, {}, {}, {}
-            for i in chosen:
-                block = blocks[i]
-                first = sum(len(c) for c in columns.get(block.size, []))
-                columns.setdefault(block.size, []).append(np.arange(offsets[i], offsets[i + 1]))
-                for member in block.members:
-                    row = totals.get(block.size, 0)
-                    local = followed.index(place[id(named[member.parameter])])
-                    uses.setdefault(block.size, []).append(Use(i, block.kind, member, local, row, block.size))
-                    firsts.setdefault(block.size, []).append(first)
-                    totals[block.size] = row + member.units
-            sheet = Sheet([self.parameters[p] for p in followed], [u for group in uses.values() for u in group])
-            for size, group in uses.items():
-                rows = Rows(group, firsts[size], sum(len(c) for c in columns[size]))
-                books = None if size == 1 else MatrixBooks(rows, size, sheet.device, sheet.dtype)
-                self.accounts.append(Account(len(self.sheets), size, rows, np.concatenate(columns[size]), books))
-            self.sheets.append(sheet)
-            self._followed.append(followed)
+            self._measure_together([i for i, other in enumerate(keys) if other == key], named, edges)
         self.notes = [""] * len(blocks)
         self._read_groups()
+
+    def _measure_together(self, chosen: Sequence[int], named: Mapping[str, torch.Tensor], edges: np.ndarray) -> None:
+        """Inner products and charge groups of the chosen blocks; ``edges``: between the units of blocks."""
+        measured = list(dict.fromkeys(p for i in chosen for p in self._of_block[i]))
+        arrangements: dict[int, _Arrangement] = {}
+        for i in chosen:
+            block = self.blocks[i]
+            parameters = [measured.index(self._place[id(named[member.parameter])]) for member in block.members]
+            arrangement = arrangements.setdefault(block.size, _Arrangement())
+            arrangement.add(i, block, parameters, np.arange(edges[i], edges[i + 1]))
+        uses = [use for arrangement in arrangements.values() for use in arrangement.uses]
+        products = InnerProducts([self.parameters[p] for p in measured], uses)
+        for size, arrangement in arrangements.items():
+            rows = Rows(arrangement.uses, arrangement.first_units, arrangement.units)
+            balance = None if size == 1 else MatrixBalance(rows, size, products.device, products.dtype)
+            columns = np.concatenate(arrangement.columns)
+            self.charge_groups.append(ChargeGroup(len(self.inner_products), size, rows, columns, balance))
+        self.inner_products.append(products)
+        self._measured.append(measured)
 
     def _read_groups(self) -> None:
         """Which parameter group each parameter is in, and what follows from that for the blocks."""
         self._sizes = [len(group["params"]) for group in self.optimizer.param_groups]
         groups = {id(p): i for i, group in enumerate(self.optimizer.param_groups) for p in group["params"]}
         self.group = [groups.get(id(parameter)) for parameter in self.parameters]
-        # Of each sheet, its parameters and their groups.
-        self._tracked = [[(self.parameters[p], self.group[p]) for p in followed] for followed in self._followed]
-        self._numbers: list[tuple] = [(None, None)] * len(self.sheets)
-        rules = self._rules()
-        notes = [self._note(members, rules) for members in self._members]
+        # Of each of the inner products, its parameters and their groups.
+        self._grouped = [[(self.parameters[p], self.group[p]) for p in measured] for measured in self._measured]
+        self._numbers: list[tuple] = [(None, None)] * len(self.inner_products)
+        updates = self._updates()
+        notes = [self._note(parameters, updates) for parameters in self._of_block]
         self.notes = [
             f"{old} until the optimizer was given another parameter group" if old and not new else new
             for old, new in zip(self.notes, notes, strict=True)
         ]
-        self.equilibrium = [self._equilibrium(members, rules) for members in self._members]
+        self.equilibrium = [self._equilibrium(parameters, updates) for parameters in self._of_block]
 
-    def rules(self) -> tuple[Rule, ...]:
+    def updates(self) -> tuple[MomentumUpdate, ...]:
         """The optimizer's numbers for each of its parameter groups, as they are now."""
         if [len(group["params"]) for group in self.optimizer.param_groups] != self._sizes:
             self._read_groups()
-        return self._rules()
+        return self._updates()
 
-    def _rules(self) -> tuple[Rule, ...]:
-        return tuple(rule_of(self.adapter, group) for group in self.optimizer.param_groups)
+    def _updates(self) -> tuple[MomentumUpdate, ...]:
+        return tuple(momentum_update(self.adapter, group) for group in self.optimizer.param_groups)
 
-    def _note(self, members: list[int], rules: tuple[Rule, ...]) -> str:
-        still = [i for i in members if self.group[i] is None or not self.parameters[i].requires_grad]
-        if still and len(still) < len(members):
+    def _note(self, parameters: list[int], updates: tuple[MomentumUpdate, ...]) -> str:
+        still = [i for i in parameters if self.group[i] is None or not self.parameters[i].requires_grad]
+        if still and len(still) < len(parameters):
             return "some of its parameters are not trained by this optimizer: the charge is not balanced"
-        mine = [rules[group] for i in members if (group := self.group[i]) is not None]
-        if len({rule.coefficient for rule in mine}) > 1:
+        applied = [updates[group] for i in parameters if (group := self.group[i]) is not None]
+        if len({update.coefficient for update in applied}) > 1:
             return "its parameters take up the gradient with different coefficients c: the charge is not balanced"
-        if len({rule.decay for rule in mine}) > 1:
+        if len({update.decay for update in applied}) > 1:
             return "its parameters have different momentum: each term is a sum over members, each with its own beta"
         return "not trained by this optimizer" if still else ""
 
-    def _equilibrium(self, members: list[int], rules: tuple[Rule, ...]) -> str | None:
-        mine = {rules[group].equilibrium for i in members if (group := self.group[i]) is not None}
-        return mine.pop() if len(mine) == 1 else None
+    def _equilibrium(self, parameters: list[int], updates: tuple[MomentumUpdate, ...]) -> str | None:
+        forms = {updates[group].equilibrium for i in parameters if (group := self.group[i]) is not None}
+        return forms.pop() if len(forms) == 1 else None
 
-    def state(self, sheet: int, rules: tuple[Rule, ...]):
-        """Gradients, momenta, parameters and numbers of a sheet's parameters, as they are now.
+    def state(self, which: int, updates: tuple[MomentumUpdate, ...]):
+        """Gradients, momenta, parameters and numbers of what the inner products ``which`` measure, as they are now.
 
         Returns:
-            Three lists of tensors, None where there is none, and an array of books' DECAY,
+            Three lists of tensors, None where there is none, and an array of the balance's DECAY,
             COEFFICIENT, COUPLED and BARE, (4, parameters).
         """
-        states, nothing, tracked = self.optimizer.state, {}, self._tracked[sheet]
-        buffers = [rule.buffer for rule in rules]
-        gradients = [None if group is None else parameter.grad for parameter, group in tracked]
+        states, nothing, grouped = self.optimizer.state, {}, self._grouped[which]
+        buffers = [update.buffer for update in updates]
+        gradients = [None if group is None else parameter.grad for parameter, group in grouped]
         momenta = [
             None if group is None or buffers[group] is None else states.get(parameter, nothing).get(buffers[group])
-            for parameter, group in tracked
+            for parameter, group in grouped
         ]
-        key = rules, [gradient is None for gradient in gradients], [momentum is None for momentum in momenta]
-        if self._numbers[sheet][0] != key:
+        key = updates, [gradient is None for gradient in gradients], [momentum is None for momentum in momenta]
+        if self._numbers[which][0] != key:
             numbers = [
-                _numbers(None if group is None else rules[group], gradient is not None, momentum is not None)
-                for (_, group), gradient, momentum in zip(tracked, gradients, momenta, strict=True)
+                _numbers(None if group is None else updates[group], gradient is not None, momentum is not None)
+                for (_, group), gradient, momentum in zip(grouped, gradients, momenta, strict=True)
             ]
-            self._numbers[sheet] = (key, np.array(numbers).T)
-        return gradients, momenta, self.sheets[sheet].parameters, self._numbers[sheet][1]
+            self._numbers[which] = (key, np.array(numbers).T)
+        return gradients, momenta, self.inner_products[which].parameters, self._numbers[which][1]
 
-    def hyperparameters(self, rules: tuple[Rule, ...]) -> list[tuple]:
+    def hyperparameters(self, updates: tuple[MomentumUpdate, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""
         return [
-            (_kept(group["lr"]), rule.decay, rule.coefficient, rule.weight_decay)
-            for group, rule in zip(self.optimizer.param_groups, rules, strict=True)
+            (_snapshot(group["lr"]), update.decay, update.coefficient, update.weight_decay)
+            for group, update in zip(self.optimizer.param_groups, updates, strict=True)
         ]
 
     def remember(self) -> None:
         """Copy all positions: the last step's displacement is not known, and starts from here."""
-        for sheet in self.sheets:
-            sheet.remember(sheet.parameters)
-        for account in self.accounts:
-            if account.books is not None:
-                account.books.forget()
+        for products in self.inner_products:
+            products.remember(products.parameters)
+        for charges in self.charge_groups:
+            if charges.balance is not None:
+                charges.balance.forget()
 
 
-def _kept(value):
-    """A number, or a snapshot of a device's tensor that is read when the books are written."""
+def _named_parameters(model) -> Mapping[str, torch.Tensor]:
+    """All parameters by the names that blocks may give them: with wrappers' prefixes and without."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    # The model's own names come last, so that they count: it may have a submodule that is called "module".
+    bare = dict(unwrap(model)[0].named_parameters(remove_duplicate=False))
+    return {clean_name(name): parameter for name, parameter in own.items()} | own | bare
+
+
+def _snapshot(value):
+    """A number, or a copy of a device's tensor that is read when steps are finished."""
     if isinstance(value, torch.Tensor):
         return float(value) if value.device.type == "cpu" else value.detach().clone()
     return value
 
 
-def _numbers(rule: Rule | None, has_gradient: bool, has_momentum: bool) -> tuple[float, float, float, float]:
+def _numbers(update: MomentumUpdate | None, has_gradient: bool, has_momentum: bool) -> tuple[float, ...]:
     """β, c, c k and whether π is the bare gradient, of one parameter at one step."""
-    if rule is None or not has_gradient:  # the optimizer passes it over: nothing changes
-        bare = rule is None or rule.buffer is None
+    if update is None or not has_gradient:  # the optimizer passes it over: nothing changes
+        bare = update is None or update.buffer is None
         return (0.0, 0.0, 0.0, 1.0) if bare else (1.0, 0.0, 0.0, 0.0)
-    c = rule.coefficient if has_momentum or rule.buffer is None else rule.first_coefficient
-    return rule.decay, c * rule.sign, c * rule.coupled_decay, float(rule.buffer is None)
+    c = update.coefficient if has_momentum or update.buffer is None else update.first_coefficient
+    return update.decay, c * update.sign, c * update.coupled_decay, float(update.buffer is None)
 
 
 def _key(block: Block, parameters: list[torch.Tensor]) -> tuple:

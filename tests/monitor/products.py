@@ -1,4 +1,4 @@
-"""What a sheet measures by its definition, for one parameter of three axes in the ways that blocks arrange it."""
+"""Inner products by their definition, for one parameter of three axes in the ways that blocks arrange it."""
 
 import torch
 
@@ -7,13 +7,13 @@ from nld.monitor.inner_products.products import COLUMNS
 
 
 def defined(kind: str, member: Member, gradient, momentum, old, new) -> torch.Tensor:
-    """COLUMNS by their definition, (columns, units)."""
+    """COLUMNS by what their names say, (columns, units)."""
     g, m, q, d = (member.rows(each) for each in (gradient, momentum, old, new - old))
     one, zero = torch.ones_like(q), torch.zeros_like(q)
     a, da = (one, zero) if kind == "translation" else (q, d)
-    pairs = ((g, g), (m, m), (q, q), (d, d), (q, d), (g, a), (g, da), (m, a), (m, da), (q, a))
-    assert len(pairs) == len(COLUMNS)
-    return torch.stack([(a * b).sum(1) for a, b in pairs])
+    factors = {"gradient": g, "momentum": m, "position": q, "displacement": d, "generator": a, "moved": da, "ones": one}
+    pairs = [name.split("_") for name in COLUMNS]
+    return torch.stack([(factors[left] * factors[right]).sum(1) for left, right in pairs])
 
 
 MEMBERS = {

@@ -9,8 +9,9 @@ import xarray as xr
 
 import nld
 from nld.cli import main
-from nld.monitor.audit import ATTRIBUTES, COORDINATES, faults
-from nld.monitor.monitor_record import VARIABLES
+from nld.monitor.audit import faults
+from nld.monitor.quantities import QUANTITIES
+from nld.monitor.record_format import ATTRIBUTES, COORDINATES, FORMAT
 from nld.publish.exports.report import report
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, loss_of, train, zoo
 
@@ -60,8 +61,9 @@ def test_hyperparameters_that_cannot_be_read_are_named(record, text, tmp_path, c
 
 
 def test_another_format_is_named(record, tmp_path, capsys):
-    assert "got format 'another'" in written(record.assign_attrs(format="another"), tmp_path, capsys)
-    assert "got format None" in written(xr.Dataset({"a": 1}), tmp_path, capsys)
+    assert "format 'another'" in written(record.assign_attrs(format="another"), tmp_path, capsys)
+    assert f"format '{FORMAT + 1}'" in written(record.assign_attrs(format=FORMAT + 1), tmp_path, capsys)
+    assert "no charge" in written(xr.Dataset({"a": 1}), tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -150,5 +152,5 @@ def test_weights_that_are_lost_are_no_forgery():
 
 def test_the_names_asked_for_are_those_that_a_monitor_writes(record):
     assert set(COORDINATES) <= set(record.coords)
-    assert set(VARIABLES) <= set(record.data_vars)
+    assert set(QUANTITIES) <= set(record.data_vars)
     assert isinstance(json.loads(record.attrs["hyperparameters"]), list)

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 import nld
 from nld.finder import Member
-from nld.monitor import measurement_buffer
-from nld.monitor.inner_products.inner_products import Sheet, Use
-from nld.monitor.inner_products.layout import pages
+from nld.monitor import finished_steps
+from nld.monitor.inner_products.inner_products import InnerProducts
+from nld.monitor.inner_products.layout import Use, pages
 from nld.monitor.monitor_record import append
 from nld.monitor.schedule import schedule
+from nld.symmetry import Kind
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 
@@ -111,7 +112,7 @@ def test_a_stream_that_cannot_be_written_for_a_while_does_not_end_the_training(t
 
 
 @pytest.mark.parametrize(
-    "place", ["nld.monitor.measurement_buffer.derived", "h5netcdf.File.resize_dimension", "h5netcdf.File.close"]
+    "place", ["nld.monitor.finished_steps.quantities", "h5netcdf.File.resize_dimension", "h5netcdf.File.close"]
 )
 @pytest.mark.parametrize("after", [False, True])
 def test_an_interruption_while_steps_are_written_down_loses_none_and_doubles_none(tmp_path, monkeypatch, place, after):
@@ -120,7 +121,7 @@ def test_an_interruption_while_steps_are_written_down_loses_none_and_doubles_non
     monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
     train(network, optimizer, 10)
     owner, _, name = place.rpartition(".")
-    function = getattr(h5netcdf.File, name, None) or measurement_buffer.derived
+    function = getattr(h5netcdf.File, name, None) or finished_steps.quantities
     calls = 0
 
     def interrupt(*args, **options):
@@ -165,10 +166,10 @@ def test_streaming_keeps_memory_bounded(tmp_path, monkeypatch):
     network, optimizer = zoo()
     monitor = nld.Monitor(network, optimizer, BLOCKS, stream=tmp_path / "run.nc")
     train(network, optimizer, 60)
-    held = monitor._passes
-    assert not monitor._chunks
-    assert len(held._passes) <= held.length == 2
-    assert len(held._history[0]) <= 50
+    held = monitor._buffer
+    assert not monitor._finished
+    assert len(held._entries) <= held.length == 2
+    assert len(held._carried.history.steps) <= 50
     monitor.close()
     assert nld.monitor.load(tmp_path / "run.nc").step.values.tolist() == list(range(60))
 
@@ -178,11 +179,18 @@ def test_memory_is_one_copy_of_the_tracked_parameters():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     block = nld.Block("scale", "rows", (Member("weight", (1000, 3000)),))
     with nld.Monitor(model, optimizer, [block]) as monitor:
-        sheet = monitor._ledger.sheets[0]
+        products = monitor._tracked.inner_products[0]
+    parts = [part for part in (products, products.torch_backend, products.numba_backend) if part is not None]
+    values = [value for part in parts for value in vars(part).values()]
+    tensors = [each for value in values for each in (value if isinstance(value, list) else [value])]
     own = {
-        t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in vars(sheet).values() if torch.is_tensor(t)
+        each.untyped_storage().data_ptr(): each.untyped_storage().nbytes()
+        for each in tensors
+        if torch.is_tensor(each) and each is not model.weight
     }
-    assert sum(own.values()) < 1.25 * model.weight.numel() * 4
+    copy = model.weight.numel() * model.weight.element_size()
+    assert len(parts) == 2
+    assert copy <= sum(own.values()) < 1.25 * copy
 
 
 def test_gradient_autocorrelation_of_constant_and_of_white_gradients():
@@ -258,7 +266,7 @@ def test_cutting_parameters_into_pages_changes_nothing(capacity, chosen):
     for i in sorted(chosen):
         member, kind = USES[i]
         size = 1 if member.matrix_axis is None else member.shape[member.matrix_axis]
-        uses.append(Use(i, kind, member, names.index(member.parameter), rows.get(size, 0), size))
+        uses.append(Use(i, Kind(kind), member, names.index(member.parameter), rows.get(size, 0), size))
         rows[size] = rows.get(size, 0) + member.units
     shapes = [tuple(t.shape) for t in tensors.values()]
     cut = pages(shapes, uses, capacity)
@@ -266,12 +274,12 @@ def test_cutting_parameters_into_pages_changes_nothing(capacity, chosen):
     results = []
     for limit in (10_000, capacity):
         torch.manual_seed(1)
-        sheet = Sheet(list(tensors.values()), uses, limit)
+        products = InnerProducts(list(tensors.values()), uses, limit)
         old, gradients, momenta = ([torch.randn_like(t) for t in tensors.values()] for _ in range(3))
         momenta[1] = None
-        sheet.remember(old)
-        ready = sheet.measure(gradients, momenta, list(tensors.values())) or sheet.settle()
-        flat = [sheet.read(ready)]
-        flat += [m.flatten() for d in sorted(sheet.matrices) for m in (sheet.matrices[d], sheet.squares[d])]
+        products.remember(old)
+        ready = products.measure(gradients, momenta, list(tensors.values())) or products.settle()
+        flat = [products.read(ready)]
+        flat += [m.flatten() for d in sorted(products.matrices) for m in (products.matrices[d], products.squares[d])]
         results.append(torch.cat(flat))
     assert torch.allclose(*results, rtol=1e-12, atol=1e-12)

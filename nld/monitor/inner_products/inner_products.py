@@ -1,27 +1,27 @@
 """Inner products of gradient, momentum, position and displacement, unit by unit.
 
-One sheet holds the tracked parameters of one device and precision. It keeps a copy of the
+The tracked parameters of one device and precision are measured together, with a copy of their
 positions as they were before the last step, the only memory that grows with the model. At the
 moment a new gradient exists and the next step has not begun, momentum, old position and
 displacement are all at hand, and everything the exact law asks of them is an inner product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import torch
 
 from nld.monitor.inner_products import numba_backend
 from nld.monitor.inner_products.layout import Use, pages
-from nld.monitor.inner_products.products import COLUMNS, MATRICES, PAIRS, SQUARES, vectors_of
-from nld.monitor.inner_products.torch_backend import Paged, depth
+from nld.monitor.inner_products.products import COLUMNS, MATRICES, PAIRS, SQUARES, pair, vectors_of
+from nld.monitor.inner_products.torch_backend import TorchBackend, depth
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
 
-class Sheet:
+class InnerProducts:
     """The tracked parameters of one device and precision, and the inner products of their rows.
 
     Args:
@@ -41,78 +41,79 @@ class Sheet:
         self._capacity = capacity or (2**16 if device.type == "cpu" else 2**22)
         self._shapes = [parameter.shape for parameter in parameters]
         self._measured = 0
-        self._lay_out(numba_backend.fusable(parameters, uses, numba_backend.LEAST))
+        self._lay_out(numba_backend.compilable(parameters, uses, numba_backend.LEAST))
 
-    def _lay_out(self, alone: Sequence[int]) -> None:
+    def _lay_out(self, compiled: Sequence[int]) -> None:
         """Buffers and plans, with some parameters for the compiled loop and the others on pages."""
         device, dtype, uses = self.device, self.dtype, self._uses
         shapes = [tuple(shape) for shape in self._shapes]
-        packed = pages(shapes, uses, self._capacity, but=alone)
-        deep = 1 if alone else depth(packed, uses)
+        packed = pages(shapes, uses, self._capacity, but=compiled)
+        deep = 1 if compiled else depth(packed, uses)
         scalars = [use for use in uses if use.size == 1]
         self.rows = sum(use.member.units for use in scalars)
         # Gram matrices of all rows, and one more cell, always zero, for what a translation does not have.
-        cells = [
-            len(numba_backend.PRODUCTS) if use.parameter in alone else vectors_of(use.kind) ** 2 for use in scalars
-        ]
+        cells = [len(PAIRS) if use.parameter in compiled else vectors_of(use.kind) ** 2 for use in scalars]
         sizes = [deep * use.member.units * each for use, each in zip(scalars, cells, strict=True)]
         self.products = torch.zeros(sum(sizes) + 1, device=device, dtype=dtype)
         ends = list(accumulate(sizes))
         regions = {use: slice(end - size, end) for use, size, end in zip(scalars, sizes, ends, strict=True)}
-        self._columns = self._cells(regions, alone, deep).to(device)
-        targets = {
-            use: self.products[place].view(len(numba_backend.PRODUCTS), -1)
-            for use, place in regions.items()
-            if use.parameter in alone
-        }
-        self._fused = numba_backend.Fused(self.parameters, alone, targets) if alone else None
-        sizes = {use.size for use in uses} - {1}
-        rows = {size: sum(use.member.units for use in uses if use.size == size) for size in sizes}
-        self.matrices = {
-            size: torch.zeros(len(MATRICES), count, size, size, device=device, dtype=dtype)
-            for size, count in rows.items()
-        }
-        self.squares = {
-            size: torch.zeros(len(SQUARES), count, 1, 1, device=device, dtype=dtype) for size, count in rows.items()
-        }
-        grams = {
-            use: self.products[place].view(deep, use.member.units, vectors_of(use.kind), -1)
-            for use, place in regions.items()
-            if use.parameter not in alone
-        }
-        results = self.matrices, self.squares
-        others = {
-            use: [each[use.size][:, use.row : use.row + use.member.units].unbind() for each in results]
-            for use in uses
-            if use.size > 1
-        }
-        self._paged = Paged(packed, shapes, uses, deep, grams, others, device, dtype) if packed else None
-        self._sums = [*self.matrices.values(), *self.squares.values()]
-        if self._paged is not None and self._paged.adds:
+        self._columns = self._cells(regions, compiled, deep).to(device)
+        cells_of = {use: self.products[region] for use, region in regions.items()}
+        of_matrices = self.matrices, self.squares = self._zeros(MATRICES, True), self._zeros(SQUARES, False)
+        self.numba_backend = self.torch_backend = None
+        if compiled:
+            targets = {u: cells.view(len(PAIRS), -1) for u, cells in cells_of.items() if u.parameter in compiled}
+            self.numba_backend = numba_backend.NumbaBackend(self.parameters, compiled, targets)
+        if packed:
+            grams = {
+                use: cells.view(deep, use.member.units, vectors_of(use.kind), -1)
+                for use, cells in cells_of.items()
+                if use.parameter not in compiled
+            }
+            matrices = {
+                use: [each[use.size][:, use.row : use.row + use.member.units].unbind() for each in of_matrices]
+                for use in uses
+                if use.size > 1
+            }
+            self.torch_backend = TorchBackend(packed, shapes, uses, deep, grams, matrices, device, dtype)
+        self._sums = [tensor for each in of_matrices for tensor in each.values()]
+        if self.torch_backend is not None and self.torch_backend.adds:
             self._sums.append(self.products)
+
+    def _zeros(self, names: Sequence[str], matrix: bool) -> dict[int, torch.Tensor]:
+        """For each d the named products of all units that have d x d matrices, (names, rows, d, d) or (…, 1, 1)."""
+        rows: dict[int, int] = {}
+        for use in self._uses:
+            if use.size > 1:
+                rows[use.size] = rows.get(use.size, 0) + use.member.units
+        return {
+            d: torch.zeros(len(names), count, *((d, d) if matrix else (1, 1)), device=self.device, dtype=self.dtype)
+            for d, count in rows.items()
+        }
 
     def _compile(self) -> None:
         """Give the compiled loop all that it can take; the positions are kept, and nothing may be waiting."""
-        alone = numba_backend.fusable(self.parameters, self._uses, 0)
-        if len(alone) == (len(self._fused.chosen) if self._fused else 0):
+        compiled = numba_backend.compilable(self.parameters, self._uses, 0)
+        if len(compiled) == (len(self.numba_backend.chosen) if self.numba_backend else 0):
             return
-        kept = dict(zip(self._fused.chosen, self._fused.positions, strict=True)) if self._fused else {}
-        if self._paged is not None:
-            kept |= self._paged.kept()
-        self._lay_out(alone)
-        self.remember([kept[index].view(parameter.shape) for index, parameter in enumerate(self.parameters)])
+        positions: dict[int, torch.Tensor] = {}
+        for backend in (self.numba_backend, self.torch_backend):
+            positions |= backend.positions() if backend is not None else {}
+        self._lay_out(compiled)
+        self.remember([positions[index].view(parameter.shape) for index, parameter in enumerate(self.parameters)])
 
-    def _cells(self, regions: dict[Use, slice], alone: Sequence[int], deep: int) -> torch.Tensor:
+    def _cells(self, regions: Mapping[Use, slice], compiled: Sequence[int], deep: int) -> torch.Tensor:
         """Where each of COLUMNS of each measurement lies in the flat products, (measurements, len(COLUMNS), rows)."""
         index = torch.full((deep, len(COLUMNS), self.rows), self.products.numel() - 1)
         for use, region in regions.items():
             vectors, count = vectors_of(use.kind), use.member.units
             units = torch.arange(deep * count).view(deep, count)
-            for column, pair in enumerate(PAIRS["constant" if use.kind.is_constant else "linear"]):
-                if pair is None:
+            for column, name in enumerate(COLUMNS):
+                factors = pair(name, use.kind.is_constant)
+                if factors is None:
                     continue
-                gram = units * vectors**2 + pair[0] * vectors + pair[1]
-                cell = numba_backend.PRODUCTS.index(pair) * count + units if use.parameter in alone else gram
+                gram = units * vectors**2 + factors[0] * vectors + factors[1]
+                cell = PAIRS.index(factors) * count + units if use.parameter in compiled else gram
                 index[:, column, use.row : use.row + count] = region.start + cell
         return index
 
@@ -123,12 +124,12 @@ class Sheet:
     @property
     def waiting(self) -> int:
         """How many measurements a page has taken in that are not multiplied yet."""
-        return self._paged.filled if self._paged is not None else 0
+        return self.torch_backend.filled if self.torch_backend is not None else 0
 
     def drop(self) -> None:
         """Forget the measurements that are waiting."""
-        if self._paged is not None:
-            self._paged.filled = 0
+        if self.torch_backend is not None:
+            self.torch_backend.filled = 0
 
     def check(self, *vectors: Sequence[torch.Tensor | None]) -> None:
         """See that tensors fit: a page would broadcast others, and the compiled loop would read beyond their end.
@@ -152,7 +153,7 @@ class Sheet:
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything; what is waiting must be settled before."""
         self.check(parameters)
-        for part in (self._paged, self._fused):
+        for part in (self.torch_backend, self.numba_backend):
             if part is not None:
                 part.remember(parameters)
 
@@ -170,18 +171,18 @@ class Sheet:
             How many measurements, the last ones, are ready to be read: none while a page takes in more.
         """
         self._measured += 1
-        if self._measured == numba_backend.PATIENCE and self._paged is not None and self._paged.deep == 1:
+        if self._measured == numba_backend.PATIENCE and self.torch_backend is not None and self.torch_backend.deep == 1:
             self._compile()
         if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
             gradients, momenta = ([None if t is None else _dense(t) for t in each] for each in (gradients, momenta))
         for each in self._sums:
             each.zero_()
-        if self._fused is not None:
-            self._fused.measure(gradients, momenta, parameters, scale, skipped, remember)
-        if self._paged is None:
+        if self.numba_backend is not None:
+            self.numba_backend.measure(gradients, momenta, parameters, scale, skipped, remember)
+        if self.torch_backend is None:
             return 1
-        return self._paged.measure(gradients, momenta, parameters, scale, skipped, remember)
+        return self.torch_backend.measure(gradients, momenta, parameters, scale, skipped, remember)
 
     def settle(self) -> int:
         """Multiply what a page has taken in. Returns how many measurements are ready to be read."""
-        return self._paged.settle() if self._paged is not None else 0
+        return self.torch_backend.settle() if self.torch_backend is not None else 0

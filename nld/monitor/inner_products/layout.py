@@ -1,4 +1,4 @@
-"""Where tracked parameters lie on the sheet: pages of bounded size, cut between units.
+"""Where tracked parameters lie: on pages of bounded size, cut between units.
 
 A page is a stretch of memory into which pieces of parameters are gathered, so that one
 batched product measures many units at once. Large parameters are cut along their first
@@ -16,12 +16,10 @@ import torch
 from nld.finder.block import Member
 from nld.symmetry import Kind
 
-VECTORS = 5  # gradient, momentum, position, displacement, ones
-
 
 @dataclass(frozen=True)
 class Use:
-    """One member of one block: which parameter of the sheet it arranges and where its rows go."""
+    """One member of one block: which of the tracked parameters it arranges and where its rows go."""
 
     block: int
     kind: Kind
@@ -33,7 +31,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows start to stop, along the first axis, of one parameter; offset is its place in the sheet."""
+    """Rows start to stop, along the first axis, of one parameter; offset is its place among all that is on pages."""
 
     parameter: int
     start: int

@@ -9,7 +9,8 @@ pages do the same.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,33 +19,14 @@ import torch
 
 from nld.monitor.inner_products import openmp
 from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.numba_tables import Stage, Sum, Task, table
+from nld.monitor.inner_products.products import GRADIENT, PAIRS, PAIRS_WITHOUT_ONES, needs_ones
 
-# What the loop takes down, as pairs of the sheet's vectors: gradient 0, momentum 1, position 2, displacement 3, ones 4.
-# The pairs with ones, which only translations need, come last.
-PRODUCTS = ((0, 0), (1, 1), (2, 2), (3, 3), (2, 3), (0, 2), (0, 3), (1, 2), (1, 3), (0, 4), (1, 4), (2, 4))
-_OF_GRADIENT = np.array([(pair[0] == 0) + (pair[1] == 0) for pair in PRODUCTS])  # how often it is a factor
-
-# The tables that the loop reads. Whatever is not a number or a flag is an address.
-_WORD = np.int64
-STAGE = np.dtype(  # what a call works on: tasks, or sums over what several tasks have found
-    [(name, _WORD) for name in ("next", "count", "adding", "tasks", "sums")]
-    + [(name, _WORD) for name in ("matrices", "vectors", "steps", "remember")]
-)
-TASK = np.dtype(  # rows low to high of a matrix, and which sums may follow at once
-    [(name, _WORD) for name in ("matrix", "low", "high", "width", "of_rows", "of_columns", "of_vectors")]
-    + [(name, _WORD) for name in ("row_sums", "column_sums", "first_sum", "last_sum")]
-)
-SUM = np.dtype(  # the entries of units, which are rows or columns, taken together
-    [(name, _WORD) for name in ("source", "target", "factors", "units", "group", "shares", "products")]
-    + [(name, _WORD) for name in ("product_step", "entry_step")]
-)
-
-PAIRS = 9  # products without ones
 LEAST = 2**20  # numbers from which on the loop is worth its compilation at once
 PATIENCE = 4096  # measurements after which it is worth it for all that no deep page takes in; see torch_backend
 _WHOLE = 2**16  # numbers up to which one thread takes a parameter
 _ROWS = 128  # rows at least for a thread, so that its sums over columns are small beside them
-
+_GRADIENTS = np.array([pair.count(GRADIENT) for pair in PAIRS])  # how often the gradient is a factor
 
 _address, _contiguous = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
 _on_cpu = torch.Tensor.is_cpu.__get__  # pyright: ignore[reportAttributeAccessIssue]
@@ -68,7 +50,7 @@ def orientation(use: Use, shape: Sequence[int]) -> tuple[str, int] | None:
     return None
 
 
-def fusable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int) -> list[int]:
+def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int) -> list[int]:
     """Which parameters the loop can take; none if they are fewer than ``least`` numbers, or without numba."""
     able = [
         index
@@ -82,74 +64,144 @@ def fusable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int)
     return able if enough and _compiled(parameters[able[0]].dtype) is not None else []
 
 
-class Fused:
+@dataclass(frozen=True)
+class _Sums:
+    """Where the loop leaves the products of one parameter, in double precision, before units are taken together.
+
+    Args:
+        of_rows: (rows, len(PAIRS)), or no rows if no use asks for them.
+        of_columns: (shares, len(PAIRS), columns), one share a task, or no columns.
+    """
+
+    of_rows: np.ndarray
+    of_columns: np.ndarray
+
+    @property
+    def shares(self) -> int:
+        return len(self.of_columns)
+
+
+class NumbaBackend:
     """Parameters whose uses are rows and columns: their old positions, and where their products go.
 
     Args:
-        parameters: all of the sheet, of one precision.
-        chosen: which of them to take; see fusable.
-        targets: for each use of these the part of the sheet's products that it fills, (len(PRODUCTS), units).
+        parameters: all of the inner products, of one precision.
+        chosen: which of them to take; see compilable.
+        targets: for each use of these the part of the products that it fills, (len(PAIRS), units).
     """
 
-    def __init__(self, parameters: Sequence[torch.Tensor], chosen: Sequence[int], targets: dict[Use, torch.Tensor]):
+    def __init__(self, parameters: Sequence[torch.Tensor], chosen: Sequence[int], targets: Mapping[Use, torch.Tensor]):
         self.chosen, self._dtype = list(chosen), parameters[chosen[0]].dtype
-        self.positions = [torch.zeros(matrix(parameters[i].shape), dtype=self._dtype) for i in chosen]
-        self._widths = np.array([position.shape[1] for position in self.positions])
+        self._positions = [torch.zeros(matrix(parameters[i].shape), dtype=self._dtype) for i in chosen]
+        self._widths = np.array([position.shape[1] for position in self._positions])
         self._zeros = torch.zeros(int(self._widths.max()), dtype=self._dtype)
         # Addresses of gradients, momenta, parameters and old positions, and how far apart their rows are.
-        self._vectors = np.array([[0] * len(chosen)] * 3 + [[p.data_ptr() for p in self.positions]], _WORD)
-        self._steps = np.array([self._widths] * 4, _WORD)
+        self._vectors = np.array([[0] * len(chosen)] * 3 + [[p.data_ptr() for p in self._positions]], np.int64)
+        self._steps = np.array([self._widths] * 4, np.int64)
         self._missing = [False] * 3 * len(chosen)
-        self._factors = np.ones(len(PRODUCTS))
-        self._held: list[np.ndarray] = []  # the tables know only where these lie
-        tasks, own, shared = [], [], []
-        for place, index in enumerate(chosen):
-            uses = {use: target for use, target in targets.items() if use.parameter == index}
-            mine, sums = self._plan(place, parameters[index].shape, uses)
-            first = len(own)
-            (own if len(mine) == 1 else shared).extend(sums)  # what one task has measured it also adds up
-            tasks += [(*task, first, len(own)) for task in mine]
-        self._tables = np.array(tasks, TASK), np.array(own, SUM), np.array(shared, SUM)
-        at, its_own, theirs = (table.ctypes.data for table in self._tables)
-        rest = len(chosen), self._vectors.ctypes.data, self._steps.ctypes.data, 1
-        stages = [(0, len(tasks), 0, at, its_own, *rest), (0, len(shared), 1, at, theirs, *rest)]
-        self._stages = np.array(stages[: 2 if shared else 1], STAGE)
-        self._addresses = [self._stages[i:].ctypes.data for i in range(len(self._stages))]
-        self._many = sum(position.numel() for position in self.positions) > _WHOLE
+        self._factors = np.ones(len(PAIRS))
+        self._many = sum(position.numel() for position in self._positions) > _WHOLE
+        self._lay_out(parameters, targets)
 
-    def _plan(self, place: int, shape: Sequence[int], uses: dict[Use, torch.Tensor]) -> tuple[list[tuple], list[tuple]]:
-        """Rows of the two tables for one parameter: its tasks, without their sums, and its sums."""
+    def _lay_out(self, parameters: Sequence[torch.Tensor], targets: Mapping[Use, torch.Tensor]) -> None:
+        """The loop's tables: its tasks, and the sums that follow a task at once or all tasks of a parameter."""
+        tasks: list[Task] = []
+        following: list[Sum] = []
+        at_the_end: list[Sum] = []
+        self._sums = []  # the tables know only where these lie
+        for place, index in enumerate(self.chosen):
+            uses = {use: target for use, target in targets.items() if use.parameter == index}
+            sums = self._room(parameters[index].shape, list(uses))
+            self._sums.append(sums)
+            first = len(following)
+            # What one task has measured it also adds up.
+            (following if sums.shares == 1 else at_the_end).extend(self._sums_of(parameters[index].shape, uses, sums))
+            tasks += self._tasks(place, list(uses), sums, first, len(following))
+        self._tables = table(Task, tasks), table(Sum, following), table(Sum, at_the_end)
+        task_address, following_address, end_address = (each.ctypes.data for each in self._tables)
+        measuring = Stage(
+            next=0,
+            count=len(tasks),
+            adding=0,
+            tasks=task_address,
+            sums=following_address,
+            matrices=len(self.chosen),
+            vectors=self._vectors.ctypes.data,
+            steps=self._steps.ctypes.data,
+            remember=1,
+        )
+        adding = measuring._replace(count=len(at_the_end), adding=1, sums=end_address)
+        self._stages = table(Stage, [measuring, adding] if at_the_end else [measuring])
+        self._stage_addresses = [self._stages[i:].ctypes.data for i in range(len(self._stages))]
+
+    def _room(self, shape: Sequence[int], uses: Sequence[Use]) -> _Sums:
+        """Arrays for the sums of one parameter, as many shares as tasks divide its rows."""
         rows, columns = matrix(shape)
+        sides = {side[0] for use in uses if (side := orientation(use, shape)) is not None}
         shares = max(1, min(torch.get_num_threads(), rows // _ROWS)) if rows * columns > _WHOLE else 1
-        sides = {use: side for use in uses if (side := orientation(use, shape)) is not None}
-        of_rows, of_columns = (any(side == name for side, _ in sides.values()) for name in ("rows", "columns"))
-        of_vectors = any(use.kind.is_constant for use in uses)
-        row_sums = np.zeros((rows if of_rows else 0, len(PRODUCTS)))
-        column_sums = np.zeros((shares, len(PRODUCTS), columns if of_columns else 0))
-        self._held += [row_sums, column_sums]
-        tasks, sums = [], []
-        for share, its_sums in enumerate(column_sums):
-            low, high = rows * share // shares, rows * (share + 1) // shares
-            flags, places = (of_rows, of_columns, of_vectors), (row_sums.ctypes.data, its_sums.ctypes.data)
-            tasks.append((place, low, high, columns, *flags, *places))
-        for use, (side, group) in sides.items():
-            source, parts, steps = row_sums, 1, (1, len(PRODUCTS))
-            if side == "columns":
-                source, parts, steps = column_sums, shares, (columns, 1)
-            places = source.ctypes.data, uses[use].data_ptr(), self._factors.ctypes.data
-            sums.append((*places, use.member.units, group, parts, len(PRODUCTS) if of_vectors else PAIRS, *steps))
-        return tasks, sums
+        return _Sums(
+            np.zeros((rows if "rows" in sides else 0, len(PAIRS))),
+            np.zeros((shares, len(PAIRS), columns if "columns" in sides else 0)),
+        )
+
+    def _tasks(self, place: int, uses: Sequence[Use], sums: _Sums, first_sum: int, last_sum: int) -> list[Task]:
+        """The tasks of the parameter at a place: a share of its rows each."""
+        rows, columns = self._positions[place].shape
+        return [
+            Task(
+                matrix=place,
+                low=rows * share // sums.shares,
+                high=rows * (share + 1) // sums.shares,
+                width=columns,
+                of_rows=int(len(sums.of_rows) > 0),
+                of_columns=int(sums.of_columns.shape[2] > 0),
+                of_vectors=int(any(needs_ones(use.kind) for use in uses)),
+                row_sums=sums.of_rows.ctypes.data,
+                column_sums=sums.of_columns[share].ctypes.data,
+                first_sum=first_sum,
+                last_sum=last_sum,
+            )
+            for share in range(sums.shares)
+        ]
+
+    def _sums_of(self, shape: Sequence[int], uses: Mapping[Use, torch.Tensor], sums: _Sums) -> list[Sum]:
+        """How the sums of one parameter become the products of its units."""
+        products = len(PAIRS if any(needs_ones(use.kind) for use in uses) else PAIRS_WITHOUT_ONES)
+        rows = []
+        for use, target in uses.items():
+            side = orientation(use, shape)
+            if side is None:
+                continue
+            by_rows = side[0] == "rows"
+            rows.append(
+                Sum(
+                    source=(sums.of_rows if by_rows else sums.of_columns).ctypes.data,
+                    target=target.data_ptr(),
+                    factors=self._factors.ctypes.data,
+                    units=use.member.units,
+                    group=side[1],
+                    shares=1 if by_rows else sums.shares,
+                    products=products,
+                    product_step=1 if by_rows else matrix(shape)[1],
+                    entry_step=len(PAIRS) if by_rows else 1,
+                )
+            )
+        return rows
+
+    def positions(self) -> dict[int, torch.Tensor]:
+        """The positions of each parameter, as a matrix."""
+        return dict(zip(self.chosen, self._positions, strict=True))
 
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything."""
-        for index, position in zip(self.chosen, self.positions, strict=True):
+        for index, position in zip(self.chosen, self._positions, strict=True):
             position.copy_(parameters[index].detach().reshape(position.shape))
 
     def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> None:
-        """Fill the products; arguments as for Sheet.measure, of checked shapes: addresses know no end."""
+        """Fill the products; arguments as for InnerProducts.measure, of checked shapes: addresses know no end."""
         if skipped is not None and float(skipped) > 0:
             gradients = [None] * len(gradients)
-        self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _OF_GRADIENT
+        self._factors[:] = 1.0 if scale is None else (1.0 / float(scale)) ** _GRADIENTS
         given: list[Any] = [*gradients, *momenta, *parameters]
         if len(self.chosen) < len(parameters):
             given = [tensors[i] for tensors in (gradients, momenta, parameters) for i in self.chosen]
@@ -165,7 +217,7 @@ class Fused:
         self._vectors[:3] = np.reshape(list(map(_address, given)), (3, -1))
         self._stages["next"], self._stages["remember"] = 0, remember
         loop, threads = _compiled(self._dtype), torch.get_num_threads() if self._many else 1
-        for stage in self._addresses:
+        for stage in self._stage_addresses:
             openmp.run(loop, stage, threads)
 
 

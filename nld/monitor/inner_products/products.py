@@ -1,49 +1,69 @@
-"""Which inner products the books need, as pairs of the vectors that a sheet lines up."""
+"""The one table of inner products that the charge balance needs; both back ends take their slots from it.
 
-from nld.monitor.inner_products.layout import VECTORS
+A row is a pair of factors. GENERATOR stands for A(q_n) and MOVED for DA Δq: q and Δq themselves where the generator is
+linear, ones and nothing where it is constant. A new product is a new row.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from nld.symmetry import Kind
 
+# The vectors that a measurement lines up; displacement is Δq of the step that ends.
+VECTORS = 5
 GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES = range(VECTORS)
+GENERATOR, MOVED = "generator", "moved"
 
-# The inner products that the books need, as pairs of vectors. "generator" stands for A(q_n) and
-# "moved" for DA Δq: q and Δq themselves for scale and rescale, ones and nothing for translation.
-COLUMNS = (
-    "gradient_gradient",
-    "momentum_momentum",
-    "position_position",
-    "displacement_displacement",
-    "position_displacement",
-    "gradient_generator",
-    "gradient_moved",
-    "momentum_generator",
-    "momentum_moved",
-    "position_generator",
-)
-SQUARES = (
-    (GRADIENT, GRADIENT),
-    (MOMENTUM, MOMENTUM),
-    (POSITION, POSITION),
-    (DISPLACEMENT, DISPLACEMENT),
-    (POSITION, DISPLACEMENT),
-)
-PAIRS = {
-    "linear": (
-        *SQUARES,
-        *((GRADIENT, POSITION), (GRADIENT, DISPLACEMENT), (MOMENTUM, POSITION), (MOMENTUM, DISPLACEMENT)),
-        (POSITION, POSITION),
-    ),
-    "constant": (*SQUARES, (GRADIENT, ONES), None, (MOMENTUM, ONES), None, (POSITION, ONES)),
+Pair = tuple[int, int]
+PRODUCTS: Mapping[str, tuple[int, Any]] = {
+    "gradient_gradient": (GRADIENT, GRADIENT),
+    "momentum_momentum": (MOMENTUM, MOMENTUM),
+    "position_position": (POSITION, POSITION),
+    "displacement_displacement": (DISPLACEMENT, DISPLACEMENT),
+    "position_displacement": (POSITION, DISPLACEMENT),
+    "gradient_generator": (GRADIENT, GENERATOR),
+    "gradient_moved": (GRADIENT, MOVED),
+    "momentum_generator": (MOMENTUM, GENERATOR),
+    "momentum_moved": (MOMENTUM, MOVED),
+    "position_generator": (POSITION, GENERATOR),
 }
-# The matrices of a general_linear or rotation block: Σ left right^T over a head's features.
-MATRICES = (
-    (GRADIENT, POSITION),
-    (GRADIENT, DISPLACEMENT),
-    (MOMENTUM, POSITION),
-    (MOMENTUM, DISPLACEMENT),
-    (POSITION, POSITION),
-)
+COLUMNS = tuple(PRODUCTS)
+# Of a block with a d x d matrix of charges a unit: Σ left right^T over its features, and the plain products.
+MATRICES = tuple(name for name, (_, right) in PRODUCTS.items() if right in (GENERATOR, MOVED))
+SQUARES = tuple(name for name in PRODUCTS if name not in MATRICES)
+
+
+def pair(name: str, constant: bool) -> Pair | None:
+    """The two vectors of a product under a generator that is constant or linear; None where it vanishes."""
+    left, right = PRODUCTS[name]
+    if right == GENERATOR:
+        return left, ONES if constant else POSITION
+    if right == MOVED:
+        return None if constant else (left, DISPLACEMENT)
+    return left, right
+
+
+def pairs(names: Iterable[str], kind: Kind) -> list[Pair]:
+    """Those of the products that do not vanish for a kind."""
+    return [factors for name in names if (factors := pair(name, kind.is_constant)) is not None]
+
+
+def _distinct(pairs: Iterable[Pair | None]) -> list[Pair]:
+    return list(dict.fromkeys(each for each in pairs if each is not None))
+
+
+_ALL = _distinct(pair(name, constant) for constant in (False, True) for name in PRODUCTS)
+# What a pass over the numbers takes down at most: each pair of vectors once. Those with ones come last.
+PAIRS_WITHOUT_ONES = tuple(each for each in _ALL if ONES not in each)
+PAIRS_WITH_ONES = tuple(each for each in _ALL if ONES in each)
+PAIRS = PAIRS_WITHOUT_ONES + PAIRS_WITH_ONES
+
+
+def needs_ones(kind: Kind) -> bool:
+    """Whether a product of a member of this kind is a sum of entries."""
+    return any(ONES in each for each in pairs(PRODUCTS, kind))
 
 
 def vectors_of(kind: Kind) -> int:
-    """How many vectors a member's Gram matrix has: only translations need the ones."""
-    return VECTORS if kind.is_constant else ONES
+    """How many vectors a member's Gram matrix has: the ones, which are the last, only where a product needs them."""
+    return VECTORS if needs_ones(kind) else ONES

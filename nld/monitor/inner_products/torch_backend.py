@@ -6,12 +6,13 @@ number of tensor operations, so the page of a small network is deep: it takes in
 measurements have found, one after another, and multiplies all of it at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
-from nld.monitor.inner_products.layout import VECTORS, Piece, Use, arranged
+from nld.monitor.inner_products.layout import Piece, Use, arranged
 from nld.monitor.inner_products.products import (
     DISPLACEMENT,
     GRADIENT,
@@ -20,6 +21,8 @@ from nld.monitor.inner_products.products import (
     ONES,
     POSITION,
     SQUARES,
+    VECTORS,
+    pairs,
     vectors_of,
 )
 
@@ -46,16 +49,55 @@ def _full_precision():
         torch.set_float32_matmul_precision(precision)
 
 
-class Paged:
-    """The pages of a sheet, and the copy of their positions.
+@dataclass(frozen=True)
+class _Slot:
+    """Where one measurement goes on a page.
+
+    Args:
+        targets: for gradients, momenta and parameters the places of the page's pieces.
+        whole: the parameters that fill them, if none is cut; else None.
+    """
+
+    targets: list[list[torch.Tensor]]
+    whole: list[int] | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to do with some measurements on a page, as views of the stack; all that does not change from time to time.
+
+    A new parameter first lies where its displacement will. The old position of a measurement is the new parameter of
+    the one before it, and that of the first is the copy of positions.
+
+    Args:
+        old, sources: places of the measurements' old positions, and what is copied there.
+        positions: the copy of positions.
+        last, last_but_one: new parameters of the last measurement and of the one before; one of them is kept. Nothing
+            if there is none before: the copy is then what it was.
+        new, subtracted: all new parameters, which become displacements as the old positions are subtracted.
+        multiplications: the products of each member of a block.
+    """
+
+    old: list[torch.Tensor]
+    sources: list[torch.Tensor]
+    positions: list[torch.Tensor]
+    last: list[torch.Tensor]
+    last_but_one: list[torch.Tensor]
+    new: torch.Tensor
+    subtracted: torch.Tensor
+    multiplications: list[Callable[[], None]]
+
+
+class TorchBackend:
+    """The pages of parameters, and the copy of their positions.
 
     Args:
         pages: the pieces of parameters that each holds.
-        shapes: of all parameters of the sheet.
+        shapes: of all parameters.
         uses: of all parameters.
         deep: how many measurements a page takes in; more than one only on an only page.
         products: for each use without a matrix the Gram matrices that it fills, (deep, units, vectors, vectors).
-        matrices: for each other use the matrices and squared norms that it fills, (units, d, d) and (units, 1, 1).
+        matrices: for each other use the matrices and plain products that it fills, (units, d, d) and (units, 1, 1).
     """
 
     def __init__(
@@ -76,8 +118,8 @@ class Paged:
         self._stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
         self._stack[ONES] = 1.0
         self._spare = torch.zeros(VECTORS * longest, device=device, dtype=dtype)
-        self.positions = torch.zeros(sum(p.numel for page in pages for p in page), device=device, dtype=dtype)
-        self._slots = [[self._slot(page, slot) for slot in range(deep)] for page in pages]
+        self._positions = torch.zeros(sum(p.numel for page in pages for p in page), device=device, dtype=dtype)
+        self._slots = [[self._slot(page, number) for number in range(deep)] for page in pages]
         self.filled = 0  # measurements that the page has taken in
         self.adds = False  # whether products add up over pages, and have to be zero before
         self._plans = {deep: [self._plan(page, deep) for page in pages]}
@@ -88,16 +130,35 @@ class Paged:
         part = self._stack[:, begin : begin + self.deep * piece.numel]
         return part.view(VECTORS, self.deep, *piece.shape)
 
-    def _slot(self, page, slot: int) -> tuple:
-        """Where one measurement goes, and the parameters that fill it if none of them is cut."""
-        places = [[self._local(page, piece)[row, slot] for piece in page] for row in (GRADIENT, MOMENTUM, DISPLACEMENT)]
-        whole = [piece.parameter for piece in page]
+    def _slot(self, page: Sequence[Piece], number: int) -> _Slot:
+        rows = (GRADIENT, MOMENTUM, DISPLACEMENT)
+        targets = [[self._local(page, piece)[row, number] for piece in page] for row in rows]
         uncut = all(piece.shape == self._shapes[piece.parameter] for piece in page)
-        return places, whole if uncut else None
+        return _Slot(targets, [piece.parameter for piece in page] if uncut else None)
 
-    def _plan(self, page, count: int) -> tuple:
-        """What to do with ``count`` measurements on a page; all that does not change from time to time."""
-        steps = []
+    def _plan(self, page: Sequence[Piece], count: int) -> _Plan:
+        """What to do with ``count`` measurements on a page."""
+        base, total = page[0].offset, sum(piece.numel for piece in page)
+        regions = [(0, total)] if self.deep == 1 else [(p.offset - base, p.offset - base + p.numel) for p in page]
+        old, new = (
+            [self._stack[row, self.deep * a : self.deep * b].view(self.deep, b - a) for a, b in regions]
+            for row in (POSITION, DISPLACEMENT)
+        )
+        positions = [self._positions[base + a : base + b] for a, b in regions]
+        return _Plan(
+            old=[o[0] for o in old] + [o[1:count] for o in old if count > 1],
+            sources=positions + [n[: count - 1] for n in new if count > 1],
+            positions=positions,
+            last=[n[count - 1] for n in new],
+            last_but_one=[n[count - 2] for n in new] if count > 1 else [],
+            new=self._stack[DISPLACEMENT, : self.deep * total],
+            subtracted=self._stack[POSITION, : self.deep * total],
+            multiplications=self._multiplications(page, count),
+        )
+
+    def _multiplications(self, page: Sequence[Piece], count: int) -> list[Callable[[], None]]:
+        """The products of every member of a block that has a part on a page."""
+        chosen = []
         for piece in page:
             local, length = self._local(page, piece)[:, :count], (self._shapes[piece.parameter] or (1,))[0]
             for use in self._uses:
@@ -105,21 +166,10 @@ class Paged:
                     continue
                 part = arranged(local[: vectors_of(use.kind)], piece, length, use.member, self._spare)
                 if part is not None:
-                    steps.append(self._matrix_step(use, part) if use.size > 1 else self._row_step(use, part, count))
-        base, total = page[0].offset, sum(piece.numel for piece in page)
-        regions = [(0, total)] if self.deep == 1 else [(p.offset - base, p.offset - base + p.numel) for p in page]
-        old, new = (
-            [self._stack[row, self.deep * a : self.deep * b].view(self.deep, b - a) for a, b in regions]
-            for row in (POSITION, DISPLACEMENT)
-        )
-        kept = [self.positions[base + a : base + b] for a, b in regions]
-        before = [o[0] for o in old] + [o[1:count] for o in old if count > 1]
-        positions = kept + [n[: count - 1] for n in new if count > 1]
-        ends = [[n[count - 1] for n in new], [n[count - 2] for n in new] if count > 1 else []]
-        moved = self._stack[DISPLACEMENT, : self.deep * total], self._stack[POSITION, : self.deep * total]
-        return before, positions, kept, ends, moved, steps
+                    chosen.append(self._matrices_of(use, part) if use.size > 1 else self._rows_of(use, part, count))
+        return chosen
 
-    def _row_step(self, use: Use, part, count: int):
+    def _rows_of(self, use: Use, part, count: int) -> Callable[[], None]:
         """Gram matrices of one member's rows on one page."""
         rows = part.rows.squeeze(2)
         columns, vectors = rows.transpose(1, 2), vectors_of(use.kind)
@@ -128,7 +178,7 @@ class Paged:
         beta = 1 if part.partial else 0
         self.adds = self.adds or part.partial
 
-        def step():
+        def multiply():
             if part.copied is not None:
                 part.copied.copy_(part.source)
             if out is not None:
@@ -138,25 +188,26 @@ class Paged:
             else:
                 target.copy_(torch.bmm(rows, columns).view(target.shape))
 
-        return step
+        return multiply
 
-    def _matrix_step(self, use: Use, part):
+    def _matrices_of(self, use: Use, part) -> Callable[[], None]:
         """The matrices of one member's heads on one page; see Block for the sign of c."""
         rows, coefficient = part.rows, use.member.coefficient
-        targets, squares = ([part.target(each[None]) for each in found] for found in self._matrices[use])
+        matrices, squares = ([part.target(each[None]) for each in targets] for targets in self._matrices[use])
+        matrix_pairs, square_pairs = pairs(MATRICES, use.kind), pairs(SQUARES, use.kind)
 
-        def step():
+        def multiply():
             if part.copied is not None:
                 part.copied.copy_(part.source)
-            for (left, right), target in zip(MATRICES, targets, strict=True):
+            for (left, right), target in zip(matrix_pairs, matrices, strict=True):
                 # B q has the charge π q^T; -B^T q has -(π q^T)^T = -q π^T.
                 a, b = (left, right) if coefficient > 0 else (right, left)
                 product = torch.bmm(rows[:, a], rows[:, b].transpose(1, 2))
                 target.add_(product.view(target.shape), alpha=coefficient)
-            for (left, right), target in zip(SQUARES, squares, strict=True):
+            for (left, right), target in zip(square_pairs, squares, strict=True):
                 target.add_((rows[:, left] * rows[:, right]).sum((1, 2)).view(target.shape))
 
-        return step
+        return multiply
 
     def _pieces(self, page, tensors):
         """The page's pieces of the tensors; None where a tensor is missing."""
@@ -179,30 +230,31 @@ class Paged:
                     sources.append(piece)
         torch._foreach_copy_(into, sources)
 
-    def kept(self) -> dict[int, torch.Tensor]:
+    def positions(self) -> dict[int, torch.Tensor]:
         """The positions of each parameter, flat."""
         parts: dict[int, list[torch.Tensor]] = {}
         for page in self.pages:
             for piece in page:
-                parts.setdefault(piece.parameter, []).append(self.positions[piece.offset : piece.offset + piece.numel])
+                parts.setdefault(piece.parameter, []).append(self._positions[piece.offset : piece.offset + piece.numel])
         return {index: torch.cat(each) for index, each in parts.items()}
 
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything; no measurement may be waiting."""
         for page in self.pages:
-            targets = [self.positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
+            targets = [self._positions[p.offset : p.offset + p.numel].view(p.shape) for p in page]
             torch._foreach_copy_(targets, [piece for piece in self._pieces(page, parameters) if piece is not None])
 
     @torch.no_grad()
     def measure(self, gradients, momenta, parameters, scale, skipped, remember: bool) -> int:
-        """Take in a measurement; see Sheet.measure. Returns how many measurements were multiplied."""
-        slot, vectors = self.filled, (gradients, momenta, parameters)
-        ready = slot + 1 if slot + 1 == self.deep or not remember else 0
+        """Take in a measurement; see InnerProducts.measure. Returns how many measurements were multiplied."""
+        number, vectors = self.filled, (gradients, momenta, parameters)
+        ready = number + 1 if number + 1 == self.deep or not remember else 0
         complete = not any(tensor is None for tensors in vectors[:2] for tensor in tensors)
         for page, pieces in enumerate(self.pages):
-            targets, whole = self._slots[page][slot]
-            if whole is not None and complete:
-                sources = [tensors[i] for tensors in vectors for i in whole]
+            slot = self._slots[page][number]
+            targets = slot.targets
+            if slot.whole is not None and complete:
+                sources = [tensors[i] for tensors in vectors for i in slot.whole]
                 torch._foreach_copy_([*targets[0], *targets[1], *targets[2]], sources)
             else:
                 self._gather(pieces, targets, vectors)
@@ -213,7 +265,7 @@ class Paged:
                     view.masked_fill_(skipped > 0, 0.0)
             if ready:
                 self._multiply(page, ready, remember)
-        self.filled = 0 if ready else slot + 1
+        self.filled = 0 if ready else number + 1
         return ready
 
     @torch.no_grad()
@@ -228,11 +280,11 @@ class Paged:
         """All products of the measurements taken in; the last one's positions are kept if ``remember``."""
         if count not in self._plans:
             self._plans[count] = [self._plan(page, count) for page in self.pages]
-        before, positions, kept, (last, last_but_one), (moved, old), steps = self._plans[count][page]
-        torch._foreach_copy_(before, positions)
-        if new := last if remember else last_but_one:
-            torch._foreach_copy_(kept, new)
-        moved.sub_(old)
+        plan = self._plans[count][page]
+        torch._foreach_copy_(plan.old, plan.sources)
+        if new := plan.last if remember else plan.last_but_one:
+            torch._foreach_copy_(plan.positions, new)
+        plan.new.sub_(plan.subtracted)
         device, dtype = self._stack.device.type, self._stack.dtype
         exact = torch.get_float32_matmul_precision() == "highest" or dtype == torch.float64
         cast = torch.is_autocast_enabled(device)
@@ -240,5 +292,5 @@ class Paged:
             nullcontext() if exact else _full_precision(),
             torch.autocast(device, enabled=False) if cast else nullcontext(),
         ):
-            for step in steps:
-                step()
+            for multiply in plan.multiplications:
+                multiply()

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 import nld
 from nld.finder import Member
 from nld.monitor.inner_products import torch_backend
-from nld.monitor.inner_products.inner_products import Sheet
+from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.inner_products.products import COLUMNS
+from nld.symmetry import Kind
 from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, train, zoo
 
@@ -35,8 +36,8 @@ MEASUREMENT = st.fixed_dictionaries(
 )
 def test_products_are_their_definition(shape, uses, deepest, measurements):
     """However many measurements a page takes in, and whenever it is settled: each is found once, in order."""
-    members = [(kind, MEMBERS[form](*shape), 0) for kind, form in uses]
-    members.append(("scale", Member("b", (5,), unit_axes=(0,)), 1))
+    members = [(Kind(kind), MEMBERS[form](*shape), 0) for kind, form in uses]
+    members.append((Kind.SCALE, Member("b", (5,), unit_axes=(0,)), 1))
     firsts = np.cumsum([0, *(member.units for _, member, _ in members)])
     uses = [Use(i, kind, member, which, int(firsts[i]), 1) for i, (kind, member, which) in enumerate(members)]
 
@@ -45,10 +46,10 @@ def test_products_are_their_definition(shape, uses, deepest, measurements):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch_backend, "DEEPEST", deepest)
-        sheet = Sheet(at := vectors(), uses)
-    assert sheet._paged is not None
-    assert sheet._paged.deep == deepest
-    sheet.remember(at)
+        products = InnerProducts(at := vectors(), uses)
+    assert products.torch_backend is not None
+    assert products.torch_backend.deep == deepest
+    products.remember(at)
     found, expected = [], []
     for each in measurements:
         gradients, momenta, now = vectors(), vectors(), vectors()
@@ -61,16 +62,16 @@ def test_products_are_their_definition(shape, uses, deepest, measurements):
         if "momentum" in each["missing"]:
             given_momenta[0], momenta[0] = None, torch.zeros_like(momenta[0])
         scalars = [None if value is None else torch.tensor(value) for value in (each["scale"], each["skipped"])]
-        ready = sheet.measure(given_gradients, given_momenta, now, *scalars, remember=each["remember"])
-        found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+        ready = products.measure(given_gradients, given_momenta, now, *scalars, remember=each["remember"])
+        found.append(products.read(ready).view(ready, len(COLUMNS), products.rows))
         if each["settle"]:
-            ready = sheet.settle()
-            found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+            ready = products.settle()
+            found.append(products.read(ready).view(ready, len(COLUMNS), products.rows))
         parts = [defined(kind, m, gradients[i], momenta[i], at[i], now[i]) for kind, m, i in members]
         expected.append(torch.cat(parts, 1))
         at = now if each["remember"] else at
-    ready = sheet.settle()
-    found.append(sheet.read(ready).view(ready, len(COLUMNS), sheet.rows))
+    ready = products.settle()
+    found.append(products.read(ready).view(ready, len(COLUMNS), products.rows))
     torch.testing.assert_close(torch.cat(found), torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
@@ -84,7 +85,7 @@ def test_books_do_not_depend_on_when_a_page_is_multiplied(name, every, monkeypat
         monkeypatch.setattr(torch_backend, "DEEPEST", deepest)
         network, optimizer = zoo(name, torch.float64)
         with nld.Monitor(network, optimizer, blocks, every=every) as monitor:
-            assert monitor._ledger.sheets[0]._paged.deep == deepest
+            assert monitor._tracked.inner_products[0].torch_backend.deep == deepest
             train(network, optimizer, 7)
             halfway = monitor.record()
             interruption = optimizer.register_step_pre_hook(_interrupt)
@@ -116,7 +117,7 @@ def test_an_interrupted_measurement_leaves_no_false_books(blocks, place, at, mon
 
     def interrupt(*args, **options):
         nonlocal calls, interrupted
-        calls += monitor._passes._whole is not None
+        calls += monitor._buffer._whole is not None
         if calls > at and not interrupted:
             interrupted = True
             raise KeyboardInterrupt
@@ -128,7 +129,7 @@ def test_an_interrupted_measurement_leaves_no_false_books(blocks, place, at, mon
             try:
                 train(network, optimizer, 1, first=step)
             except KeyboardInterrupt:
-                assert monitor._passes._whole is not None
+                assert monitor._buffer._whole is not None
                 train(network, optimizer, 1, first=step)
     train(network, optimizer, 5, first=12)
     monitor.close()
@@ -156,6 +157,8 @@ def _interrupt(*_):
 )
 def test_only_a_small_network_without_matrices_lies_on_a_deep_page(member, deep):
     size = 1 if member.matrix_axis is None else 3
-    sheet = Sheet([torch.zeros(member.shape)], [Use(0, "scale" if size == 1 else "rotation", member, 0, 0, size)])
-    assert sheet._paged is not None
-    assert sheet._paged.deep == deep
+    products = InnerProducts(
+        [torch.zeros(member.shape)], [Use(0, Kind.SCALE if size == 1 else Kind.ROTATION, member, 0, 0, size)]
+    )
+    assert products.torch_backend is not None
+    assert products.torch_backend.deep == deep

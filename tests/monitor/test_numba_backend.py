@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 import nld
 from nld.finder import Member
 from nld.monitor.inner_products import numba_backend, openmp, torch_backend
-from nld.monitor.inner_products.inner_products import Sheet
+from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.inner_products.products import COLUMNS
+from nld.symmetry import Kind
 from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
 
@@ -48,23 +49,23 @@ def test_products_are_their_definition(shape, uses, flat, threads, missing, scal
             patch.setattr(numba_backend, "LEAST", 0)
             patch.setattr(numba_backend, "_WHOLE", 0 if shared else 2**16)
             patch.setattr(numba_backend, "_ROWS", 1)
-            members = [(kind, MEMBERS[form](*shape)) for kind, form in uses]
+            members = [(Kind(kind), MEMBERS[form](*shape)) for kind, form in uses]
             firsts = np.cumsum([0, *(member.units for _, member in members)])
             uses = [Use(i, kind, member, 0, int(firsts[i]), 1) for i, (kind, member) in enumerate(members)]
             old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=torch.float64)
-            sheet = Sheet([new], uses)
-            assert sheet._fused is not None
-            sheet.remember([old])
+            products = InnerProducts([new], uses)
+            assert products.numba_backend is not None
+            products.remember([old])
             scalars = [None if each is None else torch.tensor(each) for each in (scale, skipped)]
             given_gradient = None if "gradient" in missing else gradient * (scale or 1.0)
             given_momentum = None if "momentum" in missing else momentum
             at = old
             for now in (new, newer):
-                sheet.measure([given_gradient], [given_momentum], [now], *scalars, remember=remember)
+                products.measure([given_gradient], [given_momentum], [now], *scalars, remember=remember)
                 g = torch.zeros_like(gradient) if skipped or "gradient" in missing else gradient
                 m = torch.zeros_like(momentum) if "momentum" in missing else momentum
                 expected = torch.cat([defined(kind, member, g, m, at, now) for kind, member in members], 1)
-                found = sheet.read(1).view(len(COLUMNS), -1)
+                found = products.read(1).view(len(COLUMNS), -1)
                 torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
                 at = now if remember else at
     finally:
@@ -81,26 +82,26 @@ def test_other_layouts_and_precisions_are_converted(always, layout):
     else:
         given[1] = momentum.bfloat16()
     member = Member("a", (6, 5))
-    sheet = Sheet([new], [Use(0, "scale", member, 0, 0, 1)])
-    sheet.remember([old])
-    sheet.measure([given[0]], [given[1]], [new])
-    found = sheet.read(1).view(len(COLUMNS), -1)
-    torch.testing.assert_close(found, defined("scale", member, given[0], given[1].float(), old, new))
+    products = InnerProducts([new], [Use(0, Kind.SCALE, member, 0, 0, 1)])
+    products.remember([old])
+    products.measure([given[0]], [given[1]], [new])
+    found = products.read(1).view(len(COLUMNS), -1)
+    torch.testing.assert_close(found, defined(Kind.SCALE, member, given[0], given[1].float(), old, new))
 
 
 def test_tensors_that_are_not_in_the_processor_s_memory_are_not_read_as_if_they_were(always):
     now = torch.randn(6, 5)
-    sheet = Sheet([now], [Use(0, "scale", Member("a", (6, 5)), 0, 0, 1)])
-    sheet.remember([now])
+    products = InnerProducts([now], [Use(0, Kind.SCALE, Member("a", (6, 5)), 0, 0, 1)])
+    products.remember([now])
     with pytest.raises(NotImplementedError, match="meta tensor"):  # there is nothing to copy from
-        sheet.measure([now], [now.to("meta")], [now])
+        products.measure([now], [now.to("meta")], [now])
 
 
 def test_parameters_in_another_layout_or_precision_stay_on_pages(always):
     """Copies of them would need as much memory as the network."""
-    uses = [Use(0, "scale", Member("a", (6, 4)), 0, 0, 1), Use(1, "scale", Member("b", (6, 4)), 1, 6, 1)]
-    sheet = Sheet([torch.ones(4, 6).T, torch.ones(6, 4).bfloat16()], uses)
-    assert sheet._fused is None
+    uses = [Use(0, Kind.SCALE, Member("a", (6, 4)), 0, 0, 1), Use(1, Kind.SCALE, Member("b", (6, 4)), 1, 6, 1)]
+    products = InnerProducts([torch.ones(4, 6).T, torch.ones(6, 4).bfloat16()], uses)
+    assert products.numba_backend is None
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -116,33 +117,33 @@ def test_work_is_done_once_on_any_number_of_threads(threads, team, monkeypatch, 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     matrices = [torch.full((40, 30 + i), i + 1.0) for i in range(6)]
     shapes = [tuple(each.shape) for each in matrices]
-    uses = [Use(i, "rescale", Member(str(i), shape, unit_axes=(1,)), i, 0, 1) for i, shape in enumerate(shapes)]
+    uses = [Use(i, Kind.RESCALE, Member(str(i), shape, unit_axes=(1,)), i, 0, 1) for i, shape in enumerate(shapes)]
     rows = np.cumsum([0, *(use.member.units for use in uses)])
     uses = [dataclasses.replace(use, row=int(row)) for use, row in zip(uses, rows, strict=False)]
-    sheet = Sheet(matrices, uses)
+    products = InnerProducts(matrices, uses)
     nothing = [None] * len(matrices)
     for _ in range(3):
-        sheet.measure(nothing, matrices, matrices)
-        found = sheet.read(1).view(len(COLUMNS), -1)[COLUMNS.index("momentum_momentum")]
+        products.measure(nothing, matrices, matrices)
+        found = products.read(1).view(len(COLUMNS), -1)[COLUMNS.index("momentum_momentum")]
         expected = torch.cat([each.square().sum(0) for each in matrices])
         assert torch.equal(found, expected)
 
 
 def test_a_gradient_that_a_scaler_threw_away_is_not_read(always):
     member = Member("a", (4, 3))
-    sheet = Sheet([torch.ones(4, 3)], [Use(0, "scale", member, 0, 0, 1)])
-    sheet.measure([torch.full((4, 3), torch.inf)], [None], [torch.ones(4, 3)], None, torch.ones(()))
-    assert torch.isfinite(sheet.products).all()
+    products = InnerProducts([torch.ones(4, 3)], [Use(0, Kind.SCALE, member, 0, 0, 1)])
+    products.measure([torch.full((4, 3), torch.inf)], [None], [torch.ones(4, 3)], None, torch.ones(()))
+    assert torch.isfinite(products.products).all()
 
 
 def test_sums_over_many_rows_keep_their_digits(always):
     """Each strip of rows is summed in single precision, the strips in double."""
     torch.manual_seed(0)
     matrix = torch.rand(40_000, 2)
-    sheet = Sheet([matrix], [Use(0, "rescale", Member("a", (40_000, 2), unit_axes=(1,)), 0, 0, 1)])
-    sheet.remember([matrix])
-    sheet.measure([None], [None], [matrix])
-    found = sheet.read(1).view(len(COLUMNS), 2)[COLUMNS.index("position_position")]
+    products = InnerProducts([matrix], [Use(0, Kind.RESCALE, Member("a", (40_000, 2), unit_axes=(1,)), 0, 0, 1)])
+    products.remember([matrix])
+    products.measure([None], [None], [matrix])
+    found = products.read(1).view(len(COLUMNS), 2)[COLUMNS.index("position_position")]
     torch.testing.assert_close(found.double(), matrix.double().square().sum(0), rtol=2e-7, atol=0)
 
 
@@ -153,7 +154,7 @@ def test_books_are_those_of_the_pages(name, monkeypatch):
         monkeypatch.setattr(numba_backend, "LEAST", least)
         network, optimizer = zoo(name, torch.float64)
         with nld.Monitor(network, optimizer, BLOCKS) as monitor:
-            assert (monitor._ledger.sheets[0]._fused is not None) == (least == 0)
+            assert (monitor._tracked.inner_products[0].numba_backend is not None) == (least == 0)
             train(network, optimizer, 12)
         records.append(monitor.record())
     assert float(records[1].relative_residual.max()) < 1e-12
@@ -170,7 +171,7 @@ def test_the_compiled_pass_takes_over_in_the_middle_of_a_run(monkeypatch):
         network, optimizer = zoo("momentum", torch.float64)
         with nld.Monitor(network, optimizer, BLOCKS) as monitor:
             train(network, optimizer, 15)
-            assert (monitor._ledger.sheets[0]._fused is not None) == (patience == 7)
+            assert (monitor._tracked.inner_products[0].numba_backend is not None) == (patience == 7)
         records.append(monitor.record())
         weights.append([parameter.detach().clone() for parameter in network.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
@@ -191,5 +192,5 @@ def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
 
 def test_without_numba_the_pages_do_all(monkeypatch, always):
     monkeypatch.setattr(numba_backend, "_compiled", lambda dtype: None)
-    sheet = Sheet([torch.ones(4, 3)], [Use(0, "scale", Member("a", (4, 3)), 0, 0, 1)])
-    assert sheet._fused is None
+    products = InnerProducts([torch.ones(4, 3)], [Use(0, Kind.SCALE, Member("a", (4, 3)), 0, 0, 1)])
+    assert products.numba_backend is None

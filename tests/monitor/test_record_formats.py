@@ -1,0 +1,70 @@
+"""Records of every format stay readable: of each one is held here, as the nld that had it wrote it."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import nld
+from nld.cli import main
+from nld.monitor.quantities import QUANTITIES, Quantity
+from nld.monitor.record_format import FORMAT, format_of, lacking
+from tests.monitor.zoo import BLOCKS, train, zoo
+
+FOLDER = Path(__file__).parent / "records"  # netCDF, compressed: most of a small file is HDF5's own
+FORMATS = range(1, FORMAT + 1)
+
+
+@pytest.fixture(params=FORMATS)
+def path(request, tmp_path):
+    unpacked = tmp_path / f"format-{request.param}.nc"
+    with gzip.open(FOLDER / f"{unpacked.name}.gz") as packed, open(unpacked, "wb") as file:
+        shutil.copyfileobj(packed, file)
+    return unpacked
+
+
+def test_there_is_a_record_of_each_format():
+    assert {path.name for path in FOLDER.iterdir()} == {f"format-{number}.nc.gz" for number in FORMATS}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_record_of_each_format_is_what_its_training_gives_today(path, lazy):
+    network, optimizer = zoo("momentum")
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 12)
+    with nld.monitor.load(path, lazy) as record:
+        assert f"format-{format_of(record)}" == path.stem
+        today = monitor.record()[list(record.data_vars)]
+        xr.testing.assert_allclose(record.load(), today, rtol=1e-9, atol=1e-12)  # other processors round otherwise
+
+
+def test_findings_and_report_of_each_format(path, tmp_path):
+    texts = [finding.text for finding in nld.monitor.findings(nld.monitor.load(path))]
+    assert any("All 7 books balance" in text for text in texts)
+    assert main(["report", str(path), "--output", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "All 7 books balance" in page
+    assert page.count("<figure") == 5
+
+
+def test_what_came_later_is_not_demanded(path, monkeypatch):
+    """A variable of the present format is missed in a record of that format and in no older one."""
+    record = nld.monitor.load(path)
+    newest = Quantity("newcomer", "1", "what came last", lambda known: known["charge"], since=FORMAT)
+    monkeypatch.setitem(QUANTITIES, newest.name, newest)
+    assert lacking(record) == ("no newcomer" if format_of(record) == FORMAT else "")
+    assert lacking(record.drop_vars("charge")).startswith("no charge")
+
+
+def test_a_record_that_says_no_format_is_of_the_first():
+    assert format_of(xr.Dataset()) == 1
+    assert [format_of(xr.Dataset(attrs={"format": number})) for number in (0, 1, FORMAT, FORMAT + 1, 1.5, "x")] == [
+        None,
+        1,
+        FORMAT,
+        None,
+        None,
+        None,
+    ]
