@@ -95,7 +95,7 @@ _ROWS = (
     ),
     Quantity(
         "effective_learning_rate",
-        "1/l",
+        "1/ℓ",
         "eta / |q_n|^2",
         lambda known: _over(known["unit_learning_rate"], known["squared_norm"], np.nan),
     ),
@@ -108,7 +108,7 @@ _ROWS = (
     _of_block("learning_rate", "w^2/l", "eta"),
     _of_block("momentum", "1", "beta"),
     _of_block("coefficient", "1", "c"),
-    _of_block("weight_decay", "l/w^2 (decoupled: as learning_rate^-1)", "k"),
+    _of_block("weight_decay", "ℓ/w^2 (decoupled: as learning_rate^-1)", "k"),
 )
 QUANTITIES: Mapping[str, Quantity] = {row.name: row for row in _ROWS}
 # What the exact law adds up: charge - charge before = the sum of the others.

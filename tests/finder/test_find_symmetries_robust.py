@@ -1,7 +1,5 @@
 """What surrounds the search: nothing is touched, nothing is claimed that fails, everything real is survived."""
 
-import argparse
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import nld
-from nld.commands import symmetries as command
+from nld.cli import main
 from nld.finder import Member, Symmetries
 from nld.finder.table import table
 from tests.finder import models, symmetric
@@ -197,12 +195,8 @@ def test_law_counts_of_a_perceptron(widths, normalize, bias):
 
 
 def test_command_line(capsys):
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
-
     def run(*words: str) -> int:
-        args = parser.parse_args(["symmetries", *words])
-        return args.run(args)
+        return main(["symmetries", *words])
 
     assert run("tests.finder.models:Residual", "--input", "3,2,5,5", "--describe") == 0
     out = capsys.readouterr().out

@@ -168,8 +168,8 @@ def test_an_entry_without_gradient_is_judged_by_the_others(kind):
     model = torch.nn.Linear(3, 5).double()
     optimizer = getattr(torch.optim, kind)(model.parameters(), lr=0.01)
     blocks = [
-        nld.Block("translation", "bias", (nld.monitor.Member("bias", (5,)),)),
-        nld.Block("translation", "rows", (nld.monitor.Member("weight", (5, 3)),)),
+        nld.Block("translation", "bias", (nld.finder.Member("bias", (5,)),)),
+        nld.Block("translation", "rows", (nld.finder.Member("weight", (5, 3)),)),
     ]
     with nld.Monitor(model, optimizer, blocks) as monitor:
         for _ in range(20):

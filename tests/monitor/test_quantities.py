@@ -21,12 +21,12 @@ EXPECTED = {
     "squared_step": ("mean", "w^2"),
     "squared_gradient": ("mean", "l^2/w^2"),
     "angular_step": ("mean", "rad"),
-    "effective_learning_rate": ("mean", "1/l"),
+    "effective_learning_rate": ("mean", "1/ℓ"),
     "gradient_autocorrelation": ("mean", "1"),
     "learning_rate": ("one", "w^2/l"),
     "momentum": ("one", "1"),
     "coefficient": ("one", "1"),
-    "weight_decay": ("one", "l/w^2 (decoupled: as learning_rate^-1)"),
+    "weight_decay": ("one", "ℓ/w^2 (decoupled: as learning_rate^-1)"),
 }
 
 
