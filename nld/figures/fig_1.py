@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment, Sweep, run_sweep
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, band, new_figure
 from nld.figures._render.text import power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
@@ -144,7 +145,7 @@ def _draw_particle(data, plane, energies) -> None:
     ):
         plane.plot(*path.T, color=color, linewidth=1.1)
         plane.plot(*path[0], "o", color=color)
-        plane.annotate(name, path[0], xytext=at, textcoords="offset points", color=color, fontsize=8, ha="center")
+        label_point(plane, name, path[0], xytext=at, color=color, ha="center")
     plane.set(
         aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9)
     )

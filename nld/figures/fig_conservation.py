@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import conservation
+from nld.figures._render.labels import ticks_at
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -98,8 +99,7 @@ def draw(data: xr.Dataset):
         for column, kind in enumerate(kinds):
             band(axes, rate, drift[:, :, column], COLOR[kind], marker="o", markersize=3.5)
         axes.set(xscale="log", yscale="log", xlabel=f"learning rate $\\eta$ [{unit}]", ylim=(3e-17, 20))
-        axes.set_xticks(rate, [f"{x:g}" for x in rate])
-        axes.minorticks_off()
+        ticks_at(axes.xaxis, rate)
         axes.set_title(f"({'ab'[index]}) {name}")
     rate, drift = data["learning_rate"].values[0], np.median(data["drift"].values[0], axis=0)
     panels[0].plot(rate, drift[-1, 2] / 4 * rate / rate[-1], **predicted())

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import monitored
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
 
@@ -119,10 +120,14 @@ def draw(data: xr.Dataset):
             panels[0].plot(step, decision["angular_step"].isel(block=layer), color=COLOR[color], linewidth=0.8)
         level = float(decision["equilibrium_step"])
         panels[0].axhline(level, **predicted())
-        panels[0].annotate(
-            f"$k = {float(decision['decision']):g}$, {name}", (step[-1] / 3, level), (0, 4),
-            textcoords="offset points", ha="center", color=COLOR[color], fontsize=8,
-        )  # fmt: skip
+        label_point(
+            panels[0],
+            f"$k = {float(decision['decision']):g}$, {name}",
+            (step[-1] / 3, level),
+            (0, 4),
+            ha="center",
+            color=COLOR[color],
+        )
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
     panels[0].set_title("(a) how far filters turn")
     decays = data["weight_decay"].values
@@ -131,13 +136,17 @@ def draw(data: xr.Dataset):
     chosen = float(data["decision"][1])
     filters = data["accuracy_filters_only"].values
     panels[1].plot(np.full(len(filters), chosen), filters, "^", color=COLOR["constrained"], markersize=5)
-    panels[1].annotate("all weights", (decays[1], float(data["accuracy"].isel(weight_decay=1).max())), (-4, 10),
-                       textcoords="offset points", ha="right", color=COLOR["unconstrained"], fontsize=8)  # fmt: skip
-    panels[1].annotate("filters only", (chosen, filters.min()), (0, -12), textcoords="offset points",
-                       ha="center", color=COLOR["constrained"], fontsize=8)  # fmt: skip
+    label_point(
+        panels[1],
+        "all weights",
+        (decays[1], float(data["accuracy"].isel(weight_decay=1).max())),
+        (-4, 10),
+        ha="right",
+        color=COLOR["unconstrained"],
+    )
+    label_point(panels[1], "filters only", (chosen, filters.min()), (0, -12), ha="center", color=COLOR["constrained"])
     panels[1].set(xscale="log", xlabel="weight decay $k$ [1/w]", ylabel="test accuracy [1]")
-    panels[1].set_xticks(decays, [f"{k:g}" for k in decays])
-    panels[1].minorticks_off()
+    ticks_at(panels[1].xaxis, decays)
     panels[1].set_title("(b) what it is worth")
     return figure
 

@@ -12,12 +12,11 @@ import xarray as xr
 
 from nld.experiment import run_sweep
 from nld.experiment.runs.spec import Experiment
-from nld.figures._data.experiment_table import CHANCE, PANELS, quick_sweep, results
+from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, quick_sweep, results
 from nld.inference import Evidence
 from nld.inference.registration import registrations
 
 CLAIMS = {"A": "finite-learning-rate", "B": "momentum-advantage", "C": "weight-decay-helps"}
-MODES = ("unconstrained", "constrained")
 
 
 def settings(chosen: dict[str, float]) -> list[tuple[str, float]]:

@@ -5,8 +5,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from nld.figures.fig_orders import START, gradient
+from nld.figures._data.anharmonic_loss import START, gradient
+from nld.figures._data.power_law import exponent
 from nld.learning_rules import potentials, rules
 from nld.learning_rules.rules import LearningRule, iterate
 from nld.results import arithmetic
@@ -25,6 +27,31 @@ Case = tuple[str, str, int, Any, Any]  # group, label, predicted order, steps, e
 def cases(profile: str, momentum: float, seed: int) -> list[Case]:
     """Every case of the figure; steps are eta/mu^2, in w^2/l, but for the accelerated gradient its root."""
     return [*_network_cases(seed), *_euclidean_cases(profile, momentum), *_mirror_cases(profile), _accelerated_case()]
+
+
+def measured(profile: str, momentum: float, seed: int) -> xr.Dataset:
+    """Distances of iterates to their flows over the step, by case, and attractions by rule."""
+    rows = cases(profile, momentum, seed)
+    longest = max(len(steps) for *_, steps, _ in rows)
+    step, error = (
+        np.array([[*row, *[np.nan] * (longest - len(row))] for row in column])
+        for column in zip(*(case[3:] for case in rows), strict=True)
+    )
+    return xr.Dataset(
+        {
+            "error": (("case", "point"), error, {"units": "w", "long_name": "distance of the iterates to the flow"}),
+            "step": (
+                ("case", "point"),
+                step,
+                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
+            ),
+            "predicted_order": (("case",), [case[2] for case in rows]),
+            "group": (("case",), [case[0] for case in rows]),
+            "attraction": (("rule",), attractions(momentum)),
+        },
+        coords={"case": [case[1] for case in rows], "rule": ["heavy ball", "Nesterov"]},
+        attrs={"momentum": momentum, "mirror_momentum": MIRROR_MOMENTUM},
+    )
 
 
 def attractions(momentum: float) -> list[float]:
@@ -151,3 +178,9 @@ def _accelerated_case() -> Case:
             before, now = now, ahead - root**2 * gradient(ahead)
         errors.append(np.linalg.norm(now - motion.position[-1]))
     return "Bregman, p = 2", "Bregman, p = 2: accelerated gradient", 1, roots, errors
+
+
+def orders(data: xr.Dataset) -> np.ndarray:
+    """Least-squares slopes of log error over log step, shape (case,)."""
+    pairs = zip(data["step"].values, data["error"].values, strict=True)
+    return np.array([exponent(*(row[np.isfinite(row)] for row in pair)) for pair in pairs])
