@@ -8,6 +8,7 @@ import xarray as xr
 
 from nld.figures._data import heavy_ball_charges
 from nld.figures._data.heavy_ball_charges import END, MOMENTA
+from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
@@ -89,8 +90,8 @@ def draw(data: xr.Dataset):
     axes[1, 0].set_ylabel("difference [%]")
     for index, color in enumerate(COLORS):
         lag = float(data["relaxation"][index])
-        label = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/ℓ"
-        axes[0, 1].text(0.03, 0.24 - 0.07 * index, label, color=color, transform=axes[0, 1].transAxes, fontsize=8)
+        text = f"$\\beta = {MOMENTA[index]:g}$: $m/\\mu = {lag:.2g}$ w²/ℓ"
+        label_panel(axes[0, 1], text, 0.03, 0.24 - 0.07 * index, color=color)
     return figure
 
 

@@ -3,17 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.adam_updates import (
-    GROWING,
-    NETWORK_STEPS,
-    SETTINGS,
-    boundary,
-    growth,
-    largest,
-    plane,
-    stated_default,
-    worst_default,
-)
+from nld.figures._data import adam_updates
+from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
 from nld.figures._render.labels import label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
@@ -38,7 +29,7 @@ CLAIMS = (
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1e-3) -> xr.Dataset:
     """Bounds, what attains them, and updates in a network trained at ``learning_rate``; one for all profiles."""
-    data = xr.merge([plane(), boundary(), largest(seed, learning_rate), growth()])
+    data = adam_updates.measured(seed, learning_rate)
     return data.assign_attrs(seed=seed, learning_rate=learning_rate)
 
 

@@ -5,6 +5,7 @@ import xarray as xr
 
 from nld.figures._data import books_of_networks
 from nld.figures._data.books_of_networks import CASES
+from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -65,8 +66,7 @@ def draw(data: xr.Dataset):
         above.set_title(f"({'abc'[index]}) {CASES[str(network)][0]}")
         above.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
         height = (0.06, 0.9, 0.85)[index]
-        above.text(0.96, height, f"{shown} charge", color=COLOR[shown], transform=above.transAxes, ha="right",
-                   fontsize=8)  # fmt: skip
+        label_panel(above, f"{shown} charge", 0.96, height, color=COLOR[shown], ha="right")
         for precision, alpha in (("float64", 1.0), ("float32", 0.55)):
             for kind in data["kind"].values:
                 values = row["residual"].sel(precision=precision, kind=kind).values
@@ -81,8 +81,7 @@ def draw(data: xr.Dataset):
     panels[1, 0].text(0.96 * step[-1], height * 2, "float64, $\\epsilon = 10^{-5}$", ha="right", fontsize=8)
     for place, kind in enumerate(data["kind"].values):
         text = str(kind).replace("_", " ")
-        panels[1, 2].text(0.97, 0.95 - 0.075 * place, text, color=COLOR[str(kind)], ha="right", fontsize=8,
-                          transform=panels[1, 2].transAxes)  # fmt: skip
+        label_panel(panels[1, 2], text, 0.97, 0.95 - 0.075 * place, color=COLOR[str(kind)], ha="right")
     panels[0, 0].set_ylabel("charge [ℓ]")
     panels[1, 0].set_ylabel("relative residual [1]")
     return figure

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import conservation
-from nld.figures._render.labels import ticks_at
+from nld.figures._render.labels import label_panel, ticks_at
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -108,8 +108,8 @@ def draw(data: xr.Dataset):
     )
     order = slopes(data)
     for column, kind in enumerate(kinds):
-        label = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
-        panels[1].text(0.04, 0.42 - 0.08 * column, label, color=COLOR[kind], transform=panels[1].transAxes, fontsize=8)
+        text = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
+        label_panel(panels[1], text, 0.04, 0.42 - 0.08 * column, color=COLOR[kind])
     panels[0].set_ylabel("drift of the charge [1]")
     return figure
 

@@ -7,7 +7,7 @@ from nld.experiment.studies import norm_free
 from nld.figures._data import norm_free_data, norm_free_runs
 from nld.figures._data.norm_free_data import OUTLIERS, REACH, SQUASHED, residual
 from nld.figures._data.norm_free_runs import EPOCHS, MOMENTUM, STEPS
-from nld.figures._render.labels import label_point
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import number, power_above
 from nld.figures.evidence import judged
@@ -127,8 +127,7 @@ def _draw_shape(axes, layer: xr.Dataset) -> None:
     axes.set(ylim=(-8.3, 8.3), xlim=(-REACH, REACH), xticks=[-4, 0, 4], yticks=[-6, -3, 0, 3, 6])
     squashed = float(layer["extremes"].sel(state="trained").median("seed"))
     free = (0.04, 0.97, "left", "top") if str(layer["layer"].values) == OUTLIERS else (0.97, 0.03, "right", "bottom")
-    words = {"ha": free[2], "va": free[3], "fontsize": 7}
-    axes.text(*free[:2], f"extremes\n× {squashed:.2f}", transform=axes.transAxes, **words)
+    label_panel(axes, f"extremes\n× {squashed:.2f}", *free[:2], ha=free[2], va=free[3], fontsize=7)
 
 
 def _draw_charge(panels, run: xr.Dataset, color: str) -> None:

@@ -6,7 +6,7 @@ import xarray as xr
 from nld.figures._data import run_grid
 from nld.figures._data.experiment_table import MODES, PANELS
 from nld.figures._data.run_grid import DEFAULT, GRID, GUESSING, final_loss
-from nld.figures._render.labels import ticks_at
+from nld.figures._render.labels import label_panel, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure
 
 EXPLORATORY = "a map of settings to explore; the contrasts of fig-experiments rule"
@@ -84,7 +84,7 @@ def draw(data: xr.Dataset):
     axes[0].set_ylabel("test loss at the end [ℓ]")
     axes[0].text(0.012, GUESSING * 1.1, "guessing", fontsize=8, color=BASELINE["color"])
     for mode, name in enumerate(MODES):
-        axes[1].text(0.04, 0.9 - 0.08 * mode, name, color=COLOR[name], fontsize=8, transform=axes[1].transAxes)
+        label_panel(axes[1], name, 0.04, 0.9 - 0.08 * mode, color=COLOR[name])
     for row, (marker, momentum) in enumerate(zip(MARKER, data["momentum"].values, strict=True)):
         at = {"transform": axes[2].transAxes, "color": BASELINE["color"]}
         axes[2].plot(0.07, 0.925 - 0.08 * row, marker=marker, markersize=4, markerfacecolor="none", **at)

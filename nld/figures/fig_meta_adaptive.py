@@ -4,13 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data.adam_stages import METHOD_DECAY, METHOD_STEPS, RATES, SELECTED, best, judged_losses, methods
-from nld.figures._data.filter_norms_under_adam import (
-    NORM_DECAY,
-    NORM_MOMENTA,
-    judged_norm_ratios,
-    norm_ratios,
-    norms,
-)
+from nld.figures._data.filter_norms_under_adam import NORM_DECAY, NORM_MOMENTA, judged_norm_ratios, norm_ratios, norms
 from nld.figures._render.labels import label_point
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures.evidence import judged

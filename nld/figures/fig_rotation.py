@@ -10,7 +10,7 @@ import xarray as xr
 
 from nld.figures._data.rotation_measures import errors, lead, unbalance
 from nld.figures._data.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
-from nld.figures._render.labels import label_point, ticks_at
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
@@ -139,8 +139,7 @@ def _explain(panels, data: xr.Dataset) -> None:
     run = int(np.flatnonzero(data["network_momentum"].values >= 0.99)[0])
     place = float(data["network_angle_law"][run, 0]), float(data["network_angle"][run].max())
     label_point(panels[0], "Lion, memory\nof 100 steps", place, (-8, 2), ha="right", color=COLOR["lion"])
-    panels[1].text(0.97, 0.04, "filled: random gradients\nopen: layers of a network", fontsize=8, ha="right",
-                   transform=panels[1].transAxes)  # fmt: skip
+    label_panel(panels[1], "filled: random gradients\nopen: layers of a network", 0.97, 0.04, ha="right")
 
 
 def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:

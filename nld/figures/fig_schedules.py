@@ -6,7 +6,7 @@ import xarray as xr
 from nld.figures._data import auto_tuning_evidence, traded_decay_evidence
 from nld.figures._data import schedule_runs as runs
 from nld.figures._data.schedule_runs import differences
-from nld.figures._render.labels import label_point, ticks_at
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Verdict, rule
@@ -123,7 +123,7 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
         else:
             axes.plot(step, np.median(size, 0), **BASELINE)
     for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
-        axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
+        label_panel(axes, text, 0.97, place, color=color or "#888888", ha="right")
     axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [ℓ]", yscale="log", ylim=(3e-17, 3),
              xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
 

@@ -24,6 +24,8 @@ from nld.figures import (
 )
 from nld.figures._data import (
     effective_rates_prose,
+    flattening_prose,
+    invariant_layers,
     meta_adaptive_prose,
     norm_free_prose,
     rotation_prose,
@@ -209,15 +211,15 @@ def test_fig_counter_terms_says_whether_the_energy_grows():
 
 def test_fig_flattening_says_what_deviations_do_with_the_strength():
     data = reference("fig-flattening")
-    assert fig_flattening.deviations(data).startswith("grow with the strength, as the next order should: at most")
-    assert fig_flattening.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
+    assert flattening_prose.deviations(data).startswith("grow with the strength, as the next order should: at most")
+    assert flattening_prose.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
         "are at"
     )
     assert "only not as far" in fig_flattening.caption(data)
     assert "and as far" in fig_flattening.caption(data.assign(penalized_end=data["end"]))
     layer = data["layer"].copy()
     layer[0, 0] *= 1.5
-    assert fig_flattening.layer_gap(data.assign(layer=layer)) == pytest.approx(0.5, rel=1e-3)
+    assert invariant_layers.layer_gap(data.assign(layer=layer)) == pytest.approx(0.5, rel=1e-3)
 
 
 def test_fig_schedules_says_whether_decay_keeps_descent_from_converging():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nld.figures._render.labels import even_ticks
+from nld.figures._render.labels import even_ticks, label_panel
 from nld.figures._render.style import COLOR
 
 MARKS = {"unconstrained": ("o", "●"), "constrained": ("s", "■")}  # norms of filters free, and held: marker and sign
@@ -11,8 +11,7 @@ MARKS = {"unconstrained": ("o", "●"), "constrained": ("s", "■")}  # norms of
 def name_modes(axes, left: float = 0.03, apart: float = 0.1) -> None:
     """The two marks with their names, in the lower left."""
     for mode, (name, (_, sign)) in enumerate(MARKS.items()):
-        axes.text(left, 0.14 - apart * mode, f"{sign} {name}", color=COLOR[name], fontsize=8,
-                  transform=axes.transAxes)  # fmt: skip
+        label_panel(axes, f"{sign} {name}", left, 0.14 - apart * mode, color=COLOR[name])
 
 
 def draw_accuracy(axes, values: np.ndarray, accuracy: np.ndarray, diverged: np.ndarray) -> None:

@@ -12,6 +12,11 @@ def label_point(axes, text: str, place, shift=(0, 0), **properties) -> None:
     axes.annotate(text, place, shift, textcoords="offset points", **{"fontsize": 8, **properties})
 
 
+def label_panel(axes, text: str, x: float, y: float, **properties) -> None:
+    """Small text at a place of the panel, whose lower left corner is (0, 0) and whose upper right one is (1, 1)."""
+    axes.text(x, y, text, transform=axes.transAxes, **{"fontsize": 8, **properties})
+
+
 def ticks_at(axis, values) -> None:
     """Ticks at these values of ``axes.xaxis`` or ``axes.yaxis``, as plain numbers, and at no others between them."""
     axis.set_ticks(values, [f"{value:g}" for value in values])
