@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures._data import adam_updates
 from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
-from nld.figures._render.labels import label_point
+from nld.figures._render.labels import label_point, letter_panels
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -95,8 +95,7 @@ def draw(data: xr.Dataset):
     figure, (a, b) = new_figure(1, 2, size=(6.4, 3.4))
     _draw_plane(a, data)
     _draw_updates(b, data)
-    for letter, axes in zip("ab", (a, b), strict=True):
-        axes.set_title(f"({letter})", fontsize=9)
+    letter_panels((a, b))
     return figure
 
 

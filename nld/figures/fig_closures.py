@@ -126,23 +126,10 @@ def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
         label_point(axes[0, 1], name, (at, law), shift, color=color, ha="center")
         place = (at, float(error.sel(closure=closure).isel(member=1)[at]))
         leader = {"arrowstyle": "-", "color": SHADE[closure], "linewidth": 0.7} if closure == "white" else None
-        label_point(
-            axes[1, 1],
-            name.split()[-1] if closure == "measured" else name,
-            place,
-            below,
-            ha="center",
-            color=SHADE[closure],
-            arrowprops=leader,
-        )
-    label_point(
-        axes[1, 1],
-        "exact law",
-        (at, float(error.sel(closure="exact").isel(member=1)[at])),
-        (0, 7),
-        ha="center",
-        color=SHADE["exact"],
-    )
+        short = name.split()[-1] if closure == "measured" else name
+        label_point(axes[1, 1], short, place, below, ha="center", color=SHADE[closure], arrowprops=leader)
+    place = (at, float(error.sel(closure="exact").isel(member=1)[at]))
+    label_point(axes[1, 1], "exact law", place, (0, 7), ha="center", color=SHADE["exact"])
 
 
 def caption(data: xr.Dataset) -> str:

@@ -62,14 +62,8 @@ def draw(data: xr.Dataset):
             panels[0].plot(step, decision["angular_step"].isel(block=layer), color=COLOR[color], linewidth=0.8)
         level = float(decision["equilibrium_step"])
         panels[0].axhline(level, **predicted())
-        label_point(
-            panels[0],
-            f"$k = {float(decision['decision']):g}$, {name}",
-            (step[-1] / 3, level),
-            (0, 4),
-            ha="center",
-            color=COLOR[color],
-        )
+        text = f"$k = {float(decision['decision']):g}$, {name}"
+        label_point(panels[0], text, (step[-1] / 3, level), (0, 4), ha="center", color=COLOR[color])
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
     panels[0].set_title("(a) how far filters turn")
     decays = data["weight_decay"].values
@@ -78,14 +72,8 @@ def draw(data: xr.Dataset):
     chosen = float(data["decision"][1])
     filters = data["accuracy_filters_only"].values
     panels[1].plot(np.full(len(filters), chosen), filters, "^", color=COLOR["constrained"], markersize=5)
-    label_point(
-        panels[1],
-        "all weights",
-        (decays[1], float(data["accuracy"].isel(weight_decay=1).max())),
-        (-4, 10),
-        ha="right",
-        color=COLOR["unconstrained"],
-    )
+    best = (decays[1], float(data["accuracy"].isel(weight_decay=1).max()))
+    label_point(panels[1], "all weights", best, (-4, 10), ha="right", color=COLOR["unconstrained"])
     label_point(panels[1], "filters only", (chosen, filters.min()), (0, -12), ha="center", color=COLOR["constrained"])
     panels[1].set(xscale="log", xlabel="weight decay $k$ [1/w]", ylabel="test accuracy [1]")
     ticks_at(panels[1].xaxis, decays)

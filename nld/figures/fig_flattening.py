@@ -99,13 +99,8 @@ def _draw_drifts(data, axes) -> None:
         for row, color, marker, size in zip(found.values, colors, "os^", (8, 5.5, 3), strict=True):
             axes.plot(strength, row, marker, color=color, markersize=size, mfc=color if size == 3 else "none")
         low = label == "rescale"
-        label_point(
-            axes,
-            label if "valley" in label else f"network, {label}",
-            (strength[0], expected[0]),
-            (-8, -9 if low else 1),
-            ha="right",
-        )
+        text = label if "valley" in label else f"network, {label}"
+        label_point(axes, text, (strength[0], expected[0]), (-8, -9 if low else 1), ha="right")
     axes.set(xscale="log", yscale="log", xlim=(7e-5, 0.4), xlabel="strength of the counter term $2\\eta a$ [w²/ℓ]")
     axes.set_ylabel("drift of the charge, relative [1]")
     for index, (name, color) in enumerate(zip(names, colors, strict=True)):

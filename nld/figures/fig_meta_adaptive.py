@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures._data.adam_stages import METHOD_DECAY, METHOD_STEPS, RATES, SELECTED, best, judged_losses, methods
 from nld.figures._data.filter_norms_under_adam import NORM_DECAY, NORM_MOMENTA, judged_norm_ratios, norm_ratios, norms
-from nld.figures._render.labels import label_point
+from nld.figures._render.labels import label_point, letter_panels
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
@@ -99,8 +99,7 @@ def draw(data: xr.Dataset):
     figure, (a, b) = new_figure(1, 2, size=(6.4, 3.2))
     _draw_norms(a, data)
     _draw_methods(b, data)
-    for letter, axes in zip("ab", (a, b), strict=True):
-        axes.set_title(f"({letter})", fontsize=9)
+    letter_panels((a, b))
     return figure
 
 

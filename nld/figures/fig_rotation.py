@@ -99,14 +99,8 @@ def draw(data: xr.Dataset):
     wrong = data["norm_uncharged"].values
     panels[0, 1].plot(wrong, data["norm"].values, "x", color=BASELINE["color"], markersize=7, markeredgewidth=1.6)
     at = int(np.nanargmax(wrong))
-    label_point(
-        panels[0, 1],
-        "AdamW without\nthe charge",
-        (wrong[at], float(data["norm"][at])),
-        (-3, 9),
-        ha="center",
-        color=BASELINE["color"],
-    )
+    place = (wrong[at], float(data["norm"][at]))
+    label_point(panels[0, 1], "AdamW without\nthe charge", place, (-3, 9), ha="center", color=BASELINE["color"])
     panels[0, 0].set_title("(a) angles, every rule")
     panels[0, 1].set_title("(b) norms, every rule")
     handles = [

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nld.figures._data import three_rules
 from nld.figures._data.anharmonic_loss import START, gradient
 from nld.figures._data.power_law import exponent
 from nld.learning_rules import potentials, rules
@@ -56,32 +57,21 @@ def measured(profile: str, momentum: float, seed: int) -> xr.Dataset:
 
 def attractions(momentum: float) -> list[float]:
     """Factors by which a step of heavy ball and of Nesterov shrinks the distance to the slow manifold."""
-    return [_attraction(make(momentum)) for make in (_heavy_ball, _nesterov)]
-
-
-def _descent(_momentum) -> Callable[[float], LearningRule]:
-    return rules.gradient_descent
-
-
-def _heavy_ball(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.heavy_ball(rate, momentum)
-
-
-def _nesterov(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.nesterov(rate, momentum)
+    makers = three_rules.by_name(momentum)
+    return [_attraction(makers[name]) for name in ("heavy ball", "Nesterov")]
 
 
 def _euclidean_cases(profile: str, momentum: float) -> Iterator[Case]:
     """The three rules on the loss of fig-orders."""
-    for group, family in (("gradient descent", _descent), ("heavy ball", _heavy_ball), ("Nesterov", _nesterov)):
+    for group, make in three_rules.by_name(momentum).items():
         labels = [("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3)]
-        measured = [distances]
-        if family is not _descent:  # without a buffer there is nothing to fill
+        measures = [distances]
+        if group != "gradient descent":  # without a buffer there is nothing to fill
             labels += [("1 term, empty buffer", 1), ("the same, delay taken off", 2)]
-            measured += [cold_distances]
-        runs = [_rule_for(family(momentum), relaxations) for relaxations in RELAXATIONS[profile]]
+            measures += [cold_distances]
+        runs = [_rule_for(make, relaxations) for relaxations in RELAXATIONS[profile]]
         scale = [rule.learning_rate / rule.friction**2 for rule, _ in runs]
-        rows = [[x for measure in measured for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
+        rows = [[x for measure in measures for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
         for (label, order), error in zip(labels, np.array(rows).T, strict=True):
             yield group, f"{group}: {label}", order, scale, error
 

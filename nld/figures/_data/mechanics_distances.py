@@ -3,8 +3,9 @@
 import numpy as np
 import xarray as xr
 
+from nld.figures._data import three_rules
 from nld.figures._data.anharmonic_loss import START, gradient
-from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
+from nld.learning_rules.rules import LearningRule, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
 
 RESCALED_TIME = 1.2  # t/μ at which errors are measured: the same distance along gradient flow for every momentum
@@ -17,11 +18,7 @@ def measured(profile: str, momentum: float) -> xr.Dataset:
 
     The number of steps grows as 1/μ, so that the rules share their values of η/μ², which is what has to be small.
     """
-    rules = {
-        "gradient descent": lambda rate: gradient_descent(rate),
-        "heavy ball": lambda rate: heavy_ball(rate, momentum),
-        "Nesterov": lambda rate: nesterov(rate, momentum),
-    }
+    rules = three_rules.by_name(momentum)
     scaled = RESCALED_TIME / np.array(RELAXATIONS[profile])
     errors = [[distances(make, RESCALED_TIME / x) for x in scaled] for make in rules.values()]
     cold = [distances(rules["heavy ball"], RESCALED_TIME / x, warm=False)[1] for x in scaled]
