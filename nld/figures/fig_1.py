@@ -81,7 +81,7 @@ def _draw_particle(data, plane, energies) -> None:
     ):
         plane.plot(*path.T, color=color, linewidth=1.1)
         plane.plot(*path[0], "o", color=color)
-        label_point(plane, name, path[0], xytext=at, color=color, ha="center")
+        label_point(plane, name, path[0], at, color=color, ha="center")
     plane.set(
         aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9)
     )

@@ -22,7 +22,8 @@ def late_angles(data: xr.Dataset) -> np.ndarray:
 
 def settled(data: xr.Dataset) -> np.ndarray:
     """Whether all layers end within a quarter of the equilibrium: (decision)."""
-    return (np.abs(late_angles(data) / data["equilibrium_step"].values[:, None] - 1) < 0.25).all(1)
+    near = np.abs(late_angles(data) / data["equilibrium_step"].values[:, None] - 1) < 0.25
+    return np.all(near, axis=1)
 
 
 def sentences(data: xr.Dataset) -> dict[str, str]:

@@ -27,7 +27,7 @@ def worst(data: xr.Dataset, law: str, measured: str) -> float:
 
 def after_switch(data: xr.Dataset) -> int:
     """How many steps after the last switch of the gradient Eq 17 is furthest from the squared norm."""
-    error = np.abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
+    error = abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
     return int(data["step"].values[error.values.argmax()]) % PART
 
 
