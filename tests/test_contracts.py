@@ -43,6 +43,8 @@ def test_imports_keep_the_contracts():
         ("figures/text.py", "import nld.publish.execution.chapters", "Layers"),
         ("newcomer.py", "", "Layers"),
         ("paper.py", "import nld.series", "The paper is data"),
+        ("figures/_data/power_law.py", "import nld.figures.catalogue", "Figures: what they share"),
+        ("figures/_render/labels.py", "import nld.figures._data.power_law", "Figures: what they share"),
         ("publish/build.py", "import matplotlib.pyplot", "matplotlib only in figures"),
         ("figures/text.py", "import sympy", "sympy only in theory"),
         ("symmetry.py", "import torch", "torch only where networks are"),
@@ -59,6 +61,26 @@ def test_a_forbidden_import_breaks_its_contract(tmp_path, file, line, contract):
     result = lint_imports(tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     assert any(contract in row and "BROKEN" in row for row in result.stdout.splitlines()), result.stdout
+
+
+def of_a_figure(source: str) -> list[str]:
+    """What a module takes from the file of a figure."""
+    nodes = list(ast.walk(ast.parse(source)))
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names = [f"{node.module}.{alias.name}" for node in froms for alias in node.names]
+    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return [name for name in names if name.startswith("nld.figures.fig_")]
+
+
+def test_no_figure_is_imported_by_another_or_by_what_figures_share():
+    taken = {
+        str(path.relative_to(ROOT)): of_a_figure(path.read_text("utf-8"))
+        for path in (ROOT / "nld").rglob("*.py")
+        if of_a_figure(path.read_text("utf-8"))
+    }
+    assert taken == {}, "what two figures need belongs to nld/figures/_data or _render"
+    assert of_a_figure("def f():\n    from nld.figures import fig_1 as other") == ["nld.figures.fig_1"]
+    assert of_a_figure("from nld.figures.fig_2 import draw, alt") == ["nld.figures.fig_2.draw", "nld.figures.fig_2.alt"]
 
 
 def test_import_nld_loads_nothing_heavy():

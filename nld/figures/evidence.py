@@ -25,9 +25,11 @@ from nld.results.provenance import provenance
 from nld.results.store import content_key
 
 PRESENTATION = {"draw", "caption", "alt", "judge", "numbers", "sentences"}
+PROSE = [f"nld.figures._data.{path.stem}" for path in sorted(Path(__file__).parent.glob("_data/*_prose.py"))]
 # Modules that see numbers only when they are there, or that say how they are kept.
 LATER = (
     "nld.inference", "nld.figures._render", "nld.figures.evidence", "nld.figures.recording", "nld.publish", "nld.paper",
+    *PROSE,
 )  # fmt: skip
 KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
 LIVE = 8  # judging seeds that are run on the spot

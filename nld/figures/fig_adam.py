@@ -3,18 +3,16 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import train_with_rule
+from nld.figures._data import adam_updates
+from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
+from nld.figures._render.labels import label_point, letter_panels
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules import rules
 from nld.paper import Claim
 from nld.theory import adam
 
 CHAPTER = "book/adam-and-normalization"
-SETTINGS = ((0.9, 0.999), (0.69, 0.5), (0.98, 0.9))  # momentum and square decay: inside, between the bounds, outside
-GROWING = ((0.99, 0.95), (0.95, 0.9), (0.8, 0.5))  # outside, from long to short memories
-NETWORK_STEPS = 300
 PRACTICAL = 0.75  # memories of squares from here on are in use
 
 SOURCE = "gould2024continuous"
@@ -31,88 +29,8 @@ CLAIMS = (
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1e-3) -> xr.Dataset:
     """Bounds, what attains them, and updates in a network trained at ``learning_rate``; one for all profiles."""
-    data = xr.merge([plane(), boundary(), largest(seed, learning_rate), growth()])
+    data = adam_updates.measured(seed, learning_rate)
     return data.assign_attrs(seed=seed, learning_rate=learning_rate)
-
-
-def plane() -> xr.Dataset:
-    """The exact largest update over momentum and square decay."""
-    momentum, decay = np.linspace(0, 0.995, 100), np.linspace(0.01, 0.995, 100)
-    values = adam.largest_update(momentum, decay[:, None])
-    attributes = {"units": "1", "long_name": "largest update after infinitely many steps"}
-    return xr.Dataset(
-        {"largest_plane": (("plane_decay", "plane_momentum"), values, attributes)},
-        coords={"plane_decay": decay, "plane_momentum": momentum},
-    )
-
-
-def run_updates(momentum, square_decay, gradients) -> np.ndarray:
-    """u_n of Adam on given gradients, (steps, ...): the negative of a step from zero at learning rate one."""
-    rule, state, found = rules.adam(1.0, momentum, square_decay, epsilon=1e-300), (), []
-    for gradient in gradients:
-        q, state = rule.step(np.zeros_like(gradient), state, lambda _, gradient=gradient: gradient)
-        found.append(-q)
-    return np.array(found)
-
-
-def boundary(steps: int = 250) -> xr.Dataset:
-    """The momentum at which Adam's updates, after one gradient and then none, neither fall nor grow; by running it."""
-    decay, momentum = np.linspace(0.1, 0.95, 12), np.linspace(0.2, 0.998, 400)[:, None]
-    spike = np.zeros((steps, len(momentum), len(decay)))
-    spike[0] = 1
-    found = run_updates(momentum, decay, spike)
-    grown = np.log(found[-1] / found[steps // 2])
-    first = (grown > 0).argmax(0)
-    columns = np.arange(len(decay))
-    low, high = grown[first - 1, columns], grown[first, columns]
-    located = momentum[first - 1, 0] + (momentum[1, 0] - momentum[0, 0]) * low / (low - high)
-    attributes = {"units": "1", "long_name": "momentum above which updates grow, located by running Adam"}
-    return xr.Dataset({"boundary": (("boundary_decay",), located, attributes)}, coords={"boundary_decay": decay})
-
-
-def largest(seed: int, learning_rate: float) -> xr.Dataset:
-    """Largest updates after n steps at the three settings: laws, worst gradients, and a network on digits.
-
-    ``slow_update``: the network at the last setting, trained at a tenth of the learning rate.
-    """
-    momentum, decay = np.array(SETTINGS).T[..., None]
-    step, worst_step = np.arange(1, NETWORK_STEPS + 1), np.array([1, 2, 4, 8, 16, 32, 64, 100, 150, 200, 250, 300])
-    worst = [[run_updates(*s, adam.worst_gradients(*s, n))[-1] for n in worst_step] for s in SETTINGS]
-    runs = [(learning_rate, *s) for s in SETTINGS] + [(learning_rate / 10, *SETTINGS[-1])]
-    trained = [
-        train_with_rule.train_with_rule(
-            rules.adam(*run, epsilon=1e-60, decoupled=True), (seed,), steps=NETWORK_STEPS, width=0.5
-        )
-        for run in runs
-    ]
-    *fast, slow = [run["largest_update"].values[0] for run in trained]
-    units = {"units": "1"}
-    return xr.Dataset(
-        {
-            "law": (("setting", "update_step"), adam.largest_update(momentum, decay, step), units),
-            "continuous": (("setting", "update_step"), adam.continuous_largest_update(momentum, decay, step), units),
-            "worst": (("setting", "worst_step"), np.array(worst), units),
-            "network_update": (("setting", "update_step"), np.stack(fast), units),
-            "slow_update": (("update_step",), slow, units),
-        },
-        coords={"update_step": step, "worst_step": worst_step, "momentum": ("setting", momentum[:, 0]),
-                "square_decay": ("setting", decay[:, 0])},
-    )  # fmt: skip
-
-
-def growth(steps: int = 200) -> xr.Dataset:
-    """Rate at which updates grow after a single gradient, and what discrete and continuous time say it is."""
-    momentum, decay = np.array(GROWING).T
-    spike = np.zeros((4 * steps, len(GROWING)))
-    spike[0] = 1
-    found = run_updates(momentum, decay, spike)
-    rates = [np.log(found[-1] / found[-steps - 1]) / steps, adam.growth_rate(momentum, decay),
-             -adam.continuous_exponent(momentum, decay) / 2]  # fmt: skip
-    return xr.Dataset(
-        {"growth_rate": (("origin", "growing"), np.stack(rates), {"units": "1/step"})},
-        coords={"origin": ["measured", "discrete", "continuous"], "growing_momentum": ("growing", momentum),
-                "growing_decay": ("growing", decay)},
-    )  # fmt: skip
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -151,22 +69,12 @@ def _rate(data: xr.Dataset) -> Evidence:
 
 
 def _step_bound() -> Evidence:
-    found, stated = worst_default(), _stated()
+    found, stated = worst_default(), stated_default()
     numbers = (
         f"At (0.9, 0.999) the stated bound is {stated:.2f}; gradients that grow by "
         rf"$\rho/\beta$ a step reach {found:.2f}."
     )
     return Evidence("adam-largest-step", numbers, checks={"bound": found <= stated * (1 + 1e-6)})
-
-
-def worst_default(steps: int = 8000) -> float:
-    """The update to which the worst gradients bring Adam at its default setting, by running it."""
-    gradients = adam.worst_gradients(*SETTINGS[0], steps)
-    return float(run_updates(*SETTINGS[0], np.where(gradients > 1e-100, gradients, 0))[-1])
-
-
-def _stated() -> float:
-    return float(max(1.0, adam.largest_update_after_silence(*SETTINGS[0])))
 
 
 def slower(data: xr.Dataset) -> str:
@@ -187,13 +95,11 @@ def draw(data: xr.Dataset):
     figure, (a, b) = new_figure(1, 2, size=(6.4, 3.4))
     _draw_plane(a, data)
     _draw_updates(b, data)
-    for letter, axes in zip("ab", (a, b), strict=True):
-        axes.set_title(f"({letter})", fontsize=9)
+    letter_panels((a, b))
     return figure
 
 
 COLORS = (COLOR["adam"], COLOR["heavy_ball"], COLOR["rmsprop"])  # of SETTINGS
-SMALL = {"textcoords": "offset points", "fontsize": 8}
 
 
 def _draw_plane(axes, data: xr.Dataset) -> None:
@@ -206,18 +112,16 @@ def _draw_plane(axes, data: xr.Dataset) -> None:
     for label in labels:
         label.set_verticalalignment("bottom")
     axes.plot(decay, decay, **line)
-    axes.annotate("1", (0.35, 0.35), (-3, 3), color=line["color"], ha="right", **(SMALL | {"fontsize": 7}))
+    label_point(axes, "1", (0.35, 0.35), (-3, 3), color=line["color"], ha="right", fontsize=7)
     axes.plot(edge, decay, **predicted())
     axes.plot(adam.continuous_largest_stable_momentum(decay), decay, **BASELINE)
     axes.plot(data["boundary"], data["boundary_decay"], "o", color=COLOR["rmsprop"], markersize=4)
     for (momentum, square_decay), color in zip(SETTINGS, COLORS, strict=True):
         axes.plot(momentum, square_decay, "*", color=color, markersize=9, markeredgecolor="white",
                   markeredgewidth=0.5, clip_on=False, zorder=5)  # fmt: skip
-    axes.annotate("default", SETTINGS[0], (0, 5), color=COLORS[0], ha="center", **SMALL)
-    axes.annotate(
-        "no bound,\n$\\beta > \\sqrt{\\rho}$", (0.76, 0.22), (0, 0), color=COLOR["rmsprop"], ha="center", **SMALL
-    )
-    axes.annotate("continuous time", (0.36, 0.035), (0, 0), color=BASELINE["color"], **SMALL)
+    label_point(axes, "default", SETTINGS[0], (0, 5), color=COLORS[0], ha="center")
+    label_point(axes, "no bound,\n$\\beta > \\sqrt{\\rho}$", (0.76, 0.22), color=COLOR["rmsprop"], ha="center")
+    label_point(axes, "continuous time", (0.36, 0.035), color=BASELINE["color"])
     axes.plot([0.35, 0.235], [0.055, 0.135], color=BASELINE["color"], linewidth=0.6)
     axes.set(xlabel="momentum $\\beta$", ylabel="memory of squares $\\rho$", xlim=(0, 1), ylim=(0, 1))
 
@@ -233,9 +137,9 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
     for index, x, y, side in places:
         momentum, square_decay = SETTINGS[index]
         text = f"$\\beta = {momentum:g}$, $\\rho = {square_decay:g}$"
-        axes.annotate(text, (x, y), (0, 0), color=COLORS[index], ha=side, **SMALL)
-    axes.annotate("network", (298, 34), (0, 0), color=COLORS[2], ha="right", **SMALL)
-    axes.annotate("continuous\ntime", (100, 560), (-4, 0), color=BASELINE["color"], ha="right", **SMALL)
+        label_point(axes, text, (x, y), color=COLORS[index], ha=side)
+    label_point(axes, "network", (298, 34), color=COLORS[2], ha="right")
+    label_point(axes, "continuous\ntime", (100, 560), (-4, 0), color=BASELINE["color"], ha="right")
     axes.set(
         xlabel="step $n$", ylabel="largest update $|u_n|$", yscale="log", xlim=(0, NETWORK_STEPS), ylim=(0.15, 1e4)
     )

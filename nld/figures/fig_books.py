@@ -3,21 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import monitored
+from nld.figures._data import books_of_networks
+from nld.figures._data.books_of_networks import CASES
+from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
-STEPS = 200
-# Network: title, width, optimizer, learning rate, and the kind of the charge that is shown.
-CASES = {
-    "digits_cnn": ("CNN, SGD", 1.0, "SGD", 0.1, "scale"),
-    "mlp": ("MLP, Nesterov", 0.5, "Nesterov", 0.1, "rescale"),
-    "transformer": ("transformer, AdamW", 0.5, "AdamW", 3e-3, "rescale"),
-}
-EPSILON = {"float64": 1e-20, "float32": 1e-8}
-TERMS = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
-KINDS = ("scale", "rescale", "translation", "general_linear")
 ROUNDING = ("residual",)  # what the books leave over
 # Sums of some 10^4 products, and gradients that are themselves sums of as many: what rounding may leave of |pi| |A(q)|.
 BALANCED = {"float64": 1e4 * float(np.finfo(np.float64).eps), "float32": 1e4 * float(np.finfo(np.float32).eps)}
@@ -25,70 +17,7 @@ BALANCED = {"float64": 1e4 * float(np.finfo(np.float64).eps), "float32": 1e4 * f
 
 def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Dataset:
     """Monitored runs of three networks in two precisions, and the CNN with PyTorch's epsilon; one for all profiles."""
-    shape = len(CASES), STEPS
-    charge, law, without = (np.zeros(shape) for _ in range(3))
-    residual = np.full((len(CASES), len(EPSILON), len(KINDS), STEPS), np.nan)
-    share, units = np.zeros(len(CASES)), np.zeros(len(CASES), int)
-    default = np.zeros(STEPS)
-    for row, (network, (*_, kind)) in enumerate(CASES.items()):
-        for column, (precision, epsilon) in enumerate(EPSILON.items()):
-            record = _record(network, seed, weight_decay, precision, epsilon)
-            for place, name in enumerate(KINDS):
-                if (record.kind == name).any():
-                    of_kind = record.relative_residual.sel(block=(record.kind == name).values)
-                    residual[row, column, place] = of_kind.max(["block", "unit"])
-            if column == 0:
-                charge[row], law[row], without[row] = _one_charge(record, kind)
-                moved = {term: float(abs(record[term]).sum()) for term in TERMS}
-                share[row] = moved["kinetic_symmetry_breaking"] / sum(moved.values())
-                units[row] = int(record.units.sum())
-        if network == "digits_cnn":
-            record = _record(network, seed, weight_decay, "float64", 1e-5)
-            default[:] = record.relative_residual.sel(block=(record.kind == "scale").values).max(["block", "unit"])
-    one = {"units": "ℓ", "long_name": "Noether charge of one unit"}
-    relative = {"units": "1", "long_name": "largest |residual| / (|pi| |A(q)|)"}
-    return xr.Dataset(
-        {
-            "charge": (("network", "step"), charge, one),
-            "predicted": (("network", "step"), law, {**one, "long_name": "last charge plus its three terms"}),
-            "without": (("network", "step"), without, {**one, "long_name": "the law without the kinetic term"}),
-            "residual": (("network", "precision", "kind", "step"), residual, relative),
-            "residual_default_epsilon": (("step",), default, relative),
-            "kinetic_share": (("network",), share, {"units": "1", "long_name": "share of the kinetic term"}),
-            "charges": (("network",), units, {"units": "1", "long_name": "units with a charge of their own"}),
-        },
-        coords={
-            "network": list(CASES),
-            "precision": list(EPSILON),
-            "kind": list(KINDS),
-            "shown": ("network", [kind for *_, kind in CASES.values()]),
-            "step": np.arange(STEPS),
-        },
-        attrs={"seed": seed, "weight_decay": weight_decay},
-    )
-
-
-def _record(network: str, seed: int, weight_decay: float, precision: str, epsilon: float) -> xr.Dataset:
-    _, width, optimizer, rate, _ = CASES[network]
-    model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, precision=precision)
-    return monitored.train_with_monitor(
-        model, blocks, optimizer, learning_rate=rate, steps=STEPS, weight_decay=weight_decay, seed=seed
-    )
-
-
-def _one_charge(record: xr.Dataset, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The charge of the unit where the kinetic term moves most, its prediction, and the law without that term."""
-    names = record.block.values[(record.kind == kind).values]
-    size = abs(record.kinetic_symmetry_breaking.sel(block=names)).sum("step")
-    block, unit = np.unravel_index(int(size.fillna(-1).values.argmax()), size.shape)
-    row = record.sel(block=names[block], unit=unit)
-    charge = row.charge.values
-    before = np.concatenate([[0.0], charge[:-1]])
-    law = before + sum(row[term].values for term in TERMS)
-    without, last = np.zeros(len(charge)), 0.0
-    for step, (beta, decay) in enumerate(zip(row.momentum.values, row.weight_decay_term.values, strict=True)):
-        without[step] = last = beta * last + decay
-    return charge, law, without
+    return books_of_networks.books(seed, weight_decay)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -137,8 +66,7 @@ def draw(data: xr.Dataset):
         above.set_title(f"({'abc'[index]}) {CASES[str(network)][0]}")
         above.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
         height = (0.06, 0.9, 0.85)[index]
-        above.text(0.96, height, f"{shown} charge", color=COLOR[shown], transform=above.transAxes, ha="right",
-                   fontsize=8)  # fmt: skip
+        label_panel(above, f"{shown} charge", 0.96, height, color=COLOR[shown], ha="right")
         for precision, alpha in (("float64", 1.0), ("float32", 0.55)):
             for kind in data["kind"].values:
                 values = row["residual"].sel(precision=precision, kind=kind).values
@@ -153,8 +81,7 @@ def draw(data: xr.Dataset):
     panels[1, 0].text(0.96 * step[-1], height * 2, "float64, $\\epsilon = 10^{-5}$", ha="right", fontsize=8)
     for place, kind in enumerate(data["kind"].values):
         text = str(kind).replace("_", " ")
-        panels[1, 2].text(0.97, 0.95 - 0.075 * place, text, color=COLOR[str(kind)], ha="right", fontsize=8,
-                          transform=panels[1, 2].transAxes)  # fmt: skip
+        label_panel(panels[1, 2], text, 0.97, 0.95 - 0.075 * place, color=COLOR[str(kind)], ha="right")
     panels[0, 0].set_ylabel("charge [ℓ]")
     panels[1, 0].set_ylabel("relative residual [1]")
     return figure

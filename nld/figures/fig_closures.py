@@ -3,109 +3,28 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import Experiment
-from nld.experiment.studies.measure import correlation_sum, measure_filters, squared_norms
+from nld.figures._data import norm_closures
+from nld.figures._data.norm_closures import ARMS, RATES, STEPS
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power_above
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules.rules import heavy_ball
-from nld.theory.discrete import predict_squared_norm_from_steps
-from nld.theory.solutions import predict_squared_norm
 
-RATES = ((0.1, 0.0), (0.01, 0.9), (0.1, 0.9), (0.02, 0.98))  # learning rate and momentum of each run
-STEPS = 400
-COARSE_STEPS = 50
-COARSE_EPSILON = 1e-5  # PyTorch's default in normalization
-WINDOW = 5  # of the measured chi, in units of 1/(1 - beta) steps
 LINES = {"smooth": (0, (5, 2)), "white": (0, (1, 1.2)), "measured": (0, (6, 2, 1, 2))}
 SHADE = {"smooth": COLOR["constrained"], "white": COLOR["nesterov"], "measured": COLOR["adam"], "exact": "#888888"}
 EVIDENCE, KEPT_SEEDS = "results/evidence/fig-closures.nc", 8
-FULL = {"train_size": 256, "batch_size": 256}  # full batches: gradients without noise, as smooth as they come
-# Where Eq 17 is judged: learning rate, momentum, batches.
-ARMS: dict[str, tuple[float, float, dict]] = {
-    "mini-batches, no momentum": (0.1, 0.0, {}),
-    "full batches, small rate": (3e-3, 0.9, FULL),
-    "full batches, large rate": (0.1, 0.9, FULL),
-    "mini-batches, small rate": (0.01, 0.9, {}),
-    "mini-batches, large rate": (0.1, 0.9, {}),
-}
 
 
 def compute(profile: str, *, seed: int = 0, weight_decay: float = 5e-4) -> xr.Dataset:
     """Measured and predicted squared norm of every filter at each (learning rate, momentum); one for all profiles."""
-    base = Experiment(steps=STEPS, seed=seed, weight_decay=weight_decay, width=0.5, precision="float64", epsilon=1e-12)
-    members = [base.replace(learning_rate=eta, momentum=beta) for eta, beta in RATES]
-    record = measure_filters(members)
-    measured = squared_norms(record)
-    closures = ("smooth", "white", "measured", "exact")
-    law, chi = np.empty((len(closures), *measured.shape)), np.empty_like(measured[:, 1:])
-    restarted = np.empty_like(measured[:, 0])
-    for index, (eta, beta) in enumerate(RATES):
-        row, rule = record.isel(member=index), heavy_ball(eta, beta, weight_decay)
-        window = round(WINDOW / (1 - beta))
-        chi[index] = correlation_sum(row["squared_step"].values, row["squared_gradient"].values, eta, beta, window)
-        unit = (row["squared_gradient"] * row["squared_norm"]).values
-        for at, closure in enumerate(("smooth", "white", chi[index])):
-            law[at, index] = predict_squared_norm(rule, unit, measured[index, 0], closure).value
-        begin = restart_step(beta)
-        later = predict_squared_norm(rule, unit[begin:], measured[index, begin], chi[index, begin:])
-        restarted[index] = later.value[-1] / measured[index, -1]
-        law[-1, index] = predict_squared_norm_from_steps(rule, row["squared_step"].values, measured[index, 0]).value
-    coarse = measure_filters([base.replace(learning_rate=0.1, steps=COARSE_STEPS, epsilon=COARSE_EPSILON)])
-    exact = predict_squared_norm_from_steps(
-        heavy_ball(0.1, base.momentum, weight_decay),
-        coarse["squared_step"].values[0],
-        coarse["squared_norm"].values[0, 0],
-    )
-    coarse_error = np.abs(exact.value / squared_norms(coarse)[0] - 1).max()
-    points, units = ("member", "point", "filter"), {"units": "w²"}
-    return xr.Dataset(
-        {
-            "squared_norm": (points, measured, {**units, "long_name": "measured squared norm"}),
-            "predicted": (("closure", *points), law, {**units, "long_name": "predicted squared norm"}),
-            "chi": (("member", "step", "filter"), chi, {"units": "1", "long_name": "measured correlation sum"}),
-            "restarted": (
-                ("member", "filter"),
-                restarted,
-                {"units": "1", "long_name": "last predicted over measured norm, from restart_step on"},
-            ),
-            "cosine": ((), float(np.abs(record["cosine"]).max()), {"long_name": "largest |cos(gradient, filter)|"}),
-            "coarse_error": ((), coarse_error, {"long_name": "error of the exact law at PyTorch's epsilon"}),
-        },
-        coords={
-            "closure": list(closures),
-            "learning_rate": ("member", [eta for eta, _ in RATES]),
-            "momentum": ("member", [beta for _, beta in RATES]),
-            "layer": record["layer"],
-        },
-        attrs={"weight_decay": weight_decay, "seed": seed},
-    ).merge(
-        judged(EVIDENCE, lambda s: measure(s, weight_decay), seed=seed, registered=weight_decay == 5e-4),
-        combine_attrs="no_conflicts",
-    )
+    ruling = judged(EVIDENCE, lambda s: measure(s, weight_decay), seed=seed, registered=weight_decay == 5e-4)
+    return norm_closures.runs(seed, weight_decay).merge(ruling, combine_attrs="no_conflicts")
 
 
 def measure(seeds, weight_decay: float = 5e-4) -> xr.Dataset:
     """Eq 17 over the measured squared norm at the end, medians over filters, by arm: (judging_seed, arm)."""
-    base = Experiment(steps=STEPS, weight_decay=weight_decay, width=0.5, precision="float64", epsilon=1e-12)
-    columns = []
-    for eta, beta, batches in ARMS.values():
-        members = [base.replace(learning_rate=eta, momentum=beta, seed=int(seed), **batches) for seed in seeds]
-        record, rule_of = measure_filters(members), heavy_ball(eta, beta, weight_decay)
-        norms = squared_norms(record)
-        unit = (record["squared_gradient"] * record["squared_norm"]).values
-        laws = [predict_squared_norm(rule_of, u, n[0], "smooth").value[-1] for u, n in zip(unit, norms, strict=True)]
-        columns.append(np.median(np.array(laws) / norms[:, -1], axis=1))
-    return xr.Dataset(
-        {"judged_ratio": (("judging_seed", "arm"), np.array(columns).T, {"units": "1"})},
-        coords={"judging_seed": list(seeds), "arm": list(ARMS)},
-    )
-
-
-def restart_step(momentum: float) -> int:
-    """Step from which one more prediction starts, when the first transient is over: two windows, at most half a run."""
-    return min(round(2 * WINDOW / (1 - momentum)), STEPS // 2)
+    return norm_closures.judged_ratios(seeds, weight_decay)
 
 
 def errors(data: xr.Dataset) -> xr.DataArray:
@@ -204,13 +123,13 @@ def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
     for closure, (name, shift, below) in names.items():
         law = data["predicted"].sel(closure=closure).isel(member=1).median("filter").values[at]
         color = COLOR["unconstrained"] if closure == "measured" else predicted()["color"]
-        axes[0, 1].annotate(name, (at, law), shift, textcoords="offset points", fontsize=8, color=color, ha="center")
+        label_point(axes[0, 1], name, (at, law), shift, color=color, ha="center")
         place = (at, float(error.sel(closure=closure).isel(member=1)[at]))
         leader = {"arrowstyle": "-", "color": SHADE[closure], "linewidth": 0.7} if closure == "white" else None
-        axes[1, 1].annotate(name.split()[-1] if closure == "measured" else name, place, below, fontsize=8, ha="center",
-                            textcoords="offset points", color=SHADE[closure], arrowprops=leader)  # fmt: skip
-    axes[1, 1].annotate("exact law", (at, float(error.sel(closure="exact").isel(member=1)[at])), (0, 7),
-                        textcoords="offset points", fontsize=8, ha="center", color=SHADE["exact"])  # fmt: skip
+        short = name.split()[-1] if closure == "measured" else name
+        label_point(axes[1, 1], short, place, below, ha="center", color=SHADE[closure], arrowprops=leader)
+    place = (at, float(error.sel(closure="exact").isel(member=1)[at]))
+    label_point(axes[1, 1], "exact law", place, (0, 7), ha="center", color=SHADE["exact"])
 
 
 def caption(data: xr.Dataset) -> str:

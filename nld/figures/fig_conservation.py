@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import conservation
+from nld.figures._render.labels import label_panel, ticks_at
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -98,8 +99,7 @@ def draw(data: xr.Dataset):
         for column, kind in enumerate(kinds):
             band(axes, rate, drift[:, :, column], COLOR[kind], marker="o", markersize=3.5)
         axes.set(xscale="log", yscale="log", xlabel=f"learning rate $\\eta$ [{unit}]", ylim=(3e-17, 20))
-        axes.set_xticks(rate, [f"{x:g}" for x in rate])
-        axes.minorticks_off()
+        ticks_at(axes.xaxis, rate)
         axes.set_title(f"({'ab'[index]}) {name}")
     rate, drift = data["learning_rate"].values[0], np.median(data["drift"].values[0], axis=0)
     panels[0].plot(rate, drift[-1, 2] / 4 * rate / rate[-1], **predicted())
@@ -108,8 +108,8 @@ def draw(data: xr.Dataset):
     )
     order = slopes(data)
     for column, kind in enumerate(kinds):
-        label = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
-        panels[1].text(0.04, 0.42 - 0.08 * column, label, color=COLOR[kind], transform=panels[1].transAxes, fontsize=8)
+        text = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
+        label_panel(panels[1], text, 0.04, 0.42 - 0.08 * column, color=COLOR[kind])
     panels[0].set_ylabel("drift of the charge [1]")
     return figure
 

@@ -9,53 +9,29 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data import bregman_family, flow_distances
+from nld.figures._data.bregman_family import WINDOW, exponents
+from nld.figures._data.counter_terms_prose import numbers
+from nld.figures._data.flow_distances import orders
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
-from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
-STEADY = 1e-8  # relative growth of an energy in a step that is the integrator's
-WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play, where exponents are fitted
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
-CHAPTER = "book/between-the-steps"
-
+BARRETT, MIYAGAWA, KOVACHKI = (
+    ((), "fig-counter-terms", "book/between-the-steps", source)
+    for source in ("barrett2021implicit", "miyagawa2022toward", "kovachki2021continuous")
+)
 CLAIMS = (
-    Claim(
-        "implicit-gradient-regularization",
-        r"Gradient descent follows gradient flow on $f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a "
-        r"step, $\eta^2$ in a fixed time.",
-        (), "fig-counter-terms", CHAPTER, "barrett2021implicit",
-    ),
-    Claim(
-        "counter-terms-cancel-the-discretization",
-        r"With counter terms up to $\eta^{k+1}$ the equation of motion of gradient descent has an error of "
-        r"$\eta^{k+2}$.",
-        (), "fig-counter-terms", CHAPTER, "miyagawa2022toward",
-    ),
-    Claim(
-        "momentum-is-a-rescaled-flow",
-        r"Heavy ball and Nesterov with fixed momentum follow gradient flow at the rate $\eta/(1-\beta)$ to order "
-        r"$\eta$.",
-        (), "fig-counter-terms", CHAPTER, "kovachki2021continuous",
-    ),
-    Claim(
-        "momentum-has-a-slow-manifold",
-        "They are attracted exponentially by a manifold on which they follow gradient flow of a modified loss to order "
-        r"$\eta^2$.",
-        (), "fig-counter-terms", CHAPTER, "kovachki2021continuous",
-    ),
-    Claim(
-        "bregman-rate",
-        r"Along the motion of an ideally scaled Bregman Lagrangian "
-        r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
-        r"$e^{-\beta}$.",
-        (), "fig-counter-terms", CHAPTER, "wibisono2016variational",
-    ),
-    Claim(
-        "bregman-time-dilation",
-        "All motions of the polynomial family are one curve, travelled at different speeds.",
-        (), "fig-counter-terms", CHAPTER, "wibisono2016variational",
-    ),
+    Claim("implicit-gradient-regularization", r"Gradient descent follows gradient flow on "
+          r"$f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a step, $\eta^2$ in a fixed time.", *BARRETT),
+    Claim("counter-terms-cancel-the-discretization", r"With counter terms up to $\eta^{k+1}$ the equation of motion of "
+          r"gradient descent has an error of $\eta^{k+2}$.", *MIYAGAWA),
+    Claim("momentum-is-a-rescaled-flow", r"Heavy ball and Nesterov with fixed momentum follow gradient flow at the "
+          r"rate $\eta/(1-\beta)$ to order $\eta$.", *KOVACHKI),
+    Claim("momentum-has-a-slow-manifold", "They are attracted exponentially by a manifold on which they follow "
+          r"gradient flow of a modified loss to order $\eta^2$.", *KOVACHKI),
+    *bregman_family.CLAIMS,
 )  # fmt: skip
 
 
@@ -66,60 +42,21 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
         momentum: beta of heavy ball and Nesterov.
         seed: of the small network and its data.
     """
-    cases = flow_distances.cases(profile, momentum, seed)
-    longest = max(len(steps) for *_, steps, _ in cases)
-    step, error = (
-        np.array([[*row, *[np.nan] * (longest - len(row))] for row in rows])
-        for rows in zip(*(case[3:] for case in cases), strict=True)
-    )
-    data = xr.Dataset(
-        {
-            "error": (("case", "point"), error, {"units": "w", "long_name": "distance of the iterates to the flow"}),
-            "step": (
-                ("case", "point"),
-                step,
-                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
-            ),
-            "predicted_order": (("case",), [case[2] for case in cases]),
-            "group": (("case",), [case[0] for case in cases]),
-            "attraction": (("rule",), flow_distances.attractions(momentum)),
-        },
-        coords={"case": [case[1] for case in cases], "rule": ["heavy ball", "Nesterov"]},
-        attrs={"momentum": momentum, "mirror_momentum": flow_distances.MIRROR_MOMENTUM},
-    )
+    data = flow_distances.measured(profile, momentum, seed)
     return data.assign(bregman_family.measured())
-
-
-def orders(data: xr.Dataset) -> np.ndarray:
-    """Least-squares slopes of log error over log step, shape (case,)."""
-    pairs = zip(data["step"].values, data["error"].values, strict=True)
-    return np.array([_slope(*(row[np.isfinite(row)] for row in pair)) for pair in pairs])
-
-
-def exponents(data: xr.Dataset) -> np.ndarray:
-    """Measured p of a loss that falls as t^-p, shape (exponent,)."""
-    clock = data["time"].sel(exponent=2).values
-    inside = (clock > WINDOW[0]) & (clock < WINDOW[1])
-    pairs = zip(data["time"].values, data["loss"].values, strict=True)
-    return np.array([-_slope(time[inside], loss[inside]) for time, loss in pairs])
-
-
-def _slope(x, y) -> float:
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Measured orders within a quarter of the claimed ones (0.15 for momentum); attraction within 3 %."""
-    found = dict(zip(data["case"].values, orders(data), strict=True))
+    measured = dict(zip(data["case"].values, orders(data), strict=True))
 
     def of(claim: str, labels: dict[str, int], tolerance: float, also: str = "", **more: bool) -> Evidence:
-        holds = all(abs(found[label] - order) < tolerance for label, order in labels.items())
-        listed = "; ".join(f"{label} {found[label]:.2f} ({order})" for label, order in labels.items())
+        holds = all(abs(measured[label] - order) < tolerance for label, order in labels.items())
+        listed = "; ".join(f"{label} {measured[label]:.2f} ({order})" for label, order in labels.items())
         return Evidence(claim, f"Measured orders (claimed): {listed}.{also}", checks={"orders": holds, **more})
 
     descent, ball, look = "gradient descent: ", "heavy ball: ", "Nesterov: "
     beta, attraction = data.attrs["momentum"], data["attraction"].values
-    growth, bound, dilation = (float(data[name].max()) for name in ("energy_growth", "bound", "dilation"))
     return rule([
         of(
             "implicit-gradient-regularization",
@@ -140,49 +77,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             rf"$\beta$ is {beta:g}.",
             attraction=bool(np.abs(attraction / beta - 1).max() < 0.03),
         ),
-        Evidence(
-            "bregman-rate",
-            f"Largest relative growth of the energy in a step {power(growth)}; largest $C t^p f/E(0)$ {bound:.2f}.",
-            checks={"energy never grows": growth <= STEADY, "bound": bound <= 1},
-        ),
-        Evidence(
-            "bregman-time-dilation",
-            f"Motions of p = {', '.join(f'{p:g}' for p in data['exponent'].values)} at equal $t^p$ differ by at most "
-            f"{power_above(dilation)} w.",
-            checks={"one curve": dilation < 1e-8},
-        ),
+        *bregman_family.evidence(data),
     ])  # fmt: skip
-
-
-def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers for prose about the figure."""
-    found = dict(zip(data["case"].values, orders(data), strict=True))
-
-    def of(label: str) -> str:
-        values = sorted(found[f"{rule}: {label}"] for rule in ("heavy ball", "Nesterov"))
-        return " and ".join(f"{x:.2f}" for x in values)
-
-    descent = [found[f"gradient descent: {x}"] for x in ("gradient flow", "1 counter term", "2 counter terms")]
-    net = [found[f"network: {x}"] for x in ("gradient flow", "1 counter term", "2 counter terms")]
-    error = data["error"].sel(case="heavy ball: gradient flow").values
-    better = data["error"].sel(case="heavy ball: 2 counter terms").values
-    growth = float(data["energy_growth"].max())
-    return {
-        "descent-orders": ", ".join(f"{x:.2f}" for x in descent),
-        "network-orders": ", ".join(f"{x:.2f}" for x in net),
-        "cold-orders": of("1 term, empty buffer"),
-        "delayed-orders": of("the same, delay taken off"),
-        "damped-order": f"{found['mirror descent: scaling of Table 1']:.2f}",
-        "ideal-order": f"{found['mirror descent: ideal scaling']:.2f}",
-        "accelerated-order": f"{found['Bregman, p = 2: accelerated gradient']:.2f}",
-        "finest-gain": power((error / better)[np.isfinite(error)][-1]),
-        "attraction": f"{float(data['attraction'][0]):.3f}",
-        "exponents": ", ".join(f"{x:.2f}" for x in exponents(data)),
-        "dilation": power_above(data["dilation"].max()),
-        "energy": "never grows" if growth <= STEADY else f"grows by up to {power_above(growth)} of itself in a step",
-        "bound": at_most(data["bound"].max()),
-        "furthest-order": at_most(np.abs(orders(data) - data["predicted_order"].values).max()),
-    }
 
 
 def draw(data: xr.Dataset):
@@ -211,15 +107,10 @@ def _draw_errors(data, axes) -> None:
         axes.plot(step, error, "o", color=color, markersize=4.5)
         axes.plot(step, error[-1] * (step / step[-1]) ** order, **predicted())
         right = shift[1] < 0
-        axes.annotate(
-            label, (step[2], error[2]), shift, textcoords="offset points", color=color, fontsize=8,
-            ha="left" if right else "right",
-        )  # fmt: skip
+        label_point(axes, label, (step[2], error[2]), shift, color=color, ha="left" if right else "right")
     axes.set(xscale="log", yscale="log", ylabel="distance to the iterates [w]")
     axes.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/ℓ]")
-    ticks = [0.005, 0.01, 0.02]
-    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    axes.minorticks_off()
+    ticks_at(axes.xaxis, [0.005, 0.01, 0.02])
     axes.set_title("(a) heavy ball and its flows")
 
 
@@ -232,9 +123,7 @@ def _draw_losses(data, axes) -> None:
         middle = np.exp(np.log(loss[inside]).mean()) * np.exp(np.log(time[inside]).mean()) ** p
         axes.plot(time[inside], middle * time[inside] ** -p, **predicted())
         side, shift = ("right", 3) if p == 4 else ("left", -3)
-        axes.annotate(
-            f"$p$ = {p:g}", (time[-1], loss[-1]), (shift, -10), textcoords="offset points", color=color, ha=side, size=8
-        )
+        label_point(axes, f"$p$ = {p:g}", (time[-1], loss[-1]), (shift, -10), color=color, ha=side)
     axes.set(
         xscale="log",
         yscale="log",

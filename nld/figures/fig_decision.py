@@ -3,74 +3,16 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import monitored
-from nld.experiment.training.evaluation import accuracy_on_test_images
+from nld.figures._data import decay_decisions
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
-from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
 
 EXPLORATORY = "two seeds and four weight decays tell what a finding may be worth, not whether it is"
-STEPS = 300
-SEEDS = 2
-RATE = 3e-3
-DEFAULT = 0.01  # torch.optim.AdamW's weight decay
-OTHERS = (0.3, 10.0)  # weight decays tried beside the two decisions
-
-
-def decided(learning_rate: float = RATE, steps: int = STEPS) -> float:
-    """Weight decay with which AdamW's norms forget within a fifth of the run: 1/(2 η k) = steps/5, to one digit."""
-    return float(f"{5 / (2 * learning_rate * steps):.0e}")
-
-
-def train(
-    weight_decay: float, *, seed: int = 0, label_noise: float = 0.4, filters_only: bool = False, steps: int = STEPS
-) -> tuple[xr.Dataset, float]:
-    """One monitored run of the digits CNN under AdamW: its record and its accuracy on the clean test images.
-
-    With ``filters_only`` all that is not scale invariant keeps the default weight decay.
-    """
-    model, blocks = monitored.setup("digits_cnn", seed=seed)
-    record = monitored.train_with_monitor(
-        model,
-        blocks,
-        "AdamW",
-        learning_rate=RATE,
-        steps=steps,
-        weight_decay=weight_decay,
-        other_decay=DEFAULT if filters_only else None,
-        seed=seed,
-        label_noise=label_noise,
-    )
-    return record, accuracy_on_test_images(model)
 
 
 def compute(profile: str, *, seed: int = 0, label_noise: float = 0.4) -> xr.Dataset:
     """Accuracy by weight decay and seed, angles and forecasts of the two decisions; one network for all profiles."""
-    decays = sorted({DEFAULT, decided(), *OTHERS})
-    seeds = range(seed, seed + SEEDS)
-    runs = [[train(k, seed=s, label_noise=label_noise) for s in seeds] for k in decays]
-    filters = [train(decided(), seed=s, label_noise=label_noise, filters_only=True)[1] for s in seeds]
-    shown = [runs[decays.index(k)][0][0] for k in (DEFAULT, decided())]
-    shown = [record.sel(block=(record.kind == "scale").values) for record in shown]
-    angle = np.array([np.sqrt((record.angular_step**2).mean("unit")).values for record in shown])
-    law = np.array([float(equilibrium_step(record).isel(step=-1, block=0)) for record in shown])
-    ahead = np.array([steps_to_equilibrium(record).values for record in shown])
-    return xr.Dataset(
-        {
-            "accuracy": (("weight_decay", "seed"), np.array([[a for _, a in row] for row in runs]), {"units": "1"}),
-            "accuracy_filters_only": (("seed",), np.array(filters), {"units": "1"}),
-            "angular_step": (("decision", "step", "block"), angle, {"units": "rad"}),
-            "equilibrium_step": (("decision",), law, {"units": "rad"}),
-            "steps_to_equilibrium": (("decision", "block"), ahead, {"units": "1"}),
-        },
-        coords={
-            "weight_decay": decays,
-            "seed": list(seeds),
-            "decision": [DEFAULT, decided()],
-            "step": np.arange(STEPS),
-            "block": [str(name) for name in shown[0].block.values],
-        },
-        attrs={"label_noise": label_noise, "learning_rate": RATE},
-    )
+    return decay_decisions.runs(seed, label_noise)
 
 
 def late_angles(data: xr.Dataset) -> np.ndarray:
@@ -80,7 +22,8 @@ def late_angles(data: xr.Dataset) -> np.ndarray:
 
 def settled(data: xr.Dataset) -> np.ndarray:
     """Whether all layers end within a quarter of the equilibrium: (decision)."""
-    return (np.abs(late_angles(data) / data["equilibrium_step"].values[:, None] - 1) < 0.25).all(1)
+    near = np.abs(late_angles(data) / data["equilibrium_step"].values[:, None] - 1) < 0.25
+    return np.all(near, axis=1)
 
 
 def sentences(data: xr.Dataset) -> dict[str, str]:
@@ -120,10 +63,8 @@ def draw(data: xr.Dataset):
             panels[0].plot(step, decision["angular_step"].isel(block=layer), color=COLOR[color], linewidth=0.8)
         level = float(decision["equilibrium_step"])
         panels[0].axhline(level, **predicted())
-        panels[0].annotate(
-            f"$k = {float(decision['decision']):g}$, {name}", (step[-1] / 3, level), (0, 4),
-            textcoords="offset points", ha="center", color=COLOR[color], fontsize=8,
-        )  # fmt: skip
+        text = f"$k = {float(decision['decision']):g}$, {name}"
+        label_point(panels[0], text, (step[-1] / 3, level), (0, 4), ha="center", color=COLOR[color])
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
     panels[0].set_title("(a) how far filters turn")
     decays = data["weight_decay"].values
@@ -132,13 +73,11 @@ def draw(data: xr.Dataset):
     chosen = float(data["decision"][1])
     filters = data["accuracy_filters_only"].values
     panels[1].plot(np.full(len(filters), chosen), filters, "^", color=COLOR["constrained"], markersize=5)
-    panels[1].annotate("all weights", (decays[1], float(data["accuracy"].isel(weight_decay=1).max())), (-4, 10),
-                       textcoords="offset points", ha="right", color=COLOR["unconstrained"], fontsize=8)  # fmt: skip
-    panels[1].annotate("filters only", (chosen, filters.min()), (0, -12), textcoords="offset points",
-                       ha="center", color=COLOR["constrained"], fontsize=8)  # fmt: skip
+    best = (decays[1], float(data["accuracy"].isel(weight_decay=1).max()))
+    label_point(panels[1], "all weights", best, (-4, 10), ha="right", color=COLOR["unconstrained"])
+    label_point(panels[1], "filters only", (chosen, filters.min()), (0, -12), ha="center", color=COLOR["constrained"])
     panels[1].set(xscale="log", xlabel="weight decay $k$ [1/w]", ylabel="test accuracy [1]")
-    panels[1].set_xticks(decays, [f"{k:g}" for k in decays])
-    panels[1].minorticks_off()
+    ticks_at(panels[1].xaxis, decays)
     panels[1].set_title("(b) what it is worth")
     return figure
 

@@ -7,89 +7,17 @@ switched. Smooth gradients, for which Eq 17 is meant.
 import numpy as np
 import xarray as xr
 
+from nld.figures._data import norm_as_accumulator
+from nld.figures._data.norm_as_accumulator import BASE_DECAY, LEVELS, PART, gain
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules.rules import heavy_ball, iterate
-from nld.series import Prediction
-from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
-from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
-
-LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
-PART = 6000  # steps
-BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in ℓ/w²
+from nld.learning_rules.rules import heavy_ball
 
 
 def compute(profile: str, *, learning_rate: float = 0.01, momentum: float = 0.9) -> xr.Dataset:
-    """Heavy ball in the plane and the accumulator of RMSProp under the same drive, and both laws; one for all
-    profiles."""
-    drive = np.repeat(LEVELS, PART)
-    decays = (0.0, BASE_DECAY, 4 * BASE_DECAY)
-    initial = np.sqrt(_gain(heavy_ball(learning_rate, momentum, BASE_DECAY)))
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("squared_norm", "eq17", "root", "eq18")}
-    for decay in decays:
-        rule = heavy_ball(learning_rate, momentum, decay)
-        rows["squared_norm"].append(_squared_norm(rule, drive, initial))
-        rows["eq17"].append(predict_squared_norm(rule, drive**2, initial).value)
-        if decay:
-            root, law = _rmsprop(rule, drive, initial)
-            rows["root"].append(root)
-            rows["eq18"].append(law.value)
-        else:
-            rows["root"].append(_adagrad(rule, drive, initial))
-            rows["eq18"].append(rows["root"][-1])
-    keep = slice(None, None, 20)
-    names = {"squared_norm": "measured squared norm", "eq17": "squared norm by T&K (17)",
-             "root": "root of RMSProp's accumulator in units of the squared norm",
-             "eq18": "root of T&K (18) in units of the squared norm"}  # fmt: skip
-    return xr.Dataset(
-        {
-            name: (("weight_decay", "step"), np.stack(rows[name])[:, keep], {"units": "w²", "long_name": text})
-            for name, text in names.items()
-        }
-        | {"drive": (("step",), np.append(drive, drive[-1])[keep], {"units": "ℓ"})},
-        coords={"weight_decay": list(decays), "step": np.arange(len(drive) + 1)[keep]},
-        attrs={
-            "learning_rate": learning_rate,
-            "momentum": momentum,
-            "memory": (1 - momentum) / (4 * BASE_DECAY * learning_rate),
-        },
-    )
-
-
-def _gain(rule) -> float:
-    """r⁴ of Eq 17 over G of Eq 18 under the dictionary: the quotient of their drives over their rate."""
-    return 2 * rule.learning_rate * momentum_amplification(rule.momentum) * rule.friction / (4 * rule.weight_decay)
-
-
-def _squared_norm(rule, drive: np.ndarray, initial: float) -> np.ndarray:
-    """|q|² of heavy ball in f = a(t) angle(q), from a buffer that the first gradient has filled."""
-    steps = iter(drive)
-
-    def gradient(q):
-        return next(steps) * np.array([-q[1], q[0]]) / (q @ q)
-
-    q = np.array([np.sqrt(initial), 0.0])
-    settled = np.array([0.0, drive[0] / np.sqrt(initial)]) / rule.friction
-    return (iterate(rule, gradient, q, len(drive), state=(settled,)).position ** 2).sum(-1)
-
-
-def _rmsprop(rule, drive: np.ndarray, initial: float) -> tuple[np.ndarray, Prediction]:
-    """√G of the accumulator that RMSProp keeps and of Eq 18, times the dictionary's constant."""
-    memory, scale = equivalent_square_decay(rule), np.sqrt(_gain(rule))
-    square = np.empty(len(drive) + 1)
-    square[0] = (initial / scale) ** 2
-    for n, a in enumerate(drive):
-        square[n + 1] = memory * square[n] + (1 - memory) * a**2
-    law = predict_root_mean_square(rule.learning_rate, memory, drive**2, square[0])
-    scaled = Prediction(law.quantity, law.time, scale * law.value, law.source, "w^2", law.given)
-    return scale * np.sqrt(square), scaled
-
-
-def _adagrad(rule, drive: np.ndarray, initial: float) -> np.ndarray:
-    """AdaGrad's root of the sum of squares, in units of the squared norm: the case k = 0."""
-    gain = 2 * rule.learning_rate**2 * momentum_amplification(rule.momentum)
-    return np.sqrt(initial**2 + gain * np.append(0, np.cumsum(drive**2)))
+    """Heavy ball and RMSProp's accumulator under the same drive, and both laws; one for all profiles."""
+    return norm_as_accumulator.runs(learning_rate, momentum)
 
 
 def worst(data: xr.Dataset, law: str, measured: str) -> float:
@@ -99,7 +27,7 @@ def worst(data: xr.Dataset, law: str, measured: str) -> float:
 
 def after_switch(data: xr.Dataset) -> int:
     """How many steps after the last switch of the gradient Eq 17 is furthest from the squared norm."""
-    error = np.abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
+    error = abs(data["eq17"] / data["squared_norm"] - 1).max("weight_decay")
     return int(data["step"].values[error.values.argmax()]) % PART
 
 
@@ -108,7 +36,7 @@ def forgetting(data: xr.Dataset) -> xr.DataArray:
     rows = data.isel(weight_decay=slice(1, None))
     decays = rows["weight_decay"]
     rule = heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], decays)
-    level = _gain(rule) * LEVELS[-1] ** 2
+    level = gain(rule) * LEVELS[-1] ** 2
     window = rows.where((data["step"] >= 2.2 * PART) & (data["step"] <= 2.6 * PART), drop=True)
     distance = abs(window["squared_norm"] ** 2 - level)
     time = (window["step"][-1] - window["step"][0]) * rule.learning_rate
@@ -160,7 +88,7 @@ def draw(data: xr.Dataset):
 
 def _unit(data: xr.Dataset) -> float:
     """Squared norm that stands for √G = 1 l, for the middle weight decay."""
-    return float(np.sqrt(_gain(heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], BASE_DECAY))))
+    return float(np.sqrt(gain(heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], BASE_DECAY))))
 
 
 def caption(data: xr.Dataset) -> str:

@@ -4,88 +4,46 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import norm_free
-from nld.figures._data import norm_free_data
-from nld.figures._data.norm_free_data import OUTLIERS, REACH, residual
+from nld.figures._data import norm_free_data, norm_free_runs
+from nld.figures._data.norm_free_data import OUTLIERS, REACH, SQUASHED, residual
+from nld.figures._data.norm_free_runs import EPOCHS, MOMENTUM, STEPS
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import number, power_above
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
-from nld.inference.e_test import confidence_sequence
 from nld.paper import Claim
 
-SOURCE, CHAPTER = "zhu2025transformers", "book/transformers-without-normalization"
+PLACE = ((), "fig-dyt", "book/transformers-without-normalization", "zhu2025transformers")
 CLAIMS = (
-    Claim(
-        "dyt-line-per-token",
-        "Layer normalization maps each token along a straight line; tokens differ in its slope.",
-        (), "fig-dyt", CHAPTER, SOURCE,
-    ),
-    Claim(
-        "dyt-s-shape",
-        "In trained transformers, inputs and outputs of layer normalization pooled over tokens form an S like that of "
-        "a scaled tanh in deep layers, and nearly a straight line in early ones.",
-        (), "fig-dyt", CHAPTER, SOURCE,
-    ),
-    Claim(
-        "dyt-alpha-tracks-inverse-deviation",
-        "In networks trained with dynamic tanh, alpha follows one over the standard deviation of its inputs.",
-        (), "fig-dyt", CHAPTER, SOURCE,
-    ),
-    Claim(
-        "dyt-parity",
-        "Replacing every normalization of a transformer by dynamic tanh keeps its accuracy, with unchanged "
-        "hyper-parameters.",
-        (), "fig-dyt", CHAPTER, SOURCE,
-    ),
-    Claim(
-        "dyt-alpha-is-needed",
-        "Without its learned alpha, dynamic tanh loses accuracy.",
-        (), "fig-dyt", CHAPTER, SOURCE,
-    ),
+    Claim("dyt-line-per-token", "Layer normalization maps each token along a straight line; tokens differ in its "
+          "slope.", *PLACE),
+    Claim("dyt-s-shape", "In trained transformers, inputs and outputs of layer normalization pooled over tokens form "
+          "an S like that of a scaled tanh in deep layers, and nearly a straight line in early ones.", *PLACE),
+    Claim("dyt-alpha-tracks-inverse-deviation", "In networks trained with dynamic tanh, alpha follows one over the "
+          "standard deviation of its inputs.", *PLACE),
+    Claim("dyt-parity", "Replacing every normalization of a transformer by dynamic tanh keeps its accuracy, with "
+          "unchanged hyper-parameters.", *PLACE),
+    Claim("dyt-alpha-is-needed", "Without its learned alpha, dynamic tanh loses accuracy.", *PLACE),
 )  # fmt: skip
-SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
-PARITY = 1.5  # points of accuracy within which two norms count as alike, as registered
 TRACKS = 0.8  # of the rank correlation: more means that alpha follows
 STRAIGHT = 1e4 * float(np.finfo(np.float64).eps)  # a share of the variance that some 10^4 roundings leave
 
 EVIDENCE = "results/evidence/fig-dyt.nc"
-SEEDS = {"quick": 3, "paper": 5}
-EPOCHS = {"quick": 15, "paper": 60}
-RATE = 5e-3  # of AdamW
-STEPS, MOMENTUM = 300, 0.9
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1, weight_decay: float = 1e-3) -> xr.Dataset:
     """Shapes, alphas and accuracies after AdamW; both charges under SGD; their drift under gradient descent."""
-    seeds = list(range(seed, seed + SEEDS[profile]))
-    trained = {
-        norm: norm_free.train_transformers(norm, seeds, learning_rate=RATE, epochs=EPOCHS[profile])
-        for norm in norm_free.NORMS
-    }
-    untrained = [norm_free.build("LayerNorm", seed=each) for each in seeds]
     settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": MOMENTUM, "steps": STEPS}
-    alphas = norm_free_data.alphas(trained["DyT"].models, seeds)
-    accuracy = (("norm", "seed"), [each.accuracy for each in trained.values()], {"units": "1"})
-    parts = [
-        norm_free_data.shapes(trained["LayerNorm"].models, seeds, untrained),
-        alphas,
-        xr.Dataset({"accuracy": accuracy}, {"norm": list(trained), "seed": seeds}),
-        norm_free_data.charges(settings, seed),
-        norm_free_data.drifts(seed),
-    ]
     epochs = EPOCHS[profile]
-    parts.append(
-        judged(EVIDENCE, lambda seeds: measure(seeds, epochs), seed=seed, registered=epochs == EPOCHS["quick"])
-    )
+    ruling = judged(EVIDENCE, lambda seeds: measure(seeds, epochs), seed=seed, registered=epochs == EPOCHS["quick"])
+    parts = [*norm_free_runs.drawn(profile, seed, settings), ruling]
     return xr.merge(parts, combine_attrs="drop_conflicts").assign_attrs(settings, epochs=epochs)
 
 
 def measure(seeds, epochs: int = EPOCHS["quick"]) -> xr.Dataset:
     """What rules: accuracies by norm, and of LayerNorm and DyT the shapes and alphas; one row a seed."""
-    trained = {
-        norm: norm_free.train_transformers(norm, seeds, learning_rate=RATE, epochs=epochs) for norm in norm_free.NORMS
-    }
-    return norm_free_data.judged(trained, seeds)
+    return norm_free_data.judged(norm_free_runs.trained(seeds, epochs), seeds)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -131,57 +89,6 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ])  # fmt: skip
 
 
-def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers and sentences for prose about the figure."""
-    accuracy = 100 * data["judged_accuracy"].mean("judging_seed")
-    more, error = (100 * value for value in advantage(data, "tanh(x/2)"))
-    return {
-        **{
-            f"accuracy-{norm}": f"{float(accuracy.sel(trained_norm=norm)):.1f} %"
-            for norm in ("LayerNorm", "DyT", "none")
-        },
-        "gain-half": f"{number(more, '.1f')} ± {error:.1f}",
-        "nothing": without_any(data),
-        "seeds": f"{data.sizes['judging_seed']}",
-        "shape": shape_in_words(data),
-        "invariance": power_above(data["invariance"].sel(transformed="both sides").max()),
-        "factor": f"{norm_free_data.FACTOR:g}",
-        "residual": power_above(residual(data).max()),
-    }
-
-
-def without_any(data: xr.Dataset) -> str:
-    """A sentence on the network that has nothing in the place of its norms: what parity is worth beside it."""
-    gap = 100 * (
-        data["judged_accuracy"].sel(trained_norm="none") - data["judged_accuracy"].sel(trained_norm="LayerNorm")
-    )
-    low, high = confidence_sequence(gap.values)
-    behind = f"{number(gap.mean(), '.1f')} points [{number(low, '.1f')}, {number(high, '.1f')}]"
-    if low > -PARITY:
-        return (
-            f"The network with nothing in their place differs by {behind}: a test that it passes tests no replacement."
-        )
-    if high < -PARITY:
-        return f"The network with nothing in their place differs by {behind}: here normalization is needed."
-    return (
-        f"The network with nothing in their place differs by {behind}, which leaves open whether norms are needed here."
-    )
-
-
-def shape_in_words(data: xr.Dataset) -> str:
-    """Whether the last layer's map, in the networks that are drawn, is an S."""
-    last = float(data["extremes"].sel(state="trained").median("seed").drop_sel(layer=OUTLIERS)[-1])
-    if last >= SQUASHED:
-        return f"That is hardly an S in the last layer, which we would call one below {SQUASHED:g}."
-    return f"That is an S in the last layer, if a mild one: we call it one below {SQUASHED:g}."
-
-
-def advantage(data: xr.Dataset, fixed: str) -> tuple[float, float]:
-    """Accuracy with a learned alpha less that with a fixed one: mean over judging seeds and its standard error."""
-    more = data["judged_accuracy"].sel(trained_norm="DyT") - data["judged_accuracy"].sel(trained_norm=fixed)
-    return float(more.mean()), float(more.std(ddof=1) / np.sqrt(more.size))
-
-
 def draw(data: xr.Dataset):
     """Shapes of six layers above; below, the two charges and their residuals."""
     figure, _ = new_figure(size=(6.4, 5.7))
@@ -220,8 +127,7 @@ def _draw_shape(axes, layer: xr.Dataset) -> None:
     axes.set(ylim=(-8.3, 8.3), xlim=(-REACH, REACH), xticks=[-4, 0, 4], yticks=[-6, -3, 0, 3, 6])
     squashed = float(layer["extremes"].sel(state="trained").median("seed"))
     free = (0.04, 0.97, "left", "top") if str(layer["layer"].values) == OUTLIERS else (0.97, 0.03, "right", "bottom")
-    words = {"ha": free[2], "va": free[3], "fontsize": 7}
-    axes.text(*free[:2], f"extremes\n× {squashed:.2f}", transform=axes.transAxes, **words)
+    label_panel(axes, f"extremes\n× {squashed:.2f}", *free[:2], ha=free[2], va=free[3], fontsize=7)
 
 
 def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
@@ -234,17 +140,17 @@ def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
     top = 1.08 * writers.max()
     above.set(xlim=(0, point[-1]), ylim=(0, top))
     last = len(point) - 1
-    label = {"textcoords": "offset points", "fontsize": 8}
     if not readers.any():
-        above.annotate("weight decay alone", (last, run["without"][-1]), (-4, -14), color=BASELINE["color"], ha="right",
-                       **label)  # fmt: skip
-        above.annotate("measured", (165, charge[165]), (-8, 10), color=color, ha="right", **label)
-        above.annotate("predicted", (165, charge[165]), (8, -14), **label)
+        label_point(
+            above, "weight decay alone", (last, run["without"][-1]), (-4, -14), color=BASELINE["color"], ha="right"
+        )
+        label_point(above, "measured", (165, charge[165]), (-8, 10), color=color, ha="right")
+        label_point(above, "predicted", (165, charge[165]), (8, -14))
     else:
         for side, text, at in ((writers, "$\\|\\theta\\|^2$", 0.87), (readers, "$\\sum\\alpha^2$", 0.6)):
             above.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
-            above.annotate(text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right", **label)
-        above.annotate("charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center", **label)
+            label_point(above, text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right")
+        label_point(above, "charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center")
     error = residual(run).values
     below.plot(point, np.where(error > 0, error, np.nan), color=color, linewidth=0.8)
     below.set(yscale="log", ylim=(1e-17, 1e-13), yticks=[1e-16, 1e-14], xlabel="step $n$")

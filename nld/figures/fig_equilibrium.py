@@ -5,6 +5,7 @@ import xarray as xr
 
 from nld.experiment import Experiment
 from nld.experiment.studies.measure import measure_filters
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.equilibrium import angular_step
@@ -71,8 +72,7 @@ def draw(data: xr.Dataset):
         axes.axhline(float(row["predicted"]), **predicted())
         text = f"$\\eta = {float(row['learning_rate']):g}$, $\\beta = {float(row['momentum']):g}$, "
         text += f"$k = {float(row['weight_decay']):g}$"
-        axes.annotate(text, (step[-1], float(row["predicted"])), (6, -3), textcoords="offset points", color=color,
-                      fontsize=8, annotation_clip=False)  # fmt: skip
+        label_point(axes, text, (step[-1], float(row["predicted"])), (6, -3), color=color, annotation_clip=False)
     axes.set(xlabel="step $n$", ylabel="squared turn $\\|p\\|^2/\\|q\\|^2$", yscale="log", xlim=(0, step[-1]))
     return figure
 

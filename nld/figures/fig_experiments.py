@@ -9,12 +9,12 @@ import xarray as xr
 
 from nld.experiment import run_sweep
 from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures._data import experiments_prose
 from nld.figures._data.experiment_table import (
-    CHANCE,
+    MODES,
     PANELS,
-    advantage,
-    commands,
     decisive,
+    final_accuracies,
     gathered,
     joined,
     origin,
@@ -24,16 +24,15 @@ from nld.figures._data.experiment_table import (
     selected,
     table,
 )
+from nld.figures._render.experiment_panels import draw_accuracy, name_modes
+from nld.figures._render.labels import ticks_at
 from nld.figures._render.style import COLOR, new_figure
-from nld.figures._render.text import at_most, number
 from nld.figures.evidence import judged
 from nld.inference import Verdict, rule
-from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
 
 EVIDENCE, KEPT_SEEDS = "results/evidence/fig-experiments.nc", 128
-MODES = contrasts.MODES
 ROWS = "**Top:** final test accuracy, means; **bottom:** test loss at two values."
-MISSING = "No run of the paper profile is gathered yet. On a machine with a GPU: {}."
+MISSING = "No run of the paper profile is gathered yet; {doc}`reproducibility` says how it is run."
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_noise: float = 0.0) -> xr.Dataset:
@@ -84,33 +83,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def sentences(data: xr.Dataset) -> dict[str, str]:
     """Sentences of the chapter that compare, each chosen by the data; empty ones where they hold no quick runs."""
-    names = ("largest-momentum", "decay-control", "half-way", "tuned-held")
-    if "judged_accuracy" not in data:
-        return dict.fromkeys(names, "")
-    found = {finding.part: finding for verdict in judge(data) for finding in verdict.findings}
-    *_, last = (part for part in found if part.startswith("from "))
-    step = {
-        PASSES: "it does.", OPPOSITE: "it falls instead.", NEGLIGIBLE: "it hardly changes.",
-        OPEN: "these seeds cannot tell.",
-    }[found[last].outcome]  # fmt: skip
-    control = {
-        PASSES: "It does.", OPPOSITE: "It gains less: at this scale the gain is not to be credited to the freedom of "
-        "the norm.", NEGLIGIBLE: "The two gain alike.", OPEN: "These seeds cannot tell.",
-    }[found["more than with held norms"].outcome]  # fmt: skip
-    loss = results(data, "C", "test_loss", "quick", point=None).sel(constrained=1, value=selected(data, "quick")["C"])
-    middle = float(loss.isel(point=loss.sizes["point"] // 2).mean("seed"))
-    guess = float(-np.log(CHANCE["digits"]))
-    where = "near that of guessing" if middle > 0.9 * guess else "below that of guessing"
-    rates = results(data, "A", "test_accuracy", "quick").mean("seed").max("value")
-    free, held = (100 * float(rates.sel(constrained=mode)) for mode in (0, 1))
-    peak = "no less accurate than" if held >= free else f"within {at_most(free - held)} points of"
-    return dict(zip(names, (
-        f"from {last.removeprefix('from ')} {step}",
-        control,
-        f"Half-way through panel C-2, before the schedule lowers the rate, the held run with decay has a test loss of "
-        f"{middle:.2g} ℓ, {where}, {guess:.1f} ℓ.",
-        f"the held run of panel A is {peak} the best free one.",
-    ), strict=True))  # fmt: skip
+    return experiments_prose.sentences(data, judge(data))
 
 
 def draw(data: xr.Dataset):
@@ -129,36 +102,14 @@ def draw(data: xr.Dataset):
                 above.set_axis_off()
                 below.set_axis_off()
                 continue
-            draw_accuracy(data, panel, scale, above)
+            draw_accuracy(above, *final_accuracies(data, panel, scale))
+            above.set(xlabel=PANELS[panel].label)
             _draw_losses(data, panel, scale, below)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
         axes[2 * row, 0].set_ylabel("final test accuracy")
         axes[2 * row + 1, 0].set_ylabel("test loss [ℓ]")
     name_modes(axes[0, 0])
     return figure
-
-
-def name_modes(axes) -> None:
-    """The two marks with their names, in the lower left."""
-    for mode, name in enumerate(MODES):
-        axes.text(0.03, 0.14 - 0.1 * mode, f"{'●■'[mode]} {name}", color=COLOR[name], fontsize=8,
-                  transform=axes.transAxes)  # fmt: skip
-
-
-def draw_accuracy(data: xr.Dataset, panel: str, scale: str, axes) -> None:
-    """Final accuracies of one panel: means and ranges over seeds, with crosses where a run diverged."""
-    ends = results(data, panel, "test_accuracy", scale)
-    diverged = results(data, panel, "diverged", scale, point=None).values.astype(bool)
-    places = np.arange(ends.sizes["value"])
-    for mode, name in enumerate(MODES):
-        samples, color = ends.sel(constrained=mode).values, COLOR[name]
-        axes.fill_between(places, samples.min(1), samples.max(1), color=color, alpha=0.25, linewidth=0)
-        axes.plot(places, samples.mean(1), color=color, marker="os"[mode], markersize=3.5, linewidth=1.2)
-        bad = np.argwhere(diverged[mode])
-        axes.plot(bad[:, 0], samples[bad[:, 0], bad[:, 1]], "x", color=color, markersize=7, zorder=4)
-    ticks = [f"{value:g}" for value in ends["value"].values]
-    axes.set_xticks(places, ticks, rotation=60 if len("".join(ticks)) > 16 else 0)
-    axes.set(xlabel=PANELS[panel].label)
 
 
 def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
@@ -182,39 +133,20 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
         return
     axes.set(yscale="log", ylim=(0.85 * low, 1.15 * min(high, 20)))
     ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.85 * low <= tick <= 1.15 * high]
-    axes.minorticks_off()
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ticks_at(axes.yaxis, ticks)
 
 
 def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     found = scales(data)
-    missing = MISSING.format(commands("paper"))
     if not found:
-        return f"Unconstrained and constrained training at the paper's scale: not yet run. {missing}"
+        return f"Unconstrained and constrained training at the paper's scale: not yet run. {MISSING}"
     origins = [f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found]
-    rest = " ".join([panels(data, found[0]), ROWS, *origins, *([] if "paper" in found else [missing])])
+    shown = experiments_prose.panels(data, found[0])
+    rest = " ".join([shown, ROWS, *origins, *([] if "paper" in found else [MISSING])])
     return (
         "Learning rate, momentum and weight decay with the norms of filters free (unconstrained) and held at "
         f"their initial values (constrained). {rest}"
-    )
-
-
-def panels(data: xr.Dataset, scale: str) -> str:
-    """What the panels of one scale show, for a caption."""
-    a, b, c = (decisive(data, panel, scale) for panel in PANELS)
-    gained = {panel: 100 * advantage(data, panel, "test_accuracy", scale).mean("seed") for panel in ("A", "B")}
-    first = {panel: (number(lead[0], ".1f"), f"{float(lead['value'][0]):g}") for panel, lead in gained.items()}
-    then = {panel: number(gained[panel].sel(value=value), ".1f") for panel, value in (("A", a), ("B", b))}
-    free = results(data, "C", "test_accuracy", scale).sel(constrained=0).mean("seed")
-    count = results(data, "A", "test_loss", scale).sizes["seed"]
-    return (
-        f"**A:** constant learning rates; the free run is {first['A'][0]} percentage points more accurate at "
-        f"$\\eta = {first['A'][1]}$ and {then['A']} at $\\eta = {a:g}$. **B:** momentum under a step decay; "
-        f"{first['B'][0]} points at $\\beta = {first['B'][1]}$ and {then['B']} at $\\beta = {b:g}$. **C:** weight "
-        "decay; the free run's accuracy goes from "
-        f"{100 * float(free.isel(value=0)):.1f} % without to {100 * float(free.sel(value=c)):.1f} % at $k = {c:g}$. "
-        f"Bands are the range over {count} seeds; a cross is a diverged run."
     )
 
 
@@ -223,15 +155,4 @@ def alt(data: xr.Dataset) -> str:
     found = scales(data)
     if not found:
         return "An empty figure: the runs of the paper profile are not gathered yet."
-    return "Three columns of accuracy above test loss. " + accuracies(data, found[0])
-
-
-def accuracies(data: xr.Dataset, scale: str) -> str:
-    """Mean final accuracies of one scale in words."""
-    parts = []
-    for panel, (_, _, _, words) in PANELS.items():
-        ends = results(data, panel, "test_accuracy", scale).mean("seed")
-        ranges = [f"{100 * float(ends.sel(constrained=m, value=v)):.2g}" for v in ends["value"].values for m in (0, 1)]
-        pairs = ", ".join(f"{one} and {two}" for one, two in zip(ranges[::2], ranges[1::2], strict=True))
-        parts.append(f"{panel}, over {words}, unconstrained and constrained accuracy in percent: {pairs}.")
-    return " ".join(parts)
+    return "Three columns of accuracy above test loss. " + experiments_prose.accuracies(data, found[0])

@@ -8,52 +8,25 @@ moves by 2 eta a <g, A g>/mu, whatever the rule: 2 eta a is eta for gradient des
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import conservation
-from nld.figures._data import explicit_penalty
+from nld.figures._data import charge_drifts, explicit_penalty, invariant_layers
+from nld.figures._data.charge_drifts import KINDS, REFERENCE
+from nld.figures._data.flattening_prose import numbers
+from nld.figures._data.two_parameter_valley import PATH_RATES, PATH_TIME, START, TARGET, gradient, paths
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import at_most, number, power, power_above
+from nld.figures._render.text import power
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules import rules
-from nld.learning_rules.rules import iterate
 from nld.paper import Claim
-from nld.theory.continuum import gradient_flow
-from nld.theory.counter_terms import counter_terms, startup_delay
-
-TARGET, START = 0.6, (2.8, 3.5)  # y and (q_1, q_2) of f = (y - q_1 q_2)²/2
-PATH_RATES, PATH_TIME = (0.001, 0.025, 0.05), 10.0
-TOY_STRENGTHS, TOY_TIME = (0.001, 0.002, 0.004, 0.008), 4.0  # 2 eta a, in w²/ℓ, and t/mu
-STRENGTHS, TIME = (0.05, 0.1, 0.2), 2.0
-REFERENCE = 0.005  # learning rate of the gradient descent whose drift predicts all others
-KINDS = ("scale", "rescale", "general_linear")
-LAYERS = ((0.1, 0.05), (0.1, 0.5), (0.5, 0.5))  # learning rate and weight decay of the synthetic layers
-CHAPTER = "book/between-the-steps"
 
 CLAIMS = (
     Claim(
         "larger-rates-end-flatter",
         "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate ends where the loss is flatter.",
-        (), "fig-flattening", CHAPTER, "barrett2021implicit",
+        (), "fig-flattening", "book/between-the-steps", "barrett2021implicit",
     ),
-    Claim(
-        "equation-of-motion-of-invariant-layers",
-        r"With weight decay $k$, a translation-invariant layer decays at $-\log(1-\eta k)/\eta$, and a scale-invariant "
-        r"one turns by an angle of cosine $1-\eta k$ at the squared norm "
-        r"$\sqrt{\eta\lVert\hat g\rVert^2/(2k-\eta k^2)}$.",
-        (), "fig-flattening", CHAPTER, "miyagawa2022toward",
-    ),
+    invariant_layers.CLAIM,
     explicit_penalty.CLAIM,
 )  # fmt: skip
-
-
-def gradient(q):
-    """Of f = (y - q_1 q_2)²/2, which (c q_1, q_2/c) leaves alone; shape (..., 2)."""
-    residual = TARGET - q[..., 0] * q[..., 1]
-    return -residual[..., None] * q[..., ::-1]
-
-
-def charge(q):
-    """q_1² - q_2²; shape (..., 2) to (...)."""
-    return q[..., 0] ** 2 - q[..., 1] ** 2
 
 
 def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset:
@@ -63,101 +36,9 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
         momentum: beta of heavy ball and Nesterov.
         seed: of the networks.
     """
-    makers = {
-        "gradient descent": lambda rate: rules.gradient_descent(rate),
-        "heavy ball": lambda rate: rules.heavy_ball(rate, momentum),
-        "Nesterov": lambda rate: rules.nesterov(rate, momentum),
-    }
-    toy = [[_toy_drift(make, s) for s in TOY_STRENGTHS] for make in makers.values()]
-    network = [[_network_drift(name, make, s, seed) for s in STRENGTHS] for name, make in makers.items()]
-    unit = conservation.drifts("gradient descent", REFERENCE, round(TIME / REFERENCE), seed)
-    strength = {"units": "w²/ℓ", "long_name": "2 η a"}
-    return xr.Dataset(
-        {
-            **_valley(),
-            **explicit_penalty.measured(gradient, START, PATH_RATES, PATH_TIME, seed),
-            "toy_drift": (("rule", "toy_strength"), toy, {"long_name": "1 - C/C(0)"}),
-            "toy_prediction": (("toy_strength",), _toy_rate() * np.array(TOY_STRENGTHS)),
-            "drift": (("rule", "strength", "symmetry"), network, {"long_name": "relative drift of charge"}),
-            "prediction": (
-                ("strength", "symmetry"),
-                np.outer(STRENGTHS, [unit[kind] / REFERENCE for kind in KINDS]),
-                {"long_name": f"2 η a times the drift of gradient descent at {REFERENCE} over that rate"},
-            ),
-            "coefficient": (("rule",), [counter_terms(make(1.0))[0] for make in makers.values()], {"long_name": "a"}),
-            "layer": (("layer_case", "quantity"), [_layer(eta, k) for eta, k in LAYERS]),
-        },
-        coords={
-            "rule": list(makers),
-            "toy_strength": ("toy_strength", list(TOY_STRENGTHS), strength),
-            "strength": ("strength", list(STRENGTHS), strength),
-            "symmetry": list(KINDS),
-            "quantity": ["cosine", "fourth_power", "translation_rate"],
-        },
-        attrs={"momentum": momentum},
-    )
-
-
-def _valley() -> dict:
-    """Paths of gradient descent and of gradient flow; charges by the exact law C <- C (1 - eta² r²)."""
-    flow = gradient_flow(rules.gradient_descent(1.0), gradient, START, np.linspace(0, PATH_TIME, 401)).position
-    longest = round(PATH_TIME / min(PATH_RATES)) + 1
-    paths, gaps = np.full((len(PATH_RATES), longest, 2), np.nan), []
-    for row, eta in zip(paths, PATH_RATES, strict=True):
-        path = iterate(rules.gradient_descent(eta), gradient, START, round(PATH_TIME / eta)).position
-        row[: len(path)] = path
-        residual = TARGET - path[:-1].prod(1)
-        law = charge(path[0]) * np.cumprod(1 - eta**2 * residual**2)
-        gaps.append(np.abs(charge(path[1:]) - law).max())
-    shown = np.r_[0:400, longest - 1 : longest]  # what the picture needs
-    ends = np.array([row[np.isfinite(row[:, 0])][-1] for row in paths])
-    place = {"units": "w", "long_name": "position"}
-    return {
-        "path": (("path_rate", "step", "axis"), paths[:, shown], place),
-        "flow": (("moment", "axis"), flow, place),
-        "end": (("path_rate", "axis"), ends, place),
-        "law_gap": (("path_rate",), gaps, {"units": "w²", "long_name": "distance of the charge to its exact law"}),
-        "path_rate": ("path_rate", list(PATH_RATES), {"units": "w²/ℓ"}),
-    }
-
-
-def _toy_drift(make, strength: float) -> float:
-    """1 - C/C(0) at t/mu = 4 under the rule whose learning rate gives 2 eta a = strength."""
-    rule, steps = _rule_of(make, strength, TOY_TIME)
-    return 1 - float(charge(iterate(rule, gradient, START, steps).position[-1]) / charge(np.array(START)))
-
-
-def _toy_rate() -> float:
-    """Predicted -d log C/d(2 eta a): the integral of r² along gradient flow."""
-    time = np.linspace(0, TOY_TIME, 8001)
-    path = gradient_flow(rules.gradient_descent(1.0), gradient, START, time).position
-    return float(np.trapezoid((TARGET - path.prod(1)) ** 2, time))
-
-
-def _network_drift(name: str, make, strength: float, seed: int) -> list[float]:
-    rule, steps = _rule_of(make, strength, TIME)
-    found = conservation.drifts(name, rule.learning_rate, steps, seed, momentum=rule.momentum)
-    return [found[kind] for kind in KINDS]
-
-
-def _rule_of(make, strength: float, rescaled_time: float):
-    """The rule with 2 eta a = strength, and its steps up to t/mu, those included by which it starts late."""
-    rule = make(strength / (2 * counter_terms(make(1.0))[0]))
-    return rule, round(rescaled_time * rule.friction / rule.learning_rate + startup_delay(rule))
-
-
-def _layer(eta: float, k: float) -> list[float]:
-    """Stationary cosine and |q|^4 of a scale-invariant layer with |g^| = 1; decay rate of a translation charge."""
-    q = before = np.array([1.0, 0.0])
-    for _ in range(round(40 / (eta * k))):
-        tangent = np.array([-q[1], q[0]]) / (q @ q)  # of length |g^|/|q|, here always to the same side
-        before, q = q, (1 - eta * k) * q - eta * tangent
-    cosine = q @ before / np.sqrt((q @ q) * (before @ before))
-    rule, steps = rules.gradient_descent(eta, weight_decay=k), 50
-    sums = iterate(rule, lambda p: np.sin(p[..., 0] - p[..., 1])[..., None] * [1, -1], [1.0, 0.4], steps).position.sum(
-        1
-    )
-    return [float(cosine), float((q @ q) ** 2), float(-np.log(sums[-1] / sums[0]) / (steps * eta))]
+    data = xr.Dataset({**paths(), **explicit_penalty.measured(gradient, START, PATH_RATES, PATH_TIME, seed)})
+    drifts = charge_drifts.by_rule(momentum, seed)
+    return data.merge(drifts).assign(invariant_layers.measured()).assign_attrs(momentum=momentum)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -165,67 +46,15 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     flatness = (data["end"].values ** 2).sum(1)
     falls = bool((np.diff(flatness) < 0).all())
     listed = ", ".join(f"{x:.3f} at {eta:g}" for x, eta in zip(flatness, data["path_rate"].values, strict=True))
-    gap, strengths = layer_gap(data), np.prod(LAYERS, 1)
     return rule([
         Evidence(
             "larger-rates-end-flatter",
             f"The trace of the Hessian at the end is {listed}; what this says of networks is not tested here.",
             checks={"flatter at every larger rate": falls},
         ),
-        Evidence(
-            "equation-of-motion-of-invariant-layers",
-            f"Angle, norm and decay rate of layers with $\\eta k$ of {', '.join(f'{x:g}' for x in strengths)} agree to "
-            f"{power_above(gap)} (relative).",
-            checks={"angle, norm and decay": gap < 1e-6},
-        ),
+        invariant_layers.evidence(data),
         explicit_penalty.evidence(data),
     ])  # fmt: skip
-
-
-def layer_gap(data: xr.Dataset) -> float:
-    """Largest relative difference of angle, norm and decay rate of the layers from the equation of motion."""
-    eta, k = np.array(LAYERS).T
-    expected = np.stack([1 - eta * k, eta / (2 * k - eta * k**2), -np.log(1 - eta * k) / eta], 1)
-    return float(np.abs(data["layer"].values / expected - 1).max())
-
-
-def deviations(data: xr.Dataset) -> str:
-    """What the network's deviations from the prediction do with the strength, the end of a sentence."""
-    gap = 100 * np.abs(data["drift"].values / data["prediction"].values - 1).max((0, 2))
-    ends = f"at most {at_most(gap[0])} % at the smallest strength and {at_most(gap[-1])} % at the largest"
-    return f"grow with the strength, as the next order should: {ends}" if (np.diff(gap) > 0).all() else f"are {ends}"
-
-
-def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers for prose about the figure."""
-    flatness, penalized = ((data[name].values ** 2).sum(1) for name in ("end", "penalized_end"))
-    _, ball, look = data["coefficient"].values
-    ratio = data["drift"].values / data["prediction"].values
-    pair = ratio[2] / ratio[1]
-    layer = data["layer"].values
-    worst = np.abs(layer[:, 2] / [k for _, k in LAYERS] - 1)
-    return {
-        "path-rates": ", ".join(f"{x:g}" for x in data["path_rate"].values),
-        "layer-strengths": ", ".join(f"{eta * k:g}" for eta, k in LAYERS),
-        "flatness": ", ".join(f"{x:.3f}" for x in flatness),
-        "penalized-flatness": " and ".join(f"{x:.3f}" for x in penalized[1:]),
-        "penalty-share": f"{100 * (flatness[0] - penalized[-1]) / (flatness[0] - flatness[-1]):.0f} %",
-        "penalty-orders": " and ".join(f"{x:.2f}" for x in data["penalty_order"].values),
-        "charges": ", ".join(number(x, ".3f") for x in charge(data["end"].values)),
-        "law-gap": power_above(data["law_gap"].max()),
-        "layer-gap": power_above(layer_gap(data)),
-        "deviations": deviations(data),
-        "a-ball": f"{ball:g}",
-        "a-look": f"{look:g}",
-        "network-gap": at_most(100 * np.abs(ratio[:, 0] - 1).max()),
-        "network-gap-large": at_most(100 * np.abs(ratio[:, -1] - 1).max()),
-        "pair-gap": at_most(100 * np.abs(pair - 1).max()),
-        "toy-gap": at_most(100 * np.abs(data["toy_drift"].values / data["toy_prediction"].values - 1).max(), 1),
-        "cosines": ", ".join(f"{x:.3f}" for x in layer[:, 0]),
-        "fourth-powers": ", ".join(f"{x:.5f}" for x in layer[:, 1]),
-        "flow-fourth-powers": ", ".join(f"{eta / (2 * k):g}" for eta, k in LAYERS),
-        "rate-error": ", ".join(f"{100 * x:.2g}" for x in worst),
-    }
 
 
 def draw(data: xr.Dataset):
@@ -270,17 +99,14 @@ def _draw_drifts(data, axes) -> None:
         for row, color, marker, size in zip(found.values, colors, "os^", (8, 5.5, 3), strict=True):
             axes.plot(strength, row, marker, color=color, markersize=size, mfc=color if size == 3 else "none")
         low = label == "rescale"
-        axes.annotate(
-            label if "valley" in label else f"network, {label}", (strength[0], expected[0]), (-8, -9 if low else 1),
-            textcoords="offset points", fontsize=8, ha="right",
-        )  # fmt: skip
+        text = label if "valley" in label else f"network, {label}"
+        label_point(axes, text, (strength[0], expected[0]), (-8, -9 if low else 1), ha="right")
     axes.set(xscale="log", yscale="log", xlim=(7e-5, 0.4), xlabel="strength of the counter term $2\\eta a$ [w²/ℓ]")
     axes.set_ylabel("drift of the charge, relative [1]")
     for index, (name, color) in enumerate(zip(names, colors, strict=True)):
         a = data["coefficient"].values[index]
         text = f"{'○□▲'[index]} {name}, $a$ = {a:g}"
-        place = {"transform": axes.transAxes, "ha": "right", "fontsize": 8}
-        axes.text(0.99, 0.72 - 0.075 * index, text, color=color, **place)
+        label_panel(axes, text, 0.99, 0.72 - 0.075 * index, color=color, ha="right")
     axes.set_title("(b) one strength, one drift, any rule")
 
 

@@ -3,55 +3,19 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment import Sweep, run_sweep
-from nld.figures._data.experiment_table import CHANCE, PANELS, origin, quick_sweep
+from nld.figures._data import run_grid
+from nld.figures._data.experiment_table import MODES, PANELS
+from nld.figures._data.run_grid import DEFAULT, GRID, GUESSING, final_loss
+from nld.figures._render.labels import label_panel, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure
 
 EXPLORATORY = "a map of settings to explore; the contrasts of fig-experiments rule"
-MODES = ("unconstrained", "constrained")
-GRID = {
-    "learning_rate": (0.01, 0.1, 1.0),
-    "momentum": (0.0, 0.9, 0.95),
-    "weight_decay": (0.0, 5e-4, 5e-3),
-}
-DEFAULT = {"learning_rate": 1.0, "momentum": 0.9, "weight_decay": 5e-4}
-GUESSING = float(-np.log(CHANCE["digits"]))
 MARKER = "ovs"  # one a momentum
-SEEDS = 3
 
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
-    """One run a setting, mode and seed, at constant learning rate, quick in all profiles; panel A's are among them.
-
-    Returns:
-        test_loss, test_accuracy, squared_norm and effective_rate (medians over filters), each (constrained,
-        learning_rate, momentum, weight_decay, seed, step), NaN after a run diverged; diverged (without step).
-    """
-    seeds = tuple(range(seed, seed + SEEDS))
-    sweep = Sweep(name="grid", base=quick_sweep("A").base, vary={**GRID, "constrained": (False, True), "seed": seeds})
-    gathered = run_sweep(sweep)
-    fields = {
-        name: ("run", [kind(getattr(each, name)) for each in sweep.experiments])
-        for name, kind in {"constrained": int, **dict.fromkeys(GRID, float), "seed": int}.items()
-    }
-    gathered = gathered.drop_vars(["key", *fields], errors="ignore").assign_coords(fields)
-    rate = gathered["learning_rate"] / (1 - gathered["momentum"]) / gathered["squared_norm"]
-    runs = xr.Dataset(
-        {
-            "test_loss": gathered["test_loss"],
-            "test_accuracy": gathered["test_accuracy"],
-            "squared_norm": gathered["squared_norm"].median("filter").assign_attrs(units="w²", long_name="median"),
-            "effective_rate": rate.median("filter").assign_attrs(units="1/ℓ", long_name="median over the filters"),
-            "diverged": gathered["diverged"].astype(int),
-        }
-    )
-    grid = runs.rename(evaluation_step="step").set_index(run=list(fields)).unstack("run").transpose(*fields, "step")
-    return grid.assign_attrs(origin=origin(gathered))
-
-
-def final_loss(data: xr.Dataset) -> xr.DataArray:
-    """Test loss after the last step; a diverged run ends as one that guesses."""
-    return data["test_loss"].isel(step=-1).where(data["diverged"] == 0, GUESSING)
+    """One run a setting, mode and seed, at constant learning rate, quick in all profiles; panel A's are among them."""
+    return run_grid.runs(seed)
 
 
 def trained(data: xr.Dataset) -> tuple[int, int, int]:
@@ -116,12 +80,11 @@ def draw(data: xr.Dataset):
                 panel.vlines(at, line.min("seed"), line.max("seed"), color=COLOR[name], linewidth=0.8, alpha=0.85)
         panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/ℓ]", ylim=(0.05, 16))
         panel.set_title(f"$k$ = {decay:g} ℓ/w²")
-        panel.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
-        panel.minorticks_off()
+        ticks_at(panel.yaxis, [0.1, 0.2, 0.5, 1, 2, 5])
     axes[0].set_ylabel("test loss at the end [ℓ]")
     axes[0].text(0.012, GUESSING * 1.1, "guessing", fontsize=8, color=BASELINE["color"])
     for mode, name in enumerate(MODES):
-        axes[1].text(0.04, 0.9 - 0.08 * mode, name, color=COLOR[name], fontsize=8, transform=axes[1].transAxes)
+        label_panel(axes[1], name, 0.04, 0.9 - 0.08 * mode, color=COLOR[name])
     for row, (marker, momentum) in enumerate(zip(MARKER, data["momentum"].values, strict=True)):
         at = {"transform": axes[2].transAxes, "color": BASELINE["color"]}
         axes[2].plot(0.07, 0.925 - 0.08 * row, marker=marker, markersize=4, markerfacecolor="none", **at)

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies.head_rotation import turning
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -94,12 +95,11 @@ def draw(data: xr.Dataset):
         line = float(data[quantity].sel(optimizer=name)[0]) * x**order / 2
         axes.plot(x, line, **predicted())
         text = "$\\propto \\eta$" if order == 1 else f"$\\propto \\eta^{order}$"
-        axes.annotate(text, (x[1], line[1]), (4, -10), textcoords="offset points", fontsize=8)
+        label_point(axes, text, (x[1], line[1]), (4, -10))
     panels[0].set(xlabel="step $n$", ylabel="share of the step [1]", xlim=(0, int(data["step"][-1])))
     for axes, unit in zip(panels[1:], ("angle turned [rad]", "drift [1]"), strict=True):
         axes.set(xscale="log", xlabel="learning rate $\\eta/\\eta_0$", ylabel=unit)
-        axes.set_xticks(x, [f"{value:g}" for value in x])
-        axes.minorticks_off()
+        ticks_at(axes.xaxis, x)
     for axes, title in zip(panels, ("(a) along the rotation", "(b) rotation", "(c) general linear"), strict=True):
         axes.set_yscale("log")
         axes.set_title(title, fontsize=9)

@@ -3,13 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from nld.experiment.studies import charges
+from nld.figures._data.charge_laws import END, KINDS, SHOWN, column, columns, first_zero
+from nld.figures._data.charge_laws_prose import numbers
+from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules.rules import LearningRule, heavy_ball
 from nld.paper import Claim
-from nld.theory import discrete, integral_laws, solutions
 
 CHAPTER, SOURCE = "book/neural-mechanics", "kunin2021neural"
 CLAIMS = (
@@ -24,127 +23,16 @@ CLAIMS = (
     Claim("momentum-makes-charges-oscillate", "With momentum a charge is a harmonic oscillator, and weight decay above "
           "a critical value makes it swing.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
 )  # fmt: skip
-END = 60.0  # time, w²/ℓ
-POINTS = 201  # of the time axis that is kept
-SHOWN = 4  # units of each kind
-KINDS = charges.KINDS
-LAWS = ("exact", "integral", "started", "gradient flow")
 SYMBOL = {"translation": "sum $\\langle q, n\\rangle$ [w]", "scale": "$\\|q\\|^2$ [w²]",
           "rescale": "$\\|q_{in}\\|^2 - \\|q_{out}\\|^2$ [w²]"}  # fmt: skip
 ERROR_LINES = {"exact": {"linewidth": 0.7, "alpha": 0.6}, "integral": {}, "gradient flow": {"linestyle": ":"}}
 ROUNDING = ("gradient_constraint", "hessian_constraint")
 
 
-def rules(weight_decay: float, momentum: float) -> list[LearningRule]:
-    """One a column: three weight decays without momentum, a short and a long momentum."""
-    return [
-        heavy_ball(0.1, 0.0, 0.0),
-        heavy_ball(0.1, 0.0, weight_decay / 4),
-        heavy_ball(0.1, 0.0, weight_decay),
-        heavy_ball(0.02, 0.9, weight_decay / 10),
-        heavy_ball(0.05, momentum, weight_decay / 2),
-    ]
-
-
 def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01, momentum: float = 0.99) -> xr.Dataset:
     """Measured and predicted charges of a network of digits in five runs; one network serves both profiles."""
-    runs = [_column(rule, seed) for rule in rules(weight_decay, momentum)]
+    runs = [column(rule, seed) for rule in columns(weight_decay, momentum)]
     return xr.concat(runs, "column").assign_attrs(seed=seed)
-
-
-def _column(rule: LearningRule, seed: int) -> xr.Dataset:
-    """One run: its charges, their laws, and what the symmetries ask of gradients and Hessian."""
-    eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
-    run = charges.train_network(eta, round(END / eta), momentum=beta, weight_decay=k, seed=seed)
-    time = np.linspace(0, END, POINTS)
-    rows = np.round(time / eta).astype(int)
-    found = charges.charges(run.position)
-    shown = {kind: spread(x[0]) for kind, x in found.items()}
-    told = {kind: predictions(rule, kind, run) for kind in KINDS}
-    error = np.array([[abs(told[i][law] - found[i]).max(1) / abs(found[i]).max() for law in LAWS] for i in KINDS])
-    force = charges.along(run.gradient, [q[:-1] for q in run.position])
-    curved = charges.hessian_constraints([q[-1] for q in run.position])
-    critical = [integral_laws.critical_weight_decay(rule, kind) for kind in KINDS]
-
-    def curves(values: dict, long_name: str) -> tuple:
-        kept = np.array([values[kind][rows][:, shown[kind]].T for kind in KINDS])
-        return ("kind", "unit", "time"), kept, {"units": "w (translation), w²", "long_name": long_name}
-
-    return xr.Dataset(
-        {
-            "charge": curves(found, "charge x"),
-            "predicted": curves({kind: told[kind]["integral"] for kind in KINDS}, "integral law"),
-            "gradient_flow": curves({kind: told[kind]["gradient flow"] for kind in KINDS}, "law of gradient flow"),
-            "error": (("kind", "law", "time"), error[..., rows], {"units": "1", "long_name": "max |error|/max |x|"}),
-            "largest_error": (("kind", "law"), error.max(-1), {"units": "1", "long_name": "its largest value"}),
-            "gradient_constraint": (
-                "kind",
-                [abs(force[kind]).max() for kind in KINDS],
-                {"units": "l (translation: ℓ/w)"},
-            ),
-            "hessian_constraint": ("kind", [curved[kind] for kind in KINDS], {"units": "ℓ/w"}),
-            "critical_weight_decay": ("kind", critical, {"units": "ℓ/w²"}),
-            "crossings": ((), crossings(found["translation"]), {"units": "1", "long_name": "most changes of sign"}),
-            "loss": ("end", [run.loss[:10].mean(), run.loss[-50:].mean()], {"units": "ℓ"}),
-        },
-        coords={
-            "time": ("time", time, {"units": "w²/ℓ"}),
-            "kind": list(KINDS),
-            "law": list(LAWS),
-            "learning_rate": eta,
-            "momentum": beta,
-            "weight_decay": k,
-        },
-    )
-
-
-def predictions(rule: LearningRule, kind: str, run: charges.Run) -> dict[str, np.ndarray]:
-    """The charges of one kind by law: (steps + 1, units) each.
-
-    ``integral`` starts at rest, as published, and ``started`` with the velocity of an empty buffer.
-    """
-    start = charges.charges([q[0] for q in run.position])[kind]
-    steps, drive = len(run.loss), charges.drives(run.step)[kind]
-    if kind == "translation":
-        exact = discrete.predict_linear_charge_in_steps(rule, steps, start)
-    else:
-        exact = discrete.predict_quadratic_charge_from_steps(rule, drive, start)
-    flow = integral_laws.predict_charge_of_gradient_flow(rule, kind, steps, start)
-    if rule.momentum:
-        velocity = drive / rule.learning_rate**2
-        law = integral_laws.predict_charge(rule, kind, velocity, start)
-        first = integral_laws.first_velocity(rule, kind, start)
-        started = integral_laws.predict_charge(rule, kind, velocity, start, first)
-    elif kind == "translation":
-        law = started = flow
-    else:
-        law = started = solutions.predict_quadratic_charge(rule, charges.drives(run.gradient)[kind], start)
-    return {name: each.value for name, each in zip(LAWS, (exact, law, started, flow), strict=True)}
-
-
-def spread(start: np.ndarray) -> np.ndarray:
-    """Units whose charges start far from each other: evenly in rank, the extremes included."""
-    return np.argsort(start)[np.linspace(0, len(start) - 1, SHOWN).round().astype(int)]
-
-
-def crossings(x: np.ndarray) -> int:
-    """The largest number of changes of sign among the columns of (steps, units), rounding apart."""
-    sign = np.where(abs(x) > 1e-9 * abs(x).max(), np.sign(x), 0)
-    changes = [int(np.count_nonzero(np.diff(column[column != 0]))) for column in sign.T]
-    return max(changes)
-
-
-def first_zero(data: xr.Dataset) -> xr.DataArray:
-    """Time at which a sum first changes its sign, in w²/ℓ; infinite where it is not underdamped.
-
-    The zero of cos W t + (gamma/W) sin W t: t = (pi - arctan(W/gamma))/W with W² = omega² - gamma², so that
-    gamma = mu/(2 m) and W/gamma = sqrt(k/k_critical - 1).
-    """
-    over = data["weight_decay"] / data["critical_weight_decay"].sel(kind="translation") - 1
-    swing = over.where(over > 0) ** 0.5  # W/gamma
-    angle = xr.apply_ufunc(np.arctan, swing)
-    gamma = (1 - data["momentum"]) / (data["learning_rate"] * (1 + data["momentum"]))
-    return ((np.pi - angle) / (gamma * swing)).fillna(np.inf)
 
 
 def draw(data: xr.Dataset):
@@ -175,8 +63,8 @@ def draw(data: xr.Dataset):
     for axes in panels[-1, 1:]:
         axes.tick_params(labelleft=False)
     for height, text in ((0.94, "gradient flow"), (0.58, "integral law"), (0.26, "law in steps")):
-        panels[-1, 2].text(0.97, height, text, transform=panels[-1, 2].transAxes, ha="right", va="center", fontsize=7.5)
-    panels[1, 0].text(0.06, 0.2, "gradient flow", transform=panels[1, 0].transAxes, color="#888888", fontsize=7.5)
+        label_panel(panels[-1, 2], text, 0.97, height, ha="right", va="center", fontsize=7.5)
+    label_panel(panels[1, 0], "gradient flow", 0.06, 0.2, color="#888888", fontsize=7.5)
     return figure
 
 
@@ -187,38 +75,6 @@ def _share_heights(row) -> None:
         axes.set_ylim(low, high)
     for axes in row[1:]:
         axes.tick_params(labelleft=False)
-
-
-def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers for the caption and for prose about the figure."""
-    worst = data["largest_error"]
-    plain, heavy, last = worst.isel(column=slice(0, 3)), worst.isel(column=slice(3, 5)), data.isel(column=-1)
-    norm = last["charge"].sel(kind="scale")
-    better = heavy.sel(law="integral") / heavy.sel(law="started")
-    squares = better.sel(kind=["scale", "rescale"])
-    started = heavy.sel(law="started")
-    percent = 100 * worst.sel(law="gradient flow", kind="scale")
-    return {
-        "exact": power_above(worst.sel(law="exact").max(), 1),
-        "integral-plain": power_above(plain.sel(law="integral").max(), 1),
-        "integral-no-decay": power(worst.isel(column=0).sel(law="integral").max()),
-        "integral-short": power_above(heavy.isel(column=0).sel(law="integral").max(), 1),
-        "integral-long": power_above(heavy.isel(column=1).sel(law="integral").max(), 1),
-        "started": power_above(started.max(), 1),
-        "flow-sums": power_above(plain.sel(law="gradient flow", kind="translation").max()),
-        "flow-sums-heavy": f"{100 * float(heavy.sel(law='gradient flow', kind='translation').max()):.2g} %",
-        "better-sums": " and ".join(f"{float(x):.0f}" for x in better.sel(kind="translation")),
-        "better-squares": f"{float(squares.min()):.1f} to {float(squares.max()):.1f}",
-        "flow-scale": f"{float(percent.min()):.0f} to {float(percent.max()):.0f} %",
-        "translation-kept": power(worst.isel(column=0).sel(law="gradient flow", kind="translation")),
-        "crossings": f"{int(last['crossings'])}",
-        "critical-short": f"{float(data['critical_weight_decay'].isel(column=3).sel(kind='translation')):.2g}",
-        "critical-long": power(last["critical_weight_decay"].sel(kind="translation"), 1),
-        "times-critical": f"{float(last['weight_decay'] / last['critical_weight_decay'].sel(kind='translation')):.2g}",
-        "gradient-constraint": power_above(data["gradient_constraint"].max()),
-        "hessian-constraint": power_above(data["hessian_constraint"].max()),
-        "tallest": f"{float(norm.max() / norm.isel(time=0).max()):.0f}",
-    }
 
 
 def caption(data: xr.Dataset) -> str:

@@ -6,87 +6,19 @@ The modified equation m q'' + μ q' + ∇f + k q = 0 is compared with the iterat
 import numpy as np
 import xarray as xr
 
+from nld.figures._data import mechanics_distances
+from nld.figures._data.anharmonic_loss import potential
+from nld.figures._data.mechanics_distances import RESCALED_TIME
+from nld.figures._data.power_law import exponent
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules.rules import LearningRule, gradient_descent, heavy_ball, iterate, nesterov
-from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
-
-START = (1.7, 0.9)
-RESCALED_TIME = 1.2  # t/μ at which errors are measured: the same distance along gradient flow for every momentum
-RELAXATIONS = {"quick": (40, 57, 80, 113, 160, 226, 320), "paper": (40, 80, 160, 320, 640, 1280)}  # μ times the steps
-COARSE = 30  # steps of the path that the left panel shows
-
-
-def potential(q):
-    """An anharmonic loss without symmetry; shape (..., 2) to (...)."""
-    x, y = q[..., 0], q[..., 1]
-    return x**2 / 2 - x + x * y / 2 - 0.3 * np.cos(x) + y**2 - y + y**4 / 20
-
-
-def gradient(q):
-    """Gradient of ``potential``."""
-    x, y = q[..., 0], q[..., 1]
-    return np.stack([x - 1 + 0.5 * y + 0.3 * np.sin(x), 0.5 * x + 2 * (y - 0.5) + 0.2 * y**3], -1)
 
 
 def compute(profile: str, *, momentum: float = 0.9) -> xr.Dataset:
-    """Distances at t = 1.2 μ between iterates and both flows, by rule and rate, and one coarse path with its flows.
-
-    The number of steps grows as 1/μ, so that the rules share their values of η/μ², which is what has to be small.
-    """
-    rules = {
-        "gradient descent": lambda rate: gradient_descent(rate),
-        "heavy ball": lambda rate: heavy_ball(rate, momentum),
-        "Nesterov": lambda rate: nesterov(rate, momentum),
-    }
-    scaled = RESCALED_TIME / np.array(RELAXATIONS[profile])
-    errors = [[distances(make, RESCALED_TIME / x) for x in scaled] for make in rules.values()]
-    cold = [distances(rules["heavy ball"], RESCALED_TIME / x, warm=False)[1] for x in scaled]
-    distance = {"units": "w", "long_name": "distance to the iterate"}
-    data = xr.Dataset(
-        {
-            "error": (("rule", "scaled_rate", "flow"), np.array(errors), distance),
-            "cold_error": (("scaled_rate",), cold, {**distance, "comment": "heavy ball; mechanics starts at rest"}),
-        },
-        coords={
-            "rule": list(rules),
-            "scaled_rate": ("scaled_rate", scaled, {"units": "w²/ℓ", "long_name": "learning rate over μ²"}),
-            "flow": ["gradient flow", "mechanics"],
-        },
-        attrs={"momentum": momentum},
-    )
-    return data.assign(paths(rules["heavy ball"]))
-
-
-def flows(rule: LearningRule, time, warm: bool = True):
-    """Gradient flow and the rule's Euler-Lagrange flow from the start."""
-    velocity = fresh_velocity(rule, gradient, START) if warm else np.zeros(2)
-    return gradient_flow(rule, gradient, START, time), euler_lagrange_flow(rule, gradient, START, velocity, time)
-
-
-def distances(make, relaxations: float, warm: bool = True) -> list[float]:
-    """Distance of the last iterate to gradient flow and to the Euler-Lagrange flow, in w."""
-    friction = make(1.0).friction
-    steps = round(relaxations / friction)
-    rule = make(RESCALED_TIME * friction / steps)
-    last = iterate(rule, gradient, START, steps).position[-1]
-    ends = flows(rule, [0, steps * rule.learning_rate], warm)
-    return [float(np.linalg.norm(last - flow.position[-1])) for flow in ends]
-
-
-def paths(make) -> dict:
-    """Iterates of one coarse run, twice as long, and the two flows."""
-    rule = make(RESCALED_TIME * make(1.0).friction / COARSE)
-    iterates = iterate(rule, gradient, START, 2 * COARSE)
-    fine = np.linspace(0, iterates.time[-1], 240)
-    curves = np.stack([flow.position for flow in flows(rule, fine)])
-    position = {"units": "w", "long_name": "position"}
-    return {
-        "iterates": (("step", "axis"), iterates.position, position),
-        "curves": (("flow", "time", "axis"), curves, position),
-        "coarse_rate": ((), rule.learning_rate, {"units": "w²/ℓ"}),
-    }
+    """Distances at t = 1.2 μ between iterates and both flows, by rule and rate, and one coarse path with its flows."""
+    return mechanics_distances.measured(profile, momentum)
 
 
 def slopes(data: xr.Dataset) -> np.ndarray:
@@ -95,8 +27,8 @@ def slopes(data: xr.Dataset) -> np.ndarray:
 
 
 def slope(data: xr.Dataset, error) -> float:
-    """Least-squares slope of the logarithm of an error over that of the learning rate."""
-    return float(np.polyfit(np.log(data["scaled_rate"].values), np.log(error), 1)[0])
+    """Order of an error in the learning rate."""
+    return exponent(data["scaled_rate"].values, error)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -155,7 +87,7 @@ def draw(data: xr.Dataset):
     for error, color, marker, name in zip(data["error"].values, colors, "os^", data["rule"].values, strict=True):
         errors.plot(rate, error[:, 0], ":", color=color, marker=marker, markerfacecolor="none", markersize=4)
         errors.plot(rate, error[:, 1], color=color, marker=marker, markersize=4, linewidth=1.1)
-        errors.annotate(name, (rate[3], error[3, 1]), (12, -7), textcoords="offset points", color=color, fontsize=8)
+        label_point(errors, name, (rate[3], error[3, 1]), (12, -7), color=color)
     for index, (text, shift) in enumerate((("to gradient flow", 12), ("to mechanics", 26))):
         label = f"{text}: slope {order[:, index].mean():.2f}"
         errors.annotate(
@@ -167,8 +99,7 @@ def draw(data: xr.Dataset):
         )
     errors.set(xscale="log", yscale="log", ylabel="distance of the iterates [w]")
     ticks = [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()]
-    errors.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    errors.minorticks_off()
+    ticks_at(errors.xaxis, ticks)
     errors.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/ℓ]")
     return figure
 

@@ -5,9 +5,20 @@ Less than an epoch of it takes a laptop an hour: too long for each build, and wh
 
 import xarray as xr
 
-from nld.figures import fig_experiments
 from nld.figures._data import experiment_contrasts as contrasts
-from nld.figures._data.experiment_table import CHANCE, PANELS, advantage, commands, gathered, joined, results, selected
+from nld.figures._data import experiments_prose
+from nld.figures._data.experiment_table import (
+    CHANCE,
+    PANELS,
+    advantage,
+    commands,
+    final_accuracies,
+    gathered,
+    joined,
+    results,
+    selected,
+)
+from nld.figures._render.experiment_panels import draw_accuracy, name_modes
 from nld.figures._render.style import new_figure
 from nld.figures._render.text import at_most, number
 from nld.inference import Verdict, rule
@@ -40,10 +51,10 @@ def draw(data: xr.Dataset):
     """Final accuracies, one column a panel."""
     figure, axes = new_figure(1, len(PANELS), size=(6.4, 2.3))
     for panel, place in zip(PANELS, axes, strict=True):
-        fig_experiments.draw_accuracy(data, panel, SCALE, place)
-        place.set_title(panel)
+        draw_accuracy(place, *final_accuracies(data, panel, SCALE))
+        place.set(xlabel=PANELS[panel].label, title=panel)
     axes[0].set_ylabel("final test accuracy")
-    fig_experiments.name_modes(axes[0])
+    name_modes(axes[0])
     return figure
 
 
@@ -75,12 +86,12 @@ def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     ahead = f"lead by at most {at_most(lead(data))} percentage points of accuracy" if lead(data) > 0 else "lead nowhere"
     return (
-        f"On photographs, after half an epoch, free norms {ahead}. {fig_experiments.panels(data, SCALE)} The marks are "
-        f"means; guessing gives {CHANCE['tiny-imagenet']:g}. {data.attrs[f'{SCALE}_origin']}. To run it again: "
-        f"{commands(SCALE)}."
+        f"On photographs, after half an epoch, free norms {ahead}. {experiments_prose.panels(data, SCALE)} The marks "
+        f"are means; guessing gives {CHANCE['tiny-imagenet']:g}. {data.attrs[f'{SCALE}_origin']}; "
+        "{doc}`reproducibility` says how it is run again."
     )
 
 
 def alt(data: xr.Dataset) -> str:
     """What the figure shows, for those who cannot see it."""
-    return f"Three panels of final test accuracy. {fig_experiments.accuracies(data, SCALE)}"
+    return f"Three panels of final test accuracy. {experiments_prose.accuracies(data, SCALE)}"

@@ -8,11 +8,12 @@ import math
 import numpy as np
 import xarray as xr
 
+from nld.figures._data.rotation_measures import errors, lead, unbalance
 from nld.figures._data.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
-from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
 from nld.paper import Claim
 
 __all__ = ["CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "measure"]
@@ -43,25 +44,6 @@ STYLE = {
     "SGDP": ("sgdp", "v"),
     "AdamP": ("adamp", "P"),
 }
-
-
-def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
-    """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
-    rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
-    return max(float(abs(rows[part] / rows[f"{part}_{law}"] - 1).max()) for part in ("norm", "angle"))
-
-
-def unbalance(data: xr.Dataset, treatment: str) -> float:
-    """Largest over smallest angle of the layers, in the second half of a run."""
-    course = data["squared_angle"].sel(treatment=treatment)
-    late = np.sqrt(course.isel(course_step=slice(course.sizes["course_step"] // 2, None)).mean("course_step"))
-    return float(late.max() / late.min())
-
-
-def lead(data: xr.Dataset, one: str, other: str) -> np.ndarray:
-    """Difference of two accuracies in percentage points, seed by seed."""
-    accuracy = 100 * data["judged_accuracy"]
-    return (accuracy.sel(judged_rule=one) - accuracy.sel(judged_rule=other)).values
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -109,25 +91,6 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ])  # fmt: skip
 
 
-def hurts(data: xr.Dataset) -> str:
-    """What the accuracies say of unbalanced rotation, beside the measured spread of angles."""
-    findings = next(v for v in judge(data) if v.claim == "balanced-rotation-generalizes").findings
-    told = {
-        PASSES: "That it hurts shows in this network, too, as in the deep ones of its source.",
-        OPPOSITE: "In this network it does not hurt, as it does in the deep ones of its source: the opposite holds.",
-        NEGLIGIBLE: "In this network it makes no difference that would matter, unlike in the deep ones of its source.",
-        OPEN: "Whether it hurts, as in the deep networks of its source, this network is too small to show.",
-    }
-    return told[findings[0].outcome]
-
-
-def long_memory(data: xr.Dataset) -> str:
-    """What Lion's updates do over a memory of a hundred steps, by the angle that they turn its layers."""
-    runs = data.isel(run=np.flatnonzero(data["network_momentum"] >= 0.99))
-    ratio = float((runs["network_angle"] / runs["network_angle_law"]).mean())
-    return "updates oppose each other" if ratio > 1 else "updates repeat each other"
-
-
 def draw(data: xr.Dataset):
     """Measured over predicted angles and norms of all rules; angles of layers in training, AdamW and Adam."""
     figure, panels = new_figure(2, 2, size=(6.4, 5.9))
@@ -136,8 +99,8 @@ def draw(data: xr.Dataset):
     wrong = data["norm_uncharged"].values
     panels[0, 1].plot(wrong, data["norm"].values, "x", color=BASELINE["color"], markersize=7, markeredgewidth=1.6)
     at = int(np.nanargmax(wrong))
-    panels[0, 1].annotate("AdamW without\nthe charge", (wrong[at], float(data["norm"][at])), (-3, 9),
-                          textcoords="offset points", ha="center", fontsize=8, color=BASELINE["color"])  # fmt: skip
+    place = (wrong[at], float(data["norm"][at]))
+    label_point(panels[0, 1], "AdamW without\nthe charge", place, (-3, 9), ha="center", color=BASELINE["color"])
     panels[0, 0].set_title("(a) angles, every rule")
     panels[0, 1].set_title("(b) norms, every rule")
     handles = [
@@ -147,7 +110,6 @@ def draw(data: xr.Dataset):
     panels[0, 0].legend(handles=handles, fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
     _explain(panels[0], data)
     step = data["course_step"].values
-    ticks = [0.005, 0.01, 0.02, 0.04]
     top = math.sqrt(float(data["squared_angle"].max()))
     for axes, name, title in zip(panels[1], data["treatment"].values, ("(c) AdamW", "(d) Adam + L2"), strict=True):
         for layer in range(data.sizes["layer"]):
@@ -156,15 +118,12 @@ def draw(data: xr.Dataset):
             law = float(data["layer_law"].sel(treatment=name)[layer])
             axes.axhline(law, **predicted())
             if name == "Adam":
-                axes.annotate(f"$C = {int(data['size'][layer])}$", (step[-1], law), (4, -3), annotation_clip=False,
-                              textcoords="offset points", fontsize=8)  # fmt: skip
+                label_point(axes, f"$C = {int(data['size'][layer])}$", (step[-1], law), (4, -3), annotation_clip=False)
         axes.set(yscale="log", xlim=(0, step[-1]), ylim=(4e-3, 1.25 * top), xlabel="step $n$")
-        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        ticks_at(axes.yaxis, [0.005, 0.01, 0.02, 0.04])
         axes.set_title(f"{title}: three layers")
     law = float(data["layer_law"].sel(treatment="AdamW")[0])
-    panels[1, 0].annotate("one angle for all", (step[-1] / 2, law), (0, 9), textcoords="offset points", ha="center",
-                          fontsize=8)  # fmt: skip
+    label_point(panels[1, 0], "one angle for all", (step[-1] / 2, law), (0, 9), ha="center")
     panels[1, 0].set_ylabel("angle of a step [rad]")
     return figure
 
@@ -173,10 +132,8 @@ def _explain(panels, data: xr.Dataset) -> None:
     """Which symbols are walks and which a network, and the one rule that is off the line."""
     run = int(np.flatnonzero(data["network_momentum"].values >= 0.99)[0])
     place = float(data["network_angle_law"][run, 0]), float(data["network_angle"][run].max())
-    panels[0].annotate("Lion, memory\nof 100 steps", place, (-8, 2), textcoords="offset points", ha="right",
-                       fontsize=8, color=COLOR["lion"])  # fmt: skip
-    panels[1].text(0.97, 0.04, "filled: random gradients\nopen: layers of a network", fontsize=8, ha="right",
-                   transform=panels[1].transAxes)  # fmt: skip
+    label_point(panels[0], "Lion, memory\nof 100 steps", place, (-8, 2), ha="right", color=COLOR["lion"])
+    label_panel(panels[1], "filled: random gradients\nopen: layers of a network", 0.97, 0.04, ha="right")
 
 
 def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:

@@ -3,35 +3,19 @@
 import numpy as np
 import xarray as xr
 
+from nld.figures._data import auto_tuning_evidence, traded_decay_evidence
 from nld.figures._data import schedule_runs as runs
+from nld.figures._data.schedule_runs import differences
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
-from nld.figures._render.text import at_most, number, power, power_above
-from nld.inference import FIRST_JUDGING_SEED, Evidence, Verdict, rule
+from nld.figures._render.text import at_most, power, power_above
+from nld.inference import FIRST_JUDGING_SEED, Verdict, rule
 from nld.learning_rules.rules import heavy_ball
-from nld.paper import Claim
 from nld.theory.schedules import slow_eigenvalue
 
-CHAPTER = "book/auto-tuning-and-schedules"
-TUNING, EXPONENTIAL = "arora2019theoretical", "li2020exponential"
-CLAIMS = (
-    Claim("scale-invariant-step-tunes-itself", "On scale-invariant weights gradient descent diverges at no learning "
-          "rate: the norm grows until the effective learning rate is stable.", (), "fig-schedules", CHAPTER, TUNING),
-    Claim("stationary-at-any-rate", "At any fixed learning rate the smallest gradient of T steps at unit norm is at "
-          "most a constant over $T^{1/2}$.", (), "fig-schedules", CHAPTER, TUNING),
-    Claim("stationary-with-noise", "With noisy gradients and a fixed learning rate the gradient at unit norm falls as "
-          "$T^{-1/4}$.", (), "fig-schedules", CHAPTER, TUNING),
-    Claim("decay-is-a-growing-rate", "Training with weight decay visits the same directions as training without it at "
-          "a learning rate that grows exponentially, with momentum too.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
-    Claim("step-decay-is-tapered-growth", "Step decay with weight decay is exponential growth whose rate jumps by "
-          "the step's factor and whose exponent becomes that of the new rate.", (), "fig-schedules", CHAPTER,
-          EXPONENTIAL),
-    Claim("normalization-with-decay-is-restless", "Normalization and weight decay together keep gradient descent from "
-          "converging where each alone lets it converge.", (), "fig-schedules", CHAPTER, EXPONENTIAL),
-)  # fmt: skip
+CLAIMS = (*auto_tuning_evidence.CLAIMS, *traded_decay_evidence.CLAIMS)
 
 SEEDS, RESTLESS_SEEDS = 3, 8  # judging seeds: nothing was chosen by looking at them
-SAME = 1e-10  # what counts as one trajectory, in l
-CALM, RESTLESS = 1e-6, 0.1  # unit gradients that count as converged and as not, in l
 ROUNDING = ("identity", "difference", "cosine", "step_difference")
 
 
@@ -55,131 +39,9 @@ def compute(
     return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(trained), "tuning_steps": runs.TUNING_STEPS})
 
 
-def differences(data: xr.Dataset) -> dict[str, float]:
-    """Largest |loss difference| to training with decay by run, over seeds and steps, in l."""
-    return {str(run): float(np.abs(data["difference"].sel(run=run)).max()) for run in data["run"].values}
-
-
-def noise_slopes(data: xr.Dataset) -> np.ndarray:
-    """Slope of the logarithm of the noisy runs' unit gradient over that of the step, from step 500 on: (seed,)."""
-    late = data["noisy_gradient"].sel(tuning_step=slice(500, None)).transpose("tuning_step", "seed")
-    return np.polyfit(np.log(late["tuning_step"]), np.log(late.values), 1)[0]
-
-
-def share_of_bound(data: xr.Dataset) -> np.ndarray:
-    """Smallest unit gradient of all steps over its bound, (seed, rate)."""
-    return (data["smallest_gradient"].isel(tuning_step=-1) / data["smallest_gradient_bound"]).values
-
-
-def smallest_slope(data: xr.Dataset) -> float:
-    """Flattest slope of log(smallest unit gradient) over log(step), all seeds and rates, last tenfold of steps."""
-    last = data["smallest_gradient"].isel(tuning_step=-1)
-    first = data["smallest_gradient"].sel(tuning_step=last["tuning_step"] / 10, method="nearest")
-    with np.errstate(divide="ignore", invalid="ignore"):  # a gradient that is zero has no slope
-        fall = np.log(last / first) / np.log(last["tuning_step"].item() / first["tuning_step"].item())
-    return float(fall.max())
-
-
-def numbers(data: xr.Dataset) -> dict[str, str]:
-    """Numbers for prose about the figure."""
-    clean, noisy, found = data["effective_rate"].sel(noise=0), data["effective_rate"].sel(noise=1), differences(data)
-    share, spread = share_of_bound(data), noisy.isel(rate=slice(1, 8))
-    constant = data["smallest_gradient_bound"].values * data.attrs["tuning_steps"] ** 0.5
-    ratio = data["norm"].sel(run="exponential") / data["norm"].sel(run="weight decay") / data["scale"]
-    settles, jumps = data["step_difference"].values
-    calm, restless = data["restless"].values
-    excess = data["schedule"].values[-1] / data["warm_schedule"].values[-1] - 1
-    return {
-        "tuned-most": f"{float(clean.max()):.2f}",
-        "tuned-least": power(clean.min(), 1),
-        "identity": power_above(data["identity"].max()),
-        "tuned-steps": f"{data.attrs['tuning_steps']}",
-        "noisy-limit": power((2 * data.attrs["tuning_steps"]) ** -0.5, 2),
-        "form-from": f"{data['rate'].values[data['form_diverged'].values == 1].min():.2g}",
-        "noisy-low": power(spread.min(), 2),
-        "noisy-high": power(spread.max(), 2),
-        "bound-share": power_above(share.max(), 1),
-        "constant-low": f"{constant.min():.1f}",
-        "constant-high": power(constant.max(), 1),
-        "slowest-gradient": f"{float(data['smallest_gradient'].isel(tuning_step=-1, rate=-1).max()):.2g}",
-        "slowest-slope": at_most(smallest_slope(data)).replace("-", "−"),
-        "noise-slope": number(noise_slopes(data).mean(), ".2f"),
-        "alpha": f"{data.attrs['alpha']:.6f}",
-        "growth": f"{float(data['schedule'][-1] / data['schedule'][0]):.3g}",
-        "exact": power_above(max(found["exponential"], found["empty buffer"])),
-        "cosine": power_above(data["cosine"].sel(run=["exponential", "empty buffer"]).max()),
-        "naive": f"{found['naive']:.2g}",
-        "dropped": f"{found['decay dropped']:.2g}",
-        "excess": f"{100 * excess:.1f} %",
-        "norm-error": power_above(abs(ratio - 1).max()),
-        "settles": power_above(settles),
-        "jumps": power(jumps, 1),
-        "rate-error": power(data["rate_error"]),
-        "rough": power(data["rough_difference"], 1),
-        "calm": power_above(calm.max()),
-        "restless": " to ".join(dict.fromkeys(f"{end:.2f}" for end in (restless.min(), restless.max()))),
-        "starts": f"{data.sizes['judging_seed']}",
-        "together": (
-            "Normalization alone converges; a quadratic form with decay alone converges; together they do not."
-            if calm.max() < CALM and restless.min() > RESTLESS
-            else "At these values normalization and decay do not keep each other from converging."
-        ),
-    }
-
-
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Each claim by the bound, slope or largest difference that it states."""
-    clean = data["effective_rate"].sel(noise=0)
-    inside = bool(((clean >= data["lowest"]) & (clean <= data["highest"])).all())
-    rates, steps = data["rate"].values, data.attrs["tuning_steps"]
-    diverged = rates[data["form_diverged"].values == 1]
-    control = f"diverges from {diverged.min():.2g} on" if len(diverged) else "does not diverge either"
-    share, found, slopes = share_of_bound(data), differences(data), noise_slopes(data)
-    exact, (settles, jumps) = max(found["exponential"], found["empty buffer"]), data["step_difference"].values
-    calm, restless = data["restless"].values
-    return rule([
-        Evidence(
-            "scale-invariant-step-tunes-itself",
-            f"For learning rates from {power(rates[0])} to {power(rates[-1])} w²/ℓ the last effective learning rates "
-            f"are between {power(clean.min(), 1)} and {float(clean.max()):.2g} per ℓ; on the quadratic form itself "
-            f"gradient descent {control}.",
-            checks={"within the bounds": inside, "the form diverges": len(diverged) > 0},
-        ),
-        Evidence(
-            "stationary-at-any-rate",
-            f"The smallest unit gradient of {steps} steps is at most {at_most(share.max())} of the bound "
-            r"$K/\sqrt{T}$ at every rate, with $K$ from the largest norm that gradient descent can reach.",
-            checks={"bound": bool(share.max() <= 1)},
-        ),
-        Evidence(
-            "stationary-with-noise",
-            f"Mean slope of the logarithms {number(slopes.mean(), '.3f')}, for learning rates from 0.1 to 100 w²/ℓ "
-            "together; claimed is −0.25.",
-            {"slope": slopes + 0.25},
-        ),
-        Evidence(
-            "decay-is-a-growing-rate",
-            f"Losses of {data.sizes['step']} steps differ by at most {power_above(exact)} l; at the same rates "
-            "with the "
-            f"buffer left at zero by {found['naive']:.2g} ℓ, without decay at all by {found['decay dropped']:.2g} ℓ.",
-            checks={"same trajectory": bool(exact < SAME)},
-        ),
-        Evidence(
-            "step-decay-is-tapered-growth",
-            f"Losses differ by up to {power(jumps, 1)} l if the growth jumps with the rate and the buffer is left as "
-            f"it is, and by {power(settles)} l if the growth settles as the buffer forgets.",
-            checks={"growth jumps": bool(jumps < SAME), "growth settles": bool(settles < SAME)},
-        ),
-        Evidence(
-            "normalization-with-decay-is-restless",
-            f"Largest unit gradient of the second half of {steps} steps, over seeds: up to {power_above(calm.max())} l "
-            f"without decay, at least {restless.min():.2g} ℓ with it.",
-            {
-                "converges without decay": np.log10(CALM) - np.log10(np.maximum(calm, 1e-300)),
-                "does not with it": np.log10(restless / RESTLESS),
-            },
-        ),
-    ])  # fmt: skip
+    return rule([*auto_tuning_evidence.evidence(data), *traded_decay_evidence.evidence(data)])
 
 
 def draw(data: xr.Dataset):
@@ -207,11 +69,10 @@ def _draw_tuning(axes, data: xr.Dataset) -> None:
     axes.set(xscale="log", yscale="log", ylim=(3e-5, 3e3), xlabel="learning rate $\\eta$ [w²/ℓ]",
              ylabel="last effective rate $\\eta/r^2$ [1/ℓ]", title="(a)")  # fmt: skip
     small = {"fontsize": 7.5}
-    axes.annotate("not scale-invariant:\ndiverges (×)", (30, 60), (-4, 2), textcoords="offset points", ha="right",
-                  color="#888888", **small)  # fmt: skip
-    axes.annotate("scale-invariant", (300, 0.15), (0, 0), textcoords="offset points", color=blue, **small)
-    axes.annotate("with noise", (0.3, 0.0022), (0, -6), textcoords="offset points", color=red, **small)
-    axes.annotate("bounds", (1.0, 0.02), (0, 0), textcoords="offset points", ha="center", **small)
+    label_point(axes, "not scale-invariant:\ndiverges (×)", (30, 60), (-4, 2), ha="right", color="#888888", **small)
+    label_point(axes, "scale-invariant", (300, 0.15), color=blue, **small)
+    label_point(axes, "with noise", (0.3, 0.0022), (0, -6), color=red, **small)
+    label_point(axes, "bounds", (1.0, 0.02), ha="center", **small)
 
 
 def _draw_losses(axes, data: xr.Dataset) -> None:
@@ -220,12 +81,10 @@ def _draw_losses(axes, data: xr.Dataset) -> None:
     axes.plot(step, loss, color=COLOR["original"], linewidth=2.6, alpha=0.6)
     axes.plot(step, other, **predicted())
     axes.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", xlim=(0, data.sizes["step"]), title="(b)", yscale="log")
-    axes.set_yticks([1.2, 1.5, 2.0], ["1.2", "1.5", "2"])
-    axes.minorticks_off()
+    ticks_at(axes.yaxis, [1.2, 1.5, 2.0])
     at = len(step) // 3
-    axes.annotate("decay, constant rate", (step[at], loss[at]), (4, 38), textcoords="offset points", fontsize=8,
-                  color=COLOR["original"])  # fmt: skip
-    axes.annotate("no decay, growing rate", (step[at], loss[at]), (4, 26), textcoords="offset points", fontsize=8)
+    label_point(axes, "decay, constant rate", (step[at], loss[at]), (4, 38), color=COLOR["original"])
+    label_point(axes, "no decay, growing rate", (step[at], loss[at]), (4, 26))
 
 
 def _draw_schedule(axes, data: xr.Dataset) -> None:
@@ -244,7 +103,7 @@ def _draw_schedule(axes, data: xr.Dataset) -> None:
         ("norm without", float(data["norm"].sel(run="exponential")[at]), after, (-16, 8)),
     )
     for text, value, color, shift in places:
-        axes.annotate(text, (at, value), shift, textcoords="offset points", color=color, fontsize=8, ha="center")
+        label_point(axes, text, (at, value), shift, color=color, ha="center")
     axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/ℓ], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
              title="(c)")  # fmt: skip
 
@@ -264,7 +123,7 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
         else:
             axes.plot(step, np.median(size, 0), **BASELINE)
     for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
-        axes.text(0.97, place, text, color=color or "#888888", transform=axes.transAxes, fontsize=8, ha="right")
+        label_panel(axes, text, 0.97, place, color=color or "#888888", ha="right")
     axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [ℓ]", yscale="log", ylim=(3e-17, 3),
              xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
 

@@ -9,7 +9,15 @@ from nld import figures
 from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PASSES
 from tests.figures.judged import outcomes
-from tests.test_chapters import ROOT
+from tests.test_chapters import CHAPTERS, ROOT
+
+SHOWN = {
+    name
+    for chapter in CHAPTERS
+    for source, _ in chapter.cells
+    for name in re.findall(r"""figures\.show\(\s*["'](fig-[\w-]+)""", source)
+}
+NUMBER = r"(?<![\w-])\d+(?:\.\d+)?(?![\w-])"  # one of the data, not part of a name such as 2-Adam
 
 
 def reference(name):
@@ -25,6 +33,20 @@ def test_texts_of_the_reference_are_sentences_with_finite_numbers(name):
         assert text.endswith(".")
         assert not re.search(r"\b(nan|inf|None)\b|  |[(\s]-0[\s,.]*(?![.\d])", text)
         assert "array(" not in text
+
+
+@pytest.mark.parametrize("name", figures.names())
+def test_an_alternative_text_tells_a_number_of_the_data(name):
+    assert re.search(NUMBER, figures.load(name).alt(reference(name)))
+
+
+@pytest.mark.parametrize(("text", "told"), [("It ends at 3.", 1), ("0.25 of it", 1), ("2-Adam and beta2 of fig-1", 0)])
+def test_what_counts_as_a_number_in_an_alternative_text(text, told):
+    assert len(re.findall(NUMBER, text)) == told
+
+
+def test_each_figure_stands_in_a_chapter():
+    assert sorted(SHOWN) == figures.names()
 
 
 def test_fig_1_is_reproduced_whichever_start_is_ahead():

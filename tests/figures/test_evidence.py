@@ -7,6 +7,7 @@ import xarray as xr
 from nld import figures
 from nld.figures import evidence
 from nld.inference import FIRST_JUDGING_SEED
+from nld.results.dependencies import needed_modules
 
 PLACE = "results/evidence/fig-x.nc"
 
@@ -92,6 +93,16 @@ def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name):
     assert all(np.isfinite(variable).all() for variable in ruling.data_vars.values())
     assert kept.sizes["arithmetic"] >= 2
     assert {"nld_version", "commit", "torch", "sources"} <= set(kept.attrs)
+
+
+@pytest.mark.parametrize("name", [n for n in figures.names() if hasattr(figures.load(n), "EVIDENCE")])
+def test_the_digest_follows_what_computes_and_not_what_words_or_draws(name):
+    reached = needed_modules(figures.load(name).measure.__module__, without=evidence.LATER)
+    shared = {module.rsplit(".", 1)[-1] for module in reached if module.startswith("nld.figures._data.")}
+    assert shared
+    assert not [module for module in shared if module.endswith("_prose")]
+    assert not [module for module in reached if module.startswith(("nld.figures._render", "matplotlib"))]
+    assert any(module.startswith("nld.experiment.studies.") for module in reached) or name == "fig-experiments"
 
 
 def test_the_digest_of_sources_sees_what_decides_numbers_and_not_what_words_them(tmp_path, monkeypatch):

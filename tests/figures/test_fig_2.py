@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_2
+from nld.figures._data import heavy_ball_charges
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,11 @@ def test_fig_2_which_differences_shrink_with_the_learning_rate():
 
 
 @pytest.mark.parametrize(
-    ("gradient", "generator"), [(fig_2.ring_gradient, fig_2.turn), (fig_2.scale_gradient, fig_2.stretch)]
+    ("gradient", "generator"),
+    [
+        (heavy_ball_charges.ring_gradient, heavy_ball_charges.turn),
+        (heavy_ball_charges.scale_gradient, heavy_ball_charges.stretch),
+    ],
 )
 def test_fig_2_losses_have_their_symmetry(gradient, generator):
     q = np.random.default_rng(0).normal(size=(20, 2))

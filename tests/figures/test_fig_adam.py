@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_adam
+from nld.figures._data import adam_updates
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
 from nld.theory import adam
 
@@ -12,7 +13,7 @@ from nld.theory import adam
 @pytest.fixture(scope="module")
 def data():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fig_adam, "NETWORK_STEPS", 40)
+        patch.setattr(adam_updates, "NETWORK_STEPS", 40)
         return fig_adam.compute("quick")
 
 

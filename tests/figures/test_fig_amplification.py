@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_amplification
+from nld.figures._data import amplified_norms
 from nld.inference.verdict import OPPOSITE, PASSES
 from nld.theory.adaptive import momentum_amplification
 from tests.figures.judged import outcomes, row
@@ -12,15 +13,15 @@ from tests.figures.judged import outcomes, row
 
 @pytest.fixture(scope="module")
 def model():
-    return fig_amplification.model_amplification(seed=0)
+    return amplified_norms.model_amplification(seed=0)
 
 
 def test_fig_amplification_model_has_the_predicted_factors(model):
-    for found, correlation in zip(model, fig_amplification.CORRELATIONS, strict=True):
-        law = [fig_amplification.prediction(beta, correlation) for beta in fig_amplification.MOMENTA]
+    for found, correlation in zip(model, amplified_norms.CORRELATIONS, strict=True):
+        law = [amplified_norms.prediction(beta, correlation) for beta in amplified_norms.MOMENTA]
         np.testing.assert_allclose(found, law, rtol=0.01 if correlation == 1 else 0.12)
     smooth, white = model[-1], model[0]
-    at = fig_amplification.MOMENTA.index(0.9)
+    at = amplified_norms.MOMENTA.index(0.9)
     assert smooth[at] == pytest.approx(1900, rel=0.01)
     assert white[at] == pytest.approx(100, rel=0.05)
 
@@ -44,10 +45,10 @@ def test_fig_amplification_judges_model_and_network_apart(model, full, small, sm
             "judged_factor": (("judging_seed", "batches"), factors),
         },
         coords={
-            "correlation": list(fig_amplification.CORRELATIONS),
-            "momentum": list(fig_amplification.MOMENTA),
+            "correlation": list(amplified_norms.CORRELATIONS),
+            "momentum": list(amplified_norms.MOMENTA),
             "network_momentum": [0.9],
-            "batches": list(fig_amplification.BATCHES),
+            "batches": list(amplified_norms.BATCHES),
         },
     )
     assert tuple(outcomes(fig_amplification, data, "momentum-amplification").values()) == found
@@ -55,7 +56,7 @@ def test_fig_amplification_judges_model_and_network_apart(model, full, small, sm
 
 @pytest.mark.slow
 def test_fig_amplification_network_is_white():
-    found = fig_amplification.network_amplification(0.1, seed=1)
-    at = fig_amplification.NETWORK_MOMENTA.index(0.9)
+    found = amplified_norms.network_amplification(0.1, seed=1)
+    at = amplified_norms.NETWORK_MOMENTA.index(0.9)
     assert found[0] == pytest.approx(1, rel=0.01)
     assert np.all((found[at] > 50) & (found[at] < 300))

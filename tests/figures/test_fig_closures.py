@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_closures
+from nld.figures._data import norm_closures
 from nld.inference.verdict import OPEN, OPPOSITE, PASSES, REPRODUCED
 from tests.figures.judged import labels, outcomes, row
 
@@ -12,9 +13,9 @@ from tests.figures.judged import labels, outcomes, row
 @pytest.fixture(scope="module")
 def data():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fig_closures, "RATES", ((0.1, 0.0), (0.01, 0.9)))
-        patch.setattr(fig_closures, "STEPS", 120)
-        patch.setattr(fig_closures, "COARSE_STEPS", 10)
+        patch.setattr(norm_closures, "RATES", ((0.1, 0.0), (0.01, 0.9)))
+        patch.setattr(norm_closures, "STEPS", 120)
+        patch.setattr(norm_closures, "COARSE_STEPS", 10)
         patch.setattr(fig_closures, "judged", lambda *_, **__: xr.Dataset())
         yield fig_closures.compute("quick")
 
@@ -56,11 +57,11 @@ def test_fig_closures_full_batches_at_a_small_rate_are_smooth():
 
 def test_fig_closures_a_restart_begins_at_the_measured_norm(monkeypatch):
     """Restarted one step before the end, the prediction has one step in which to err; from the start it has forty."""
-    monkeypatch.setattr(fig_closures, "RATES", ((0.1, 0.9),))
-    monkeypatch.setattr(fig_closures, "STEPS", 40)
-    monkeypatch.setattr(fig_closures, "COARSE_STEPS", 2)
+    monkeypatch.setattr(norm_closures, "RATES", ((0.1, 0.9),))
+    monkeypatch.setattr(norm_closures, "STEPS", 40)
+    monkeypatch.setattr(norm_closures, "COARSE_STEPS", 2)
     monkeypatch.setattr(fig_closures, "judged", lambda *_, **__: xr.Dataset())
-    monkeypatch.setattr(fig_closures, "restart_step", lambda momentum: 39)
+    monkeypatch.setattr(norm_closures, "restart_step", lambda momentum: 39)
     found = fig_closures.compute("quick")
     whole = (found["predicted"].sel(closure="measured") / found["squared_norm"]).isel(point=-1)
     later, whole = (float(abs(each - 1).max()) for each in (found["restarted"], whole))

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures import fig_effective_rates as figure
+from nld.figures._data import effective_rates
 
 
 def gathered():
@@ -29,7 +29,7 @@ def gathered():
 
 
 def test_fig_effective_rates_of_runs_that_are_known():
-    found = figure._table(gathered(), "B")
+    found = effective_rates.table(gathered(), "B")
     # medians over the filters: the middle one, 2 times the growth
     half = [0.3 / (1 * 4), 0.5 / (0.1 * 20)]
     np.testing.assert_allclose(found["half_rate"], half)
@@ -42,10 +42,10 @@ def test_fig_effective_rates_of_runs_that_are_known():
 
 
 def test_fig_effective_rates_mean_over_seeds_by_mode_and_value():
-    one = figure._table(gathered(), "B")
+    one = effective_rates.table(gathered(), "B")
     other = one.assign(half_rate=3 * one["half_rate"])
     held = one.assign_coords(constrained=1 - one["constrained"])
-    values, rates = figure.means(xr.concat([one, other, held, held], "run"), "B")
+    values, rates = effective_rates.means(xr.concat([one, other, held, held], "run"), "B")
     assert values.tolist() == [0.0, 0.9]
     first, second = one["half_rate"].values
     np.testing.assert_allclose(rates, [[2 * first, second], [first, 2 * second]])

@@ -8,8 +8,8 @@ import xarray as xr
 from nld.experiment import RunStore, Sweep, run_sweep
 from nld.experiment.runs import specs
 from nld.figures import fig_effective_rates, fig_experiments
+from nld.figures._data import effective_rates, experiment_table
 from nld.figures._data import experiment_contrasts as contrasts
-from nld.figures._data import experiment_table
 
 FEW = {"A": (0.001, 1.0), "B": (0.0, 0.9), "C": (0.0, 5e-3)}  # what the findings are judged at
 
@@ -92,8 +92,8 @@ def test_specs_are_sweeps_of_both_modes(name):
 
 
 def test_law_held_norms_have_rates_in_proportion_and_free_ones_have_not(gathered):
-    rates = fig_effective_rates._table(gathered["A"], "A")
-    values, halfway = fig_effective_rates.means(rates, "A")
+    rates = effective_rates.table(gathered["A"], "A")
+    values, halfway = effective_rates.means(rates, "A")
     free, held = halfway[:, 1] / halfway[:, 0]
     assert held == pytest.approx(values[1] / values[0], rel=1e-4)
     assert free < 0.05 * held
@@ -150,6 +150,6 @@ def test_fig_experiments_whole_quick_figure(tmp_path, monkeypatch):
     assert len(fig_experiments.judge(data)) == 3
     assert fig_experiments.alt(data)
     rates = fig_effective_rates.compute("quick")
-    (free_rates, held_rates), (free_momenta, held_momenta) = fig_effective_rates.spans(rates)
+    (free_rates, held_rates), (free_momenta, held_momenta) = effective_rates.spans(rates)
     assert held_rates > 10 * free_rates
     assert held_momenta > 5 * free_momenta

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_flattening as figure
+from nld.figures._data import charge_drifts
+from nld.figures._data import two_parameter_valley as valley
+from nld.figures._data.invariant_layers import LAYERS
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from nld.learning_rules.rules import gradient_descent
 from nld.theory import discrete
@@ -12,8 +15,8 @@ from nld.theory import discrete
 @pytest.fixture(scope="module")
 def data():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figure, "STRENGTHS", (0.1, 0.2))
-        patch.setattr(figure, "TOY_STRENGTHS", (0.004, 0.008))
+        patch.setattr(charge_drifts, "STRENGTHS", (0.1, 0.2))
+        patch.setattr(charge_drifts, "TOY_STRENGTHS", (0.004, 0.008))
         return figure.compute("quick", momentum=0.5)
 
 
@@ -24,7 +27,7 @@ def flipped(data, name):
 
 def test_fig_flattening_ends_where_the_predecessors_did(data):
     np.testing.assert_allclose((data["end"].values ** 2).sum(1), [4.556, 4.182, 3.605], atol=6e-4)
-    np.testing.assert_allclose(figure.charge(data["end"].values), [-4.3954, -4.0066, -3.3992], atol=6e-5)
+    np.testing.assert_allclose(valley.charge(data["end"].values), [-4.3954, -4.0066, -3.3992], atol=6e-5)
     assert (np.diff((data["end"].values ** 2).sum(1)) < 0).all()
 
 
@@ -34,11 +37,11 @@ def test_fig_flattening_the_charge_follows_its_exact_law(data):
 
 def test_fig_flattening_the_exact_law_is_the_discrete_one_of_the_library():
     """C <- C (1 - eta² r²) is C <- C + <p, A p> with the signed squares of the steps."""
-    rule, q = gradient_descent(0.05), np.array(figure.START)
-    step = -rule.learning_rate * figure.gradient(q)
-    law = discrete.predict_quadratic_charge_from_steps(rule, [figure.charge(step)], figure.charge(q)).value[-1]
-    residual = figure.TARGET - q.prod()
-    assert law == pytest.approx(figure.charge(q) * (1 - rule.learning_rate**2 * residual**2), rel=1e-14)
+    rule, q = gradient_descent(0.05), np.array(valley.START)
+    step = -rule.learning_rate * valley.gradient(q)
+    law = discrete.predict_quadratic_charge_from_steps(rule, [valley.charge(step)], valley.charge(q)).value[-1]
+    residual = valley.TARGET - q.prod()
+    assert law == pytest.approx(valley.charge(q) * (1 - rule.learning_rate**2 * residual**2), rel=1e-14)
 
 
 def test_fig_flattening_rules_of_one_strength_drift_alike(data):
@@ -50,7 +53,7 @@ def test_fig_flattening_rules_of_one_strength_drift_alike(data):
 
 @pytest.mark.parametrize(("case", "cosine", "fourth"), [(0, 0.995, 1.00251), (1, 0.95, 0.10256), (2, 0.75, 0.57143)])
 def test_fig_flattening_layers_turn_and_settle_as_the_equation_of_motion_says(data, case, cosine, fourth):
-    eta, k = figure.LAYERS[case]
+    eta, k = LAYERS[case]
     found = data["layer"].values[case]
     assert abs(found[0] - (1 - eta * k)) < 1e-6
     assert found[0] == pytest.approx(cosine, abs=1e-6)

@@ -5,7 +5,7 @@ import pytest
 
 from nld.experiment import RunStore, Sweep
 from nld.figures import fig_grid
-from nld.figures._data import experiment_table
+from nld.figures._data import experiment_table, run_grid
 
 FEW = {"learning_rate": (0.01, 1.0), "momentum": (0.0, 0.9), "weight_decay": (5e-3,)}
 
@@ -19,17 +19,17 @@ def folder(tmp_path_factory):
 def few(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NLD_STORE", str(folder))
-        patch.setattr(fig_grid, "GRID", FEW)
+        patch.setattr(run_grid, "GRID", FEW)
         panel = experiment_table.quick_sweep("A")
         short = Sweep(base=panel.base.replace(steps=60), vary=panel.vary)
-        patch.setattr(fig_grid, "quick_sweep", lambda _: short)
+        patch.setattr(run_grid, "quick_sweep", lambda _: short)
         return fig_grid.compute("quick", seed=3)
 
 
 def test_fig_grid_every_place_holds_its_run(few, folder):
     store = RunStore(folder / "runs")
     stored = list(store)
-    assert len(stored) == few["diverged"].size == 8 * fig_grid.SEEDS
+    assert len(stored) == few["diverged"].size == 8 * run_grid.SEEDS
     for experiment in stored:
         record = store.load(experiment)
         place = {name: getattr(experiment, name) for name in (*FEW, "seed")}
@@ -55,7 +55,7 @@ def test_fig_grid_shares_the_runs_of_panel_a():
     base = experiment_table.quick_sweep("A").base
     middle = base.replace(learning_rate=1.0, momentum=0.9, weight_decay=5e-4, seed=0)
     assert middle.key in shared
-    assert all(fig_grid.DEFAULT[name] in values for name, values in fig_grid.GRID.items())
+    assert all(run_grid.DEFAULT[name] in values for name, values in run_grid.GRID.items())
 
 
 def test_fig_grid_counts_what_trained(few):

@@ -9,6 +9,8 @@ import xarray as xr
 from nld.experiment.studies import train_with_rule
 from nld.experiment.studies.measure import squared_norms
 from nld.figures import fig_meta_adaptive as figure
+from nld.figures._data import adam_stages, filter_norms_under_adam
+from nld.figures._data.filter_norms_under_adam import norm_ratios
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
 from nld.learning_rules import rules
 from tests.figures.judged import labels, row
@@ -16,12 +18,12 @@ from tests.figures.judged import labels, row
 
 def test_fig_meta_adaptive_charge_predicts_norms_from_the_first_step(monkeypatch):
     """Over a short run the charge's own build-up counts, and the average of squared updates is already far off."""
-    monkeypatch.setattr(figure, "NORM_STEPS", 60)
-    data = figure.norms(0, 0.01, 0.3, 0.4)
-    assert figure.norm_ratios(data, "charge", 0.9) == pytest.approx(1, abs=0.06)
-    assert figure.norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.06)
+    monkeypatch.setattr(filter_norms_under_adam, "NORM_STEPS", 60)
+    data = filter_norms_under_adam.norms(0, 0.01, 0.3, 0.4)
+    assert norm_ratios(data, "charge", 0.9) == pytest.approx(1, abs=0.06)
+    assert norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.06)
     assert data["shared_ratio"].sel(norm_momentum=0.0).values == pytest.approx(1, abs=1e-8)
-    assert np.all(figure.norm_ratios(data, "orthogonal", 0.9)[1:] > 1.5)  # the first layer has nine weights a filter
+    assert np.all(norm_ratios(data, "orthogonal", 0.9)[1:] > 1.5)  # the first layer has nine weights a filter
 
 
 def fabricated(still=1.05, moving=17.0, relaxed=1.1, adam=0.2, twice=0.3, normalized=0.1):
@@ -37,8 +39,8 @@ def fabricated(still=1.05, moving=17.0, relaxed=1.1, adam=0.2, twice=0.3, normal
             "method_loss": (("method", "rate", "member"), np.ones((4, 2, 3))),
         },
         coords={
-            "norm_momentum": [0.0, 0.9], "closure": ["charge", "relaxed", "orthogonal"], "method": list(figure.METHODS),
-            "judged_method": list(figure.SELECTED), "rate": [1.0, 2.0],
+            "norm_momentum": [0.0, 0.9], "closure": ["charge", "relaxed", "orthogonal"],
+            "method": list(adam_stages.METHODS), "judged_method": list(adam_stages.SELECTED), "rate": [1.0, 2.0],
         },
     )  # fmt: skip
 
@@ -74,12 +76,12 @@ def test_fig_meta_adaptive_verdicts_on_two_adam(losses, alike, better):
 @pytest.mark.slow
 def test_fig_meta_adaptive_norms_and_losses_of_the_quick_profile():
     data = figure.compute("quick")
-    assert figure.norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.15)
-    assert np.all(figure.norm_ratios(data, "orthogonal", 0.9) > 8)
+    assert norm_ratios(data, "orthogonal", 0.0) == pytest.approx(1, abs=0.15)
+    assert np.all(norm_ratios(data, "orthogonal", 0.9) > 8)
     for closure in ("charge", "relaxed"):
-        assert figure.norm_ratios(data, closure, 0.9) == pytest.approx(1, abs=0.15)
+        assert norm_ratios(data, closure, 0.9) == pytest.approx(1, abs=0.15)
     assert data["shared_ratio"].values == pytest.approx(1, abs=0.02)
-    plain, alone, equal, normalized = figure.best(data).values()
+    plain, alone, equal, normalized = adam_stages.best(data).values()
     assert normalized < plain < alone < equal
 
 
@@ -88,7 +90,7 @@ def test_unequal_denominators_win_where_steps_are_small_and_gradients_keep_their
     """On one batch the first layer shrinks; with shared denominators it grows by its squared updates, exactly."""
     rule = rules.adam(1e-3, 0.0, 0.999, 0.0, 1e-12, decoupled=True)
     changes = {}
-    for name, trained in (("own", rule), ("shared", replace(rule, update=figure._shared_update))):
+    for name, trained in (("own", rule), ("shared", replace(rule, update=filter_norms_under_adam.shared_update))):
         record = train_with_rule.train_with_rule(
             trained, (0,), steps=300, network="digits_cnn", width=0.5, epsilon=1e-12, train_size=512, batch_size=512
         )

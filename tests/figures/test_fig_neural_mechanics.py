@@ -12,6 +12,7 @@ from nld.experiment.datasets import data
 from nld.experiment.studies import charges
 from nld.experiment.training.loop import cross_entropy
 from nld.figures import fig_neural_mechanics as figure
+from nld.figures._data import charge_laws
 from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from nld.learning_rules.rules import heavy_ball
@@ -39,10 +40,10 @@ def errors(eta, beta, k, end):
     """Largest error of each law, relative to the largest charge: {kind: {law: error}}."""
     run = trained(eta, beta, k, end)
     found = charges.charges(run.position)
-    told = {kind: figure.predictions(heavy_ball(eta, beta, k), kind, run) for kind in figure.KINDS}
+    told = {kind: charge_laws.predictions(heavy_ball(eta, beta, k), kind, run) for kind in charge_laws.KINDS}
     return {
         kind: {law: abs(value - found[kind]).max() / abs(found[kind]).max() for law, value in told[kind].items()}
-        for kind in figure.KINDS
+        for kind in charge_laws.KINDS
     }
 
 
@@ -85,7 +86,7 @@ def test_fig_neural_mechanics_hessian_constraint_can_fail(monkeypatch):
 @pytest.mark.parametrize("end", [30, pytest.param(60, marks=slow)])
 def test_fig_neural_mechanics_error_halves_with_the_learning_rate(end):
     coarse, middle, fine = (errors(eta, 0.0, 1e-2, end) for eta in (0.1, 0.05, 0.025))
-    for kind in figure.KINDS:
+    for kind in charge_laws.KINDS:
         for one, other in ((coarse, middle), (middle, fine)):
             slope = np.log2(one[kind]["integral"] / other[kind]["integral"])
             assert slope == pytest.approx(1, abs=0.15), kind
@@ -109,7 +110,7 @@ def test_fig_neural_mechanics_the_network_has_the_symmetries():
     model, source = charges.network(3), data.digits()
     images, labels = source.normalized(source.train_images[:64], torch.float64), source.train_labels[:64]
     blocks = charges.symmetries(model)
-    units = {kind: sum(block.units for block in blocks if block.kind == kind) for kind in figure.KINDS}
+    units = {kind: sum(block.units for block in blocks if block.kind == kind) for kind in charge_laws.KINDS}
     found = charges.charges([p.detach().numpy() for p in model.parameters()])
     assert units == {kind: values.shape[-1] for kind, values in found.items()}
     before = cross_entropy(model, images, labels).item()
@@ -154,7 +155,7 @@ def test_fig_neural_mechanics_a_swing_longer_than_the_run_is_not_judged(stored):
 def test_fig_neural_mechanics_first_zero_is_the_oscillators(stored):
     """The first sign change of the free solution on a fine grid."""
     stored = stored.assign_coords(weight_decay=("column", [0, 0.0025, 0.01, 0.001, 0.002]))
-    found = figure.first_zero(stored.isel(column=slice(3, 5))).values
+    found = charge_laws.first_zero(stored.isel(column=slice(3, 5))).values
     time = np.linspace(0, 60, 60_001)
     free = oscillator(heavy_ball(0.05, 0.99, 0.002), "translation").free(time)
     assert found[0] == np.inf
@@ -188,5 +189,5 @@ def test_fig_neural_mechanics_does_not_rule_on_swinging_where_nothing_should_swi
 def test_fig_neural_mechanics_crossings_ignore_rounding():
     time = np.linspace(0, 10, 400)
     columns = np.stack([np.cos(time), np.exp(-time), 1e-12 * np.cos(9 * time)], axis=1)
-    assert figure.crossings(columns) == 3
-    assert figure.crossings(columns[:, 1:]) == 0
+    assert charge_laws.crossings(columns) == 3
+    assert charge_laws.crossings(columns[:, 1:]) == 0

@@ -21,9 +21,16 @@ from nld.figures import (
     fig_orders,
     fig_photographs,
     fig_rotation,
-    fig_schedules,
 )
-from nld.figures._data import meta_adaptive_prose, norm_free_prose
+from nld.figures._data import (
+    effective_rates_prose,
+    flattening_prose,
+    invariant_layers,
+    meta_adaptive_prose,
+    norm_free_prose,
+    rotation_prose,
+    schedules_prose,
+)
 from tests.figures.judged import row
 from tests.figures.test_captions import reference
 
@@ -104,7 +111,7 @@ def test_fig_closures_says_whether_full_batches_suffice():
 
 def test_fig_effective_rates_explains_only_what_the_rates_explain():
     data = reference("fig-effective-rates")
-    said = fig_effective_rates.sentences(data)
+    said = effective_rates_prose.sentences(data)
     assert "They are better because they end up where the rate is right" in said["best-rates"]
     assert "it can recover in time" in said["recovers"]
     assert said["decay-moves"].startswith("lifts")
@@ -116,19 +123,19 @@ def test_fig_effective_rates_explains_only_what_the_rates_explain():
         half_loss=data["half_loss"] / 10,
     )
     apart["half_rate"] = apart["half_rate"].where(data["panel"] != "C", 1.0)
-    said = fig_effective_rates.sentences(apart)
+    said = effective_rates_prose.sentences(apart)
     assert "the rate alone does not explain the losses" in said["best-rates"]
     assert "does not come back at this rate either" in said["recovers"]
     assert said["decay-moves"].startswith("does not steadily lift")
     assert said["exceptions"] == "No free run guesses."
-    fast = fig_effective_rates.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
+    fast = effective_rates_prose.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
     assert fast.endswith("rates of up to 20 1/ℓ.")
 
 
 def test_fig_effective_rates_reads_the_course_of_one_rate():
     data = reference("fig-effective-rates")
     falling = data.assign(effective_rate=data["effective_rate"] * 0 + 90 / (1 + data["step"]))
-    assert fig_effective_rates.course(falling, 0.3) == "from 90 1/ℓ to 2.9 1/ℓ within 30 steps"
+    assert effective_rates_prose.course(falling, 0.3) == "from 90 1/ℓ to 2.9 1/ℓ within 30 steps"
     assert "bend towards each other" in fig_effective_rates.alt(data)
     assert "do not approach" in fig_effective_rates.alt(falling)
 
@@ -204,25 +211,25 @@ def test_fig_counter_terms_says_whether_the_energy_grows():
 
 def test_fig_flattening_says_what_deviations_do_with_the_strength():
     data = reference("fig-flattening")
-    assert fig_flattening.deviations(data).startswith("grow with the strength, as the next order should: at most")
-    assert fig_flattening.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
+    assert flattening_prose.deviations(data).startswith("grow with the strength, as the next order should: at most")
+    assert flattening_prose.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
         "are at"
     )
     assert "only not as far" in fig_flattening.caption(data)
     assert "and as far" in fig_flattening.caption(data.assign(penalized_end=data["end"]))
     layer = data["layer"].copy()
     layer[0, 0] *= 1.5
-    assert fig_flattening.layer_gap(data.assign(layer=layer)) == pytest.approx(0.5, rel=1e-3)
+    assert invariant_layers.layer_gap(data.assign(layer=layer)) == pytest.approx(0.5, rel=1e-3)
 
 
 def test_fig_schedules_says_whether_decay_keeps_descent_from_converging():
     data = reference("fig-schedules")
-    assert fig_schedules.numbers(data)["together"].endswith("together they do not.")
+    assert schedules_prose.numbers(data)["together"].endswith("together they do not.")
     calm = data.assign(restless=data["restless"] * 0)
-    assert fig_schedules.numbers(calm)["together"].startswith("At these values")
+    assert schedules_prose.numbers(calm)["together"].startswith("At these values")
     gradient = data["smallest_gradient"].copy()
     gradient[{"rate": -1}] = 1e-5  # no longer the largest
-    assert fig_schedules.numbers(data.assign(smallest_gradient=gradient))["slowest-gradient"] == "1e-05"
+    assert schedules_prose.numbers(data.assign(smallest_gradient=gradient))["slowest-gradient"] == "1e-05"
 
 
 @pytest.mark.parametrize(
@@ -242,15 +249,14 @@ def test_fig_rotation_says_of_unbalance_what_the_seeds_say(gain, spread, said):
         judged_accuracy=(("judging_seed", "judged_rule"), accuracy),
         judged_unbalance=(("judging_seed", "balanced_rule"), np.stack([row(1.1), row(3.0)], 1)),
     )
-    assert said in fig_rotation.hurts(data.assign_coords(judged_rule=kept))
+    assert said in rotation_prose.hurts(fig_rotation.judge(data.assign_coords(judged_rule=kept)))
 
 
 def test_fig_rotation_reads_the_memory_from_the_angle():
     data = reference("fig-rotation")
-    assert fig_rotation.long_memory(data) == "updates oppose each other"
-    assert fig_rotation.long_memory(data.assign(network_angle=data["network_angle_law"] / 2)).endswith(
-        "repeat each other"
-    )
+    assert rotation_prose.long_memory(data) == "updates oppose each other"
+    half = data.assign(network_angle=data["network_angle_law"] / 2)
+    assert rotation_prose.long_memory(half) == "updates repeat each other"
 
 
 def test_fig_adam_says_whether_a_smaller_rate_tames_the_updates():

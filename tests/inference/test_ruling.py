@@ -27,17 +27,15 @@ from nld.inference.verdict import (
     compare,
     label_of,
 )
+from tests.figures.judged import row
 
-NOISE = np.random.default_rng(0).normal(size=32)
-NOISE = (NOISE - NOISE.mean()) / NOISE.std(ddof=1)
 FAMILY = Family("chapter", 2, 2, 0.05)
 SEQUENTIAL = Part(name="gain", test="sequential", unit="points", delta=1.0, n=32)
 
 
 def noisy(mean: float, deviation: float = 1.0, n: int = 32) -> np.ndarray:
     """n numbers of exactly this mean and deviation."""
-    x = NOISE[:n] - NOISE[:n].mean()
-    return mean + deviation * x / x.std(ddof=1)
+    return row(mean, deviation, n)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nld.figures.fig_grid import DEFAULT, GRID, MODES
+from nld.figures._data.experiment_table import MODES
+from nld.figures._data.run_grid import DEFAULT, GRID
 from nld.publish.explorables import explorable_grid
 
 SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "explorable-grid.js"

@@ -1,1 +1,1 @@
-"""What several figures compute, or one at length."""
+"""What figures compute, one idea a module; a module whose name ends in `_prose` only words it."""

@@ -12,12 +12,11 @@ import xarray as xr
 
 from nld.experiment import run_sweep
 from nld.experiment.runs.spec import Experiment
-from nld.figures._data.experiment_table import CHANCE, PANELS, quick_sweep, results
+from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, quick_sweep, results
 from nld.inference import Evidence
 from nld.inference.registration import registrations
 
 CLAIMS = {"A": "finite-learning-rate", "B": "momentum-advantage", "C": "weight-decay-helps"}
-MODES = ("unconstrained", "constrained")
 
 
 def settings(chosen: dict[str, float]) -> list[tuple[str, float]]:
@@ -47,7 +46,7 @@ def run(seeds: Sequence[int], chosen: dict[str, float], **base) -> xr.Dataset:
         "judged_accuracy": np.where(diverged, chance, end["test_accuracy"].values)[at],
         "judged_loss": np.where(diverged, -np.log(chance), end["test_loss"].values)[at],
     }
-    units = {"judged_accuracy": "1", "judged_loss": "l"}
+    units = {"judged_accuracy": "1", "judged_loss": "ℓ"}
     return xr.Dataset(
         {
             name: (("judging_seed", "setting", "constrained_norm"), v.reshape(shape), {"units": units[name]})
@@ -75,7 +74,7 @@ def from_table(data: xr.Dataset, scale: str, chosen: dict[str, float]) -> xr.Dat
     return xr.Dataset(
         {
             name: (("judging_seed", "setting", "constrained_norm"), np.stack(rows, 1), {"units": unit})
-            for (name, rows), unit in zip(found.items(), ("1", "l"), strict=True)
+            for (name, rows), unit in zip(found.items(), ("1", "ℓ"), strict=True)
         },
         coords={"setting": names, "constrained_norm": list(MODES)},
     )

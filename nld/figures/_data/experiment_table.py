@@ -15,6 +15,7 @@ SCALES = ("quick", "photographs", "paper")  # where sweeps run: here; elsewhere,
 RESULTS = {"photographs": "results/photographs/*.nc", "paper": "results/paper/*.nc"}
 EVALUATED = ("test_accuracy", "test_loss", "train_loss")
 VALIDATED = ("validation_accuracy", "validation_loss")  # where images were held out
+MODES = ("unconstrained", "constrained")  # norms of filters free, and held at their initial values
 CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
 
 
@@ -145,6 +146,13 @@ def results(data: xr.Dataset, panel: str, quantity: str, scale: str, point: int 
     index = values.reset_coords(drop=True).assign_coords({n: runs[n] for n in ("constrained", "value", "seed")})
     grid = index.set_index(run=["constrained", "value", "seed"]).unstack("run")
     return grid.transpose("constrained", "value", "seed", ...)
+
+
+def final_accuracies(data: xr.Dataset, panel: str, scale: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of a panel; final accuracy of each run, and whether it diverged: (constrained, value, seed)."""
+    ends = results(data, panel, "test_accuracy", scale)
+    diverged = results(data, panel, "diverged", scale, point=None).values.astype(bool)
+    return ends["value"].values, ends.values, diverged
 
 
 def advantage(data: xr.Dataset, panel: str, quantity: str, scale: str) -> xr.DataArray:

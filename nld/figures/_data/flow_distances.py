@@ -5,8 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from nld.figures.fig_orders import START, gradient
+from nld.figures._data import three_rules
+from nld.figures._data.anharmonic_loss import START, gradient
+from nld.figures._data.power_law import exponent
 from nld.learning_rules import potentials, rules
 from nld.learning_rules.rules import LearningRule, iterate
 from nld.results import arithmetic
@@ -27,34 +30,48 @@ def cases(profile: str, momentum: float, seed: int) -> list[Case]:
     return [*_network_cases(seed), *_euclidean_cases(profile, momentum), *_mirror_cases(profile), _accelerated_case()]
 
 
+def measured(profile: str, momentum: float, seed: int) -> xr.Dataset:
+    """Distances of iterates to their flows over the step, by case, and attractions by rule."""
+    rows = cases(profile, momentum, seed)
+    longest = max(len(steps) for *_, steps, _ in rows)
+    step, error = (
+        np.array([[*row, *[np.nan] * (longest - len(row))] for row in column])
+        for column in zip(*(case[3:] for case in rows), strict=True)
+    )
+    return xr.Dataset(
+        {
+            "error": (("case", "point"), error, {"units": "w", "long_name": "distance of the iterates to the flow"}),
+            "step": (
+                ("case", "point"),
+                step,
+                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
+            ),
+            "predicted_order": (("case",), [case[2] for case in rows]),
+            "group": (("case",), [case[0] for case in rows]),
+            "attraction": (("rule",), attractions(momentum)),
+        },
+        coords={"case": [case[1] for case in rows], "rule": ["heavy ball", "Nesterov"]},
+        attrs={"momentum": momentum, "mirror_momentum": MIRROR_MOMENTUM},
+    )
+
+
 def attractions(momentum: float) -> list[float]:
     """Factors by which a step of heavy ball and of Nesterov shrinks the distance to the slow manifold."""
-    return [_attraction(make(momentum)) for make in (_heavy_ball, _nesterov)]
-
-
-def _descent(_momentum) -> Callable[[float], LearningRule]:
-    return rules.gradient_descent
-
-
-def _heavy_ball(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.heavy_ball(rate, momentum)
-
-
-def _nesterov(momentum) -> Callable[[float], LearningRule]:
-    return lambda rate: rules.nesterov(rate, momentum)
+    makers = three_rules.by_name(momentum)
+    return [_attraction(makers[name]) for name in ("heavy ball", "Nesterov")]
 
 
 def _euclidean_cases(profile: str, momentum: float) -> Iterator[Case]:
     """The three rules on the loss of fig-orders."""
-    for group, family in (("gradient descent", _descent), ("heavy ball", _heavy_ball), ("Nesterov", _nesterov)):
+    for group, make in three_rules.by_name(momentum).items():
         labels = [("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3)]
-        measured = [distances]
-        if family is not _descent:  # without a buffer there is nothing to fill
+        measures = [distances]
+        if group != "gradient descent":  # without a buffer there is nothing to fill
             labels += [("1 term, empty buffer", 1), ("the same, delay taken off", 2)]
-            measured += [cold_distances]
-        runs = [_rule_for(family(momentum), relaxations) for relaxations in RELAXATIONS[profile]]
+            measures += [cold_distances]
+        runs = [_rule_for(make, relaxations) for relaxations in RELAXATIONS[profile]]
         scale = [rule.learning_rate / rule.friction**2 for rule, _ in runs]
-        rows = [[x for measure in measured for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
+        rows = [[x for measure in measures for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
         for (label, order), error in zip(labels, np.array(rows).T, strict=True):
             yield group, f"{group}: {label}", order, scale, error
 
@@ -151,3 +168,9 @@ def _accelerated_case() -> Case:
             before, now = now, ahead - root**2 * gradient(ahead)
         errors.append(np.linalg.norm(now - motion.position[-1]))
     return "Bregman, p = 2", "Bregman, p = 2: accelerated gradient", 1, roots, errors
+
+
+def orders(data: xr.Dataset) -> np.ndarray:
+    """Least-squares slopes of log error over log step, shape (case,)."""
+    pairs = zip(data["step"].values, data["error"].values, strict=True)
+    return np.array([exponent(*(row[np.isfinite(row)] for row in pair)) for pair in pairs])

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures.fig_meta_adaptive import best
+from nld.figures._data.adam_stages import best
 
 
 def sentences(data: xr.Dataset) -> dict[str, str]:

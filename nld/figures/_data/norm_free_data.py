@@ -15,6 +15,8 @@ IMAGES = 128
 DOTS, INTERVALS, REACH = 240, 40, 5.0  # dots a panel, intervals of x that share them, deviations of x that are drawn
 OUTLIERS = "two outliers"
 FACTOR = 1.7  # of the writers, in the test of invariance
+SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
+PARITY = 1.5  # points of accuracy within which two norms count as alike, as registered
 
 
 def shapes(models: Sequence, seeds: Sequence[int], untrained: Sequence) -> xr.Dataset:

@@ -1,10 +1,11 @@
 """Sentences of the chapter on dynamic tanh that compare, each chosen by the data of fig-dyt."""
 
+import numpy as np
 import xarray as xr
 
-from nld.figures._data.norm_free_data import OUTLIERS, gain
-from nld.figures._render.text import at_most, number
-from nld.figures.fig_dyt import SQUASHED
+from nld.figures._data.norm_free_data import FACTOR, OUTLIERS, PARITY, SQUASHED, gain, residual
+from nld.figures._render.text import at_most, number, power_above
+from nld.inference.e_test import confidence_sequence
 
 
 def sentences(data: xr.Dataset) -> dict[str, str]:
@@ -49,3 +50,54 @@ def lockstep(data: xr.Dataset) -> dict[str, str]:
         "writers-moved": f"{number(moved[0], '.2g')} w² at the largest learning rate and "
         f"{number(moved[-1], '.2g')} w² at the smallest",
     }
+
+
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers and sentences for prose about the figure."""
+    accuracy = 100 * data["judged_accuracy"].mean("judging_seed")
+    more, error = (100 * value for value in advantage(data, "tanh(x/2)"))
+    return {
+        **{
+            f"accuracy-{norm}": f"{float(accuracy.sel(trained_norm=norm)):.1f} %"
+            for norm in ("LayerNorm", "DyT", "none")
+        },
+        "gain-half": f"{number(more, '.1f')} ± {error:.1f}",
+        "nothing": without_any(data),
+        "seeds": f"{data.sizes['judging_seed']}",
+        "shape": shape_in_words(data),
+        "invariance": power_above(data["invariance"].sel(transformed="both sides").max()),
+        "factor": f"{FACTOR:g}",
+        "residual": power_above(residual(data).max()),
+    }
+
+
+def without_any(data: xr.Dataset) -> str:
+    """A sentence on the network that has nothing in the place of its norms: what parity is worth beside it."""
+    gap = 100 * (
+        data["judged_accuracy"].sel(trained_norm="none") - data["judged_accuracy"].sel(trained_norm="LayerNorm")
+    )
+    low, high = confidence_sequence(gap.values)
+    behind = f"{number(gap.mean(), '.1f')} points [{number(low, '.1f')}, {number(high, '.1f')}]"
+    if low > -PARITY:
+        return (
+            f"The network with nothing in their place differs by {behind}: a test that it passes tests no replacement."
+        )
+    if high < -PARITY:
+        return f"The network with nothing in their place differs by {behind}: here normalization is needed."
+    return (
+        f"The network with nothing in their place differs by {behind}, which leaves open whether norms are needed here."
+    )
+
+
+def shape_in_words(data: xr.Dataset) -> str:
+    """Whether the last layer's map, in the networks that are drawn, is an S."""
+    last = float(data["extremes"].sel(state="trained").median("seed").drop_sel(layer=OUTLIERS)[-1])
+    if last >= SQUASHED:
+        return f"That is hardly an S in the last layer, which we would call one below {SQUASHED:g}."
+    return f"That is an S in the last layer, if a mild one: we call it one below {SQUASHED:g}."
+
+
+def advantage(data: xr.Dataset, fixed: str) -> tuple[float, float]:
+    """Accuracy with a learned alpha less that with a fixed one: mean over judging seeds and its standard error."""
+    more = data["judged_accuracy"].sel(trained_norm="DyT") - data["judged_accuracy"].sel(trained_norm=fixed)
+    return float(more.mean()), float(more.std(ddof=1) / np.sqrt(more.size))

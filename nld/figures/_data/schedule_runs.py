@@ -15,6 +15,7 @@ NOISE = (0.0, 1.0)
 STEPS = 1000
 RUNS = ("weight decay", "exponential", "empty buffer", "naive", "decay dropped")
 RESTLESS = (0.1, 0.1)  # learning rate, weight decay
+CALM, RESTLESS_GRADIENT = 1e-6, 0.1  # unit gradients that count as converged and as not, in l
 
 
 def tuning(seeds) -> xr.Dataset:
@@ -39,9 +40,9 @@ def tuning(seeds) -> xr.Dataset:
         "highest": (kept[0], high, kept[1]),
         "noisy_law": (kept[0], noisy, kept[1]),
         "identity": (("noise", "seed", "rate"), np.array(identity), "1"),
-        "smallest_gradient": ((*kept[0], "tuning_step"), [run["smallest_gradient"].values for run in clean], "l"),
-        "smallest_gradient_bound": (("rate",), limit, "l"),
-        "noisy_gradient": (("seed", "tuning_step"), np.sqrt(squares), "l"),
+        "smallest_gradient": ((*kept[0], "tuning_step"), [run["smallest_gradient"].values for run in clean], "ℓ"),
+        "smallest_gradient_bound": (("rate",), limit, "ℓ"),
+        "noisy_gradient": (("seed", "tuning_step"), np.sqrt(squares), "ℓ"),
         "form_diverged": (("rate",), _diverged(seeds[0]), "1"),
     }
     return xr.Dataset(
@@ -129,3 +130,8 @@ def restless(seeds) -> xr.Dataset:
         {"restless": (("decay", "judging_seed"), late, {"units": "ℓ"})},
         coords={"decay": [0.0, decay], "judging_seed": list(seeds)},
     )
+
+
+def differences(data: xr.Dataset) -> dict[str, float]:
+    """Largest |loss difference| to training with decay by run, over seeds and steps, in l."""
+    return {str(run): float(np.abs(data["difference"].sel(run=run)).max()) for run in data["run"].values}

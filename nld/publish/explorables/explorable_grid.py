@@ -11,7 +11,8 @@ import math
 import numpy as np
 import xarray as xr
 
-from nld.figures.fig_grid import DEFAULT, GUESSING, MODES
+from nld.figures._data.experiment_table import MODES
+from nld.figures._data.run_grid import DEFAULT, GUESSING
 from nld.publish.explorables.explorable import Explorable
 from nld.publish.rendering import render
 

@@ -4,6 +4,8 @@ import dataclasses
 
 from nld.experiment import Experiment
 from nld.experiment.datasets.data import digits
+from nld.figures._data import experiment_table
+from nld.publish.pages.ruling import Myst
 from nld.results.provenance import packages
 from nld.table import Table
 
@@ -22,6 +24,11 @@ def splits() -> Table:
         ("data set", "to train", "to test", "classes", "SHA-256 begins"),
         (("digits of scikit-learn", *sizes, str(data.classes), f"`{data.checksum[:16]}`"),),
     )
+
+
+def sweeps() -> Myst:
+    """How the runs are run that a laptop has no time for, and gathered into what the figures read."""
+    return Myst("\n".join(f"- *{scale}*: {experiment_table.commands(scale)}" for scale in experiment_table.RESULTS))
 
 
 def environment() -> Table:
