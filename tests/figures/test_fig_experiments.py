@@ -52,7 +52,7 @@ def test_fig_experiments_paper_profile_says_what_is_missing(tmp_path, monkeypatc
     monkeypatch.setattr(experiment_table, "ROOTS", (tmp_path,))
     data = fig_experiments.compute("paper")
     assert fig_experiments.judge(data) == []
-    assert "nld sweep run" in fig_experiments.caption(data)
+    assert "{doc}`reproducibility` says how" in fig_experiments.caption(data)
     assert fig_experiments.alt(data)
     assert len(fig_experiments.draw(data).axes) == 1
 

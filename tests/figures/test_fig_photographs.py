@@ -45,7 +45,7 @@ def test_fig_photographs_begins_at_chance_and_learns(data):
 def test_fig_photographs_rules_on_the_claims_of_the_experiment(data):
     claims = [verdict.claim for verdict in fig_photographs.judge(data)]
     assert claims == ["finite-learning-rate", "momentum-advantage", "weight-decay-helps"]
-    assert "nld sweep run" in fig_photographs.caption(data)
+    assert "{doc}`reproducibility` says how" in fig_photographs.caption(data)
 
 
 def test_fig_photographs_without_results_says_how_to_make_them(tmp_path, monkeypatch):

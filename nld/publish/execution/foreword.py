@@ -8,8 +8,9 @@ from pathlib import Path
 from nld import figures
 from nld.publish.execution.chapters import Chapter
 from nld.results import store
+from nld.results.dependencies import needed_modules
+from nld.results.places import PACKAGE
 
-HELPER = re.compile(r"from nld\.figures(?:\.(\w+) import| import (\w+))")
 FIGURE = re.compile(r"""["'](fig-[\w-]+)["']""")
 ON_GPU = 'device="cuda"'  # how an experiment of a figure asks for a GPU
 OTHER_SIZE = re.compile(r'"paper": (?!")')  # a size of its own, not the name of a stored result
@@ -50,12 +51,11 @@ def paper_scale(names: Iterable[str], top: Path | None = None) -> str:
 
 
 def _sources(name: str) -> str:
-    """The text of a figure's module, and of the modules beside it that it takes its runs from."""
-    folder = Path(figures.__path__[0])
-    text = (folder / f"{name.replace('-', '_')}.py").read_text("utf-8")
-    helpers = {first or second for first, second in HELPER.findall(text)}
-    beside = (folder / f"{helper}.py" for helper in sorted(helpers))
-    return text + "".join(path.read_text("utf-8") for path in beside if path.is_file())
+    """The text of a figure's module, and of the modules of data that it takes its runs from."""
+    own = f"nld.figures.{name.replace('-', '_')}"
+    read = [module for module in needed_modules(own) if module == own or module.startswith("nld.figures._data.")]
+    paths = (PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py") for module in sorted(read))
+    return "".join(path.read_text("utf-8") for path in paths)
 
 
 def _before(names: list[str], top: Path) -> str:
