@@ -31,22 +31,32 @@ def reached_modules(source: str) -> frozenset[str]:
     return frozenset(reached)
 
 
-def needed_modules(module: str, without: tuple[str, ...] = ()) -> frozenset[str]:
+def needed_modules(module: str, without: tuple[str, ...] = (), within: str = "nld") -> frozenset[str]:
     """The module and those that it names, directly or through others; not the packages around them.
 
     Importing a module loads the packages around it too, but what a computation does is in what it names.
 
     Args:
         without: modules and packages that are not followed.
+        within: package outside which nothing but ``module`` itself is followed.
     """
+
+    def followed(name: str) -> bool:
+        inside = name == module or _is_in(name, within)
+        return inside and not any(_is_in(name, each) for each in without)
+
     reached: set[str] = set()
     frontier = {module}
     while frontier:
         name = frontier.pop()
-        if name not in reached and not any(name == each or name.startswith(f"{each}.") for each in without):
+        if name not in reached and followed(name):
             reached.add(name)
             frontier |= _imports(name)
     return frozenset(reached)
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
 def source_hashes(modules: frozenset[str]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def paper_scale(names: Iterable[str], top: Path | None = None) -> str:
 def _sources(name: str) -> str:
     """The text of a figure's module, and of the modules of data that it takes its runs from."""
     own = f"nld.figures.{name.replace('-', '_')}"
-    read = [module for module in needed_modules(own) if module == own or module.startswith("nld.figures._data.")]
+    read = needed_modules(own, within="nld.figures._data") - {"nld.figures._data"}
     paths = (PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py") for module in sorted(read))
     return "".join(path.read_text("utf-8") for path in paths)
 
