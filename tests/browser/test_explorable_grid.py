@@ -85,7 +85,7 @@ def test_every_setting_shows_its_measured_numbers(tab, address, scheme, data):
             end = runs.isel(constrained=number, step=-1)
             for name, text in cell.items():
                 assert measured(float(end[name]), text, 100 if name == "test_accuracy" else 1), (wanted, mode, name)
-            assert f"{cell['test_loss']} l {mode}" in spoken
+            assert f"{cell['test_loss']} ℓ {mode}" in spoken
             for name in ("test_loss", "squared_norm", "effective_rate"):
                 course = drawn(page, name, mode)
                 np.testing.assert_allclose(course, runs[name].values[number], rtol=0.01, err_msg=f"{wanted} {mode}")

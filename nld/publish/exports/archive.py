@@ -97,8 +97,9 @@ def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
     readme = render("readme.txt", title=record["title"], version=record["version"], wheel=wheel)
     files["README.txt"] = readme.encode()
     files["book.pdf"] = pdf.read_bytes()
-    page, icon = f"html/{chapters[0].document}.html", "html/_static/favicon.svg"
-    files["index.html"] = render("front_door.html", title=record["title"], page=page, icon=icon).encode()
+    # It is left at once; an icon that is still being loaded then would be a request that failed.
+    front = render("front_door.html", title=record["title"], page=f"html/{chapters[0].document}.html", icon="data:,")
+    files["index.html"] = front.encode()
     files[".zenodo.json"] = _json(zenodo(record))
     return files
 
