@@ -55,7 +55,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             {"losses part": np.log10(last[1] / last[0])}, {"equal at the start": start < EQUAL},
         ),
         Evidence(
-            "rotation-carries-the-motion", carried + f"{power(energy)} l.",
+            "rotation-carries-the-motion", carried + f"{power(energy)} ℓ.",
             checks={"path": path < SOLVED, "energy": energy < SOLVED},
         ),
     ])  # fmt: skip
@@ -112,7 +112,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "A symmetry of the loss need not be a symmetry of learning. **(a)** A damped particle in a "
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
-        f"{power(data['path_error'])} w, and the energies coincide, to {power(data['energy_error'])} l. "
+        f"{power(data['path_error'])} w, and the energies coincide, to {power(data['energy_error'])} ℓ. "
         f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
         f"filter multiplied by {FACTOR:g}: the losses at step 0 {same_start(data)}, the "
         f"training runs do not agree. Lines are medians and bands the range over {data.sizes['seed']} seeds; "

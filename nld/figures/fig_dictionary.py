@@ -87,7 +87,7 @@ def draw(data: xr.Dataset):
 
 
 def _unit(data: xr.Dataset) -> float:
-    """Squared norm that stands for √G = 1 l, for the middle weight decay."""
+    """Squared norm that stands for √G = 1 ℓ, for the middle weight decay."""
     return float(np.sqrt(gain(heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], BASE_DECAY))))
 
 
@@ -95,7 +95,7 @@ def caption(data: xr.Dataset) -> str:
     """MyST caption with the numbers of the data."""
     return (
         "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit "
-        f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} l. **Middle:** squared norm "
+        f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm "
         "$r^2$ under heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from "
         "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
         "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "

@@ -149,7 +149,7 @@ def caption(data: xr.Dataset) -> str:
         "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
         f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
         "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
-        f"{power_above(max(found['exponential'], found['empty buffer']))} l"
+        f"{power_above(max(found['exponential'], found['empty buffer']))} ℓ"
         f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
         "Largest of ten steps, median and range of "
         f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
@@ -166,5 +166,5 @@ def alt(data: xr.Dataset) -> str:
         f"bounds; red squares lie at {power(noisy.min(), 1)} to {power(noisy.max(), 1)}; grey crosses on the diagonal "
         "mark divergence. (b) A dashed loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is "
         "level and the other a rising straight line; likewise one norm rises above the other. (d) Four differences of "
-        f"losses; their largest values are {', '.join(sizes)} l."
+        f"losses; their largest values are {', '.join(sizes)} ℓ."
     )

@@ -18,6 +18,11 @@ def test_the_books_own_equations_are_counted_without_the_papers():
     assert own_numbers(NUMBERS) == {"eq-first": 1, "eq-second": 2, "eq-third": 3}
 
 
+def test_all_chapters_on_one_page_have_the_same_numbers():
+    joined = {f"{name}/{kind}": found for name, kinds in NUMBERS.items() for kind, found in kinds.items()}
+    assert own_numbers({"book/a": joined}) == own_numbers(NUMBERS)
+
+
 @pytest.mark.parametrize("form", [SHOWN, CITED])
 @pytest.mark.parametrize(
     ("label", "before", "after"),

@@ -37,7 +37,9 @@ def own_numbers(fignumbers: dict[str, dict[str, dict[str, tuple]]]) -> dict[str,
     counted = [
         (numbers, identifier.removeprefix("equation-"))
         for kinds in fignumbers.values()
-        for identifier, numbers in kinds.get("displaymath", {}).items()
+        for kind, equations in kinds.items()
+        if kind.rpartition("/")[2] == "displaymath"  # on one page for all chapters: "chapter/displaymath"
+        for identifier, numbers in equations.items()
     ]
     own = [label for _, label in sorted(counted) if not PAPER.fullmatch(label)]
     return {label: place for place, label in enumerate(own, 1)}
