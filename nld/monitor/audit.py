@@ -16,6 +16,7 @@ import xarray as xr
 
 from nld.monitor.quantities import BALANCE
 
+_RESIDUALS = ("residual", "relative_residual")
 _MARGIN = 1000.0  # roundings of the largest term that a step's sum may be off by
 
 
@@ -58,7 +59,8 @@ def _sums(row: xr.Dataset) -> str:
     else:
         rest = charge - breaking - decay - residual
         between, within = abs(rest - last - dissipation), abs(rest + remaining)
-    allowed = _MARGIN * np.finfo(row.charge.dtype).eps * np.nanmax(np.sum(sizes, 0), axis=0, initial=0.0)
+    size = np.maximum(np.nanmax(np.sum(sizes, 0), axis=0, initial=0.0), _natural_size(row))
+    allowed = _MARGIN * np.finfo(row.charge.dtype).eps * size
     follows = (np.diff(steps) == 1)[:, None]
     wrong = (follows & (between > allowed) & ((within > allowed) | ~np.isfinite(within))).any(1)
     if not wrong.any():
@@ -69,6 +71,13 @@ def _sums(row: xr.Dataset) -> str:
         f"{where} the residual is not what charge and terms give; the record was changed after it was written, or the "
         "momentum was replaced at a step that left out parameters"
     )
+
+
+def _natural_size(row: xr.Dataset) -> np.ndarray:
+    """|π| |A(q)| of each unit, in which a charge is rounded even where it vanishes: the median step's, (units,)."""
+    residual, relative = (abs(row[n].transpose("step", "unit").values.astype(float)) for n in _RESIDUALS)
+    known = np.where(relative > 0, residual, np.nan) / np.where(relative > 0, relative, np.nan)
+    return np.array([np.median(unit[np.isfinite(unit)]) if np.isfinite(unit).any() else 0.0 for unit in known.T])
 
 
 def _excess(*norms: np.ndarray) -> np.ndarray:

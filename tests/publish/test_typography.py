@@ -13,6 +13,12 @@ def test_punctuation_stays_with_its_formula(mark):
     assert keep_punctuation(f"so {formula}{mark} then") == f'so <span class="nld-keep">{formula}{mark}</span> then'
 
 
+def test_text_between_two_formulas_may_be_broken():
+    first, second = FORMULA % "1", FORMULA % "2"
+    page = f"{first} and much more text until {second}."
+    assert keep_punctuation(page) == f'{first} and much more text until <span class="nld-keep">{second}.</span>'
+
+
 @pytest.mark.parametrize("after", [" then", "-axis", "<em>.</em>", ""])
 def test_what_may_be_broken_is_left(after):
     page = f"<p>{FORMULA % 'n'}{after}</p>"

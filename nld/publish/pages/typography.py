@@ -2,7 +2,7 @@
 
 import re
 
-_FORMULA = re.compile(r'(<span class="math notranslate nohighlight">\\\(.*?\\\)</span>)([.,;:!?)\]’”]+)', re.DOTALL)
+_FORMULA = re.compile(r'(<span class="math notranslate nohighlight">\\\([^<]*\\\)</span>)([.,;:!?)\]’”]+)')
 
 
 def keep_punctuation(body: str) -> str:
