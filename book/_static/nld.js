@@ -104,6 +104,10 @@ document.addEventListener("DOMContentLoaded", function () {
 
   document.querySelectorAll(".nld-drawing").forEach(function (drawing) {
     drawing.addEventListener("click", function (event) { if (event.target.matches("img")) enlarge(drawing); });
-    drawing.addEventListener("keydown", function (event) { if (event.key === "Enter") enlarge(drawing); });
+    drawing.addEventListener("keydown", function (event) {
+      if (event.key !== "Enter") return;
+      event.preventDefault();  // or the same stroke would press the button that closes
+      enlarge(drawing);
+    });
   });
 });
