@@ -216,7 +216,8 @@ def test_workers_end_with_a_killed_sweep(tmp_path):
     endless = BASE.replace(steps=10**7, evaluate_every=10**7)
     script = f"""
 from pathlib import Path
-from nld.experiment import Experiment, RunStore, executors
+from nld.experiment import Experiment, RunStore
+from nld.experiment.runs import executors
 if __name__ == "__main__":
     run = Experiment(**{dataclasses.asdict(endless)!r})
     executors.pool([run], RunStore(Path({str(tmp_path)!r})), workers=1, on_start=lambda pid: print(pid, flush=True))
