@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from nld.publish.execution.chapters import find_chapter, read_chapters
+from nld.publish.exports.plain_notebook import plain_notebook
 from nld.publish.pages.equation_numbers import as_roles, own_numbers, renumber
 
 NUMBERS = {
@@ -59,3 +61,11 @@ def test_chapters_cite_the_papers_equations_by_reference(request):
     for page in sorted((request.config.rootpath / "book").glob("*.md")):
         prose = re.sub(r"```.*?```|`[^`]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
         assert not re.search(r"\bEqs? \d", prose), f"{page.name}: write {{eq}}`eq-paper-N` for equation N of the paper"
+
+
+def test_a_plain_notebook_cites_them_alike(request):
+    root = request.config.rootpath
+    chapter = find_chapter(read_chapters(root), "keeping-the-books")
+    text = "\n".join(cell.source for cell in plain_notebook(root, chapter).cells if cell.cell_type == "markdown")
+    assert re.search(r"\[T&K \(8\)\]\(https://\S+#equation-eq-paper-8\)", text)
+    assert "[eq-paper-" not in text

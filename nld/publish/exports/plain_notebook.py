@@ -19,6 +19,7 @@ from nld.errors import UsageError
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import Chapter, read_chapters, read_notebook
 from nld.publish.pages.citation import base_address
+from nld.publish.pages.equation_numbers import PAPER
 from nld.results import seals
 
 GLUE = "from myst_nb import glue"
@@ -202,6 +203,9 @@ def _role(role: str, text: str, book: Book, numbers: dict[str, int], cited: dict
     if role.startswith("glue"):
         return book.glued.get(target.split(":")[0], f"`{target}` (printed above)")
     if role == "eq":
+        paper = PAPER.fullmatch(target)  # of Tanaka and Kunin, in whichever chapter it stands
+        if paper:
+            return book.link(target, f"T&K ({paper[1]})", f"equation-{target}")
         return f"({numbers[target]})" if target in numbers else book.link(target, target, f"equation-{target}")
     if role in ("numref", "ref"):
         return book.link(target, shown or (f"Figure {target}" if role == "numref" else target))
