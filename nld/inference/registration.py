@@ -8,7 +8,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 
 from nld.errors import InvalidInput
@@ -151,26 +151,44 @@ def registrations() -> dict[str, Registration]:
     """All registrations by claim.
 
     Raises:
-        ValueError: a registration is not well formed.
+        ValueError: a registration is not well formed, or its family is not there.
     """
-    content = _content()
-    return {
-        name: Registration(claim=name, **{**fields, "parts": tuple(Part(**part) for part in fields.get("parts", ()))})
-        for name, fields in content["claims"].items()
-    }
+    return {name: _registration(name, table) for name, table in _content()["claims"].items()}
+
+
+def _registration(claim: str, table: Mapping) -> Registration:
+    parts = tuple(_made(Part, part, f"part {number} of {claim}") for number, part in enumerate(table.get("parts", ())))
+    made = _made(Registration, {**table, "claim": claim, "parts": parts}, claim)
+    if made.family not in _content()["families"]:
+        raise InvalidInput(
+            f"expected a family of {_FILE.name} for {claim}, got {made.family!r}; add [families.{made.family}] with its "
+            "numbers of tests, sequential and fixed, and alpha"
+        )
+    return made
+
+
+def _made(kind: type, table: Mapping, what: str):
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    unknown = set(table) - {field.name for field in fields(kind)}
+    if unknown or not needed <= set(table):
+        raise InvalidInput(
+            f"expected {what} in {_FILE.name} with {', '.join(sorted(needed))} and fields that a {kind.__name__} has; "
+            f"missing: {', '.join(sorted(needed - set(table))) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}"
+        )
+    return kind(**table)
 
 
 @cache
 def families() -> dict[str, Family]:
     """All families by name."""
-    return {name: Family(name, **fields) for name, fields in _content()["families"].items()}
+    return {name: Family(name, **table) for name, table in _content()["families"].items()}
 
 
 def digest(name: str) -> str:
     """Sixteen hexadecimal digits that change with any part of a claim's registration or with its family's sizes."""
     content = _content()
-    fields = content["claims"][name]
-    return _digest({"claim": fields, "family": content["families"][fields["family"]]})
+    claim = content["claims"][name]
+    return _digest({"claim": claim, "family": content["families"][claim["family"]]})
 
 
 def _digest(value: Mapping) -> str:

@@ -252,3 +252,27 @@ def test_a_registration_that_contradicts_itself_is_refused(change):
     fields = {"claim": "c", "type": "identity", "scale": "toy", "source_scale": "toy", "family": "f", "date": "d"}
     with pytest.raises(ValueError, match="expected"):
         Registration(**{**fields, "explored": True, "parts": (Part(name="p"),), **change})
+
+
+WRITTEN = {"type": "identity", "scale": "toy", "source_scale": "toy", "family": "here", "date": "d", "explored": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"explored": None}, "missing: explored; unknown: none"),
+        ({"color": "red"}, "missing: none; unknown: color"),
+        ({"parts": [{"test": "check"}]}, "part 0 of c .* missing: name"),
+        ({"family": "elsewhere"}, r"add \[families.elsewhere\]"),
+    ],
+    ids=["whole", "a field is missing", "a field too many", "a part without name", "no such family"],
+)
+def test_what_is_wrong_with_a_written_registration_is_named(change, message, monkeypatch):
+    table = {key: value for key, value in {**WRITTEN, **change}.items() if value is not None}
+    monkeypatch.setattr(registry, "_content", lambda: {"claims": {"c": table}, "families": {"here": {}}})
+    if message is None:
+        assert registry.registrations.__wrapped__()["c"].family == "here"
+        return
+    with pytest.raises(ValueError, match=message):
+        registry.registrations.__wrapped__()

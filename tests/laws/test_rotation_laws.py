@@ -156,7 +156,9 @@ def test_law_heavy_ball_s_norm_solves_the_moments_of_the_exact_law():
     assert sp.simplify(balance.subs(R, law)) == 0
     rule = heavy_ball(0.1, 0.9, 0.05)
     value = float(law.subs({eta: 0.1, beta: 0.9, k: 0.05, square: 3}))
-    assert rotational_equilibrium(rule, 3.0).squared_norm == pytest.approx(value, rel=1e-12)
+    found = rotational_equilibrium(rule, 3.0)
+    assert found.squared_norm == pytest.approx(value, rel=1e-12)
+    assert found.memory == pytest.approx(1 + 2 * (0.9 ** np.arange(1, 400)).sum(), rel=1e-12)
 
 
 @given(st.floats(0, 0.95), st.floats(0.05, 20), st.floats(0.001, 3), st.integers(2, 1000))
@@ -168,6 +170,7 @@ def test_law_adam_with_a_settled_denominator_is_heavy_ball(beta, squared_gradien
     same = rotational_equilibrium(heavy_ball(0.02 * (1 - beta) / sigma, beta, decay), squared_gradient)
     assert law.squared_norm == pytest.approx(same.squared_norm, rel=1e-9)
     assert law.angular_step == pytest.approx(same.angular_step, rel=1e-9)
+    assert law.memory == pytest.approx(same.memory, rel=1e-12)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])

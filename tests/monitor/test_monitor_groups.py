@@ -48,6 +48,8 @@ def test_groups_with_different_coefficients_do_not_balance():
     assert "different coefficients" in str(record.note.sel(block="relu").values)
     assert float(record.relative_residual.sel(block="relu").max()) > 1e-3
     assert float(record.relative_residual.drop_sel(block="relu").max()) < BOUND
+    said = [(f.block, f.good) for f in nld.monitor.findings(record) if "the books do not balance" in f.text]
+    assert said == [("relu", False)]
 
 
 def test_frozen_parameters():

@@ -1,12 +1,24 @@
 """Small parts that other tests see only through much else: numbers in words, precisions, drifts."""
 
+import json
+
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 import nld
 from nld.finder import Block, Member
 from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count, metric_drift
+from nld.monitor.measurement_buffer import MeasurementBuffer
+from tests.monitor.zoo import BLOCKS, train, zoo
+
+
+def watched(steps):
+    network, optimizer = zoo()
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, steps)
+    return monitor.record()
 
 
 @pytest.mark.parametrize(
@@ -47,3 +59,35 @@ def test_drift_of_norms_by_hand(kind):
     assert float(share.sel(block="w")) == pytest.approx(float(torch.stack(shares).mean()), rel=1e-9)
     expected = float(torch.stack(shares).mean() / torch.stack(lengths).mean())
     assert float(ratio.sel(block="w")) == pytest.approx(expected, rel=1e-9)
+
+
+def test_measurements_wait_until_their_ring_is_full(monkeypatch):
+    """They are moved to the host two at a time where the ring holds two, and all at once where it holds 256."""
+    moved = []
+    finished = MeasurementBuffer.finished
+    monkeypatch.setattr(MeasurementBuffer, "finished", lambda self, due: moved.append(1) or finished(self, due))
+    counts = []
+    for budget in (2**24, 1):
+        monkeypatch.setattr("nld.monitor.measurement_buffer._BUDGET", budget)
+        moved.clear()
+        watched(20)
+        counts.append(len(moved))
+    assert counts[1] - counts[0] == 10  # of 21 measurements: the last one only ends the last step
+
+
+def test_a_block_of_one_unit_needs_no_axis_of_units():
+    def books(member):
+        network, optimizer = zoo()
+        with nld.Monitor(network, optimizer, [Block("scale", "all rows", (member,))]) as monitor:
+            train(network, optimizer, 10)
+        return monitor.record()
+
+    xr.testing.assert_equal(books(Member("scaled", (5, 4), unit_axes=())), books(Member("scaled", (1, 20))))
+
+
+def test_a_record_says_the_optimizer_s_hyperparameters():
+    (group,) = json.loads(watched(2).attrs["hyperparameters"])
+    asked = {"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-2, "dampening": 0, "nesterov": False}
+    assert {name: group[name] for name in asked} == asked
+    assert group["parameters"] == len(list(zoo()[0].parameters()))
+    assert "params" not in group

@@ -1,7 +1,11 @@
-"""Records of every format stay readable: of each one is held here, as the nld that had it wrote it."""
+"""Records of every format stay readable: of each one is held here, as the nld that had it wrote it.
+
+`python -m tests.monitor.test_record_formats` writes the one of today's format.
+"""
 
 import gzip
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,14 @@ from tests.monitor.zoo import BLOCKS, train, zoo
 
 FOLDER = Path(__file__).parent / "records"  # netCDF, compressed: most of a small file is HDF5's own
 FORMATS = range(1, FORMAT + 1)
+
+
+def of_today() -> xr.Dataset:
+    """The training that each format's record is of."""
+    network, optimizer = zoo("momentum")
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 12)
+    return monitor.record()
 
 
 @pytest.fixture(params=FORMATS)
@@ -31,12 +43,9 @@ def test_there_is_a_record_of_each_format():
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_record_of_each_format_is_what_its_training_gives_today(path, lazy):
-    network, optimizer = zoo("momentum")
-    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
-        train(network, optimizer, 12)
     with nld.monitor.load(path, lazy) as record:
         assert f"format-{format_of(record)}" == path.stem
-        today = monitor.record()[list(record.data_vars)]
+        today = of_today()[list(record.data_vars)]
         xr.testing.assert_allclose(record.load(), today, rtol=1e-9, atol=1e-12)  # other processors round otherwise
 
 
@@ -56,6 +65,8 @@ def test_what_came_later_is_not_demanded(path, monkeypatch):
     monkeypatch.setitem(QUANTITIES, newest.name, newest)
     assert lacking(record) == ("no newcomer" if format_of(record) == FORMAT else "")
     assert lacking(record.drop_vars("charge")).startswith("no charge")
+    record.attrs.pop("model")
+    assert lacking(record).endswith("no attribute model")
 
 
 def test_a_record_that_says_no_format_is_of_the_first():
@@ -68,3 +79,14 @@ def test_a_record_that_says_no_format_is_of_the_first():
         None,
         None,
     ]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        nld.monitor.save(of_today(), Path(folder) / "record.nc")
+        packed = gzip.compress((Path(folder) / "record.nc").read_bytes(), mtime=0)
+    place = FOLDER / f"format-{FORMAT}.nc.gz"
+    if place.exists():
+        raise SystemExit(f"{place} is there already; it stays as the nld that had this format wrote it")
+    place.write_bytes(packed)
+    print(place)
