@@ -161,19 +161,19 @@ def _registration(claim: str, table: Mapping) -> Registration:
     made = _made(Registration, {**table, "claim": claim, "parts": parts}, claim)
     if made.family not in _content()["families"]:
         raise InvalidInput(
-            f"expected a family of {_FILE.name} for {claim}, got {made.family!r}; add [families.{made.family}] with its "
-            "numbers of tests, sequential and fixed, and alpha"
+            f"expected a family of {_FILE.name} for {claim}, got {made.family!r}; add [families.{made.family}] with "
+            "alpha and the numbers of its tests, sequential and fixed"
         )
     return made
 
 
 def _made(kind: type, table: Mapping, what: str):
-    needed = {field.name for field in fields(kind) if field.default is MISSING}
-    unknown = set(table) - {field.name for field in fields(kind)}
-    if unknown or not needed <= set(table):
+    missing = [field.name for field in fields(kind) if field.default is MISSING and field.name not in table]
+    unknown = [name for name in table if name not in kind.__dataclass_fields__]
+    if missing or unknown:
         raise InvalidInput(
-            f"expected {what} in {_FILE.name} with {', '.join(sorted(needed))} and fields that a {kind.__name__} has; "
-            f"missing: {', '.join(sorted(needed - set(table))) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}"
+            f"expected {what} in {_FILE.name} with the fields of {kind.__name__}; "
+            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         )
     return kind(**table)
 

@@ -80,6 +80,7 @@ def test_law_residual_vanishes_for_sgdp_in_place(nesterov):
     network, _ = zoo()
     books = record(network, InPlaceSGDP(network.parameters(), {**IN_PLACE, "nesterov": nesterov}), ADAPTERS["SGDP"])
     assert float(books.relative_residual.max()) < BOUND
+    assert (books.coefficient == (1 - 0.2 if nesterov else 1)).all()
 
 
 def test_a_projected_buffer_is_no_sum_of_gradients():

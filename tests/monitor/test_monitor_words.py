@@ -10,7 +10,10 @@ from torch import nn
 import nld
 from nld.finder import Block, Member
 from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count, metric_drift
+from nld.monitor.inner_products import torch_backend
+from nld.monitor.inner_products.layout import Use, pages
 from nld.monitor.measurement_buffer import MeasurementBuffer
+from nld.symmetry import Kind
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 
@@ -91,3 +94,27 @@ def test_a_record_says_the_optimizer_s_hyperparameters():
     assert {name: group[name] for name in asked} == asked
     assert group["parameters"] == len(list(zoo()[0].parameters()))
     assert "params" not in group
+
+
+def test_a_large_page_is_measured_one_at_a_time(monkeypatch):
+    deep = [Use(0, Kind.SCALE, Member("w", (3, 4)), 0, 0, 1)]
+    for elements, depth in ((12, 1), (11, 1), (24, 2), (10**9, torch_backend.DEEPEST)):
+        monkeypatch.setattr(torch_backend, "_ELEMENTS", elements)
+        assert torch_backend.depth(pages([(3, 4)], deep, 100), deep) == depth
+
+
+@pytest.mark.parametrize("kind", [Kind.SCALE, Kind.GENERAL_LINEAR, Kind.ROTATION])
+def test_law_without_memory_and_decay_a_broken_symmetry_leaves_its_violation(kind):
+    """π is the gradient, so the residual ⟨g, A⟩ over |π| |A| is the violation."""
+    torch.manual_seed(0)
+    model = nn.ParameterDict({"w": nn.Parameter(torch.randn(3, 4, dtype=torch.float64))})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    member = Member("w", (1, 3, 4), matrix_axis=1 if kind.is_matrix else None)
+    with nld.Monitor(model, optimizer, [Block(kind, "w", (member,))]) as monitor:
+        for _ in range(4):
+            optimizer.zero_grad()
+            (model["w"] ** 3).sum().backward()
+            optimizer.step()
+    record = monitor.record()
+    assert float(record.violation.min()) > 1e-3
+    xr.testing.assert_allclose(record.relative_residual, record.violation, rtol=1e-12)

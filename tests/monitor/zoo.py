@@ -100,6 +100,7 @@ OPTIMIZERS = {
     "rprop": ("Rprop", {"lr": 0.001}),
     "adafactor": ("Adafactor", {"lr": 0.01, **_LINEAR}),
     "muon": ("Muon", {"lr": 0.01, "weight_decay": 0.1}),
+    "muon, short memory": ("Muon", {"lr": 0.01, "momentum": 0.3, "weight_decay": 0.1}),
 }
 
 
