@@ -1,5 +1,7 @@
 """Small models of every kind of layer that PyTorch's own modules do not bring."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -137,6 +139,29 @@ class HandNorm(nn.Module):
         y = self.left(x) + self.right(x.tanh())
         y = y - y.mean(-1, keepdim=True)
         return self.last(y / (y.square().mean(-1, keepdim=True) + 1e-16).sqrt())
+
+
+class RootNorm(nn.Module):
+    """A root mean square written out in several ways: what it multiplies by has the degree -1."""
+
+    def __init__(self, inverse: Callable[[torch.Tensor], torch.Tensor]):
+        super().__init__()
+        self.first, self.last, self.inverse = nn.Linear(3, 4), nn.Linear(4, 2), inverse
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y * self.inverse(y.square().mean(-1, keepdim=True)))
+
+
+class Gain(nn.Module):
+    """Logits times a gain each."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.gain = nn.Linear(3, 4), nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return self.first(x) * self.gain
 
 
 class LowRank(nn.Module):

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 import nld
 from tests.finder import null_space, symmetric
+from tests.finder.models import RootNorm
 
 
 def per_sample(output: torch.Tensor) -> torch.Tensor:
@@ -34,3 +35,9 @@ def test_law_generators_span_the_null_space(case):
     # completeness: nothing else lies there, but for what the case explains
     assert null_space.rank(columns) + case.beyond == null.shape[1]
     assert bool(case.beyond) == bool(case.why)
+
+
+@pytest.mark.parametrize(("floor", "kinds"), [(1e-12, {"scale", "rotation"}), (0.1, {"rotation"})])
+def test_only_a_small_floor_below_a_fraction_bar_is_an_epsilon(floor, kinds):
+    model = RootNorm(lambda square: 1 / square.sqrt().clamp_min(floor)).double()
+    assert {block.kind for block in nld.find_symmetries(model, as_double(torch.randn(60, 3)))} == kinds
