@@ -251,3 +251,11 @@ def test_finite_transformations_by_hand():
             torch.testing.assert_close(moved["out"][:, head], pair["out"][:, head] @ torch.linalg.inv(matrix))
         product = torch.einsum("ohd,hdi->oi", moved["out"], moved["in"])
         torch.testing.assert_close(product, torch.einsum("ohd,hdi->oi", pair["out"], pair["in"]))
+
+
+def test_a_loss_without_gradient_violates_nothing():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    blocks = nld.find_symmetries(model, torch.randn(5, 3))
+    report = nld.check_symmetries(model, lambda m: 0.0 * m(torch.ones(5, 3)).sum(), blocks)
+    assert blocks
+    assert [(violation.gradient, violation.loss_change) for violation in report] == [(0.0, 0.0)] * len(blocks)
