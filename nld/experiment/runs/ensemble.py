@@ -10,14 +10,12 @@ import xarray as xr
 from nld.errors import InvalidInput
 from nld.experiment.datasets.data import Data
 from nld.experiment.runs import run_record as records
-from nld.experiment.runs.evaluation import evaluate
 from nld.experiment.runs.prepare import dtype_of, initial_network, load_data, reproducible
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
-from nld.experiment.training.constraint import FixedNorms
 from nld.experiment.training.ensemble import Ensemble, MemberHeavyBall
-from nld.experiment.training.loop import Step, training
+from nld.experiment.training.loop import FixedNorms, Step, training
 
 # What may differ between the members of one ensemble; all else is one value.
 MEMBER_FIELDS = (
@@ -64,7 +62,7 @@ def run_ensemble(
         def look(done: int) -> None:
             if done in first.evaluation_steps:
                 for experiment, network, draft in zip(experiments, ensemble.members, drafts, strict=True):
-                    evaluate(network, source, experiment, draft.sel(evaluation_step=done))
+                    records.evaluate(network, source, experiment, draft.sel(evaluation_step=done))
             if progress and done % 50 == 0:
                 progress(done)
 

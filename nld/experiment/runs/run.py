@@ -12,13 +12,11 @@ from torch import nn
 from nld.experiment.datasets import data
 from nld.experiment.runs import run_record as records
 from nld.experiment.runs.checkpoint import restore, save
-from nld.experiment.runs.evaluation import diverged, evaluate
 from nld.experiment.runs.prepare import batch_loss, dtype_of, initial_network, load_data, reproducible
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
-from nld.experiment.training.constraint import FixedNorms
-from nld.experiment.training.loop import training
+from nld.experiment.training.loop import FixedNorms, training
 
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 
@@ -79,7 +77,7 @@ def run(
             if checkpoint and done > first and done % checkpoint_every == 0:
                 save(checkpoint, done, experiment, network, optimizer, losses, record)
             if done in experiment.evaluation_steps:
-                evaluate(network, source, experiment, record.sel(evaluation_step=done))
+                records.evaluate(network, source, experiment, record.sel(evaluation_step=done))
             if progress and done % _CHECK_EVERY == 0:
                 progress(done)
 
@@ -96,7 +94,7 @@ def run(
             done = step.index + 1
             losses[step.index] = step.loss
             look(done)
-            if done % _CHECK_EVERY == 0 and diverged(losses[:done], experiment):
+            if done % _CHECK_EVERY == 0 and not (losses[:done] <= experiment.divergence_bound).all():
                 break
         record["batch_loss"][:] = losses.cpu().numpy()
         if monitor is not None:

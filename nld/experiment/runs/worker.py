@@ -67,7 +67,7 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, to
         records = [run(taken[0], checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=report)]
     meta = {
         **provenance(),
-        "device": _device(taken[0]),
+        **({"device": f"GPU {torch.cuda.get_device_name()}"} if taken[0].device == "cuda" else {}),
         "threads": torch.get_num_threads(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
@@ -77,12 +77,6 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, to
     }
     for experiment, record in zip(taken, records, strict=True):
         store.publish(experiment, record, meta)
-
-
-def _device(experiment: Experiment) -> str:
-    if experiment.device == "cuda":
-        return f"GPU {torch.cuda.get_device_name()}"
-    return provenance()["device"]
 
 
 def _throttled(report: Callable[[int], object], seconds: float = 1.0) -> Callable[[int], None]:

@@ -10,7 +10,7 @@ from torch import nn
 from nld.experiment.datasets import data
 from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.loop import cross_entropy, training
-from nld.experiment.training.start import from_seed
+from nld.experiment.training.networks import from_seed
 from nld.finder import Block, find_symmetries
 
 BATCH = 64

@@ -10,7 +10,7 @@ from nld.errors import InvalidInput
 from nld.experiment.datasets import data
 from nld.experiment.studies.monitored import make_optimizer
 from nld.experiment.training.loop import training
-from nld.experiment.training.start import from_seed
+from nld.experiment.training.networks import from_seed
 
 IMAGES = 256
 OPTIMIZERS = {  # names in the book -> names in nld.experiment.studies.monitored

@@ -17,7 +17,7 @@ from nld.experiment.datasets import data
 from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.ensemble import MemberHeavyBall
 from nld.experiment.training.loop import training
-from nld.experiment.training.start import moved
+from nld.results import arithmetic
 
 WIDTH = 32
 
@@ -90,7 +90,7 @@ def initial_weights(inputs: int, classes: int, seed: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shapes = ((WIDTH, inputs), (WIDTH, WIDTH), (classes, WIDTH))
     uniform = [2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1 for shape in shapes]
-    return [moved(values / values.shape[1] ** 0.5) for values in uniform]
+    return [torch.from_numpy(arithmetic.moved((w / w.shape[1] ** 0.5).numpy())) for w in uniform]
 
 
 class Networks:
