@@ -25,16 +25,6 @@ def non_inferiority(samples, margin: float) -> float:
     return _exceeds(samples, -margin, margin)
 
 
-def disagreement(samples, margin: float) -> float:
-    """p-value of the t-tests, either way, that the mean lies outside ± margin, doubled for the two ways."""
-    return min(1.0, 2 * min(_exceeds(samples, margin, margin), _exceeds(-finite_row(samples), margin, margin)))
-
-
-def inferiority(samples, margin: float) -> float:
-    """p-value of the one-sided t-test that the mean is below -margin."""
-    return _exceeds(-finite_row(samples), margin, margin)
-
-
 def interval(samples, level: float = 0.95) -> tuple[float, float]:
     """Student's interval of the mean at a fixed n."""
     x = finite_row(samples)
@@ -59,23 +49,6 @@ def holm(p_values, size: int) -> np.ndarray:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (size - np.arange(len(p)))))
     return adjusted
-
-
-def runs_for_agreement(deviation: float, margin: float, alpha: float = 0.05, power: float = 0.9, most: int = 64) -> int:
-    """Smallest n at which ``agreement`` succeeds with this power if the true mean is zero; from selection seeds.
-
-    Raises:
-        ValueError: more than ``most`` runs are needed; such a claim is not to be registered.
-    """
-    for n in range(2, most + 1):
-        scale = deviation / math.sqrt(n)
-        room = margin - float(stats.t.ppf(1 - alpha, n - 1)) * scale
-        if room > 0 and (scale == 0 or 2 * stats.norm.cdf(room / scale) - 1 >= power):
-            return n
-    raise InvalidInput(
-        f"expected a margin that {most} runs can resolve, got {margin:g} at a deviation of {deviation:g}; "
-        "do not register this claim, and say so"
-    )
 
 
 def _exceeds(samples, bound: float, margin: float) -> float:

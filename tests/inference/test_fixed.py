@@ -42,33 +42,6 @@ def test_holm_refuses_more_tests_than_were_registered():
         fixed.holm([0.1, 0.2], 1)
 
 
-@pytest.mark.parametrize("deviation", [0.3, 1.0, 1.9])
-def test_runs_for_agreement_have_the_power_that_is_asked_for(deviation):
-    n = fixed.runs_for_agreement(deviation, 1.0)
-    draw = np.random.default_rng(5).normal(0, deviation, (1500, n))
-    power = np.mean([fixed.agreement(row, 1.0) < 0.05 for row in draw])
-    assert power > 0.84
-    if n > 3:
-        fewer = np.random.default_rng(5).normal(0, deviation, (1500, n - 2))
-        assert np.mean([fixed.agreement(row, 1.0) < 0.05 for row in fewer]) < power
-    with pytest.raises(ValueError, match="do not register"):
-        fixed.runs_for_agreement(10.0, 1.0)
-
-
-@pytest.mark.parametrize("deviation", [0.1, 0.5, 1.0, 1.5, 2.5])
-def test_law_runs_for_agreement_are_the_first_whose_interval_fits_with_this_power(deviation):
-    def fits(n):
-        error = deviation / np.sqrt(n)
-        half = stats.t.interval(0.9, n - 1, scale=error)[1]
-        return half < 1 and stats.norm.cdf([half - 1, 1 - half], scale=error) @ [-1, 1] >= 0.9
-
-    n = next(n for n in range(2, 200) if fits(n))
-    assert fixed.runs_for_agreement(deviation, 1.0, most=n) == n
-    if n > 2:
-        with pytest.raises(ValueError, match=f"a margin that {n - 1} runs can resolve"):
-            fixed.runs_for_agreement(deviation, 1.0, most=n - 1)
-
-
 def test_without_scatter_the_mean_decides_and_one_sample_nothing():
     assert fixed.agreement(np.full(4, 0.5), 1.0) == 0
     assert fixed.agreement(np.full(4, 1.5), 1.0) == 1
