@@ -37,6 +37,12 @@ def groups(experiments: Iterable[Experiment], largest: int = 32) -> list[list[Ex
     return [members[i : i + largest] for members in together.values() for i in range(0, len(members), largest)]
 
 
+def needs_plain_loop(experiment: Experiment) -> bool:
+    """Whether it asks for what only `run` has: mixed precision, compilation, channels_last or a monitor."""
+    mixed = experiment.precision == "bfloat16"
+    return mixed or experiment.compile or experiment.channels_last or experiment.monitor_every > 0
+
+
 def run_ensemble(
     experiments: Sequence[Experiment], *, progress: Callable[[int], None] | None = None
 ) -> list[xr.Dataset]:
@@ -50,7 +56,7 @@ def run_ensemble(
     first = experiments[0]
     if any(shared(experiment) != shared(first) for experiment in experiments):
         raise InvalidInput(f"members of an ensemble may differ only in {', '.join(MEMBER_FIELDS)}; use groups() first")
-    if first.precision == "bfloat16" or first.compile or first.channels_last or first.monitor_every:
+    if needs_plain_loop(first):
         raise InvalidInput("an ensemble has no bfloat16, compile, channels_last or monitor: use run() for those")
     with reproducible(first):
         source = load_data(first)

@@ -35,23 +35,19 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
     layers = [name for name in names for _ in range(len(network.get_parameter(name)))]
     steps, evaluations = experiment.steps, experiment.evaluation_steps
     rates = [experiment.learning_rate_at(step) for step in range(steps)]
+    nothing = np.full((len(evaluations), len(layers)), np.nan)
     variables = {
-        "batch_loss": ("step", np.full(steps, np.nan), _attributes("ℓ", "loss of the batch before the update")),
-        "learning_rate_at_step": (
-            "step",
-            np.array(rates, dtype=float),
-            _attributes("w²/ℓ", "learning rate of the update"),
-        ),
-        "squared_norm": (
-            ("evaluation_step", "filter"),
-            np.full((len(evaluations), len(layers)), np.nan),
-            _attributes("w²", "squared norm of the filter"),
-        ),
+        "batch_loss": ("step", np.full(steps, np.nan), "ℓ", "loss of the batch before the update"),
+        "learning_rate_at_step": ("step", np.array(rates, dtype=float), "w²/ℓ", "learning rate of the update"),
+        "squared_norm": (("evaluation_step", "filter"), nothing, "w²", "squared norm of the filter"),
     }
-    for name, (units, long_name) in evaluated(experiment).items():
-        variables[name] = ("evaluation_step", np.full(len(evaluations), np.nan), _attributes(units, long_name))
+    for name, words in evaluated(experiment).items():
+        variables[name] = ("evaluation_step", np.full(len(evaluations), np.nan), *words)
     return xr.Dataset(
-        variables,
+        {
+            name: (along, values, {"units": u, "long_name": text})
+            for name, (along, values, u, text) in variables.items()
+        },
         coords={
             "step": np.arange(steps),
             "evaluation_step": np.array(evaluations),
@@ -107,10 +103,6 @@ def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
     record["diverged"] = ((), bool(len(bad)), {"long_name": "whether the loss left the bound"})
     record["last_step"] = ((), end, {"long_name": "updates done before the loss left the bound"})
     return record
-
-
-def _attributes(units: str, long_name: str) -> dict[str, str]:
-    return {"units": units, "long_name": long_name}
 
 
 def _plain(value):
