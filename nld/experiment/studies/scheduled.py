@@ -27,10 +27,10 @@ class Run:
     """Heavy ball with its own learning rate in each step.
 
     Args:
-        learning_rate: shape (steps,), in w²/l.
+        learning_rate: shape (steps,), in w²/ℓ.
         momentum: beta.
-        weight_decay: k, in l/w².
-        buffer: the momentum buffer starts at this times the initial weights, in l/w².
+        weight_decay: k, in ℓ/w².
+        buffer: the momentum buffer starts at this times the initial weights, in ℓ/w².
     """
 
     learning_rate: np.ndarray
@@ -46,7 +46,7 @@ def train_at_rates(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, 
         epsilon: added to the variances in normalization; breaks the scale symmetry.
 
     Returns:
-        Dataset with ``loss`` (run, step) in l, of the mini-batch before the step; ``norm`` (run, step + 1 points) in
+        Dataset with ``loss`` (run, step) in ℓ, of the mini-batch before the step; ``norm`` (run, step + 1 points) in
         w, of all trained weights together; ``cosine`` (run), one minus the cosine between the last weights of the
         first run and of each.
 

@@ -33,8 +33,8 @@ class Step:
 
     Args:
         index: n, the number of updates before it.
-        loss: of the batch at q_n, one number or one a member, in l.
-        gradients: of that loss at q_n, weight decay not included, of every parameter that it depends on, in l/w.
+        loss: of the batch at q_n, one number or one a member, in ℓ.
+        gradients: of that loss at q_n, weight decay not included, of every parameter that it depends on, in ℓ/w.
         before, after: q_n and q_{n+1} of the parameters that are observed, in w.
     """
 

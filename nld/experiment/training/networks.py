@@ -209,6 +209,13 @@ def filter_names(network: nn.Module) -> list[str]:
     return names
 
 
+def filters_and_others(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights whose rows are filters, and all other parameters."""
+    names = filter_names(network)
+    named = dict(network.named_parameters())
+    return [named[name] for name in names], [q for name, q in named.items() if name not in names]
+
+
 def squared_norms(weight: torch.Tensor) -> torch.Tensor:
     """Squared norm of each filter: the sum over all dimensions but the first."""
     return weight.flatten(1).square().sum(1)
