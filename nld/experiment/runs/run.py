@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,6 @@ from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.loop import FixedNorms, training
-from nld.results import store
 
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
 _DIGEST = hashlib.sha256().digest_size  # bytes before a checkpoint, by which a damaged one is known
@@ -108,7 +108,7 @@ def run(
 
 
 def save(path, step, experiment, network, optimizer, losses, record) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint and put it in place in one move, so that none is ever half-written."""
     state = {
         "key": experiment.key,
         "step": step,
@@ -121,7 +121,9 @@ def save(path, step, experiment, network, optimizer, losses, record) -> None:
     }
     content = io.BytesIO()
     torch.save(state, content)
-    store.write_atomically(Path(path), hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
+    partial = Path(f"{path}.{os.getpid()}.part")
+    partial.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
+    partial.replace(path)
 
 
 def restore(path, experiment, network, optimizer, losses, record) -> int:
