@@ -179,7 +179,7 @@ def _accept(name: str, args) -> bool:
     """Store today's data as the reference, or as one more arithmetic of it."""
     import xarray as xr
 
-    from nld.experiment.runs.processor import arithmetic_name
+    from nld.experiment.runs.fingerprint import arithmetic_name
     from nld.figures.verification import reference as references
     from nld.figures.verification.verify import reference_path
     from nld.results import stored_results

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from nld.errors import InvalidInput
-from nld.experiment.runs.processor import arithmetic_name
+from nld.experiment.runs.fingerprint import arithmetic_name
 from nld.inference import FIRST_JUDGING_SEED
 from nld.results import stored_results
 from nld.results.arithmetic import kept_evidence_counts

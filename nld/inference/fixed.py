@@ -25,16 +25,6 @@ def non_inferiority(samples, margin: float) -> float:
     return _exceeds(samples, -margin, margin)
 
 
-def disagreement(samples, margin: float) -> float:
-    """p-value of the t-tests, either way, that the mean lies outside ± margin, doubled for the two ways."""
-    return min(1.0, 2 * min(_exceeds(samples, margin, margin), _exceeds(-finite_row(samples), margin, margin)))
-
-
-def inferiority(samples, margin: float) -> float:
-    """p-value of the one-sided t-test that the mean is below -margin."""
-    return _exceeds(-finite_row(samples), margin, margin)
-
-
 def interval(samples, level: float = 0.95) -> tuple[float, float]:
     """Student's interval of the mean at a fixed n."""
     x = finite_row(samples)

@@ -4,8 +4,6 @@ A registration may not change silently: the change log, `results/claims/history.
 test compares them.
 """
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -13,6 +11,7 @@ from functools import cache
 
 from nld.errors import InvalidInput
 from nld.results.places import PACKAGE
+from nld.results.store import content_key
 
 TYPES = ("identity", "deterministic", "stochastic")
 SCALES = ("toy", "digits", "photographs", "language", "paper")
@@ -119,11 +118,6 @@ class Registration:
                 return part
         raise InvalidInput(f"expected a registered part of {self.claim}, got {name!r}: {[p.name for p in self.parts]}")
 
-    @property
-    def most_seeds(self) -> int:
-        """The largest number of judging seeds that any part takes."""
-        return max((part.n for part in self.parts), default=0)
-
 
 @dataclass(frozen=True)
 class Family:
@@ -188,12 +182,7 @@ def digest(name: str) -> str:
     """Sixteen hexadecimal digits that change with any part of a claim's registration or with its family's sizes."""
     content = _content()
     claim = content["claims"][name]
-    return _digest({"claim": claim, "family": content["families"][claim["family"]]})
-
-
-def _digest(value: Mapping) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return content_key({"claim": claim, "family": content["families"][claim["family"]]})
 
 
 @cache

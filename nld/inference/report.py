@@ -1,5 +1,7 @@
 """Findings in words and numbers, for terminals, pages and badges."""
 
+import math
+
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES, Finding
 
 WORDS = {PASSES: "holds", OPPOSITE: "fails", NEGLIGIBLE: "fails: negligible", OPEN: "undecided"}
@@ -45,8 +47,6 @@ def _number(value: float, finding: Finding) -> str:
     if finding.low is None or finding.high is None or finding.high <= finding.low:
         text = f"{value:.3g}"
     else:
-        import math
-
         digits = max(0, 1 - math.floor(math.log10(finding.high - finding.low)))
         text = f"{value:.{min(digits, 9)}f}"
     return text.replace("-", "−")

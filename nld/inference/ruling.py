@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import stats
 
 from nld.errors import InvalidInput
 from nld.inference import e_test, fixed
@@ -130,8 +131,6 @@ def _refuted(part: Part, finding: Finding, family: Family) -> str:
 
 
 def _widening(n: int, family: Family) -> float:
-    from scipy import stats
-
     return float(stats.t.ppf(1 - family.alpha / 2 / max(family.fixed, 1), n - 1) / stats.t.ppf(0.975, n - 1))
 
 

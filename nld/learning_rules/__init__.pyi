@@ -2,7 +2,6 @@ from . import potentials as potentials
 from .decoupled import adamp as adamp
 from .decoupled import lion as lion
 from .decoupled import sgdp as sgdp
-from .decoupled import tangential as tangential
 from .decoupled import turned as turned
 from .potentials import Potential as Potential
 from .rules import LearningRule as LearningRule
@@ -15,3 +14,4 @@ from .rules import mirror as mirror
 from .rules import natural_gradient as natural_gradient
 from .rules import nesterov as nesterov
 from .rules import rmsprop as rmsprop
+from .rules import tangential as tangential

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Any
 
-from nld.learning_rules.rules import LearningRule
+from nld.learning_rules.rules import LearningRule, adam, tangential
 
 
 def lion(learning_rate: Any, interpolation: Any = 0.9, momentum: Any = 0.99, weight_decay: Any = 0) -> LearningRule:
@@ -62,18 +62,9 @@ def adamp(
     projected=True,
 ) -> LearningRule:
     """AdamW whose step is freed of its part along q: q <- (1 - eta k) q - eta P u. Arguments as for ``sgdp``."""
-    return LearningRule(
-        "AdamP",
-        _adamp_update,
-        learning_rate,
-        momentum,
-        decay_ratio * weight_decay if projected else weight_decay,
-        gradient_weight=1 - momentum,
-        square_decay=square_decay,
-        epsilon=epsilon,
-        decoupled=True,
-        projected=projected,
-    )
+    decay = decay_ratio * weight_decay if projected else weight_decay
+    rule = adam(learning_rate, momentum, square_decay, decay, epsilon, decoupled=True)
+    return dataclasses.replace(rule, name="AdamP", projected=projected)
 
 
 def turned(rule: LearningRule, angle: float) -> LearningRule:
@@ -97,11 +88,6 @@ def turned(rule: LearningRule, angle: float) -> LearningRule:
     return dataclasses.replace(rule, name=f"turned {rule.name}", update=update)
 
 
-def tangential(q, vector):
-    """P v = v - q <q, v>/<q, q>, over the last axis."""
-    return vector - q * ((q * vector).sum(-1) / (q * q).sum(-1))[..., None]
-
-
 def _lion_update(rule, q, state, gradient):
     (buffer,) = state or (0,)
     force = gradient(q)
@@ -117,15 +103,3 @@ def _sgdp_update(rule, q, state, gradient):
     step = tangential(q, buffer) if rule.projected else buffer
     shrink = 1 - rule.learning_rate * rule.weight_decay / (1 - rule.momentum)
     return shrink * q - rule.learning_rate * step, (buffer,)
-
-
-def _adamp_update(rule, q, state, gradient):
-    n, buffer, square = state or (0, 0, 0)
-    n, force = n + 1, gradient(q)
-    buffer = rule.momentum * buffer + rule.gradient_weight * force
-    square = rule.square_decay * square + (1 - rule.square_decay) * force**2
-    scale = (square / (1 - rule.square_decay**n)) ** 0.5 + rule.epsilon
-    step = buffer / (1 - rule.momentum**n) / scale
-    if rule.projected:
-        step = tangential(q, step)
-    return (1 - rule.learning_rate * rule.weight_decay) * q - rule.learning_rate * step, (n, buffer, square)

@@ -176,6 +176,11 @@ def k_adam(
     )
 
 
+def tangential(q, vector):
+    """P v = v - q <q, v>/<q, q>, over the last axis."""
+    return vector - q * ((q * vector).sum(-1) / (q * q).sum(-1))[..., None]
+
+
 def iterate(rule: LearningRule, gradient: Gradient, start, steps: int, state: tuple = ()) -> Trajectory:
     """Run a rule on a gradient function, vectorized over any leading axes.
 
@@ -234,6 +239,8 @@ def _rmsprop_update(rule, q, state, gradient):
 def _adam_update(rule, q, state, gradient):
     force = gradient(q) + (0 if rule.decoupled else rule.weight_decay) * q
     direction, state = _adapted(rule.momentum, rule.square_decay, rule.epsilon, force, state)
+    if rule.projected:
+        direction = tangential(q, direction)
     shrink = 1 - rule.learning_rate * rule.weight_decay if rule.decoupled else 1
     return shrink * q - rule.learning_rate * direction, state
 

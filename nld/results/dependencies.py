@@ -6,6 +6,7 @@ change in a module reruns only the chapters that depend on it.
 
 import ast
 import hashlib
+from collections.abc import Callable, Set
 from functools import cache
 from pathlib import Path
 
@@ -19,16 +20,8 @@ def reached_modules(source: str) -> frozenset[str]:
     figure names given as text ("fig-1" loads the module of that figure), and
     ``figures.names``, which stands for all figures.
     """
-    reached: set[str] = set()
-    frontier = _direct(source, "")
-    while frontier:
-        name = frontier.pop()
-        if name in reached:
-            continue
-        reached.add(name)
-        parent = name.rpartition(".")[0]
-        frontier |= _imports(name) | ({parent} if parent else set())
-    return frozenset(reached)
+    # with each module comes the package around it; around nld there is none
+    return _closure(_direct(source, ""), lambda name: (_imports(name) | {name.rpartition(".")[0]}) - {""})
 
 
 def needed_modules(module: str, without: tuple[str, ...] = (), within: str = "nld") -> frozenset[str]:
@@ -45,13 +38,15 @@ def needed_modules(module: str, without: tuple[str, ...] = (), within: str = "nl
         inside = name == module or _is_in(name, within)
         return inside and not any(_is_in(name, each) for each in without)
 
-    reached: set[str] = set()
-    frontier = {module}
+    return _closure({module}, lambda name: set(filter(followed, _imports(name))))
+
+
+def _closure(names: set[str], next_to: Callable[[str], Set[str]]) -> frozenset[str]:
+    """The names, what is next to them, what is next to that, and so on."""
+    reached, frontier = set(), set(names)
     while frontier:
-        name = frontier.pop()
-        if name not in reached and followed(name):
-            reached.add(name)
-            frontier |= _imports(name)
+        reached.add(name := frontier.pop())
+        frontier |= next_to(name) - reached
     return frozenset(reached)
 
 

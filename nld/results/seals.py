@@ -29,6 +29,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def difference(path: Path, checksum: str) -> str:
+    """What is wrong with a file that should have this checksum, in words; empty if nothing."""
+    try:
+        return "" if digest(path) == checksum else f"{path} was altered or cut off: its checksum differs"
+    except (FileNotFoundError, IsADirectoryError):
+        return f"{path} is missing"
+
+
 def sums(files: Iterable[tuple[str, str]]) -> str:
     """The text of a SHA256SUMS for names and checksums, with its own checksum as the last line."""
     lines = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(files))
@@ -93,13 +101,7 @@ def _folder_flaw(folder: Path) -> str:
         return f"{folder / SUMS} is missing, lost or never written by an earlier version"
     except ValueError as error:
         return str(error)
-    for name, checksum in listed.items():
-        try:
-            if digest(folder / name) != checksum:
-                return f"{folder / name} was altered or cut off: its checksum differs"
-        except (FileNotFoundError, IsADirectoryError):
-            return f"{folder / name} is missing"
-    return ""
+    return next(filter(None, (difference(folder / name, checksum) for name, checksum in listed.items())), "")
 
 
 def _file_flaw(path: Path) -> str:

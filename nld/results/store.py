@@ -21,15 +21,14 @@ from nld.results import seals
 
 LEFT_OVER = 600.0  # seconds after which a hidden folder that nobody finished is a dead process's
 _ADVICE = {
-    errno.ENOSPC: "free space there (`nld store gc` removes what is out of date)",
-    errno.EDQUOT: "free space there (`nld store gc` removes what is out of date)",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free space there (`nld store gc` removes what is out of date)"),
     errno.EFBIG: "raise the limit on the size of files, or name another folder",
     errno.ENAMETOOLONG: "choose a shorter name, or a folder nearer to the root of the disk",
-    errno.EROFS: "make it writable, or name a folder that is, with NLD_STORE for the store",
-    errno.EACCES: "make it writable, or name a folder that is, with NLD_STORE for the store",
-    errno.EPERM: "make it writable, or name a folder that is, with NLD_STORE for the store",
-    errno.ENOTDIR: "a file stands where a folder belongs: move it away",
-    errno.EEXIST: "a file stands where a folder belongs: move it away",
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+        "make it writable, or name a folder that is, with NLD_STORE for the store",
+    ),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder belongs: move it away"),
     errno.EIO: "the disk fails: copy what you need to another one, and name that with NLD_STORE",
 }
 
@@ -72,7 +71,7 @@ def failure(error: OSError) -> str:
     place = error.filename or root()
     if isinstance(error, FileNotFoundError):
         return f"expected {place}, found none"
-    advice = _ADVICE.get(error.errno or 0, "free space there or make it writable")
+    advice = _ADVICE.get(error.errno, "free space there or make it writable")
     return f"cannot write {place}: {error.strerror}; {advice}, then run the command again"
 
 

@@ -54,10 +54,8 @@ def whole(path: Path) -> Path:
             return path
         advice = "if it is a result to keep, list it: python -m nld.results.stored_results"
         raise Damaged(f"{path} is not listed in {folder / seals.SUMS}; {advice}")
-    if not path.exists():
-        raise Damaged(f"{path} is missing{_cure(folder, path)}")
-    if seals.digest(path) != listed[name]:
-        raise Damaged(f"{path} was altered or cut off: its checksum differs{_cure(folder, path)}")
+    if words := seals.difference(path, listed[name]):
+        raise Damaged(f"{words}{_cure(folder, path)}")
     return path
 
 

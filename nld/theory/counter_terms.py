@@ -150,15 +150,11 @@ def startup_delay(rule: LearningRule) -> float:
     return 1 / rule.friction + first / rule.learning_rate
 
 
-def state_on_manifold(rule: LearningRule, gradient: Gradient, start, order: int = 2) -> tuple:
-    """Buffers with which iterates begin on the slow flow: their previous point is the flow's, one step back.
-
-    Args:
-        order: of the flow; the iterates then keep to the flow of this order.
-    """
+def state_on_manifold(rule: LearningRule, gradient: Gradient, start) -> tuple:
+    """Buffers with which iterates begin on the slow flow: their previous point is the flow's, one step back."""
     coasting, _ = rule.step(0, (1,), lambda q: 0)
     if coasting == 0:  # gradient descent has no memory
         return ()
-    before = slow_flow(rule, gradient, start, [0, -rule.learning_rate], order).position[-1]
+    before = slow_flow(rule, gradient, start, [0, -rule.learning_rate], order=2).position[-1]
     without, _ = rule.step(before, (0,), gradient)
     return rule.step(before, ((np.asarray(start, float) - without) / coasting,), gradient)[1]

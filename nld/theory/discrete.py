@@ -9,9 +9,6 @@ dissipation, kinetic symmetry breaking and weight decay, to rounding. A need not
 A(q_n) - A(q_{n-1}) is DA of the step. Beyond the paper: its Eq 10 in discrete time.
 """
 
-import cmath
-import math
-
 import numpy as np
 
 from nld.errors import InvalidInput
@@ -81,8 +78,7 @@ def predict_squared_norm_from_steps(rule: LearningRule, squared_step, initial) -
             f"expected finite squared steps >= 0 of shape (steps,) or (steps, units), got shape {steps.shape}; "
             "pass |q_(n+1) - q_n|^2"
         )
-    value = predict_quadratic_charge_from_steps(rule, steps, initial)
-    return Prediction("squared_norm", value.time, value.value, value.source, "w^2", ("squared_step",))
+    return _advanced(rule, "squared_norm", steps, initial, 2, ("squared_step",))
 
 
 def predict_quadratic_charge_from_steps(rule: LearningRule, squared_step, initial) -> Prediction:
@@ -91,12 +87,7 @@ def predict_quadratic_charge_from_steps(rule: LearningRule, squared_step, initia
     C_{n+1} - C_n = beta (C_n - C_{n-1}) - 2 eta k C_n + <p_{n+1}, A p_{n+1}> + beta <p_n, A p_n>, from an empty
     buffer. Arguments as in ``predict_squared_norm_from_steps``, of any sign.
     """
-    _check_heavy_ball(rule)
-    source = np.asarray(squared_step, float)
-    value = _advance(rule, source, initial, degree=2)
-    return Prediction(
-        "quadratic_charge", _time(rule, value), value, "exact discrete law", "w^2", given=("squared_step",)
-    )
+    return _advanced(rule, "quadratic_charge", np.asarray(squared_step, float), initial, 2, ("squared_step",))
 
 
 def predict_linear_charge_in_steps(rule: LearningRule, steps: int, initial) -> Prediction:
@@ -104,31 +95,15 @@ def predict_linear_charge_in_steps(rule: LearningRule, steps: int, initial) -> P
 
     Nothing breaks a translation but weight decay, so that no measured input is needed.
     """
-    _check_heavy_ball(rule)
-    value = _advance(rule, np.zeros((steps, *np.shape(initial))), initial, degree=1)
-    return Prediction("linear_charge", _time(rule, value), value, "exact discrete law", "w")
+    return _advanced(rule, "linear_charge", np.zeros((steps, *np.shape(initial))), initial, 1)
 
 
-def decay_roots(rule: LearningRule, degree: int = 1) -> tuple[complex, complex]:
-    """Factors a step by which a charge of this degree in q decays, the slower one first.
-
-    The roots of z^2 - (1 + beta - degree eta k) z + beta = 0; complex if it oscillates. Weight decay is traded for a
-    growing learning rate by the first. Reference: Li and Arora 2020.
-    """
-    _check_heavy_ball(rule)
-    half = (1 + rule.momentum - degree * rule.learning_rate * rule.weight_decay) / 2
-    root = cmath.sqrt(half**2 - rule.momentum)
-    slow, fast = sorted((half + root, half - root), key=abs, reverse=True)
-    return slow, fast
-
-
-def critical_weight_decay(rule: LearningRule, degree: int = 1) -> float:
-    """The weight decay above which a charge of this degree oscillates: (1 - sqrt(beta))^2/(degree eta), in l/w^2."""
-    return (1 - math.sqrt(rule.momentum)) ** 2 / (degree * rule.learning_rate)
-
-
-def _advance(rule, source, initial, degree):
+def _advanced(rule, quantity, source, initial, degree, given=()) -> Prediction:
     """C <- C + 2 half + source, half <- beta (half + source) - degree eta k C/2."""
+    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
+        raise InvalidInput(
+            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
+        )
     value = np.empty((len(source) + 1, *source.shape[1:]))
     value[0] = initial
     before, half = np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
@@ -136,18 +111,8 @@ def _advance(rule, source, initial, degree):
         half = rule.momentum * (half + before) - degree / 2 * rule.learning_rate * rule.weight_decay * value[n]
         value[n + 1] = value[n] + 2 * half + now
         before = now
-    return value
-
-
-def _time(rule, value):
-    return np.arange(len(value)) * rule.learning_rate
-
-
-def _check_heavy_ball(rule):
-    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise InvalidInput(
-            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
-        )
+    time = np.arange(len(value)) * rule.learning_rate
+    return Prediction(quantity, time, value, "exact discrete law", ("w", "w^2")[degree - 1], given)
 
 
 def _inner(a: Parts, b: Parts):

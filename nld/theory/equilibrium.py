@@ -97,9 +97,9 @@ def given(name: str, value: float | None, rule: LearningRule) -> float:
     return value
 
 
-def unknown(rule: LearningRule) -> ValueError:
+def unknown(rule: LearningRule) -> InvalidInput:
     """The error for a rule without a known equilibrium."""
-    return ValueError(
+    return InvalidInput(
         f"expected heavy ball, Adam, AdamW, Lion, SGDP or AdamP, got {rule.name}: its equilibrium is not known here; "
         "measure it with nld.experiment.studies.random_walk"
     )

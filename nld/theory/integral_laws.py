@@ -77,7 +77,7 @@ def oscillator(rule: LearningRule, kind: str) -> Oscillator:
 def critical_weight_decay(rule: LearningRule, kind: str) -> float:
     """The weight decay above which a charge oscillates, mu^2/(4 d m) = (1 - beta)^2/(2 d eta (1 + beta)), in l/w^2.
 
-    In steps rather than continuous time it is ``discrete.critical_weight_decay``.
+    In steps rather than continuous time it is (1 - sqrt(beta))^2/(d eta).
     """
     return rule.friction**2 / (4 * _degree(kind) * rule.mass)
 

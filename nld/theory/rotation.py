@@ -64,7 +64,8 @@ def rotational_equilibrium(
             norm = _coupled_squared_norm(rule, square, count)
             return _turning(norm, 2 * eta * k / _root_mean_square(rule, square, count, norm) * average, 1 / average)
         case "AdamW":
-            return _decoupled(rule, given("size", size, rule) * average, _geometric(beta * (1 - eta * k)))
+            factor = beta * (1 - eta * k)  # by which correlations fall in a step
+            return _decoupled(rule, given("size", size, rule) * average, (1 + factor) / (1 - factor))
         case "Lion":
             return _decoupled(rule, given("size", size, rule), _memory_of_signs(rule))
         case "AdamP":
@@ -113,10 +114,6 @@ def _coupled_squared_norm(rule: LearningRule, squared_gradient: float, size: flo
 def _root_mean_square(rule: LearningRule, squared_gradient: float, size: float, norm: float) -> float:
     """sigma of a coordinate's gradient with its decay: sigma^2 = (|g^|^2/R + k^2 R)/C."""
     return math.sqrt((squared_gradient / norm + rule.weight_decay**2 * norm) / size)
-
-
-def _geometric(factor: float) -> float:
-    return (1 + factor) / (1 - factor)
 
 
 def _memory_of_signs(rule: LearningRule) -> float:

@@ -11,9 +11,8 @@ from torch.func import functional_call
 from nld.experiment.datasets import data
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, batch, mini_batches
-from nld.experiment.training.constraint import FixedNorms
 from nld.experiment.training.ensemble import Ensemble, MemberHeavyBall
-from nld.experiment.training.loop import Step, cross_entropy, training
+from nld.experiment.training.loop import FixedNorms, Step, cross_entropy, training
 from nld.learning_rules.decoupled import sgdp
 from nld.learning_rules.rules import adam, heavy_ball
 

@@ -25,7 +25,7 @@ def experiment(**fields):
 
 
 def walked():
-    pairs = random_walk._pairs(gradient_descent(0.1), 2.0, 1, 1.0, 10, 3, 0)
+    pairs = random_walk.pairs(gradient_descent(0.1), start=2.0, steps=1, size=10, units=3)
     return [next(pairs)[0]]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nld.experiment.studies import head_rotation
+from nld.experiment.studies import head_rotation, monitored
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_fig_metric_general_linear_drift_has_slope_one_under_sgd_and_zero_under_
 
 def test_fig_metric_the_rotation_is_a_symmetry_of_the_loss():
     """Turning every head leaves the outputs; the conserved matrix is that of the same heads."""
-    model, blocks = head_rotation._setup(0)
+    model, blocks = monitored.setup("transformer", width=0.5, precision="float64")
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parameters = dict(model.named_parameters())
     with torch.no_grad():

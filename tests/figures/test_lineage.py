@@ -146,7 +146,7 @@ def test_the_books_of_a_monitored_run_depend_on_the_source_of_the_monitor():
         frozenset().union(*(needed_modules(loop, without) for loop in origin._LOOPS))
         for without in ((*origin._BRINGING, "nld.monitor"), origin._BRINGING)
     )
-    assert {"nld.experiment.training.networks", "nld.experiment.training.start", "nld.results.arithmetic"} <= plain
+    assert {"nld.experiment.training.networks", "nld.results.arithmetic"} <= plain
     assert {"nld.experiment.training.loop", "nld.experiment.training.ensemble"} <= plain
     assert not any(name.startswith("nld.monitor") for name in plain)
     assert {"nld.monitor.charge_balance", "nld.finder.find", "nld.monitor.inner_products.numba_kernel"} <= monitored

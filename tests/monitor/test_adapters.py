@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import nld
-from nld.learning_rules.decoupled import adamp, lion, sgdp, tangential
+from nld.learning_rules import adamp, lion, sgdp, tangential
 from nld.monitor import ADAPTERS, Adapter
 from tests.monitor.zoo import BLOCKS, train, zoo
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nld import figures
 from nld.cli import main
 from nld.errors import ParameterError
-from nld.experiment.training import devices
+from nld.experiment.runs import fingerprint
 from nld.publish.execution import build as builder
 from nld.publish.execution.foreword import paper_scale
 from nld.publish.execution.parameter_file import read_file
@@ -44,7 +44,7 @@ def built(book, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["", "NVIDIA H200"])
 def test_the_paper_profile_says_what_it_asks_for_and_whether_it_is_here(built, monkeypatch, name):
-    monkeypatch.setattr(devices, "gpu", lambda: name)
+    monkeypatch.setattr(fingerprint, "gpu", lambda: name)
     status, said, options = built("--profile", "paper")
     assert (status, options.profile) == (0, "paper")
     assert "fig-1 trains on a GPU, for hours (never timed here); 1 other figures are as in the quick profile." in said
@@ -57,7 +57,7 @@ def test_the_paper_profile_says_what_it_asks_for_and_whether_it_is_here(built, m
     "line", ["figure show fig-1 --profile paper", "figure show fig-2 --profile paper", "claims --profile paper"]
 )
 def test_figures_and_claims_say_so_first(line, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(devices, "gpu", lambda: "")
+    monkeypatch.setattr(fingerprint, "gpu", lambda: "")
     monkeypatch.setenv("NLD_STORE", str(tmp_path))
     heard = []
 

@@ -45,9 +45,8 @@ def build(
     try:
         fill = _fill_cifar if source.folder == "cifar-10-batches-bin" else _fill_image_folders
         fill(source, official, temporary, workers or os.cpu_count() or 1, progress or (lambda done, total: None))
-        images = _mapped(temporary / "train-images", (source.train, 3, source.size, source.size), "r")
-        mean, scale = _moments(images)
-        files = {file.name: _checksum(file) for file in sorted(temporary.iterdir())}
+        mean, scale = _moments(_mapped(temporary, source, "train", "r")[0])
+        files = {file.name: seals.digest(file) for file in sorted(temporary.iterdir())}
         checksum = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         meta = {"format": _FORMAT, "files": files, "checksum": checksum, "mean": mean, "scale": scale}
         store.write_sealed(temporary / "meta.json", meta)
@@ -80,24 +79,21 @@ def read(source: Source) -> tuple[dict, dict[str, np.ndarray]]:
         raise DataError(f"{folder / 'meta.json'} is damaged. Mend it: {source.command} --again") from error
     for name, expected in meta["files"].items():
         path = folder / name
-        found = _checksum(path) if path.exists() else "missing"
-        if found != expected:
-            state = "missing" if found == "missing" else "truncated or altered: its checksum differs"
+        if not path.exists() or seals.digest(path) != expected:
+            state = "truncated or altered: its checksum differs" if path.exists() else "missing"
             raise DataError(f"{path} is {state}. Mend it: {source.command} --again")
     return meta, {
-        f"{part}-{kind}": _mapped(folder / f"{part}-{kind}", shape, "c")
-        for part, count in (("train", source.train), ("test", source.test))
-        for kind, shape in (("images", (count, 3, source.size, source.size)), ("labels", (count,)))
+        f"{part}-{kind}": values
+        for part in _PARTS
+        for kind, values in zip(("images", "labels"), _mapped(folder, source, part, "c"), strict=True)
     }
 
 
-def _mapped(path: Path, shape: tuple[int, ...], mode) -> np.ndarray:
-    return np.memmap(path, np.uint8 if len(shape) > 1 else np.int16, mode, shape=shape)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _mapped(folder: Path, source: Source, part: str, mode) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a part in their files."""
+    count = getattr(source, part)
+    images = np.memmap(folder / f"{part}-images", np.uint8, mode, shape=(count, 3, source.size, source.size))
+    return images, np.memmap(folder / f"{part}-labels", np.int16, mode, shape=(count,))
 
 
 def _moments(images: np.ndarray) -> tuple[list[float], list[float]]:
@@ -114,19 +110,18 @@ def _moments(images: np.ndarray) -> tuple[list[float], list[float]]:
 def _fill_image_folders(source: Source, official: Path, target: Path, workers: int, progress) -> None:
     """Tiny ImageNet's layout: wnids.txt, train/<class>/images/*.JPEG, val/images/*.JPEG, val/val_annotations.txt."""
     listed = {part: list(_listed(source, official, part)) for part in _PARTS}
-    for part, count in (("train", source.train), ("test", source.test)):
-        if len(listed[part]) != count:
+    for part in _PARTS:
+        if len(listed[part]) != getattr(source, part):
             raise DataError(
-                f"{official} holds {len(listed[part])} {part} images of {source.name}, expected {count}. "
-                f"Fetch it whole: {source.command} --again"
+                f"{official} holds {len(listed[part])} {part} images of {source.name}, expected "
+                f"{getattr(source, part)}. Fetch it whole: {source.command} --again"
             )
-        _mapped(target / f"{part}-images", (count, 3, source.size, source.size), "w+")
-        _mapped(target / f"{part}-labels", (count,), "w+")[:] = [label for _, label in listed[part]]
+        _, labels = _mapped(target, source, part, "w+")
+        labels[:] = [label for _, label in listed[part]]
     chunks = [
-        (target / f"{part}-images", len(listed[part]), source.size, start, paths)
+        (target, source, part, start, [str(path) for path, _ in listed[part][start : start + _CHUNK]])
         for part in _PARTS
         for start in range(0, len(listed[part]), _CHUNK)
-        if (paths := [str(path) for path, _ in listed[part][start : start + _CHUNK]])
     ]
     done = 0
     try:
@@ -168,11 +163,11 @@ def _listed(source: Source, official: Path, part: str) -> Iterator[tuple[Path, i
         ) from error
 
 
-def _decode(images: Path, count: int, size: int, start: int, paths: list[str]) -> int:
+def _decode(target: Path, source: Source, part: str, start: int, paths: list[str]) -> int:
     """Decode files into their places of the mapped images."""
     from PIL import Image
 
-    mapped = np.memmap(images, np.uint8, "r+", shape=(count, 3, size, size))
+    size, (images, _) = source.size, _mapped(target, source, part, "r+")
     for index, path in enumerate(paths, start):
         try:
             with Image.open(path) as image:
@@ -184,14 +179,15 @@ def _decode(images: Path, count: int, size: int, start: int, paths: list[str]) -
             raise OSError(str(error)) from error
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise OSError(f"{path} cannot be decoded ({error})") from error
-        mapped[index] = pixels.transpose(2, 0, 1)
+        images[index] = pixels.transpose(2, 0, 1)
     return len(paths)
 
 
 def _fill_cifar(source: Source, official: Path, target: Path, workers: int, progress) -> None:
     """The binary version of CIFAR-10: records of one label byte and 3072 pixels, channel by channel."""
     files = {"train": sorted(official.glob("data_batch_*.bin")), "test": [official / "test_batch.bin"]}
-    for part, count in (("train", source.train), ("test", source.test)):
+    for part in _PARTS:
+        count = getattr(source, part)
         try:
             content = np.concatenate([np.fromfile(file, np.uint8) for file in files[part]])
             records = content.reshape(count, 1 + 3 * source.size**2)
@@ -199,8 +195,6 @@ def _fill_cifar(source: Source, official: Path, target: Path, workers: int, prog
             raise DataError(
                 f"{official} has not the {count} {part} images of {source.name}. Fetch it: {source.command} --again"
             ) from error
-        _mapped(target / f"{part}-images", (count, 3, source.size, source.size), "w+")[:] = records[:, 1:].reshape(
-            count, 3, source.size, source.size
-        )
-        _mapped(target / f"{part}-labels", (count,), "w+")[:] = records[:, 0]
+        images, labels = _mapped(target, source, part, "w+")
+        images[:], labels[:] = records[:, 1:].reshape(images.shape), records[:, 0]
         progress(count, source.train + source.test)

@@ -104,17 +104,11 @@ def _cached(name: str) -> Data:
     )
 
 
-def tiny_imagenet() -> Data:
-    """Tiny ImageNet: 200 classes, 100,000 training and 10,000 validation images of 64×64 pixels; the latter test."""
-    return _cached("tiny-imagenet")
-
-
-def cifar_10() -> Data:
-    """CIFAR-10: 10 classes, 50,000 training and 10,000 test images of 32×32 pixels."""
-    return _cached("cifar-10")
-
-
-DATASETS: dict[str, Callable[[], Data]] = {"digits": digits, "tiny-imagenet": tiny_imagenet, "cifar-10": cifar_10}
+DATASETS: dict[str, Callable[[], Data]] = {
+    "digits": digits,
+    "tiny-imagenet": functools.partial(_cached, "tiny-imagenet"),  # its validation images test
+    "cifar-10": functools.partial(_cached, "cifar-10"),
+}
 
 
 def load(
@@ -142,11 +136,10 @@ def load(
                 f"expected validation_size and train_size to share the {total} training images of {name}, got "
                 f"{validation_size} and {train_size}"
             )
-        held, rest = _fixed_order(total)[total - validation_size :], _fixed_order(total)[: total - validation_size]
-        images, labels = data.train_images, data.train_labels
-        data = replace(data, validation_images=images[held], validation_labels=labels[held])
-        if train_size is None:
-            data = replace(data, train_images=images[rest], train_labels=labels[rest])
+        rest = total - validation_size
+        held = _fixed_order(total)[rest:]
+        train_size = rest if train_size is None else train_size
+        data = replace(data, validation_images=data.train_images[held], validation_labels=data.train_labels[held])
     for part, size in (("train", train_size), ("test", test_size)):
         if size is None:
             continue

@@ -15,8 +15,6 @@ from pathlib import Path
 from nld.errors import DataError
 from nld.experiment.datasets.unpack import unpack
 
-__all__ = ["SOURCES", "DataError", "Source", "download", "official_folder", "unpack"]
-
 _BLOCK = 1 << 20
 _ATTEMPTS = 6  # connections of one download before it gives up; the next call goes on where it stopped
 
@@ -131,11 +129,9 @@ def _resume(source: Source, url: str, partial: Path, progress: Callable[[int, in
             if have >= total:
                 return
             reason = OSError(f"the connection ended after {have} of {total} bytes")
-        except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing lies beyond what we have: it is whole, or the checksum will tell
-                return
-            reason = error
-        except (OSError, urllib.error.URLError) as error:
+        except OSError as error:  # those of urllib are of its kind
+            if isinstance(error, urllib.error.HTTPError) and error.code == 416:
+                return  # nothing lies beyond what we have: it is whole, or the checksum will tell
             reason = error
         time.sleep(min(0.1 * 4**attempt, 10))
     raise DataError(f"could not download {url}: {reason}. What came is kept; go on with: {source.command}") from reason

@@ -6,6 +6,7 @@ what was written until then is removed.
 """
 
 import bz2
+import contextlib
 import errno
 import gzip
 import io
@@ -45,32 +46,29 @@ def unpack(archive: Path, target: Path, *, most_members: int = 1_000_000, most_b
         DataError: not an archive, truncated, larger than allowed or than promised, or with a member that is no plain
             file or folder below `target`. Nothing of it is left.
     """
-    made: list[Path] = []
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                members = (_zip_member(archive, opened, info) for info in opened.infolist())
-                _write(archive, target, members, made, most_members, most_bytes)
-        else:
-            with archive.open("rb") as file:
-                start = file.read(8)
-                file.seek(0)
-                opener = next((each for head, each in OPENERS.items() if start.startswith(head)), None)
-                plain = _Bounded(opener(file) if opener else file, archive, most_bytes, most_members)
-                with tarfile.open(fileobj=plain, mode="r|") as opened:
-                    _write(archive, target, _tar_members(opened), made, most_members, most_bytes)
-    except BaseException as error:
-        _remove(made)
-        if isinstance(error, DataError) or not isinstance(error, Exception):
-            raise
+        with contextlib.ExitStack() as undo:  # takes back what was written, unless all of it was
+            if zipfile.is_zipfile(archive):
+                with zipfile.ZipFile(archive) as opened:
+                    members = (_zip_member(archive, opened, info) for info in opened.infolist())
+                    _write(archive, target, members, undo, most_members, most_bytes)
+            else:
+                with archive.open("rb") as file:
+                    start = file.read(8)
+                    file.seek(0)
+                    opener = next((each for head, each in OPENERS.items() if start.startswith(head)), None)
+                    plain = _Bounded(opener(file) if opener else file, archive, most_bytes, most_members)
+                    with tarfile.open(fileobj=plain, mode="r|") as opened:
+                        _write(archive, target, _tar_members(opened), undo, most_members, most_bytes)
+            undo.pop_all()
+    except DataError:
+        raise
+    except Exception as error:  # lzma and zlib have errors of their own
         if isinstance(error, OSError) and error.errno in _FULL:
             raise DataError(f"cannot unpack {archive} into {target}: {error.strerror}; free space there") from error
-        if isinstance(error, (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError)):
-            raise DataError(
-                f"{archive} is not a whole zip or tar archive ({error}): delete it and fetch it again"
-            ) from error
-        # lzma and zlib have errors of their own
-        raise DataError(f"{archive} is damaged ({error}): delete it and fetch it again") from error
+        cut = isinstance(error, (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError))
+        flaw = "not a whole zip or tar archive" if cut else "damaged"
+        raise DataError(f"{archive} is {flaw} ({error}): delete it and fetch it again") from error
 
 
 class _Bounded(io.BufferedIOBase):
@@ -104,9 +102,14 @@ def _tar_members(opened: tarfile.TarFile) -> Iterator[Member]:
 
 
 def _write(
-    archive: Path, target: Path, members: Iterator[Member], made: list[Path], most_members: int, most_bytes: int
+    archive: Path,
+    target: Path,
+    members: Iterator[Member],
+    undo: contextlib.ExitStack,
+    most_members: int,
+    most_bytes: int,
 ) -> None:
-    """Write the members and note in `made` every file and folder that was not there before."""
+    """Write the members; `undo` takes away every file and folder that was not there before."""
     total = 0
     for count, member in enumerate(members, 1):
         path = PurePosixPath(member.name.replace("\\", "/"))
@@ -124,10 +127,14 @@ def _write(
                     f"{archive}: member {member.name!r} {what}; nothing was kept, do not trust this archive"
                 )
         place = target / path
-        _make_folder(place if member.is_folder else place.parent, made)
+        folder = place if member.is_folder else place.parent
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in reversed(missing):
+            undo.callback(shutil.rmtree, each, ignore_errors=True)
         if member.reader is not None:
             with member.reader() as reader, place.open("xb") as writer:
-                made.append(place)
+                undo.callback(place.unlink, missing_ok=True)
                 _copy(archive, member, reader, writer)
 
 
@@ -140,17 +147,3 @@ def _copy(archive: Path, member: Member, reader: IO[bytes], writer: IO[bytes]) -
         writer.write(block)
     if left:
         raise DataError(f"{archive}: member {member.name!r} ends early: delete the archive and fetch it again")
-
-
-def _make_folder(folder: Path, made: list[Path]) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    made += reversed(missing)
-
-
-def _remove(made: list[Path]) -> None:
-    for path in reversed(made):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -10,14 +10,12 @@ import xarray as xr
 from nld.errors import InvalidInput
 from nld.experiment.datasets.data import Data
 from nld.experiment.runs import run_record as records
-from nld.experiment.runs.evaluation import evaluate
 from nld.experiment.runs.prepare import dtype_of, initial_network, load_data, reproducible
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
-from nld.experiment.training.constraint import FixedNorms
 from nld.experiment.training.ensemble import Ensemble, MemberHeavyBall
-from nld.experiment.training.loop import Step, training
+from nld.experiment.training.loop import FixedNorms, Step, training
 
 # What may differ between the members of one ensemble; all else is one value.
 MEMBER_FIELDS = (
@@ -39,6 +37,12 @@ def groups(experiments: Iterable[Experiment], largest: int = 32) -> list[list[Ex
     return [members[i : i + largest] for members in together.values() for i in range(0, len(members), largest)]
 
 
+def needs_plain_loop(experiment: Experiment) -> bool:
+    """Whether it asks for what only `run` has: mixed precision, compilation, channels_last or a monitor."""
+    mixed = experiment.precision == "bfloat16"
+    return mixed or experiment.compile or experiment.channels_last or experiment.monitor_every > 0
+
+
 def run_ensemble(
     experiments: Sequence[Experiment], *, progress: Callable[[int], None] | None = None
 ) -> list[xr.Dataset]:
@@ -52,7 +56,7 @@ def run_ensemble(
     first = experiments[0]
     if any(shared(experiment) != shared(first) for experiment in experiments):
         raise InvalidInput(f"members of an ensemble may differ only in {', '.join(MEMBER_FIELDS)}; use groups() first")
-    if first.precision == "bfloat16" or first.compile or first.channels_last or first.monitor_every:
+    if needs_plain_loop(first):
         raise InvalidInput("an ensemble has no bfloat16, compile, channels_last or monitor: use run() for those")
     with reproducible(first):
         source = load_data(first)
@@ -64,7 +68,7 @@ def run_ensemble(
         def look(done: int) -> None:
             if done in first.evaluation_steps:
                 for experiment, network, draft in zip(experiments, ensemble.members, drafts, strict=True):
-                    evaluate(network, source, experiment, draft.sel(evaluation_step=done))
+                    records.evaluate(network, source, experiment, draft.sel(evaluation_step=done))
             if progress and done % 50 == 0:
                 progress(done)
 

@@ -51,11 +51,12 @@ def pool(
     }
     workers = min(workers, sum(not store.is_done(experiment) for experiment in experiments))
     context = multiprocessing.get_context("spawn")
+    store = store.anywhere()
 
     def start(index: int):
         # each begins elsewhere in the list, so that they seldom meet; the leases settle it when they do
         first = index * len(experiments) // workers
-        task = Task.of([*experiments[first:], *experiments[:first]], store, **options)
+        task = Task((*experiments[first:], *experiments[:first]), store, **options)
         process = context.Process(target=_on_gpu, args=(task, index % gpus if gpus else None), daemon=True)
         process.start()
         if on_start:
@@ -137,9 +138,10 @@ def slurm(
         from submitit.core.utils import FailedJobError
     except ImportError as error:
         raise SweepError("the Slurm executor needs submitit: pip install 'nld[slurm]'") from error
-    logs = store.folder.absolute() / "slurm"
+    store = store.anywhere()
+    logs = store.folder / "slurm"
     tasks = [
-        Task.of(experiments[i : i + members], store, members=members, checkpoint_every=checkpoint_every)
+        Task(tuple(experiments[i : i + members]), store, members, checkpoint_every)
         for i in range(0, len(experiments), members)
     ]
     tasks = [task for task in tasks if not all(store.is_done(experiment) for experiment in task.experiments)]

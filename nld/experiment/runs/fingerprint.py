@@ -1,4 +1,4 @@
-"""The bits of a few reference computations, by which two arithmetics are told apart: processors, settings, threads.
+"""What there is to compute on, and the bits of a few reference computations, by which two arithmetics are told apart.
 
 Two places whose fingerprints are equal give, as far as this can tell, equal numbers; where they differ, a number that
 moved may have moved by rounding alone. ``python -m nld.experiment.runs.fingerprint`` prints it.
@@ -11,8 +11,27 @@ import torch
 import torch.nn.functional as F
 
 from nld.results import arithmetic
+from nld.results.provenance import device
 
 SIZE = 301  # odd, so that vectors of every width leave a rest
+
+
+def gpu() -> str:
+    """The name of the GPU that this torch can use, or an empty text."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
+def arithmetic_name() -> str:
+    """Such as "CPU AMD EPYC, AVX512": processor, PyTorch's instruction set; threads and a moved start where they count.
+
+    Results of equal names are equal to the bit; those of different names agree as far as training lets them.
+    """
+    names = [device(), torch.backends.cpu.get_cpu_capability()]
+    if torch.get_num_threads() > 1:
+        names.append(f"{torch.get_num_threads()} threads")
+    if arithmetic.is_rounding_twin():
+        names.append("start moved by one unit in the last place")
+    return ", ".join(names)
 
 
 def fingerprint() -> str:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nld.errors import InvalidInput
+from nld.errors import InvalidInput, ToolError
 from nld.experiment.datasets import data
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
@@ -16,10 +16,10 @@ def load_data(experiment: Experiment) -> data.Data:
     """The experiment's data on its device.
 
     Raises:
-        RuntimeError: the device is a GPU and there is none.
+        ToolError: the device is a GPU and there is none.
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device='cuda' needs a GPU that this torch can use; there is none: choose device='cpu'")
+        raise ToolError("device='cuda' needs a GPU that this torch can use; there is none: choose device='cpu'")
     source = data.load(
         experiment.dataset,
         train_size=experiment.train_size,

@@ -1,6 +1,10 @@
-"""A run: one `Experiment` in, one `xarray.Dataset` out."""
+"""A run: one `Experiment` in, one `xarray.Dataset` out; from its checkpoint it resumes to the last bit."""
 
+import hashlib
+import io
 import math
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,18 +13,17 @@ import torch
 import xarray as xr
 from torch import nn
 
+from nld.errors import InvalidInput
 from nld.experiment.datasets import data
 from nld.experiment.runs import run_record as records
-from nld.experiment.runs.checkpoint import restore, save
-from nld.experiment.runs.evaluation import diverged, evaluate
 from nld.experiment.runs.prepare import batch_loss, dtype_of, initial_network, load_data, reproducible
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
-from nld.experiment.training.constraint import FixedNorms
-from nld.experiment.training.loop import training
+from nld.experiment.training.loop import FixedNorms, training
 
 _CHECK_EVERY = 50  # steps between looks at the losses for divergence: each look waits for the device
+_DIGEST = hashlib.sha256().digest_size  # bytes before a checkpoint, by which a damaged one is known
 
 
 def run(
@@ -49,7 +52,7 @@ def run(
 
     Raises:
         ValueError: a field that this network or data set cannot honour.
-        RuntimeError: ``device="cuda"`` without a usable GPU.
+        ToolError: ``device="cuda"`` without a usable GPU.
     """
     with reproducible(experiment):
         source = load_data(experiment)
@@ -57,9 +60,8 @@ def run(
         if experiment.channels_last:
             network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         loss_of = torch.compile(batch_loss) if experiment.compile else batch_loss
-        filters = [network.get_parameter(name) for name in networks.filter_names(network)]
+        filters, others = networks.filters_and_others(network)
         constraint = FixedNorms(filters) if experiment.constrained else None
-        others = [weight for weight in network.parameters() if all(weight is not each for each in filters)]
         optimizer = torch.optim.SGD(
             [{"params": filters}, {"params": others}],
             lr=experiment.learning_rate,
@@ -79,7 +81,7 @@ def run(
             if checkpoint and done > first and done % checkpoint_every == 0:
                 save(checkpoint, done, experiment, network, optimizer, losses, record)
             if done in experiment.evaluation_steps:
-                evaluate(network, source, experiment, record.sel(evaluation_step=done))
+                records.evaluate(network, source, experiment, record.sel(evaluation_step=done))
             if progress and done % _CHECK_EVERY == 0:
                 progress(done)
 
@@ -96,13 +98,55 @@ def run(
             done = step.index + 1
             losses[step.index] = step.loss
             look(done)
-            if done % _CHECK_EVERY == 0 and diverged(losses[:done], experiment):
+            if done % _CHECK_EVERY == 0 and not (losses[:done] <= experiment.divergence_bound).all():
                 break
         record["batch_loss"][:] = losses.cpu().numpy()
         if monitor is not None:
             monitor.close()
             record = records.with_books(record, monitor.record())
     return records.closed(record, experiment)
+
+
+def save(path, step, experiment, network, optimizer, losses, record) -> None:
+    """Write a checkpoint and put it in place in one move, so that none is ever half-written."""
+    state = {
+        "key": experiment.key,
+        "step": step,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "losses": losses,
+        "record": {
+            name: torch.from_numpy(record[name].values) for name in (*records.evaluated(experiment), "squared_norm")
+        },
+    }
+    content = io.BytesIO()
+    torch.save(state, content)
+    partial = Path(f"{path}.{os.getpid()}.part")
+    partial.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
+    partial.replace(path)
+
+
+def restore(path, experiment, network, optimizer, losses, record) -> int:
+    """Load a checkpoint if there is one, whole; the number of updates done. From a damaged one nothing is taken.
+
+    Raises:
+        ValueError: the checkpoint belongs to another experiment.
+    """
+    if path is None or not Path(path).exists():
+        return 0
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        print(f"nld: {path} was altered or cut off; the run starts again from its first step", file=sys.stderr)
+        return 0
+    state = torch.load(io.BytesIO(content[_DIGEST:]), map_location=experiment.device, weights_only=True)
+    if state["key"] != experiment.key:
+        raise InvalidInput(f"{path} is a checkpoint of experiment {state['key']}, not of {experiment.key}: delete it")
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    losses.copy_(state["losses"])
+    for name, values in state["record"].items():
+        record[name][...] = values.cpu().numpy()
+    return state["step"]
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, experiment: Experiment, step: int) -> None:

@@ -3,9 +3,13 @@
 import dataclasses
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 import xarray as xr
 from torch import nn
 
+from nld.experiment.datasets import data
+from nld.experiment.runs.prepare import autocast, batch_loss, dtype_of
 from nld.experiment.runs.spec import Experiment
 from nld.experiment.training import networks
 
@@ -31,23 +35,19 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
     layers = [name for name in names for _ in range(len(network.get_parameter(name)))]
     steps, evaluations = experiment.steps, experiment.evaluation_steps
     rates = [experiment.learning_rate_at(step) for step in range(steps)]
+    nothing = np.full((len(evaluations), len(layers)), np.nan)
     variables = {
-        "batch_loss": ("step", np.full(steps, np.nan), _attributes("ℓ", "loss of the batch before the update")),
-        "learning_rate_at_step": (
-            "step",
-            np.array(rates, dtype=float),
-            _attributes("w²/ℓ", "learning rate of the update"),
-        ),
-        "squared_norm": (
-            ("evaluation_step", "filter"),
-            np.full((len(evaluations), len(layers)), np.nan),
-            _attributes("w²", "squared norm of the filter"),
-        ),
+        "batch_loss": ("step", np.full(steps, np.nan), "ℓ", "loss of the batch before the update"),
+        "learning_rate_at_step": ("step", np.array(rates, dtype=float), "w²/ℓ", "learning rate of the update"),
+        "squared_norm": (("evaluation_step", "filter"), nothing, "w²", "squared norm of the filter"),
     }
-    for name, (units, long_name) in evaluated(experiment).items():
-        variables[name] = ("evaluation_step", np.full(len(evaluations), np.nan), _attributes(units, long_name))
+    for name, words in evaluated(experiment).items():
+        variables[name] = ("evaluation_step", np.full(len(evaluations), np.nan), *words)
     return xr.Dataset(
-        variables,
+        {
+            name: (along, values, {"units": u, "long_name": text})
+            for name, (along, values, u, text) in variables.items()
+        },
         coords={
             "step": np.arange(steps),
             "evaluation_step": np.array(evaluations),
@@ -55,6 +55,35 @@ def empty(experiment: Experiment, network: nn.Module) -> xr.Dataset:
         },
         attrs={name: _plain(value) for name, value in dataclasses.asdict(experiment).items()},
     )
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, source: data.Data, experiment: Experiment, record: xr.Dataset) -> None:
+    """Fill one evaluation of the record: fixed-batch loss; then, with that batch's statistics, loss and accuracy of the
+    test images and of those held out for validation. The network is in training mode afterwards."""
+    dtype = dtype_of(experiment)
+    size = experiment.evaluation_size
+    network.train()
+    images, labels = source.sample(size)
+    record["train_loss"][...] = batch_loss(network, source.normalized(images, dtype), labels, experiment).item()
+    network.eval()
+    for part in ("test", "validation"):
+        pair = source.part(part)
+        if pair is None:
+            continue
+        loss = torch.zeros((), dtype=dtype, device=experiment.device)
+        correct = torch.zeros((), dtype=torch.int64, device=experiment.device)
+        for images, labels in zip(*(values.split(size) for values in pair), strict=True):
+            with autocast(experiment):
+                logits = network(source.normalized(images, dtype)).to(dtype)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+        record[f"{part}_loss"][...] = loss.item() / len(pair[1])
+        record[f"{part}_accuracy"][...] = correct.item() / len(pair[1])
+    network.train()
+    squared = [networks.squared_norms(network.get_parameter(name)) for name in networks.filter_names(network)]
+    if squared:
+        record["squared_norm"][...] = torch.cat(squared).cpu().numpy()
 
 
 def with_books(record: xr.Dataset, books: xr.Dataset) -> xr.Dataset:
@@ -74,10 +103,6 @@ def closed(record: xr.Dataset, experiment: Experiment) -> xr.Dataset:
     record["diverged"] = ((), bool(len(bad)), {"long_name": "whether the loss left the bound"})
     record["last_step"] = ((), end, {"long_name": "updates done before the loss left the bound"})
     return record
-
-
-def _attributes(units: str, long_name: str) -> dict[str, str]:
-    return {"units": units, "long_name": long_name}
 
 
 def _plain(value):

@@ -16,13 +16,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import xarray as xr
 from filelock import FileLock
 
+from nld.errors import Missing
 from nld.experiment.runs import origin
 from nld.experiment.runs.spec import Experiment, from_fields, to_json
 from nld.results import lineage, seals
@@ -48,6 +49,10 @@ class RunStore:
     def default(keep_stale: bool = False) -> "RunStore":
         """The store in ``NLD_STORE`` or ``.nld``."""
         return RunStore(files.root() / "runs", keep_stale)
+
+    def anywhere(self) -> "RunStore":
+        """This store for processes that may work in another folder."""
+        return replace(self, folder=self.folder.absolute())
 
     def path(self, experiment: Experiment) -> Path:
         """Folder of the finished run."""
@@ -89,13 +94,13 @@ class RunStore:
         """Record of a finished run.
 
         Raises:
-            FileNotFoundError: it is not done, or damaged; the message says how to compute it.
+            Missing: it is not done, or damaged; the message says how to compute it.
         """
         compute = "compute it with nld.experiment.run_sweep or `nld run`"
         if flaw := self.flaw(experiment):
-            raise FileNotFoundError(f"run {experiment.key} is damaged ({flaw}): {compute}")
+            raise Missing(f"run {experiment.key} is damaged ({flaw}): {compute}")
         if not (self.path(experiment) / "DONE").exists():
-            raise FileNotFoundError(f"run {experiment.key} is not in {self.folder}: {compute}")
+            raise Missing(f"run {experiment.key} is not in {self.folder}: {compute}")
         meta = self.meta(experiment)
         lineage.note(experiment.key, {**meta, "torch": meta.get("packages", {}).get("torch", "")})
         return xr.load_dataset(self.path(experiment) / "record.nc", engine="h5netcdf")
@@ -113,7 +118,8 @@ class RunStore:
             (temporary / "DONE").touch()
             seals.seal_folder(temporary)
             for file in temporary.iterdir():
-                _flush(file)
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
             if self._heal(experiment) and not self.is_done(experiment):
                 old = self.folder / f".{experiment.key}.{uuid.uuid4().hex}"
                 os.rename(self.path(experiment), old)
@@ -266,8 +272,3 @@ def _alive(pid: int) -> bool:
     except (OSError, IndexError):  # somebody else's process, or no /proc: it exists
         return True
     return state not in "ZX"  # a zombie was killed and its parent has not looked yet
-
-
-def _flush(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())

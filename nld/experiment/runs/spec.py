@@ -126,7 +126,7 @@ class Experiment:
                 raise InvalidInput(f"Experiment.{name} must be {expected}, got {getattr(self, name)!r}")
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of the update that follows evaluation at `step`, in w²/l."""
+        """Learning rate of the update that follows evaluation at `step`, in w²/ℓ."""
         if self.schedule == "constant":
             return self.learning_rate
         return self.learning_rate * self.decay ** sum(step >= milestone * self.steps for milestone in self.milestones)

@@ -30,7 +30,7 @@ def run_sweep(
     if executor not in EXECUTORS:
         raise InvalidInput(f"unknown executor {executor!r}; there are {', '.join(EXECUTORS)}")
     store = store or RunStore.default()
-    experiments = experiments_of(sweep)
+    experiments = tuple(dict.fromkeys(sweep))
     if not all(store.is_done(experiment) for experiment in experiments):
         EXECUTORS[executor](experiments, store, **options)
     while any(store.is_taken(experiment) for experiment in experiments):  # by workers of another sweep
@@ -42,21 +42,16 @@ def run_sweep(
     return gather(experiments, store)
 
 
-def experiments_of(sweep: Sweep | Iterable[Experiment]) -> tuple[Experiment, ...]:
-    """The runs of a sweep, each once."""
-    return tuple(dict.fromkeys(sweep))
-
-
 def gather(sweep: Sweep | Iterable[Experiment], store: RunStore | None = None) -> xr.Dataset:
     """Records of all runs along ``run``, with a coordinate for every field that differs and ``key`` for each run.
 
     Fields that all share are attributes, and where the runs come from: devices, threads, commits, sources, seconds.
 
     Raises:
-        FileNotFoundError: a run is not done.
+        Missing: a run is not done.
     """
     store = store or RunStore.default()
-    experiments = experiments_of(sweep)
+    experiments = tuple(dict.fromkeys(sweep))
     records = [store.load(experiment) for experiment in experiments]
     gathered = xr.concat(
         records, "run", combine_attrs="drop_conflicts", join="outer", coords="minimal", compat="override"
@@ -102,7 +97,7 @@ class Status:
 def status(sweep: Sweep | Iterable[Experiment], store: RunStore | None = None) -> Status:
     """Look at the store, nothing else: it serves a sweep that runs on another node as well."""
     store = store or RunStore.default()
-    experiments = experiments_of(sweep)
+    experiments = tuple(dict.fromkeys(sweep))
     return Status(
         Counter(store.state(experiment) for experiment in experiments),
         sum(store.steps_done(experiment) for experiment in experiments),

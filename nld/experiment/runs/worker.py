@@ -1,20 +1,18 @@
 """Workers: compute what the store has not. Any number of them may run, anywhere: the leases share out the work."""
 
-import json
 import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
-from nld.experiment.runs.ensemble import groups, run_ensemble
+from nld.experiment.runs.ensemble import groups, needs_plain_loop, run_ensemble
 from nld.experiment.runs.run import run
 from nld.experiment.runs.run_store import RunStore
-from nld.experiment.runs.spec import Experiment, from_fields, to_json
+from nld.experiment.runs.spec import Experiment
 from nld.results import arithmetic
 from nld.results.provenance import provenance
 
@@ -35,8 +33,9 @@ def work(
             starts again.
     """
     store.clean()
-    alone = [e for e in experiments if not _batchable(e)]
-    together = groups([e for e in experiments if _batchable(e)], members)
+    # vgg11 fills a device by itself
+    alone = dict.fromkeys(e for e in experiments if needs_plain_loop(e) or e.network == "vgg11")
+    together = groups([e for e in experiments if e not in alone], members)
     for group in [*together, *([e] for e in alone)]:
         with store.lease(group) as taken:
             if not taken:
@@ -50,13 +49,6 @@ def work(
                         store.fail(experiment, traceback.format_exc())
 
 
-def _batchable(experiment: Experiment) -> bool:
-    # vgg11 fills a device alone; mixed precision, compilation and channels_last belong to the plain loop
-    plain = experiment.precision != "bfloat16" and not experiment.compile and not experiment.channels_last
-    plain = plain and not experiment.monitor_every
-    return plain and experiment.network != "vgg11"
-
-
 def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, together: bool) -> None:
     started, clock = datetime.now(UTC), time.perf_counter()
     report = _throttled(lambda steps: [store.report(experiment, steps) for experiment in taken])
@@ -67,7 +59,7 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, to
         records = [run(taken[0], checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=report)]
     meta = {
         **provenance(),
-        "device": _device(taken[0]),
+        **({"device": f"GPU {torch.cuda.get_device_name()}"} if taken[0].device == "cuda" else {}),
         "threads": torch.get_num_threads(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 3),
@@ -77,12 +69,6 @@ def _compute(taken: list[Experiment], store: RunStore, checkpoint_every: int, to
     }
     for experiment, record in zip(taken, records, strict=True):
         store.publish(experiment, record, meta)
-
-
-def _device(experiment: Experiment) -> str:
-    if experiment.device == "cuda":
-        return f"GPU {torch.cuda.get_device_name()}"
-    return provenance()["device"]
 
 
 def _throttled(report: Callable[[int], object], seconds: float = 1.0) -> Callable[[int], None]:
@@ -100,25 +86,13 @@ def _throttled(report: Callable[[int], object], seconds: float = 1.0) -> Callabl
 class Task:
     """A share of the work as a plain value that crosses to other processes and nodes and can start again."""
 
-    folder: str
-    keep_stale: bool
-    specs: tuple[str, ...]
+    experiments: tuple[Experiment, ...]
+    store: RunStore
     members: int = 16
     checkpoint_every: int = 1000
 
-    @staticmethod
-    def of(experiments: Sequence[Experiment], store: RunStore, **options) -> "Task":
-        """Task to compute `experiments` into `store`."""
-        return Task(str(store.folder.absolute()), store.keep_stale, tuple(map(to_json, experiments)), **options)
-
-    @property
-    def experiments(self) -> list[Experiment]:
-        """The runs of this share."""
-        return [from_fields(json.loads(spec)) for spec in self.specs]
-
     def __call__(self) -> None:
-        store = RunStore(Path(self.folder), self.keep_stale)
-        work(self.experiments, store, members=self.members, checkpoint_every=self.checkpoint_every)
+        work(self.experiments, self.store, members=self.members, checkpoint_every=self.checkpoint_every)
 
     def checkpoint(self):
         """What submitit submits again after a preemption or a time limit: the same task, which resumes by itself."""

@@ -16,7 +16,7 @@ POINTS = 60  # of the record, evenly spaced in the logarithm of the step
 
 
 def eigenvalues(size: int = 20) -> np.ndarray:
-    """From 1/size to 1 evenly, in l: gradient descent on <q, A q> itself is stable below a learning rate of 1."""
+    """From 1/size to 1 evenly, in ℓ: gradient descent on <q, A q> itself is stable below a learning rate of 1."""
     return np.arange(1, size + 1) / size
 
 
@@ -27,10 +27,9 @@ def start(size: int, seed: int) -> np.ndarray:
 
 
 def unit_gradient(q: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-    """Gradient of <q, A q>/|q|^2 at q/|q|, in l; shape (..., size)."""
+    """Gradient of <q, A q>/|q|^2 at q/|q|, in ℓ; shape (..., size)."""
     direction = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    force = 2 * spectrum * direction
-    return force - direction * (direction * force).sum(-1, keepdims=True)
+    return _across(direction, 2 * spectrum * direction)
 
 
 def descend(
@@ -44,16 +43,16 @@ def descend(
     """All learning rates side by side from one start, or each from its own.
 
     Args:
-        learning_rates: in w^2/l, shape (rates,).
-        noise: root mean square length of what is added to the unit gradient at right angles to q, in l: white, the
+        learning_rates: in w^2/ℓ, shape (rates,).
+        noise: root mean square length of what is added to the unit gradient at right angles to q, in ℓ: white, the
             same kind in every direction, the symmetry of every mini-batch loss kept.
-        weight_decay: k, in l/w^2, one for all or one a rate.
+        weight_decay: k, in ℓ/w^2, one for all or one a rate.
         seed: of the start and the noise; several, one a rate, give each its own start and all the first one's noise.
 
     Returns:
         Dataset over (rate, step), step being POINTS numbers of steps done: ``squared_norm`` in w^2, ``counted`` =
         |q_0|^2 + sum of |q_{n+1} - q_n|^2, ``unit_gradient``, the root mean square of its length without noise since
-        the point before, in l, ``smallest_gradient`` so far and ``largest_late_gradient`` of the second half of the
+        the point before, in ℓ, ``smallest_gradient`` so far and ``largest_late_gradient`` of the second half of the
         run so far.
     """
     spectrum = eigenvalues()
@@ -63,9 +62,8 @@ def descend(
     rng = np.random.default_rng([seeds[0], 1])
     q, state = np.stack([start(len(spectrum), each) for each in seeds]), ()
     marks = np.unique(np.geomspace(1, steps, POINTS).round().astype(int))
-    rows: dict[str, list] = {
-        name: [] for name in ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "largest_late_gradient")
-    }
+    names = ("squared_norm", "counted", "unit_gradient", "smallest_gradient", "largest_late_gradient")
+    rows = []
     counted, smallest, late = (q * q).sum(1), np.full(len(rates), np.inf), np.zeros(len(rates))
     square, last = np.zeros(len(rates)), 0
     for step in range(steps):
@@ -78,12 +76,10 @@ def descend(
         smallest, square = np.minimum(smallest, length), square + length**2
         late = np.maximum(late, length) if 2 * step >= steps else late
         if step + 1 in marks:
-            values = ((q * q).sum(1), counted, np.sqrt(square / (step + 1 - last)), smallest, late)
+            rows.append(((q * q).sum(1), counted, np.sqrt(square / (step + 1 - last)), smallest, late))
             square, last = np.zeros(len(rates)), step + 1
-            for name, value in zip(rows, values, strict=True):
-                rows[name].append(value)
     return xr.Dataset(
-        {name: (("rate", "step"), np.array(values).T) for name, values in rows.items()},
+        {name: (("rate", "step"), np.array(row).T) for name, row in zip(names, zip(*rows, strict=True), strict=True)},
         coords={"learning_rate": ("rate", rates), "step": marks},
     )
 
@@ -107,5 +103,9 @@ def squared_norms_on_the_form(learning_rates, steps: int, *, seed: int = 0) -> n
 def _tangential(rng: np.random.Generator, direction: np.ndarray) -> np.ndarray:
     """White noise at right angles to each direction, of mean square length 1; the same draw for all rows."""
     noise = np.broadcast_to(rng.normal(size=direction.shape[-1]), direction.shape)
-    noise = noise - direction * (direction * noise).sum(-1, keepdims=True)
-    return noise / np.sqrt(direction.shape[-1] - 1)
+    return _across(direction, noise) / np.sqrt(direction.shape[-1] - 1)
+
+
+def _across(direction: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The part of a vector at right angles to a unit vector."""
+    return vector - direction * (direction * vector).sum(-1, keepdims=True)

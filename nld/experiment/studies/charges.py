@@ -10,7 +10,7 @@ from torch import nn
 from nld.experiment.datasets import data
 from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.loop import cross_entropy, training
-from nld.experiment.training.start import from_seed
+from nld.experiment.training.networks import from_seed
 from nld.finder import Block, find_symmetries
 
 BATCH = 64
@@ -114,14 +114,14 @@ def products(u: Layers, v: Layers) -> dict[str, np.ndarray]:
     return {"scale": rows[0], "rescale": rows[1] + u[2] * v[2] - outgoing}
 
 
-def hessian_constraints(q: Layers, *, images: int = BATCH) -> dict[str, float]:
-    """Largest entry of H A(q) + DA^T g, over the units of each symmetry, on the first ``images`` images.
+def hessian_constraints(q: Layers) -> dict[str, float]:
+    """Largest entry of H A(q) + DA^T g, over the units of each symmetry, on the first ``BATCH`` images.
 
     Args:
         q: the five parameters at one point.
     """
     source, model = data.digits(), network(0)
-    x, y = source.normalized(source.train_images[:images], torch.float64), source.train_labels[:images]
+    x, y = source.normalized(source.train_images[:BATCH], torch.float64), source.train_labels[:BATCH]
     parameters = list(model.parameters())
     with torch.no_grad():
         for parameter, value in zip(parameters, q, strict=True):

@@ -10,7 +10,7 @@ from nld.errors import InvalidInput
 from nld.experiment.datasets import data
 from nld.experiment.studies.monitored import make_optimizer
 from nld.experiment.training.loop import training
-from nld.experiment.training.start import from_seed
+from nld.experiment.training.networks import from_seed
 
 IMAGES = 256
 OPTIMIZERS = {  # names in the book -> names in nld.experiment.studies.monitored
@@ -28,7 +28,7 @@ def drifts(
 
     Args:
         optimizer: a name in ``OPTIMIZERS``.
-        learning_rate: in w²/l, in w for Adam.
+        learning_rate: in w²/ℓ, in w for Adam.
         steps: updates.
         seed: of the initialization.
         momentum: of heavy ball and Nesterov.
@@ -77,11 +77,11 @@ def charges(model: nn.Sequential) -> dict[str, tuple[np.ndarray, float]]:
     normalized rows. Rescale: incoming minus outgoing squared norm of each unit of the second ReLU. General linear:
     W W^T - U^T U of the last two layers, U W being all that the loss sees.
     """
-    first, second, third, last = (p.detach().numpy() for p in model.parameters())
-    squared = {name: float((w**2).sum()) for name, w in (("1", first), ("2", second), ("3", third), ("4", last))}
+    first, second, third, last = weights = [p.detach().numpy() for p in model.parameters()]
+    squared = [float((w**2).sum()) for w in weights]
     return {
-        "translation": (last.sum(0), squared["4"] ** 0.5),
-        "scale": ((first**2).sum(1), squared["1"]),
-        "rescale": ((second**2).sum(1) - (third**2).sum(0), squared["2"] + squared["3"]),
-        "general_linear": (third @ third.T - last.T @ last, squared["3"] + squared["4"]),
+        "translation": (last.sum(0), squared[3] ** 0.5),
+        "scale": ((first**2).sum(1), squared[0]),
+        "rescale": ((second**2).sum(1) - (third**2).sum(0), squared[1] + squared[2]),
+        "general_linear": (third @ third.T - last.T @ last, squared[2] + squared[3]),
     }

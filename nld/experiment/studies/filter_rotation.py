@@ -62,12 +62,13 @@ def turn_filters(
     rules = {name: rule if name in names else others for name in ensemble.parameters}
     batches = mini_batches(source, [BatchOrder(source, BATCH, seed) for seed in seeds], range(steps), torch.float32)
     norms, turns, each = [], [], []
-    squares = {name: torch.zeros_like(_rows(ensemble.parameters[name].detach())) for name in names}
+    squares = {name: torch.zeros_like(ensemble.parameters[name].detach().flatten(2)) for name in names}
     first = steps - max(1, int(late * steps))
     for step in training(ensemble, rules, batches, observe=names):
         measured = []
         for name in names:
-            q, moved, gradient = (_rows(tensors[name]) for tensors in (step.before, step.after, step.gradients))
+            # (member, filter, coordinate)
+            q, moved, gradient = (each[name].flatten(2) for each in (step.before, step.after, step.gradients))
             norm = q.square().sum(-1)
             turn = _angle(q, moved, norm).square()
             measured.append((norm.mean(), turn.mean(), turn.flatten(1).mean(1)))
@@ -89,11 +90,6 @@ def turn_filters(
         },
         coords={"step": np.arange(steps), "layer": [n.removesuffix(".weight") for n in names], "seed": list(seeds)},
     )
-
-
-def _rows(weight: torch.Tensor) -> torch.Tensor:
-    """(member, filter, coordinate)."""
-    return weight.flatten(2)
 
 
 def _angle(q: torch.Tensor, moved: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:

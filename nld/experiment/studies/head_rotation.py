@@ -47,7 +47,7 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
     Raises:
         ValueError: no such optimizer among ``monitored.OPTIMIZERS``.
     """
-    model, blocks = _setup(seed)
+    model, blocks = monitored.setup("transformer", seed=seed, width=0.5, precision="float64")
     parameters = dict(model.named_parameters())
     members = [block.members for block in heads(blocks)]
     source = data.digits()
@@ -72,10 +72,6 @@ def turning(optimizer: str, learning_rate: float, steps: int, *, seed: int = 0) 
     drift = _conserved(before) - _conserved(first)
     size = _norms(first).square()
     return Turning(np.array(shares), float(total.norm() / size.norm()), float(drift.norm() / size.norm()))
-
-
-def _setup(seed: int):
-    return monitored.setup("transformer", seed=seed, width=0.5, precision="float64")
 
 
 def _conserved(sides: torch.Tensor) -> torch.Tensor:

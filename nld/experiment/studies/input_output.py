@@ -79,8 +79,7 @@ def outlier_tokens(count: int = 2000, dimension: int = 64, *, size: float = 20.0
 
 def line(x: np.ndarray, y: np.ndarray) -> Fit:
     """The best straight line through pairs of any shape."""
-    amplitude, offset, explained = _linear(x.ravel(), y.ravel())
-    return Fit(amplitude, 1.0, offset, explained)
+    return _linear(x.ravel(), y.ravel(), 1.0)
 
 
 def middle(x: np.ndarray, y: np.ndarray) -> Fit:
@@ -115,16 +114,14 @@ def fit(x: np.ndarray, y: np.ndarray, curve: str = "tanh") -> Fit:
     result = Fit(0.0, 0.0, 0.0, -np.inf)
     for _ in range(3):
         for slope in slopes:
-            amplitude, offset, explained = _linear(CURVES[curve](slope * x), y)
-            if explained > result.explained:
-                result = Fit(amplitude, float(slope), offset, explained)
+            result = max(result, _linear(CURVES[curve](slope * x), y, slope), key=lambda each: each.explained)
         slopes, ratio = result.slope * np.geomspace(1 / ratio, ratio, 11), ratio**0.2
     return result
 
 
-def _linear(feature: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Slope, intercept and R² of y over a feature."""
+def _linear(feature: np.ndarray, y: np.ndarray, slope: float) -> Fit:
+    """The line of y over a feature, which is a curve at ``slope`` times the inputs."""
     centred = feature - feature.mean()
-    slope = centred @ (y - y.mean()) / (centred @ centred)
-    explained = slope**2 * feature.var() / y.var()
-    return float(slope), float(y.mean() - slope * feature.mean()), float(explained)
+    amplitude = centred @ (y - y.mean()) / (centred @ centred)
+    explained = amplitude**2 * feature.var() / y.var()
+    return Fit(float(amplitude), float(slope), float(y.mean() - amplitude * feature.mean()), float(explained))

@@ -53,8 +53,25 @@ def measure_filters(experiments: Sequence[Experiment]) -> xr.Dataset:
             rows["batch_loss"].append(step.loss)
         last = {name: ensemble.parameters[name].detach() for name in names}
         rows["last_squared_norm"] = [inner(last, last)]
+    values = {name: torch.stack(row, 1).cpu().numpy() for name, row in rows.items()}
     layers = [name for name in names for _ in range(last[name].shape[1])]
-    return _dataset({name: torch.stack(values, 1).cpu().numpy() for name, values in rows.items()}, layers)
+    return xr.Dataset(
+        {
+            **described(MEASURED, ("member", "step", "filter"), values),
+            "last_squared_norm": (("member", "filter"), values["last_squared_norm"][:, 0], {"units": "w²"}),
+            "batch_loss": (("member", "step"), values["batch_loss"], {"units": "ℓ"}),
+        },
+        coords={"layer": ("filter", np.array(layers, dtype=object))},
+    )
+
+
+def described(table: dict[str, tuple[str, str]], dimensions: tuple[str, ...], values: dict) -> dict[str, tuple]:
+    """Variables of a Dataset: those values of which a table has units and long name."""
+    return {
+        name: (dimensions, values[name], {"units": units, "long_name": text})
+        for name, (units, text) in table.items()
+        if name in values
+    }
 
 
 def inner_products(a: dict, b: dict, names: Sequence[str]) -> torch.Tensor:
@@ -95,14 +112,3 @@ def _running_mean(values, window: int) -> np.ndarray:
     index = np.arange(len(values))
     low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
     return (total[high] - total[low]) / (high - low).reshape(-1, *[1] * (total.ndim - 1))
-
-
-def _dataset(values: dict[str, np.ndarray], layers: list[str]) -> xr.Dataset:
-    dimensions = ("member", "step", "filter")
-    variables: dict[str, tuple] = {
-        name: (dimensions, values[name], {"units": units, "long_name": text})
-        for name, (units, text) in MEASURED.items()
-    }
-    variables["last_squared_norm"] = (("member", "filter"), values["last_squared_norm"][:, 0], {"units": "w²"})
-    variables["batch_loss"] = (("member", "step"), values["batch_loss"], {"units": "ℓ"})
-    return xr.Dataset(variables, coords={"layer": ("filter", np.array(layers, dtype=object))})

@@ -31,8 +31,7 @@ def setup(
 ) -> tuple[nn.Module, list[Block]]:
     """A network for digits, initialized from ``seed``, and the symmetries of its cross-entropy loss."""
     source, dtype = data.digits(), getattr(torch, precision)
-    options = {"width": width, "epsilon": epsilon, "seed": seed}
-    model = networks.build(network, source.image, source.classes, dtype=dtype, **options)
+    model = networks.build(network, source.image, source.classes, width=width, epsilon=epsilon, seed=seed, dtype=dtype)
     images = source.normalized(source.train_images[:8], dtype)
     return model, find_symmetries(model, images, nn.CrossEntropyLoss())
 
@@ -43,7 +42,7 @@ def make_optimizer(
     """An optimizer by its name in ``OPTIMIZERS``, of parameters or of parameter groups.
 
     Args:
-        learning_rate: in w²/l for SGD and Nesterov, in w for the others.
+        learning_rate: in w²/ℓ for SGD and Nesterov, in w for the others.
         weight_decay: coupled for SGD and Nesterov, decoupled for AdamW; Adam and RMSProp take none.
         momentum: of SGD and Nesterov.
 
@@ -80,10 +79,8 @@ def train_with_monitor(
     """
     groups = list(model.parameters())
     if other_decay is not None:
-        filters = set(networks.filter_names(model))
-        named = list(model.named_parameters())
-        groups = [{"params": [p for name, p in named if name in filters]}]
-        groups += [{"params": [p for name, p in named if name not in filters], "weight_decay": other_decay}]
+        filters, others = networks.filters_and_others(model)
+        groups = [{"params": filters}, {"params": others, "weight_decay": other_decay}]
     update = make_optimizer(optimizer, groups, learning_rate, weight_decay=weight_decay)
     source = data.load("digits", label_noise=label_noise)
     dtype = next(model.parameters()).dtype

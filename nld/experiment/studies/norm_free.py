@@ -18,8 +18,7 @@ from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.ensemble import Ensemble
 from nld.experiment.training.evaluation import accuracy_on_test_images
 from nld.experiment.training.loop import training
-from nld.experiment.training.networks import MeanToken, Patches, TransformerBlock
-from nld.experiment.training.start import from_seed
+from nld.experiment.training.networks import MeanToken, Patches, TransformerBlock, from_seed
 from nld.finder import Block, find_symmetries
 
 HEADS = 4

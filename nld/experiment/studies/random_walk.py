@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nld.errors import InvalidInput
-from nld.learning_rules.rules import LearningRule
+from nld.learning_rules.rules import LearningRule, tangential
 from nld.results import arithmetic
 
 
@@ -29,43 +29,35 @@ class Settled:
     radial_step: float
 
 
-def walk(
-    rule: LearningRule,
-    *,
-    start: float,
-    steps: int,
-    settle: int,
-    squared_gradient: float = 1.0,
-    size: int = 1000,
-    units: int = 8,
-    seed: int = 0,
-) -> Settled:
-    """Walk ``units`` independent units and average over all steps after the first ``settle``.
+def walk(rule: LearningRule, *, start: float, steps: int, settle: int, **units) -> Settled:
+    """Walk independent units and average over all steps after the first ``settle``.
 
     Args:
-        rule: acts on all units as one array (units, size).
-        start: |q_0|, in w; buffers start empty.
-        steps, settle: how many in all, and how many of them are not counted.
-        squared_gradient: E|g^|^2 at unit norm, in l^2.
-        size: coordinates of a unit.
+        settle: how many of the steps are not counted; all else as in ``pairs``.
 
     Raises:
         ValueError: no step is left to average over.
     """
     if not 0 <= settle < steps:
         raise InvalidInput(f"expected 0 <= settle < steps, got {settle} and {steps}; walk longer")
-    sums = np.zeros((3, units))
-    for n, (q, moved) in enumerate(_pairs(rule, start, steps, squared_gradient, size, units, seed)):
+    sums = np.zeros((3, 1))
+    for n, (q, moved) in enumerate(pairs(rule, start=start, steps=steps, **units)):
         if n < settle:
             continue
         norm, along = (q * q).sum(-1), (q * moved).sum(-1)
         across = np.sqrt(np.maximum(norm * (moved * moved).sum(-1) - along**2, 0))
-        sums += norm, np.arctan2(across, along) ** 2, along - norm
+        sums = sums + np.array([norm, np.arctan2(across, along) ** 2, along - norm])
     norm, turn, radial = sums / (steps - settle)
     return Settled(float(norm.mean()), float(np.sqrt(turn.mean())), float(radial.mean() / norm.mean()))
 
 
-def squared_norms(
+def squared_norms(rule: LearningRule, *, start: float, steps: int, **units) -> np.ndarray:
+    """|q_n|^2 of a walk before the first step and after each: (steps + 1, units). Arguments as in ``pairs``."""
+    rows = [(moved * moved).sum(-1) for _, moved in pairs(rule, start=start, steps=steps, **units)]
+    return np.array([np.full_like(rows[0], start**2), *rows])
+
+
+def pairs(
     rule: LearningRule,
     *,
     start: float,
@@ -74,28 +66,24 @@ def squared_norms(
     size: int = 1000,
     units: int = 8,
     seed: int = 0,
-) -> np.ndarray:
-    """|q_n|^2 of a walk before the first step and after each: (steps + 1, units). Arguments as in ``walk``."""
-    rows = [np.full(units, start**2)]
-    for _, moved in _pairs(rule, start, steps, squared_gradient, size, units, seed):
-        rows.append((moved * moved).sum(-1))
-    return np.array(rows)
-
-
-def _pairs(
-    rule: LearningRule, start: float, steps: int, squared_gradient: float, size: int, units: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """q before and after each step, (units, size)."""
+    """q before and after each step of a walk, (units, size).
+
+    Args:
+        rule: acts on all units as one array.
+        start: |q_0|, in w; buffers start empty.
+        squared_gradient: E|g^|^2 at unit norm, in ℓ^2.
+        size: coordinates of a unit.
+        units: how many walk, independent of each other.
+    """
     random = np.random.default_rng(seed)
     q = random.standard_normal((units, size))
     q = arithmetic.moved(q * (start / np.sqrt((q * q).sum(-1, keepdims=True))))
     state: tuple = ()
     for _ in range(steps):
-        norm = (q * q).sum(-1)
-        noise = random.standard_normal(q.shape)
-        noise -= q * ((q * noise).sum(-1) / norm)[:, None]
+        noise = tangential(q, random.standard_normal(q.shape))
         # Of the C coordinates of the noise, C - 1 are left.
-        noise *= np.sqrt(squared_gradient / (size - 1) / norm)[:, None]
+        noise *= np.sqrt(squared_gradient / (size - 1) / (q * q).sum(-1))[:, None]
         moved, state = rule.step(q, state, lambda _, noise=noise: noise)
         yield q, moved
         q = moved

@@ -12,19 +12,14 @@ from nld.experiment.datasets import data
 from nld.experiment.studies import norm_free
 from nld.experiment.training.batches import BatchOrder, batch, mini_batches
 from nld.experiment.training.loop import training
-from nld.finder import Block
 
 SIDES = ["writers", "readers"]
 
 
 @functools.cache
-def stream_symmetry(norm: str, dimension: int) -> Block:
-    """``norm_free.residual_block`` of a network, which does not depend on its weights."""
-    return norm_free.residual_block(norm_free.build(norm, dimension=dimension))
-
-
-def sides(block: Block) -> list[list[str]]:
+def sides(norm: str, dimension: int) -> list[list[str]]:
     """Names that the symmetry multiplies by s (writers to the residual stream) and by 1/s (readers: alphas)."""
+    block = norm_free.residual_block(norm_free.build(norm, dimension=dimension))  # whatever the weights are
     return [[m.parameter for m in block.members if m.coefficient * sign > 0] for sign in (1, -1)]
 
 
@@ -43,18 +38,18 @@ def follow(
 
     Args:
         norm: "LayerNorm" or "DyT".
-        learning_rate, momentum, weight_decay: of ``torch.optim.SGD``, in w²/l, 1 and l/w².
+        learning_rate, momentum, weight_decay: of ``torch.optim.SGD``, in w²/ℓ, 1 and ℓ/w².
         steps: updates.
         dimension: of the network.
         images: None for mini-batches; a number for full batches of the first so many training images.
 
     Returns:
         squared_norm (point, side) in w², at all ``steps + 1`` points; squared_step (step, side) in w² and
-        squared_gradient (step, side) in l²/w²; loss (step) in l. The sides are ``SIDES``.
+        squared_gradient (step, side) in ℓ²/w²; loss (step) in ℓ. The sides are ``SIDES``.
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed, dtype=torch.float64)
-    names = sides(stream_symmetry(norm, dimension))
+    names = sides(norm, dimension)
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     if images is None:
         batches = mini_batches(source, BatchOrder(source, norm_free.BATCH, seed), range(steps), torch.float64)
@@ -87,9 +82,7 @@ def change_of_output(norm: str, factor: float, *, seed: int = 0, dimension: int 
     """
     source = data.digits()
     model = norm_free.build(norm, dimension=dimension, seed=seed)
-    writers, readers = (
-        [model.get_parameter(name) for name in side] for side in sides(stream_symmetry(norm, dimension))
-    )
+    writers, readers = ([model.get_parameter(name) for name in side] for side in sides(norm, dimension))
     model.double()
     images = source.normalized(source.train_images[:128], torch.float64)
     before = model(images)

@@ -17,7 +17,7 @@ from nld.experiment.datasets import data
 from nld.experiment.training.batches import BatchOrder, mini_batches
 from nld.experiment.training.ensemble import MemberHeavyBall
 from nld.experiment.training.loop import training
-from nld.experiment.training.start import moved
+from nld.results import arithmetic
 
 WIDTH = 32
 
@@ -27,10 +27,10 @@ class Run:
     """Heavy ball with its own learning rate in each step.
 
     Args:
-        learning_rate: shape (steps,), in w²/l.
+        learning_rate: shape (steps,), in w²/ℓ.
         momentum: beta.
-        weight_decay: k, in l/w².
-        buffer: the momentum buffer starts at this times the initial weights, in l/w².
+        weight_decay: k, in ℓ/w².
+        buffer: the momentum buffer starts at this times the initial weights, in ℓ/w².
     """
 
     learning_rate: np.ndarray
@@ -46,7 +46,7 @@ def train_at_rates(runs: Sequence[Run], *, seed: int = 0, batch_size: int = 64, 
         epsilon: added to the variances in normalization; breaks the scale symmetry.
 
     Returns:
-        Dataset with ``loss`` (run, step) in l, of the mini-batch before the step; ``norm`` (run, step + 1 points) in
+        Dataset with ``loss`` (run, step) in ℓ, of the mini-batch before the step; ``norm`` (run, step + 1 points) in
         w, of all trained weights together; ``cosine`` (run), one minus the cosine between the last weights of the
         first run and of each.
 
@@ -90,7 +90,7 @@ def initial_weights(inputs: int, classes: int, seed: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shapes = ((WIDTH, inputs), (WIDTH, WIDTH), (classes, WIDTH))
     uniform = [2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1 for shape in shapes]
-    return [moved(values / values.shape[1] ** 0.5) for values in uniform]
+    return [torch.from_numpy(arithmetic.moved((w / w.shape[1] ** 0.5).numpy())) for w in uniform]
 
 
 class Networks:

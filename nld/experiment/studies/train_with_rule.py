@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from nld.experiment.datasets import data
-from nld.experiment.studies.measure import inner_products
+from nld.experiment.studies.measure import described, inner_products
 from nld.experiment.studies.monitored import BATCH
 from nld.experiment.training import networks
 from nld.experiment.training.batches import BatchOrder, mini_batches
@@ -73,18 +73,16 @@ def train_with_rule(
             rows["alignment"].append(inner_products(step.before, update, filters) / (norm * moved).sqrt())
     values = {name: torch.stack(row, 1).numpy() for name, row in rows.items() if row}
     accuracy = [accuracy_on_test_images(member) for member in ensemble.members]
-    return _dataset(values, accuracy, seeds, [inner_products(q, q, filters).detach().numpy()] if filters else [])
-
-
-def _dataset(values, accuracy, seeds, last) -> xr.Dataset:
-    variables: dict[str, tuple] = {
-        "loss": (("seed", "step"), values["loss"], {"units": "ℓ"}),
-        "largest_update": (("seed", "step"), values["largest_update"], {"units": "1"}),
-        "test_accuracy": (("seed",), accuracy, {"units": "1"}),
-    }
-    for name in MEASURED.keys() & values.keys():
-        units, text = MEASURED[name]
-        variables[name] = (("seed", "step", "filter"), values[name], {"units": units, "long_name": text})
-    for value in last:
-        variables["last_squared_norm"] = (("seed", "filter"), value, {"units": "w²"})
-    return xr.Dataset(variables, coords={"seed": list(seeds)})
+    record = xr.Dataset(
+        {
+            "loss": (("seed", "step"), values["loss"], {"units": "ℓ"}),
+            "largest_update": (("seed", "step"), values["largest_update"], {"units": "1"}),
+            "test_accuracy": (("seed",), accuracy, {"units": "1"}),
+            **described(MEASURED, ("seed", "step", "filter"), values),
+        },
+        coords={"seed": list(seeds)},
+    )
+    if filters:
+        last = inner_products(q, q, filters).detach().numpy()
+        record["last_squared_norm"] = ("seed", "filter"), last, {"units": "w²"}
+    return record

@@ -1,10 +1,7 @@
 from . import batched as batched
 from . import batches as batches
-from . import constraint as constraint
-from . import devices as devices
 from . import ensemble as ensemble
 from . import evaluation as evaluation
 from . import networks as networks
-from . import start as start
 from .loop import Step as Step
 from .loop import training as training

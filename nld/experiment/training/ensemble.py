@@ -39,11 +39,11 @@ class MemberHeavyBall:
 
     Args:
         parameters: (member, ...) by name; moved in place.
-        learning_rate: η of each member at a step of that index, in w²/l.
+        learning_rate: η of each member at a step of that index, in w²/ℓ.
         momentum: β of each member.
-        weight_decay: k of each member, in l/w².
+        weight_decay: k of each member, in ℓ/w².
         factors: by which the learning rate of a parameter is multiplied, one a member, by name.
-        buffers: what they start from, by name, in l/w; zero if not given.
+        buffers: what they start from, by name, in ℓ/w; zero if not given.
     """
 
     def __init__(

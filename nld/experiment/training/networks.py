@@ -4,19 +4,24 @@ Batch normalizations have ``momentum=1``: their running statistics are those of 
 Evaluation first shows the network a fixed batch of training images, so that what it measures depends on nothing but
 the parameters, and a scale-invariant loss is one at step 0 too, where running averages would still be 0 and 1.
 Initialization is PyTorch's own: a filter with n inputs has squared norm 1/3 in the mean.
+
+Each has a twin that starts one unit in the last place away. How far twins get from each other shows what rounding does
+to a run, for a start one unit away is what other rounding makes of the first step.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nld.errors import InvalidInput
-from nld.experiment.training.start import from_seed
+from nld.results import arithmetic
 
+Network = TypeVar("Network", bound=nn.Module)
 Shape = tuple[int, int, int]  # channels, height, width of an image
 
 
@@ -175,11 +180,21 @@ def build(
     """
     if name not in NETWORKS:
         raise InvalidInput(f"unknown network {name!r}; there are {', '.join(NETWORKS)}")
-
     network = from_seed(seed, lambda: NETWORKS[name](image, classes, width, epsilon), dtype)
     with torch.no_grad():
         for weight in filter_names(network):
             network.get_parameter(weight).mul_(filter_scale)
+    return network
+
+
+def from_seed(seed: int, make: Callable[[], Network], dtype: torch.dtype = torch.float32) -> Network:
+    """The network that ``make`` builds with PyTorch's own random numbers of this seed, on the CPU, in ``dtype``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = make().to(dtype)
+    for parameter in network.parameters():
+        start = parameter.detach()
+        start.copy_(torch.as_tensor(arithmetic.moved(start.numpy())))
     return network
 
 
@@ -192,6 +207,13 @@ def filter_names(network: nn.Module) -> list[str]:
         is_linear = isinstance(module, nn.Conv2d | nn.Linear) and module.bias is None
         previous = name if is_linear else ""
     return names
+
+
+def filters_and_others(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights whose rows are filters, and all other parameters."""
+    names = filter_names(network)
+    named = dict(network.named_parameters())
+    return [named[name] for name in names], [q for name, q in named.items() if name not in names]
 
 
 def squared_norms(weight: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ def paper_scale(names: Iterable[str], top: Path | None = None) -> str:
     said.append(f"{rest} other figures are as in the quick profile." if rest else "nothing else.")
     if not heavy:
         return " ".join(said)
-    from nld.experiment.training.devices import gpu
+    from nld.experiment.runs.fingerprint import gpu
 
     device = gpu()
     if device:

@@ -50,12 +50,9 @@ def summary(gathered: xr.Dataset, points: int = POINTS) -> xr.Dataset:
     small = gathered.isel(evaluation_step=kept).drop_dims("step")
     if gathered.sizes["filter"]:
         layers = list(dict.fromkeys(small["layer"].values))
-        medians = [
-            small["squared_norm"].isel(filter=small["layer"].values == layer).median("filter") for layer in layers
-        ]
+        medians = small["squared_norm"].groupby("layer").median().sel(layer=layers)
+        medians.attrs = {"units": "w²", "long_name": "median over a layer's filters of the squared norm"}
         small = small.drop_dims("filter").drop_vars("layer", errors="ignore")
-        small["squared_norm"] = xr.concat(medians, "layer").transpose("run", "evaluation_step", "layer")
-        small["squared_norm"].attrs = {"units": "w²", "long_name": "median over a layer's filters of the squared norm"}
-        small = small.assign_coords(layer=np.array(layers, dtype=object))
+        small["squared_norm"] = medians.transpose("run", "evaluation_step", "layer")
     single = {name: values.astype("float32") for name, values in small.data_vars.items() if values.dtype == "float64"}
     return small.assign({name: values.assign_attrs(small[name].attrs) for name, values in single.items()})
