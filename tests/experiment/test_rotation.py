@@ -62,16 +62,16 @@ CASES = {
     "AdamW 0.9, perceptron": (adamw(0.9, 1.0), 1.0, "mlp"),
 }
 
+# The rule of all that is no filter, where it is another: four per cent of decay a step would let gains and gradients fade.
+OTHERS = {"AdamP": adam(3e-3, 0.9, 0.99, 0, 1e-8)}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_layers_settle_within_15_percent_of_the_laws(name):
-    """Of the perceptron only the second layer: on raw pixels updates repeat, and the first turns by a quarter less.
-
-    Of AdamP only the angles: its norms, which depend on gradients where its angles do not, are up to a sixth smaller.
-    """
+    """Of the perceptron only the second layer: on raw pixels updates repeat, and the first turns by a quarter less."""
     rule, scale, network = CASES[name]
-    run = turn_filters(rule, network=network, seeds=(0, 1), steps=1000, filter_scale=scale)
+    run = turn_filters(rule, others=OTHERS.get(name), network=network, seeds=(0, 1), steps=1000, filter_scale=scale)
     late = run.isel(step=slice(500, None)).mean("step")
     for index in range(run.sizes["layer"]):
         size = int(run["size"][index])
@@ -86,5 +86,4 @@ def test_layers_settle_within_15_percent_of_the_laws(name):
             assert 0.6 < angle < 0.85
             continue
         assert angle == pytest.approx(1, abs=0.15)
-        if rule.name != "AdamP":
-            assert norm == pytest.approx(1, abs=0.15)
+        assert norm == pytest.approx(1, abs=0.15)
