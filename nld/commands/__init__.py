@@ -5,10 +5,73 @@ They raise what they cannot carry out as errors of `nld.errors`; `nld.cli` tells
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from nld.errors import NldError
+
+
+def add_command(subparsers, name: str, help: str, example: str = "", run: Callable | None = None, **more):
+    """The parser of a command, or of an action of one, with ``example`` below its help; ``run`` carries it out."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = subparsers.add_parser(name, help=help, epilog=example, formatter_class=raw, **more)
+    parser.set_defaults(**{"run": run} if run else {})
+    return parser
+
+
+def add_actions(subparsers, name: str, help: str, example: str):
+    """Where the actions of a command are added, such as "show" of `nld figure`."""
+    parser = add_command(subparsers, name, help, example)
+    return parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+
+def add_root(parser, holds: str = "_toc.yml") -> None:
+    """Add the option for the folder of the book."""
+    parser.add_argument("--root", type=Path, default=Path(), help=f"folder with {holds} (default: here)")
+
+
+def add_profile(parser) -> None:
+    """Add the option for the size of the experiments."""
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+
+
+def add_parameters(parser, advice: str = "") -> None:
+    """Add the options that `read_parameters` reads."""
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help=f"change a parameter{advice}",
+    )
+    parser.add_argument(
+        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
+    )
+
+
+def read_parameters(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Names and values: those of the file, then those that were typed, which win.
+
+    Raises:
+        ParameterError: the file cannot be read, or holds something else.
+    """
+    typed = [(name, value) for name, value in args.parameter]
+    if args.parameters is None:
+        return typed
+    from nld.publish.execution.parameter_file import read_file
+
+    return [pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)] + typed
+
+
+def announce_scale(profile: str, figures: Iterable[str], top: Path | None = None) -> None:
+    """Say on standard error what figures of the profile "paper" ask for, before anything is computed."""
+    if profile == "paper":
+        from nld.publish.execution.foreword import paper_scale
+
+        print(paper_scale(figures, top), file=sys.stderr, flush=True)
 
 
 def name(args: argparse.Namespace) -> str:

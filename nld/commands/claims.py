@@ -1,10 +1,9 @@
 """`nld claims`: the verdict on every claim, computed from the figures' data."""
 
-import argparse
 import os
-import sys
 import textwrap
 
+from nld.commands import add_command, add_profile, announce_scale
 from nld.errors import InvalidInput
 
 EXAMPLE = """examples:
@@ -20,13 +19,10 @@ EXAMPLE = """examples:
 
 def add_parser(subparsers) -> None:
     """Add `nld claims`."""
-    parser = subparsers.add_parser(
-        "claims",
-        help="rule on every claim of the paper and of the works around it",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        subparsers, "claims", "rule on every claim of the paper and of the works around it", EXAMPLE, run=run
     )
-    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+    add_profile(parser)
     parser.add_argument("--seed", type=int, default=0, help="shift of the seeds: judging seeds begin at 10,000 + SEED")
     parser.add_argument("--live", action="store_true", help="run judging seeds here, do not read kept ones")
     parser.add_argument("--history", action="store_true", help="print the changes of verdicts and registrations")
@@ -41,7 +37,6 @@ def add_parser(subparsers) -> None:
         help="rerun the first kept seeds; equal to the bit, they are today's code's too",
     )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
-    parser.set_defaults(run=run)
 
 
 def run(args) -> int:
@@ -50,11 +45,9 @@ def run(args) -> int:
         return _print_history()
     if args.live:
         os.environ["NLD_EVIDENCE"] = "live"
-    if args.profile == "paper":
-        from nld import figures
-        from nld.publish.execution.foreword import paper_scale
+    from nld import figures
 
-        print(paper_scale(figures.names()), file=sys.stderr, flush=True)
+    announce_scale(args.profile, figures.names())
     for name in args.gather:
         _gather(name)
     if args.replay:

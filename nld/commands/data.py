@@ -1,12 +1,11 @@
 """`nld data`: bring a data set here, once, and check that it is still what it was."""
 
-import argparse
 import os
 import sys
 import time
 from pathlib import Path
 
-from nld.commands import positive
+from nld.commands import add_actions, add_command, positive
 
 EXAMPLE = """examples:
   nld data fetch tiny-imagenet                            download (248 MB) and decode
@@ -20,19 +19,13 @@ The decoded images go to NLD_CACHE, or to your cache folder.
 
 def add_parser(subparsers) -> None:
     """Add `nld data`."""
-    parser = subparsers.add_parser(
-        "data", help="fetch and verify data sets", epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "data", "fetch and verify data sets", EXAMPLE)
     for name, text in {
         "fetch": "download or take what you have, decode it into the cache; a fetch that was interrupted is resumed",
         "verify": "check the cache against its checksums",
     }.items():
-        action = actions.add_parser(
-            name, help=text, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        action = add_command(actions, name, text, EXAMPLE, run=run_action)
         action.add_argument("name", metavar="NAME", help="tiny-imagenet or cifar-10")
-        action.set_defaults(run=run_action)
         if name == "fetch":
             action.add_argument(
                 "--from",

@@ -1,6 +1,5 @@
 """`nld figure`: list, draw, export, cite and verify the figures."""
 
-import argparse
 import ast
 import json
 import shutil
@@ -10,6 +9,15 @@ from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
+from nld.commands import (
+    add_actions,
+    add_command,
+    add_parameters,
+    add_profile,
+    add_root,
+    announce_scale,
+    read_parameters,
+)
 from nld.commands import name as command_name
 from nld.errors import Missing, NldError, UsageError
 
@@ -31,54 +39,25 @@ VERIFY = """examples:
   nld figure verify --all --accept --add          add those of this processor's arithmetic to it
 """
 
-_RAW = argparse.RawDescriptionHelpFormatter
-
 
 def add_parser(subparsers) -> None:
     """Add `nld figure`."""
-    parser = subparsers.add_parser(
-        "figure", help="list, draw, export, cite and verify figures", epilog=EXAMPLE, formatter_class=_RAW
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="names of all figures and what each shows")
-    listing.set_defaults(run=run_list)
-    show = actions.add_parser(
-        "show",
-        help="compute and draw, and say where the files are",
-        epilog=EXAMPLE,
-        formatter_class=_RAW,
-    )
-    show.add_argument("name", nargs="*", help="such as fig-1")
-    show.add_argument("--all", action="store_true", help="every figure")
-    show.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
-    show.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="change a parameter; a wrong name lists those of the figure",
-    )
-    show.add_argument(
-        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
-    )
-    show.set_defaults(run=run_show)
-    export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
-    export.add_argument("name", help="such as fig-1")
+    actions = add_actions(subparsers, "figure", "list, draw, export, cite and verify figures", EXAMPLE)
+    add_command(actions, "list", "names of all figures and what each shows", run=run_list)
+    show = add_command(actions, "show", "compute and draw, and say where the files are", EXAMPLE, run=run_show)
+    _add_names(show)
+    add_profile(show)
+    add_parameters(show, "; a wrong name lists those of the figure")
+    export = add_command(actions, "export", "copy a figure's files", EXPORT, run=run_export)
+    export.add_argument("name", nargs=1, help="such as fig-1")
     export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
-    export.set_defaults(run=run_export)
-    cite = actions.add_parser("cite", help="print how to cite a figure", epilog=CITE, formatter_class=_RAW)
-    cite.add_argument("name", help="such as fig-1")
+    cite = add_command(actions, "cite", "print how to cite a figure", CITE, run=run_cite)
+    cite.add_argument("name", nargs=1, help="such as fig-1")
     cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex", help="default: bibtex")
-    cite.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
-    cite.set_defaults(run=run_cite)
-    verify = actions.add_parser(
-        "verify", help="compare a figure's data with the stored reference", epilog=VERIFY, formatter_class=_RAW
-    )
-    verify.add_argument("name", nargs="*", help="such as fig-1")
-    verify.add_argument("--all", action="store_true", help="every figure")
-    verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
+    add_root(cite)
+    verify = add_command(actions, "verify", "compare a figure's data with the stored reference", VERIFY, run=run_verify)
+    _add_names(verify)
+    add_root(verify, "results/")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
     verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
     verify.add_argument("--save", type=Path, metavar="FILE", help="write what differs to a JSON file")
@@ -86,7 +65,11 @@ def add_parser(subparsers) -> None:
         "--under", action="append", default=[], metavar="ARITHMETIC",
         help="compute under avx2, baseline, two-threads or rounding-twin, in a fresh store, judging seeds included",
     )  # fmt: skip
-    verify.set_defaults(run=run_verify)
+
+
+def _add_names(parser) -> None:
+    parser.add_argument("name", nargs="*", help="such as fig-1")
+    parser.add_argument("--all", action="store_true", help="every figure")
 
 
 def run_list(args) -> int:
@@ -100,10 +83,7 @@ def run_list(args) -> int:
 
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
-    if args.parameters is not None:
-        from nld.publish.execution.parameter_file import read_file
-
-        args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
+    args.parameter = read_parameters(args)
 
     def show(name: str) -> bool:
         print(f"{name}: {_shown(name, args).folder}", flush=True)
@@ -235,16 +215,12 @@ def _for_each(args, do: Callable[[str], bool]) -> int:
     """
     from nld import figures
 
-    chosen = [args.name] if isinstance(args.name, str) else args.name
-    names = figures.names() if getattr(args, "all", False) else chosen
+    names = figures.names() if getattr(args, "all", False) else args.name
     if not names:
         raise UsageError("name a figure or give --all; there are: " + ", ".join(figures.names()))
     for name in names:
         figures.load(name)
-    if getattr(args, "profile", "quick") == "paper":
-        from nld.publish.execution.foreword import paper_scale
-
-        print(paper_scale(names), file=sys.stderr, flush=True)
+    announce_scale(getattr(args, "profile", "quick"), names)
 
     def status(name: str) -> int:
         try:

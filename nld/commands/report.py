@@ -1,7 +1,8 @@
 """`nld report`: a page about a monitor's record."""
 
-import argparse
 from pathlib import Path
+
+from nld.commands import add_command
 
 EXAMPLE = """examples:
   nld report record.nc                 writes record.html
@@ -11,19 +12,13 @@ EXAMPLE = """examples:
 
 def add_parser(subparsers) -> None:
     """Add `nld report`."""
-    parser = subparsers.add_parser(
-        "report",
-        help="write a page about a monitor's record",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(subparsers, "report", "write a page about a monitor's record", EXAMPLE, run=run)
     parser.add_argument(
         "record", type=Path, metavar="RECORD", help="a file written by nld.monitor.save or a streaming monitor"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the page (default: the record's name with .html)"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args) -> int:

@@ -1,8 +1,8 @@
 """`nld run`: one experiment from a TOML file, computed if the store has not got it."""
 
-import argparse
 from pathlib import Path
 
+from nld.commands import add_command
 from nld.errors import UsageError
 
 EXAMPLE = """examples:
@@ -15,18 +15,12 @@ Every field has a default; a wrong name lists them all.
 
 def add_parser(subparsers) -> None:
     """Add `nld run`."""
-    parser = subparsers.add_parser(
-        "run",
-        help="train one experiment and store its record",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(subparsers, "run", "train one experiment and store its record", EXAMPLE, run=run_one)
     parser.add_argument("spec", type=Path, metavar="SPEC", help="TOML file with the fields of the experiment")
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field; the value is TOML"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the record to this netCDF file")
-    parser.set_defaults(run=run_one)
 
 
 def run_one(args) -> int:

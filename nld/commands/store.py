@@ -1,9 +1,10 @@
 """`nld store`: look after what is kept: find damage, mend it, and remove what nothing needs."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
+
+from nld.commands import add_actions, add_command, add_root
 
 EXAMPLE = """examples:
   nld store check             read everything; exit status 1 if something is damaged
@@ -21,20 +22,14 @@ TEXTS = {
 
 def add_parser(subparsers) -> None:
     """Add `nld store`."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(
-        "store", help="check, repair and clear what is kept", epilog=EXAMPLE, formatter_class=raw
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "store", "check, repair and clear what is kept", EXAMPLE)
+    runs = {"check": run_check, "repair": run_repair, "gc": run_gc, "path": run_path}
     for name, text in TEXTS.items():
         example = f"example:\n  nld store {name}" + (" --dry-run\n" if name == "gc" else "\n")
-        action = actions.add_parser(name, help=text, description=text, epilog=example, formatter_class=raw)
-        action.add_argument(
-            "--root", type=Path, default=Path(), help="folder with _toc.yml and results/ (default: here)"
-        )
+        action = add_command(actions, name, text, example, run=runs[name], description=text)
+        add_root(action, "_toc.yml and results/")
         if name == "gc":
             action.add_argument("--dry-run", action="store_true", help="only list, with sizes")
-        action.set_defaults(run={"check": run_check, "repair": run_repair, "gc": run_gc, "path": run_path}[name])
 
 
 def run_path(args) -> int:

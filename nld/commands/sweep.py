@@ -1,11 +1,10 @@
 """`nld sweep`: many experiments from a TOML file: run what is missing, look at it from anywhere, gather the records."""
 
-import argparse
 import sys
 import threading
 from pathlib import Path
 
-from nld.commands import positive, writing
+from nld.commands import add_actions, add_command, positive, writing
 from nld.errors import SweepError, UsageError
 
 EXAMPLE = """examples:
@@ -33,27 +32,18 @@ EXECUTORS_WITH = {"workers": ("pool",), "minutes": ("slurm",), "parameter": ("sl
 
 def add_parser(subparsers) -> None:
     """Add `nld sweep`."""
-    parser = subparsers.add_parser(
-        "sweep",
-        help="run, watch and gather sweeps",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "sweep", "run, watch and gather sweeps", EXAMPLE)
     for name, text in {
         "run": "compute the runs that the store has not; run again, it goes on where it stopped",
         "status": "say how far it is; exit status 0 if all runs are done, else 1",
         "watch": "follow it, with the time left",
         "gather": "write the records of all runs to one netCDF file",
     }.items():
-        action = actions.add_parser(
-            name, help=text, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        action = add_command(actions, name, text, EXAMPLE, run=run_action)
         action.add_argument("spec", type=Path, metavar="SPEC", help="TOML file of the sweep")
         action.add_argument(
             "--keep-stale", action="store_true", help="accept stored runs although their source changed since"
         )
-        action.set_defaults(run=run_action)
         if name == "run":
             action.add_argument(
                 "--executor",
