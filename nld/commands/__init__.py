@@ -61,7 +61,7 @@ def read_parameters(args: argparse.Namespace) -> list[tuple[str, str]]:
     typed = [(name, value) for name, value in args.parameter]
     if args.parameters is None:
         return typed
-    from nld.publish.execution.parameter_file import read_file
+    from nld.publish.execution.parameters import read_file
 
     return [pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)] + typed
 
