@@ -66,21 +66,15 @@ def changes(verdicts: Iterable[tuple[str, str, str]], why: str) -> list[Change]:
         verdicts: claim, scale and label of every ruling.
         why: of all of them.
     """
+    now = [("registration", name, "", digest(name)) for name in registrations()]
+    now += [("verdict", *verdict) for verdict in verdicts]
+    logged = {(change.what, change.claim, change.scale): change.after for change in history()}
     today = datetime.date.today().isoformat()
-    tests, labels = last("registration"), last("verdict")
-    due = [
-        Change(
-            date=today, claim=name, what="registration", before=tests.get((name, ""), ""), after=digest(name), why=why
-        )
-        for name in unlogged_registrations()
+    return [
+        Change(date=today, claim=claim, what=what, before=before, after=after, why=why, scale=scale)
+        for what, claim, scale, after in now
+        if (before := logged.get((what, claim, scale), "")) != after
     ]
-    for claim, scale, label in verdicts:
-        before = labels.get((claim, scale), "")
-        if before != label:
-            due.append(
-                Change(date=today, claim=claim, what="verdict", before=before, after=label, why=why, scale=scale)
-            )
-    return due
 
 
 def append(entries: Iterable[Change]) -> Path:

@@ -3,6 +3,7 @@
 import os
 import textwrap
 
+from nld import figures
 from nld.commands import add_command, add_profile, announce_scale
 from nld.errors import InvalidInput
 
@@ -45,8 +46,6 @@ def run(args) -> int:
         return _print_history()
     if args.live:
         os.environ["NLD_EVIDENCE"] = "live"
-    from nld import figures
-
     announce_scale(args.profile, figures.names())
     for name in args.gather:
         _gather(name)
@@ -102,7 +101,6 @@ def _print_history() -> int:
 
 def _replay() -> int:
     """Rerun the first kept seeds of every figure; 1 if one came out differently."""
-    from nld import figures
     from nld.figures.evidence import replay
 
     differ = 0
@@ -117,7 +115,6 @@ def _replay() -> int:
 
 def _gather(name: str) -> None:
     """Run the judging seeds of a figure that are missing on this processor."""
-    from nld import figures
     from nld.figures.evidence import KEPT_SEEDS, gather
 
     module = figures.load(name)

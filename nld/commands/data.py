@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from nld.commands import add_actions, add_command, positive
+from nld.errors import DataError, UsageError
 
 EXAMPLE = """examples:
   nld data fetch tiny-imagenet                            download (248 MB) and decode
@@ -44,7 +45,6 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld data ACTION`; returns the exit status."""
-    from nld.errors import UsageError
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import SOURCES
 
@@ -65,7 +65,6 @@ def fetch(source, args) -> None:
 
     from tqdm import tqdm
 
-    from nld.errors import DataError
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import download, official_folder
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from nld.commands import add_command, add_root, writing
+from nld.errors import UsageError
+from nld.results import store
 
 EXAMPLE = """examples:
   nld notebook symmetry-of-the-loss                writes symmetry-of-the-loss.ipynb here
@@ -25,10 +27,8 @@ def run_notebook(args) -> int:
     """Write the notebook and print where it is."""
     import nbformat
 
-    from nld.errors import UsageError
     from nld.publish.execution.chapters import find_chapter, read_chapters
     from nld.publish.exports.plain_notebook import plain_notebook
-    from nld.results import store
 
     root = args.root.resolve()
     chapter = find_chapter(read_chapters(root), args.name)

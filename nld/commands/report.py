@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nld.commands import add_command
+from nld.errors import DataError, InvalidInput
 
 EXAMPLE = """examples:
   nld report record.nc                 writes record.html
@@ -23,7 +24,6 @@ def add_parser(subparsers) -> None:
 
 def run(args) -> int:
     """Carry out `nld report`; returns the exit status."""
-    from nld.errors import DataError, InvalidInput
     from nld.monitor import load
     from nld.publish.exports.report import report
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from nld.commands import add_actions, add_command, add_root
+from nld.errors import NldError
+from nld.results import store, stored_results
 
 EXAMPLE = """examples:
   nld store check             read everything; exit status 1 if something is damaged
@@ -41,7 +43,6 @@ def run_path(args) -> int:
 def run_check(args) -> int:
     """List what is damaged; returns 1 if anything is."""
     from nld.publish import inventory
-    from nld.results import stored_results
 
     top = _top(args)
     flaws = [words for _, words in inventory.damaged(top)]
@@ -56,7 +57,6 @@ def run_check(args) -> int:
 def run_repair(args) -> int:
     """Set aside what is damaged and restore what git holds; returns 1 if something is lost."""
     from nld.publish import inventory
-    from nld.results import store
 
     top, lost = _top(args), False
     for path, _ in inventory.damaged(top):
@@ -71,8 +71,6 @@ def run_repair(args) -> int:
 def run_gc(args) -> int:
     """Remove what nothing needs, or list it."""
     from filelock import FileLock, Timeout
-
-    from nld.errors import NldError
 
     top = _top(args)
     if args.dry_run or not top.is_dir():
@@ -106,7 +104,5 @@ def _top(args) -> Path:
 
 def _results(args) -> list[Path]:
     """The folders results/ here and, where that is another one, beside the code."""
-    from nld.results import stored_results
-
     folders = [root.resolve() / "results" for root in (args.root, *stored_results.ROOTS)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]

@@ -94,7 +94,8 @@ def _verdict(output: Path, error: str | None, lines: list[str], unstarted: bool)
     loaded = "".join(out.get("text", "") for out in code[-1].outputs).split()
     notebook.cells = [cell for cell in notebook.cells if "nld-end" not in cell.metadata.get("tags", ())]
     notebook.metadata.pop("papermill", None)
-    figures = sorted({figure["folder"] for figure in _figures(notebook)})
+    shown = (out.get("data", {}).get(FIGURE_MIME) for cell in notebook.cells for out in cell.get("outputs", ()))
+    figures = sorted({figure["folder"] for figure in shown if figure})
     notebook.metadata["nld"] = {"figures": figures, seals.MEMBER: seals.BLANK}
     make_reproducible(notebook)
     try:
@@ -134,12 +135,6 @@ def make_reproducible(notebook) -> None:
                 outputs.append(output)
         if cell.cell_type == "code":
             cell.outputs = outputs
-
-
-def _figures(notebook) -> list[dict]:
-    """The descriptions of the figures that the notebook's outputs show."""
-    bundles = [out.get("data", {}) for cell in notebook.cells for out in cell.get("outputs", ())]
-    return [bundle[FIGURE_MIME] for bundle in bundles if FIGURE_MIME in bundle]
 
 
 def failure(error: str, cell: int | None = None, source: str = "", lines: Sequence[str] = (), **more) -> dict:

@@ -44,7 +44,7 @@ class Slider(NamedTuple):
     @property
     def shown(self) -> str:
         """The value with its unit."""
-        return f"{_short(self.value)} {self.unit}".strip()
+        return f"{short(self.value)} {self.unit}".strip()
 
 
 SLIDERS = (
@@ -126,11 +126,11 @@ def show(seed: int = 0) -> Explorable:
     curves = compute(**defaults(), noise=draws)
     norms = ("squared_norm", "eq16", "corrected")
     top = 1.08 * max(curves[name].max() for name in norms)
-    last = {name: _short(curves[name][-1]) for name in norms}
+    last = {name: short(curves[name][-1]) for name in norms}
 
     def plot(name: str, title: str, shown: tuple[str, ...], top: float) -> dict:
         drawn = [{"name": c, "label": LABELS.get(c, ""), "points": _points(curves[c], top)} for c in shown]
-        return {"name": name, "title": title, "top": _short(top), "curves": drawn}
+        return {"name": name, "title": title, "top": short(top), "curves": drawn}
 
     plots = [
         plot("charge", "Charge of a rotation, over its first value", ("charge", "charge_predicted"), 1.05),
@@ -157,5 +157,6 @@ def _points(values: np.ndarray, top: float) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A number with three digits."""
     return f"{float(f'{value:.3g}'):g}"

@@ -13,7 +13,7 @@ import xarray as xr
 
 from nld.figures._data.experiment_table import MODES
 from nld.figures._data.run_grid import DEFAULT, GUESSING
-from nld.publish.explorables.explorable import Explorable
+from nld.publish.explorables.explorable import Explorable, short
 from nld.publish.rendering import render
 
 FIELDS = {
@@ -46,9 +46,9 @@ def show(data: xr.Dataset) -> Explorable:
     chosen = data.sel(DEFAULT)
     steps = int(data["step"][-1])
     setting = ", ".join(
-        f"{symbol.split()[-1]} = {_short(DEFAULT[name])} {unit}".strip() for name, (symbol, unit) in FIELDS.items()
+        f"{symbol.split()[-1]} = {short(DEFAULT[name])} {unit}".strip() for name, (symbol, unit) in FIELDS.items()
     )
-    losses = {mode: _short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
+    losses = {mode: short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
     readout = READOUT.format(setting=setting, steps=steps, **losses)
     return Explorable(
         render(
@@ -94,7 +94,7 @@ def _numbers(values):
 def _choice(name: str, values: np.ndarray) -> dict:
     title, unit = FIELDS[name]
     chosen = values.tolist().index(DEFAULT[name])
-    return {"name": name, "title": title, "unit": unit, "options": [_short(v) for v in values], "chosen": chosen}
+    return {"name": name, "title": title, "unit": unit, "options": [short(v) for v in values], "chosen": chosen}
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
@@ -136,8 +136,4 @@ def _last(chosen: xr.Dataset, number: int) -> dict[str, str]:
 
 
 def _end(values: np.ndarray, factor: float) -> str:
-    return _short(factor * values[-1]) if math.isfinite(values[-1]) else "diverged"
-
-
-def _short(value: float) -> str:
-    return f"{float(f'{value:.3g}'):g}"
+    return short(factor * values[-1]) if math.isfinite(values[-1]) else "diverged"
