@@ -170,11 +170,9 @@ def _told(folder: Path) -> list[str]:
 
 def _check_reach(verdict: dict, plan: Plan) -> dict:
     """Fails a chapter whose cells load what reading them does not show: a change there would not rerun it."""
-    unseen = sorted(set(verdict.get("loaded", ())) - plan.modules)
-    if not unseen:
-        return verdict
-    error = f"HiddenImport: the cells load {', '.join(unseen)}, which reading them does not show; import it by name"
-    return failure(error)
+    unseen = ", ".join(sorted(set(verdict.get("loaded", ())) - plan.modules))
+    error = f"HiddenImport: the cells load {unseen}, which reading them does not show; import it by name"
+    return failure(error) if unseen else verdict
 
 
 def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:
@@ -205,13 +203,7 @@ def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force
 def update_pages(root: Path, folder: Path, chapters: list[Chapter], failed: int, options: Options, out) -> bool:
     """Render the pages unless they are what a render would write; returns whether they are good.
 
-    Args:
-        root: folder with `_toc.yml`.
-        folder: the store.
-        chapters: all chapters of the book.
-        failed: how many of them failed just now; with any, the pages are rendered and no record is kept.
-        options: of these, `chapters`, `force` and `why` count.
-        out: where to print.
+    With any chapter that failed just now, the pages are rendered and no record is kept.
     """
     strict = not (options.chapters or failed)
     before = page_cache.ingredients(root, folder, chapters)

@@ -27,13 +27,7 @@ VARIABLES = ("PYTHON", "NLD_", "SPHINX", "DOCUTILS", "READTHEDOCS", "SOURCE_DATE
 
 
 def ingredients(root: Path, folder: Path, chapters: list[Chapter]) -> dict[str, str]:
-    """Everything the pages of the book in ``root`` depend on, by a name that a person understands.
-
-    Args:
-        root: folder with `_toc.yml`.
-        folder: the store.
-        chapters: the chapters of the book.
-    """
+    """Everything the pages of the book in ``root``, with its store in ``folder``, depend on, by names for a person."""
     parts = {"folder of the book": str(root), "python": f"{sys.version} {sys.executable}"}
     parts |= {path.relative_to(root).as_posix(): _hash(path) for path in _sources(root)}
     if not PACKAGE.is_relative_to(root):
@@ -47,10 +41,7 @@ def ingredients(root: Path, folder: Path, chapters: list[Chapter]) -> dict[str, 
 def why(root: Path, now: dict[str, str], strict: bool) -> list[str]:
     """Why the pages have to be rendered, in words; empty when they are what a render of ``now`` would write.
 
-    Args:
-        root: folder with `_toc.yml`.
-        now: the ingredients.
-        strict: whether a warning is to count as an error, also one of the last render.
+    Strict: a warning counts as an error, also one of the last render.
     """
     try:
         record = json.loads(_record(root).read_text("utf-8"))

@@ -5,10 +5,10 @@
 """
 
 import json
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from IPython.display import HTML
 
 from nld.learning_rules.rules import heavy_ball, iterate
 from nld.publish.rendering import render
@@ -53,16 +53,6 @@ SLIDERS = (
     Slider("weight_decay", "k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
     Slider("correlation", "φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),
 )
-
-
-@dataclass(frozen=True)
-class Explorable:
-    """What a notebook displays as HTML."""
-
-    html: str
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 def defaults() -> dict[str, float]:
@@ -120,9 +110,9 @@ def _without(v: np.ndarray, *directions: np.ndarray) -> np.ndarray:
     return v / np.sqrt(v @ v)
 
 
-def show(seed: int = 0) -> Explorable:
+def show() -> HTML:
     """The picture at the default values, its sliders, and the script that brings them to life."""
-    draws = noise(seed)
+    draws = noise()
     curves = compute(**defaults(), noise=draws)
     norms = ("squared_norm", "eq16", "corrected")
     top = 1.08 * max(curves[name].max() for name in norms)
@@ -137,7 +127,7 @@ def show(seed: int = 0) -> Explorable:
         plot("norm", "Squared norm r² of a filter, in w²", norms, top),
     ]
     data = json.dumps({"noise": draws.tolist(), "frame": FRAME, "readout": READOUT}, separators=(",", ":"))
-    return Explorable(
+    return HTML(
         render(
             "explorable.html",
             sliders=SLIDERS,

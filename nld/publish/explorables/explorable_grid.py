@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 import xarray as xr
+from IPython.display import HTML
 
 from nld.figures._data.experiment_table import MODES
 from nld.figures._data.run_grid import DEFAULT, GUESSING
-from nld.publish.explorables.explorable import Explorable, short
+from nld.publish.explorables.explorable import short
 from nld.publish.rendering import render
 
 FIELDS = {
@@ -40,7 +41,7 @@ READOUT = (
 DIGITS = 6  # of the numbers in the page
 
 
-def show(data: xr.Dataset) -> Explorable:
+def show(data: xr.Dataset) -> HTML:
     """The runs of fig-grid as an explorable; opens at the setting `DEFAULT`."""
     axes = {name: _ends(data[name].values) for name in PLOTS}  # of all settings, so that pictures compare
     chosen = data.sel(DEFAULT)
@@ -50,7 +51,7 @@ def show(data: xr.Dataset) -> Explorable:
     )
     losses = {mode: short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
     readout = READOUT.format(setting=setting, steps=steps, **losses)
-    return Explorable(
+    return HTML(
         render(
             "explorable_grid.html",
             choices=[_choice(name, data[name].values) for name in FIELDS],
@@ -132,8 +133,5 @@ def _points(values: np.ndarray, steps: np.ndarray, ends: tuple[float, float]) ->
 
 def _last(chosen: xr.Dataset, number: int) -> dict[str, str]:
     """What the table shows of one mode, by quantity."""
-    return {name: _end(chosen[name].values[number], factor) for name, (_, factor) in COLUMNS.items()}
-
-
-def _end(values: np.ndarray, factor: float) -> str:
-    return short(factor * values[-1]) if math.isfinite(values[-1]) else "diverged"
+    ends = {name: factor * chosen[name].values[number, -1] for name, (_, factor) in COLUMNS.items()}
+    return {name: short(end) if math.isfinite(end) else "diverged" for name, end in ends.items()}

@@ -7,8 +7,8 @@ figure, which the pages of a build show, and what `execute.make_reproducible` ta
 """
 
 import hashlib
+import io
 import json
-import os
 import re
 import zipfile
 from datetime import date
@@ -24,7 +24,7 @@ from nld.publish.exports.runs_behind import runs_behind
 from nld.publish.exports.wheel import build_wheel
 from nld.publish.pages import card
 from nld.publish.rendering import render
-from nld.results import seals, stored_results
+from nld.results import seals, store, stored_results
 
 MEDIA = {
     ".csv": "text/csv",
@@ -59,18 +59,14 @@ def write_archive(root: Path, pdf: Path, path: Path) -> None:
     files["SHA256SUMS"] = sums.encode()
     year, month, day = map(int, str(record["date-released"]).split("-"))
     top = path.stem
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")  # whoever is killed leaves this, never half an archive
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for name in sorted(files):
-                entry = zipfile.ZipInfo(f"{top}/{name}", (year, month, day, 0, 0, 0))
-                entry.external_attr, entry.create_system = 0o100644 << 16, 3
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, files[name])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{top}/{name}", (year, month, day, 0, 0, 0))
+            entry.external_attr, entry.create_system = 0o100644 << 16, 3
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, files[name])
+    store.write_atomically(path, packed.getvalue())
 
 
 def differences(one: Path, other: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from docutils import nodes
 
+from nld.publish.pages.citation import base_address
 from nld.publish.rendering import render
 
 LONGEST = 200  # characters of a description; search engines cut where this does
@@ -31,7 +32,7 @@ def describe_page(app, page: str, template: str, context: dict, doctree) -> None
     context["body"] = keep_punctuation(context["body"])
     for wrong, right in REPAIRS.items():
         context["body"] = context["body"].replace(wrong, right)
-    base = _base(app.config)
+    base = base_address(Path(app.srcdir))
     figures = app.env.metadata.get(page, {}).get("nld_figures", {})
     picture = next(iter(figures), "fig-answer")
     title = app.env.titles[page].astext()
@@ -71,7 +72,7 @@ def write_site_files(app, error) -> None:
     """Write `sitemap.xml`, `404.html` and the redirection to the front page beside the pages."""
     if error or app.builder.name != "html":
         return
-    base, out = _base(app.config), Path(app.outdir)
+    base, out = base_address(Path(app.srcdir)), Path(app.outdir)
     title, front = app.config.html_title, f"{app.config.root_doc}.html"
     written = {
         "sitemap.xml": render("sitemap.xml", base=base, pages=sorted(app.env.found_docs)),
@@ -114,7 +115,3 @@ def write_previews(app, error) -> None:
         previews |= collect((out / page).read_text("utf-8"), page)
     text = json.dumps(previews, ensure_ascii=False, indent=0, sort_keys=True)
     (out / "_static" / "previews.js").write_text(f"window.nldPreviews = {text};\n", "utf-8")
-
-
-def _base(config) -> str:
-    return config.html_baseurl.rstrip("/") + "/"

@@ -153,24 +153,22 @@ class FigureRenderer(MimeRenderPlugin):
         env.metadata[env.docname].setdefault("nld_figures", {})[name] = folder
         figure = nodes.figure("", classes=["nld-figure"], names=[name], ids=[name])
         base = "../" * env.docname.count("/") + f"figures/{name}/"
-        folder = Path(env.srcdir) / ".nld" / folder
-        figure += nodes.raw("", drawings(folder, base, described["alt"]), format="html")
+        shown = figures.Shown(name, Path(env.srcdir) / ".nld" / folder)
+        figure += nodes.raw("", drawings(shown.folder, base, described["alt"]), format="html")
         caption = nodes.caption()
         with myst.current_node_context(caption):
             myst.nested_render_text(as_roles(described["caption"]), data.line or 0, inline=True)
         changed = env.metadata[env.docname].get("nld_changed", {})
-        origin = json.loads((folder / "provenance.json").read_text("utf-8"))
-        if (
-            not changed
-            and origin["profile"] == "quick"
-            and has_moved(Path(env.srcdir), name, xr.load_dataset(folder / "data.nc", engine="h5netcdf"))
-        ):
+        origin = shown.provenance
+        if not changed and origin["profile"] == "quick" and has_moved(Path(env.srcdir), name, shown.data):
             env.metadata[env.docname].setdefault("nld_moved", []).append(name)
         if changed:  # the caption goes with the figure wherever it is shown
             caption += nodes.Text(f" From a rerun with {in_words(changed)}.")
         figure += caption
-        cited = citation(Path(env.srcdir), folder, env.docname)
-        text = card(origin, cited, base, _repository(env.config), changed)
+        cited = citation(Path(env.srcdir), shown.folder, env.docname)
+        options = env.config.html_theme_options
+        repository = f"{options['repository_url']}/blob/{options['repository_branch']}"
+        text = card(origin, cited, base, repository, changed)
         figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]
@@ -218,8 +216,3 @@ def copy_figures(app, error) -> None:
             left = shutil.ignore_patterns(seals.SUMS)  # the archive leaves out the wall time, and has sums of its own
             shutil.copytree(Path(app.srcdir) / ".nld" / folder, target, dirs_exist_ok=True, ignore=left)
             write_script(target)
-
-
-def _repository(config) -> str:
-    options = config.html_theme_options
-    return f"{options['repository_url']}/blob/{options['repository_branch']}"
