@@ -53,11 +53,7 @@ def add_parameters(parser, advice: str = "") -> None:
 
 
 def read_parameters(args: argparse.Namespace) -> list[tuple[str, str]]:
-    """Names and values: those of the file, then those that were typed, which win.
-
-    Raises:
-        ParameterError: the file cannot be read, or holds something else.
-    """
+    """Names and values: those of the file, then those that were typed, which win."""
     typed = [(name, value) for name, value in args.parameter]
     if args.parameters is None:
         return typed
@@ -81,11 +77,7 @@ def name(args: argparse.Namespace) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While a file is written: what keeps it from being written names it.
-
-    Raises:
-        NldError: it cannot be written.
-    """
+    """While a file is written: what keeps it from being written becomes an NldError that names it."""
     try:
         yield
     except OSError as error:

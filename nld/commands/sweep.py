@@ -4,8 +4,10 @@ import sys
 import threading
 from pathlib import Path
 
+from nld import experiment
 from nld.commands import add_actions, add_command, positive, writing
 from nld.errors import SweepError, UsageError
+from nld.results import stored_results
 
 EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
@@ -72,13 +74,10 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld sweep ACTION`; returns the exit status."""
-    from nld.experiment.runs.run_store import RunStore
-    from nld.experiment.runs.spec import Experiment
-
     sweep = read_spec(args.spec)
-    experiments = [sweep] if isinstance(sweep, Experiment) else list(sweep.experiments)
+    experiments = [sweep] if isinstance(sweep, experiment.Experiment) else list(sweep.experiments)
     actions = {"run": _run, "gather": _gather, "watch": _watch, "status": _status}
-    return actions[args.action](args, experiments, RunStore.default(args.keep_stale))
+    return actions[args.action](args, experiments, experiment.RunStore.default(args.keep_stale))
 
 
 def _run(args, experiments: list, store) -> int:
@@ -98,44 +97,36 @@ def _run(args, experiments: list, store) -> int:
 
 
 def _gather(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
     from nld.experiment.runs.specs import summary as summarized
 
     try:
-        gathered = sweeps.gather(experiments, store)
+        gathered = experiment.gather(experiments, store)
     except FileNotFoundError as error:
-        raise SweepError(f"{error}; so far: {sweeps.status(experiments, store)}") from error
+        raise SweepError(f"{error}; so far: {experiment.status(experiments, store)}") from error
     write(summarized(gathered) if args.summary else gathered, args.output)
     print(args.output)
     return 0
 
 
 def _watch(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
+    from nld.experiment.runs.sweep import watch
 
-    state = sweeps.watch(experiments, store, show=line(), seconds=2.0)
+    state = watch(experiments, store, show=line(), seconds=2.0)
     print()
     return 0 if state.finished else 1
 
 
 def _status(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
-
-    state = sweeps.status(experiments, store)
+    state = experiment.status(experiments, store)
     print(state)
-    for experiment in experiments:
-        if error := store.error(experiment):
-            print(f"{experiment.key} failed: {error.strip().splitlines()[-1]}")
+    for each in experiments:
+        if error := store.error(each):
+            print(f"{each.key} failed: {error.strip().splitlines()[-1]}")
     return 0 if state.finished else 1
 
 
 def read_spec(path: Path):
-    """The experiment or sweep in a TOML file.
-
-    Raises:
-        UsageError: the file cannot be read.
-        InvalidInput: it does not describe an experiment or a sweep.
-    """
+    """The experiment or sweep in a TOML file; a UsageError where it cannot be read."""
     from nld.experiment.runs.spec import load
 
     try:
@@ -145,13 +136,7 @@ def read_spec(path: Path):
 
 
 def write(record, output: Path) -> None:
-    """Write a record to a netCDF file, compressed.
-
-    Raises:
-        NldError: it cannot be written.
-    """
-    from nld.results import stored_results
-
+    """Write a record to a netCDF file, compressed."""
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -165,19 +150,14 @@ def compute(experiments: list, store, executor: str, options: dict):
     Raises:
         SweepError: some runs failed; the others are stored.
     """
-    from nld.experiment.runs import sweep as sweeps
+    from nld.experiment.runs.sweep import watch
 
     finished = threading.Event()
-    show = line(sys.stderr)
-    watcher = threading.Thread(
-        target=sweeps.watch,
-        args=(experiments, store),
-        kwargs={"show": show, "seconds": 1.0, "until": finished.is_set, "settled": False},
-        daemon=True,
-    )
+    shown = {"show": line(sys.stderr), "seconds": 1.0, "until": finished.is_set, "settled": False}
+    watcher = threading.Thread(target=watch, args=(experiments, store), kwargs=shown, daemon=True)
     watcher.start()
     try:
-        return sweeps.run_sweep(experiments, store=store, executor=executor, **options)
+        return experiment.run_sweep(experiments, store=store, executor=executor, **options)
     finally:
         finished.set()
         watcher.join()

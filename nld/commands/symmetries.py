@@ -15,7 +15,7 @@ EXAMPLE = """examples:
 
 
 def add_parser(subparsers) -> None:
-    """Register the command."""
+    """Add `nld symmetries`."""
     parser = add_command(
         subparsers,
         "symmetries",
@@ -44,12 +44,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; returns the exit status.
-
-    Raises:
-        UsageError: the model is not named properly.
-        NldError: the model failed.
-    """
+    """Print the table; returns the exit status."""
     factory = _factory(args.model)
 
     import torch

@@ -89,12 +89,7 @@ def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], N
 
 
 def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
-    """The chapters to execute with their parameters, checked.
-
-    Raises:
-        UsageError: a chapter or a parameter does not exist.
-        ParameterError: a value is out of range, or a chapter declares what is no parameter.
-    """
+    """The chapters to execute with their parameters, checked; raises what `build` raises of them."""
     chosen = [find_chapter(chapters, name) for name in options.chapters] or chapters
     plans = [Plan(chapter) for chapter in dict.fromkeys(chosen) if chapter.cells]
     known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}

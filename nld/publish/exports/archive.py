@@ -1,9 +1,9 @@
 """The book as one file to keep: pages, PDF, notebooks, data, what each is, and what draws the figures again.
 
 The zip opens by double click on `index.html` without a network; its README.txt says how the package in it is installed
-and run. Two archives of one commit are the same bytes: files
-are sorted, dates are that of the release, and what differs from run to run is left out. That is the wall time of each
-figure, which the pages of a build show, and what `execute.make_reproducible` takes from a notebook.
+and run. Two archives of one commit are the same bytes: files are sorted, dates are that of the release, and what
+differs from run to run is left out. That is the wall time of each figure, which the pages of a build show, and what
+`execute.make_reproducible` takes from a notebook.
 """
 
 import hashlib
@@ -159,12 +159,12 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
 
-    date = str(record["date-released"])
+    version = str(record["version"])
     crate = ROCrate(version="1.1")
     crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"  # younger than RO-Crate 1.1
     crate.name, crate.description = record["title"], record["abstract"]
-    crate.datePublished = date
-    crate.root_dataset["version"] = str(record["version"])
+    crate.datePublished = str(record["date-released"])
+    crate.root_dataset["version"] = version
     crate.root_dataset["keywords"] = ", ".join(record["keywords"])
 
     def add(identifier: str, kind: str, **properties) -> Any:
@@ -177,11 +177,16 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
         add(f"#author-{number}", "Organization", name=_name(author))
         for number, author in enumerate(record["authors"], 1)
     ]
-    version = str(record["version"])
     add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
-    names = [n for n in sorted(files) if re.fullmatch(LISTED, n)]
+    names = [name for name in sorted(files) if re.fullmatch(LISTED, name)]
     for name in names:
-        crate.add_file(dest_path=name, properties=_properties(name, files[name]))
+        about = {
+            "name": name.removeprefix("html/"),
+            "encodingFormat": MEDIA.get(Path(name).suffix, "text/plain"),
+            "contentSize": str(len(files[name])),
+            "sha256": hashlib.sha256(files[name]).hexdigest(),
+        }
+        crate.add_file(dest_path=name, properties=about)
     for name in filter(re.compile(r".*/provenance\.json").fullmatch, names):
         origin, folder = json.loads(files[name]), name.rpartition("/")[0]
         parameters = json.dumps(origin["parameters"], sort_keys=True)
@@ -194,16 +199,6 @@ def describe(files: dict[str, bytes], record: dict) -> dict:
             result=[{"@id": file} for file in names if file.startswith(f"{folder}/")],
         )
     return crate.metadata.generate()
-
-
-def _properties(name: str, content: bytes) -> dict:
-    medium = MEDIA.get(Path(name).suffix, "text/plain")
-    return {
-        "name": name.removeprefix("html/"),
-        "encodingFormat": medium,
-        "contentSize": str(len(content)),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
 
 
 def _name(author: dict) -> str:

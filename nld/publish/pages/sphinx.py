@@ -38,6 +38,16 @@ from nld.results import seals, stored_results
 
 logger = logging.getLogger(__name__)
 SIZE = re.compile(r'<svg[^>]* width="([0-9.]+)pt" height="([0-9.]+)pt"')
+RERUN = """:::{{dropdown}} Rerun this chapter
+:name: rerun-{name}
+| parameter | default | admissible | meaning |
+|---|---|---|---|
+{rows}
+
+```bash
+.venv/bin/nld book build --chapter {name}{example}
+```
+:::"""
 BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 
@@ -97,20 +107,7 @@ def rerun_box(chapter: Chapter) -> str:
     ]
     numeric = [each for each in chapter.parameters.values() if not isinstance(each.default, str)][:2]
     example = "".join(f" -p {each.name} {each.example}" for each in numeric)
-    return "\n".join(
-        [
-            ":::{dropdown} Rerun this chapter",
-            ":name: rerun-" + chapter.name,
-            "| parameter | default | admissible | meaning |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "```bash",
-            f".venv/bin/nld book build --chapter {chapter.name}{example}",
-            "```",
-            ":::",
-        ]
-    )
+    return RERUN.format(name=chapter.name, rows="\n".join(rows), example=example)
 
 
 def _copy_outputs(document: str, copy, notebook) -> None:
