@@ -48,15 +48,9 @@ def history() -> list[Change]:
     return [Change(**entry) for entry in tomllib.loads(text).get("change", ())]
 
 
-def last(what: str) -> dict[tuple[str, str], str]:
-    """What was logged last: the label or digest by claim and scale."""
-    return {(change.claim, change.scale): change.after for change in history() if change.what == what}
-
-
 def unlogged_registrations() -> list[str]:
     """Registrations that changed since their last entry, new ones included."""
-    logged = last("registration")
-    return [name for name in registrations() if logged.get((name, "")) != digest(name)]
+    return [change.claim for change in changes((), why="")]
 
 
 def changes(verdicts: Iterable[tuple[str, str, str]], why: str) -> list[Change]:

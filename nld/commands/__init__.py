@@ -12,10 +12,34 @@ from pathlib import Path
 from nld.errors import NldError
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help keeps the lines of its examples, with the options that several commands share."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def add_root(self, holds: str = "_toc.yml") -> None:
+        """Add the option for the folder of the book."""
+        self.add_argument("--root", type=Path, default=Path(), help=f"folder with {holds} (default: here)")
+
+    def add_profile(self) -> None:
+        """Add the option for the size of the experiments."""
+        self.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+
+    def add_pairs(self, *flags: str, help: str) -> None:
+        """Add an option that takes a name and a value, as often as it is given."""
+        self.add_argument(*flags, nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=help)
+
+    def add_parameters(self, advice: str = "") -> None:
+        """Add the options that `read_parameters` reads."""
+        self.add_pairs("-p", "--parameter", help=f"change a parameter{advice}")
+        text = "a YAML file of parameters, such as seed: 7; -p goes first"
+        self.add_argument("--parameters", type=Path, metavar="FILE", help=text)
+
+
 def add_command(subparsers, name: str, help: str, example: str = "", run: Callable | None = None, **more):
     """The parser of a command, or of an action of one, with ``example`` below its help; ``run`` carries it out."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(name, help=help, epilog=example, formatter_class=raw, **more)
+    parser = subparsers.add_parser(name, help=help, epilog=example, **more)
     parser.set_defaults(**{"run": run} if run else {})
     return parser
 
@@ -24,32 +48,6 @@ def add_actions(subparsers, name: str, help: str, example: str):
     """Where the actions of a command are added, such as "show" of `nld figure`."""
     parser = add_command(subparsers, name, help, example)
     return parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-
-def add_root(parser, holds: str = "_toc.yml") -> None:
-    """Add the option for the folder of the book."""
-    parser.add_argument("--root", type=Path, default=Path(), help=f"folder with {holds} (default: here)")
-
-
-def add_profile(parser) -> None:
-    """Add the option for the size of the experiments."""
-    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
-
-
-def add_parameters(parser, advice: str = "") -> None:
-    """Add the options that `read_parameters` reads."""
-    parser.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help=f"change a parameter{advice}",
-    )
-    parser.add_argument(
-        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
-    )
 
 
 def read_parameters(args: argparse.Namespace) -> list[tuple[str, str]]:

@@ -2,16 +2,7 @@
 
 from pathlib import Path
 
-from nld.commands import (
-    add_actions,
-    add_command,
-    add_parameters,
-    add_profile,
-    add_root,
-    announce_scale,
-    positive,
-    read_parameters,
-)
+from nld.commands import add_actions, add_command, announce_scale, positive, read_parameters
 
 EXAMPLE = """examples:
   nld book build                                    the whole book
@@ -33,12 +24,12 @@ def add_parser(subparsers) -> None:
     build = add_command(
         actions, "build", "execute the chapters that changed and render all pages", EXAMPLE, run=run_build
     )
-    add_root(build)
-    add_profile(build)
+    build.add_root()
+    build.add_profile()
     build.add_argument(
         "--chapter", action="append", default=[], metavar="NAME", help="only this chapter: name or number"
     )
-    add_parameters(build)
+    build.add_parameters()
     build.add_argument("--jobs", type=positive(int), metavar="N", help="chapters at once (default: one a core)")
     build.add_argument("--force", action="store_true", help="run chapters also when nothing changed")
     build.add_argument("--why", action="store_true", help="say why each chapter runs")
@@ -48,10 +39,10 @@ def add_parser(subparsers) -> None:
     pdf.add_argument(
         "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="where to (default: _build/book.pdf)"
     )
-    add_root(pdf)
+    pdf.add_root()
     archive = add_command(actions, "archive", "build, print and pack the book with its data", ARCHIVE, run=run_archive)
     archive.add_argument("--to", type=Path, default=Path("dist"), metavar="FOLDER", help="where to (default: dist)")
-    add_root(archive)
+    archive.add_root()
 
 
 def run_build(args) -> int:

@@ -4,7 +4,7 @@ import os
 import textwrap
 
 from nld import figures
-from nld.commands import add_command, add_profile, announce_scale
+from nld.commands import add_command, announce_scale
 from nld.errors import InvalidInput
 
 EXAMPLE = """examples:
@@ -23,7 +23,7 @@ def add_parser(subparsers) -> None:
     parser = add_command(
         subparsers, "claims", "rule on every claim of the paper and of the works around it", EXAMPLE, run=run
     )
-    add_profile(parser)
+    parser.add_profile()
     parser.add_argument("--seed", type=int, default=0, help="shift of the seeds: judging seeds begin at 10,000 + SEED")
     parser.add_argument("--live", action="store_true", help="run judging seeds here, do not read kept ones")
     parser.add_argument("--history", action="store_true", help="print the changes of verdicts and registrations")

@@ -10,15 +10,7 @@ from math import inf
 from pathlib import Path
 
 from nld import figures
-from nld.commands import (
-    add_actions,
-    add_command,
-    add_parameters,
-    add_profile,
-    add_root,
-    announce_scale,
-    read_parameters,
-)
+from nld.commands import add_actions, add_command, announce_scale, read_parameters
 from nld.commands import name as command_name
 from nld.errors import Missing, NldError, UsageError
 from nld.results import seals, stored_results
@@ -48,18 +40,18 @@ def add_parser(subparsers) -> None:
     add_command(actions, "list", "names of all figures and what each shows", run=run_list)
     show = add_command(actions, "show", "compute and draw, and say where the files are", EXAMPLE, run=run_show)
     _add_names(show)
-    add_profile(show)
-    add_parameters(show, "; a wrong name lists those of the figure")
+    show.add_profile()
+    show.add_parameters("; a wrong name lists those of the figure")
     export = add_command(actions, "export", "copy a figure's files", EXPORT, run=run_export)
     export.add_argument("name", nargs=1, help="such as fig-1")
     export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
     cite = add_command(actions, "cite", "print how to cite a figure", CITE, run=run_cite)
     cite.add_argument("name", nargs=1, help="such as fig-1")
     cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex", help="default: bibtex")
-    add_root(cite)
+    cite.add_root()
     verify = add_command(actions, "verify", "compare a figure's data with the stored reference", VERIFY, run=run_verify)
     _add_names(verify)
-    add_root(verify, "results/")
+    verify.add_root("results/")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
     verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
     verify.add_argument("--save", type=Path, metavar="FILE", help="write what differs to a JSON file")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nld.commands import add_command, add_root, writing
+from nld.commands import add_command, writing
 from nld.errors import UsageError
 from nld.results import store
 
@@ -20,7 +20,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("name", help="name or number of the chapter")
     parser.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
     parser.add_argument("--force", action="store_true", help="replace a notebook there that differs")
-    add_root(parser)
+    parser.add_root()
 
 
 def run_notebook(args) -> int:

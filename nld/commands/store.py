@@ -1,10 +1,11 @@
 """`nld store`: look after what is kept: find damage, mend it, and remove what nothing needs."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
-from nld.commands import add_actions, add_command, add_root
+from nld.commands import add_actions, add_command
 from nld.errors import NldError
 from nld.results import store, stored_results
 
@@ -29,7 +30,7 @@ def add_parser(subparsers) -> None:
     for name, text in TEXTS.items():
         example = f"example:\n  nld store {name}" + (" --dry-run\n" if name == "gc" else "\n")
         action = add_command(actions, name, text, example, run=runs[name], description=text)
-        add_root(action, "_toc.yml and results/")
+        action.add_root("_toc.yml and results/")
         if name == "gc":
             action.add_argument("--dry-run", action="store_true", help="only list, with sizes")
 
@@ -72,30 +73,22 @@ def run_gc(args) -> int:
     """Remove what nothing needs, or list it."""
     from filelock import FileLock, Timeout
 
-    top = _top(args)
-    if args.dry_run or not top.is_dir():
-        _collect(args, top)
-        return 0
+    from nld.publish import inventory
+
+    top, total = _top(args), 0
+    removes = not args.dry_run and top.is_dir()
     try:
-        with FileLock(top / "build.lock", timeout=0):
-            _collect(args, top)
+        with FileLock(top / "build.lock", timeout=0) if removes else contextlib.nullcontext():
+            for entry in inventory.stale(top, args.root.resolve()):
+                size = entry.size
+                total += size
+                print(f"{size:>12,} bytes  {entry.path.relative_to(top)}: {entry.reason}")
+                if removes:
+                    inventory.remove(entry)
+            print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
     except Timeout:
         raise NldError("a build runs on this store; wait until it ends") from None
     return 0
-
-
-def _collect(args, top: Path) -> None:
-    """Remove or list the stale entries of the store ``top``."""
-    from nld.publish import inventory
-
-    total = 0
-    for entry in inventory.stale(top, args.root.resolve()):
-        size = entry.size
-        total += size
-        print(f"{size:>12,} bytes  {entry.path.relative_to(top)}: {entry.reason}")
-        if not args.dry_run:
-            inventory.remove(entry)
-    print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
 
 
 def _top(args) -> Path:

@@ -59,14 +59,7 @@ def add_parser(subparsers) -> None:
             )
             action.add_argument("--minutes", type=positive(int), metavar="N", help="slurm: time limit of a task")
             action.add_argument("--no-wait", action="store_true", help="slurm: return once the tasks are submitted")
-            action.add_argument(
-                "--parameter",
-                nargs=2,
-                action="append",
-                default=[],
-                metavar=("NAME", "VALUE"),
-                help="slurm: for submitit, such as slurm_partition gpu",
-            )
+            action.add_pairs("--parameter", help="slurm: for submitit, such as slurm_partition gpu")
         if name == "gather":
             action.add_argument("--output", type=Path, required=True, metavar="FILE", help="the netCDF file")
             action.add_argument("--summary", action="store_true", help="medians over filters and few steps only")
