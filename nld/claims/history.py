@@ -54,12 +54,7 @@ def unlogged_registrations() -> list[str]:
 
 
 def changes(verdicts: Iterable[tuple[str, str, str]], why: str) -> list[Change]:
-    """The entries that are due now.
-
-    Args:
-        verdicts: claim, scale and label of every ruling.
-        why: of all of them.
-    """
+    """The entries that are due now, all because of ``why``, given claim, scale and label of every ruling."""
     now = [("registration", name, "", digest(name)) for name in registrations()]
     now += [("verdict", *verdict) for verdict in verdicts]
     logged = {(change.what, change.claim, change.scale): change.after for change in history()}

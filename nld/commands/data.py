@@ -1,6 +1,8 @@
 """`nld data`: bring a data set here, once, and check that it is still what it was."""
 
+import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -61,20 +63,16 @@ def run_action(args) -> int:
 
 def fetch(source, args) -> None:
     """Put the data set into the cache, from what is given, from NLD_DATA, or from its host."""
-    import shutil
-
     from tqdm import tqdm
 
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import download, official_folder
 
     if not args.again:
-        try:
+        with contextlib.suppress(DataError):  # missing or damaged: that is what fetch mends
             cache.read(source)
             print(f"{source.name} is in {cache.root() / source.name}, whole")
             return
-        except DataError:
-            pass  # missing or damaged: that is what fetch mends
 
     def bar(text: str, unit: str):
         shown = tqdm(desc=text, unit=unit, unit_scale=True, disable=not sys.stderr.isatty(), leave=False)

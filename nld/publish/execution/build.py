@@ -44,16 +44,9 @@ class Options:
 
 
 def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], None] | None = None) -> int:
-    """Execute and render the book whose `_toc.yml` lies in ``root``.
+    """Execute and render the book whose `_toc.yml` lies in ``root``: 0 if all is built, 1 if a chapter or page failed.
 
-    Args:
-        root: folder of the book.
-        options: what was asked for.
-        out: where to print.
-        then: what to do with the built book, before another build may change it.
-
-    Returns:
-        0 when the pages are built, 1 when a chapter or a page failed.
+    ``then`` is done with the built book before another build may change it.
 
     Raises:
         UsageError: unknown chapter or parameter, malformed `_toc.yml`.

@@ -76,9 +76,8 @@ class Chapter:
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameters that the cell tagged `parameters` declares, by name."""
-        return read_parameters(
-            "\n".join(source for source, tags in self.cells if "parameters" in tags), str(self.path.name)
-        )
+        source = "\n".join(source for source, tags in self.cells if "parameters" in tags)
+        return read_parameters(source, self.path.name)
 
 
 def read_notebook(text: str):

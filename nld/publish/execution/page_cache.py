@@ -5,7 +5,6 @@ are compared by content; the pages themselves are compared with what was written
 reason to render. The record of a render lies beside the pages, and is absent while they are written.
 """
 
-import hashlib
 import json
 import os
 import site
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import Chapter
-from nld.results import store
+from nld.results import seals, store
 from nld.results.places import PACKAGE
 
 # What commands and installers write; hidden folders and virtual environments are known by their kind.
@@ -124,8 +123,7 @@ def _hash(path: Path) -> str:
     try:
         if not path.is_file() and path.exists():
             return "neither a file nor a folder"  # a pipe, which would keep its reader waiting
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return seals.digest(path)[:16]
     except OSError:
         return _unreadable()
 

@@ -148,11 +148,7 @@ def runs_behind(top: Path, origins: list[dict], limit: int = LIMIT) -> dict[str,
 
 
 def build_wheel(root: Path, released: date) -> tuple[str, bytes]:
-    """Name and content of the wheel of the checkout in ``root``.
-
-    Args:
-        root: with pyproject.toml.
-        released: the date that all files in it get.
+    """Name and content of the wheel of the checkout in ``root``; all files in it get the date ``released``.
 
     Raises:
         ToolError: hatchling is not installed, or it fails; the message says why.
