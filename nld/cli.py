@@ -32,12 +32,8 @@ MISSING_PACKAGE = (
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser with every subcommand that `nld.commands` holds."""
-    parser = argparse.ArgumentParser(
-        prog="nld",
-        description="Noether's learning dynamics: book, experiments, monitor.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "Noether's learning dynamics: book, experiments, monitor."
+    parser = commands.CommandParser(prog="nld", description=about, epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"nld {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in sorted(pkgutil.iter_modules(commands.__path__), key=lambda module: module.name):

@@ -98,18 +98,6 @@ def test_the_command_line_answers_without_loading_anything_heavy():
     assert not set(result.stdout.split()) & HEAVY
 
 
-def test_every_public_name_exists_and_is_listed():
-    code = "import nld; print(*[name for name in nld.__all__ if getattr(nld, name, None) is None])"
-    result = python("-c", code, OMP_NUM_THREADS="1")
-    assert (result.returncode, result.stdout.strip()) == (0, ""), result.stderr
-
-
-def test_an_unknown_public_name_lists_those_that_exist():
-    result = python("-c", "import nld; nld.Monitr")
-    assert "has no attribute 'Monitr'" in result.stderr
-    assert "Monitor" in result.stderr
-
-
 def test_nothing_is_named_utils():
     names = {path.stem for path in (ROOT / "nld").rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "misc", "common"}

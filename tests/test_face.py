@@ -1,4 +1,4 @@
-"""The face of the package: what completion offers, what type checkers know, what errors there are, old names."""
+"""The face of the package: what completion offers, what type checkers know, old names."""
 
 import ast
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nld
-from nld import deprecation, errors
+from nld import deprecation
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["nld"] + [m.name for m in pkgutil.walk_packages(nld.__path__, "nld.") if m.ispkg]
@@ -126,37 +126,3 @@ def test_new_names_do_not_warn():
         for package, names in EXPORTED.items():
             for name in names:
                 getattr(importlib.import_module(package), name)
-
-
-def errors_of(tree):
-    """Classes of a module that are exceptions by the names of their bases."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            bases = {ast.unparse(base) for base in node.bases}
-            if any(base.endswith(("Error", "Exception")) or base in vars(errors) for base in bases):
-                yield node.name
-
-
-def test_errors_are_one_family_in_one_place():
-    elsewhere = {
-        f"{path.relative_to(ROOT)}: {name}"
-        for path in (ROOT / "nld").rglob("*.py")
-        if path.name != "errors.py"
-        for name in errors_of(ast.parse(path.read_text("utf-8")))
-    }
-    assert elsewhere == set()
-    family = [value for value in vars(errors).values() if isinstance(value, type)]
-    assert all(issubclass(each, errors.NldError) and each.exit_code in (1, 2) for each in family)
-
-
-def test_no_bare_value_error_tells_a_user_what_was_expected():
-    bare = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in (ROOT / "nld").rglob("*.py")
-        if "paper" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Raise)
-        and isinstance(node.exc, ast.Call)
-        and ast.unparse(node.exc.func) in ("ValueError", "Exception")
-    ]
-    assert bare == [], "raise nld.errors.InvalidInput, which is a ValueError that commands show without a traceback"

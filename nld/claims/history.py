@@ -48,39 +48,22 @@ def history() -> list[Change]:
     return [Change(**entry) for entry in tomllib.loads(text).get("change", ())]
 
 
-def last(what: str) -> dict[tuple[str, str], str]:
-    """What was logged last: the label or digest by claim and scale."""
-    return {(change.claim, change.scale): change.after for change in history() if change.what == what}
-
-
 def unlogged_registrations() -> list[str]:
     """Registrations that changed since their last entry, new ones included."""
-    logged = last("registration")
-    return [name for name in registrations() if logged.get((name, "")) != digest(name)]
+    return [change.claim for change in changes((), why="")]
 
 
 def changes(verdicts: Iterable[tuple[str, str, str]], why: str) -> list[Change]:
-    """The entries that are due now.
-
-    Args:
-        verdicts: claim, scale and label of every ruling.
-        why: of all of them.
-    """
+    """The entries that are due now, all because of ``why``, given claim, scale and label of every ruling."""
+    now = [("registration", name, "", digest(name)) for name in registrations()]
+    now += [("verdict", *verdict) for verdict in verdicts]
+    logged = {(change.what, change.claim, change.scale): change.after for change in history()}
     today = datetime.date.today().isoformat()
-    tests, labels = last("registration"), last("verdict")
-    due = [
-        Change(
-            date=today, claim=name, what="registration", before=tests.get((name, ""), ""), after=digest(name), why=why
-        )
-        for name in unlogged_registrations()
+    return [
+        Change(date=today, claim=claim, what=what, before=before, after=after, why=why, scale=scale)
+        for what, claim, scale, after in now
+        if (before := logged.get((what, claim, scale), "")) != after
     ]
-    for claim, scale, label in verdicts:
-        before = labels.get((claim, scale), "")
-        if before != label:
-            due.append(
-                Change(date=today, claim=claim, what="verdict", before=before, after=label, why=why, scale=scale)
-            )
-    return due
 
 
 def append(entries: Iterable[Change]) -> Path:

@@ -1,10 +1,8 @@
 """`nld book`: execute the chapters and build the pages, print them, and pack everything into an archive."""
 
-import argparse
-import sys
 from pathlib import Path
 
-from nld.commands import positive
+from nld.commands import add_actions, add_command, announce_scale, positive, read_parameters
 
 EXAMPLE = """examples:
   nld book build                                    the whole book
@@ -22,56 +20,29 @@ ARCHIVE = """example:
 
 def add_parser(subparsers) -> None:
     """Add `nld book`."""
-    parser = subparsers.add_parser(
-        "book",
-        help="build, print and pack the book",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    actions = add_actions(subparsers, "book", "build, print and pack the book", EXAMPLE)
+    build = add_command(
+        actions, "build", "execute the chapters that changed and render all pages", EXAMPLE, run=run_build
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    build = actions.add_parser(
-        "build",
-        help="execute the chapters that changed and render all pages",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    build.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
-    build.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+    build.add_root()
+    build.add_profile()
     build.add_argument(
         "--chapter", action="append", default=[], metavar="NAME", help="only this chapter: name or number"
     )
-    build.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a parameter"
-    )
-    build.add_argument(
-        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
-    )
+    build.add_parameters()
     build.add_argument("--jobs", type=positive(int), metavar="N", help="chapters at once (default: one a core)")
     build.add_argument("--force", action="store_true", help="run chapters also when nothing changed")
     build.add_argument("--why", action="store_true", help="say why each chapter runs")
     build.add_argument("--timeout", type=positive(float), metavar="SECONDS", help="wall-clock limit of a chapter")
     build.add_argument("--no-html", dest="html", action="store_false", help="execute only, render no page")
-    build.set_defaults(run=run_build)
-    pdf = actions.add_parser(
-        "pdf",
-        help="execute what changed and print the book",
-        epilog=PDF,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    pdf = add_command(actions, "pdf", "execute what changed and print the book", PDF, run=run_pdf)
     pdf.add_argument(
         "--to", type=Path, default=Path("_build/book.pdf"), metavar="FILE", help="where to (default: _build/book.pdf)"
     )
-    pdf.set_defaults(run=run_pdf)
-    archive = actions.add_parser(
-        "archive",
-        help="build, print and pack the book with its data",
-        epilog=ARCHIVE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    pdf.add_root()
+    archive = add_command(actions, "archive", "build, print and pack the book with its data", ARCHIVE, run=run_archive)
     archive.add_argument("--to", type=Path, default=Path("dist"), metavar="FOLDER", help="where to (default: dist)")
-    archive.set_defaults(run=run_archive)
-    for action in (pdf, archive):
-        action.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
+    archive.add_root()
 
 
 def run_build(args) -> int:
@@ -82,7 +53,7 @@ def run_build(args) -> int:
     options = Options(
         profile=args.profile,
         chapters=tuple(args.chapter),
-        parameters=_parameters(args),
+        parameters=tuple(read_parameters(args)),
         jobs=args.jobs,
         force=args.force,
         why=args.why,
@@ -93,30 +64,19 @@ def run_build(args) -> int:
     return build(root, options)
 
 
-def _parameters(args) -> tuple[tuple[str, str], ...]:
-    """Those of the file, then those that were typed, which win."""
-    typed = tuple(map(tuple, args.parameter))
-    if args.parameters is None:
-        return typed
-    from nld.publish.execution.parameter_file import read_file
-
-    return (*(pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)), *typed)
-
-
 def _say_first(root: Path, options) -> None:
     """Tell what a build will do beyond the ordinary, once what was typed is known to be right."""
     if not options.parameters and options.profile == "quick":
         return
     from nld.publish.execution.build import make_plans
     from nld.publish.execution.chapters import read_chapters
-    from nld.publish.execution.foreword import figures_of, left_alone, paper_scale
+    from nld.publish.execution.foreword import figures_of, left_alone
 
     chapters = [plan.chapter for plan in make_plans(read_chapters(root), options)]
     asked = [name for name, _ in options.parameters] + ["profile"] * (options.profile != "quick")
     for sentence in left_alone(chapters, asked):
         print(sentence, flush=True)
-    if options.profile == "paper":
-        print(paper_scale(figures_of(chapters), root / ".nld"), file=sys.stderr, flush=True)
+    announce_scale(options.profile, figures_of(chapters), root / ".nld")
 
 
 def run_pdf(args) -> int:

@@ -1,10 +1,10 @@
 """`nld claims`: the verdict on every claim, computed from the figures' data."""
 
-import argparse
 import os
-import sys
 import textwrap
 
+from nld import figures
+from nld.commands import add_command, announce_scale
 from nld.errors import InvalidInput
 
 EXAMPLE = """examples:
@@ -20,13 +20,10 @@ EXAMPLE = """examples:
 
 def add_parser(subparsers) -> None:
     """Add `nld claims`."""
-    parser = subparsers.add_parser(
-        "claims",
-        help="rule on every claim of the paper and of the works around it",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        subparsers, "claims", "rule on every claim of the paper and of the works around it", EXAMPLE, run=run
     )
-    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
+    parser.add_profile()
     parser.add_argument("--seed", type=int, default=0, help="shift of the seeds: judging seeds begin at 10,000 + SEED")
     parser.add_argument("--live", action="store_true", help="run judging seeds here, do not read kept ones")
     parser.add_argument("--history", action="store_true", help="print the changes of verdicts and registrations")
@@ -41,7 +38,6 @@ def add_parser(subparsers) -> None:
         help="rerun the first kept seeds; equal to the bit, they are today's code's too",
     )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
-    parser.set_defaults(run=run)
 
 
 def run(args) -> int:
@@ -50,11 +46,7 @@ def run(args) -> int:
         return _print_history()
     if args.live:
         os.environ["NLD_EVIDENCE"] = "live"
-    if args.profile == "paper":
-        from nld import figures
-        from nld.publish.execution.foreword import paper_scale
-
-        print(paper_scale(figures.names()), file=sys.stderr, flush=True)
+    announce_scale(args.profile, figures.names())
     for name in args.gather:
         _gather(name)
     if args.replay:
@@ -109,7 +101,6 @@ def _print_history() -> int:
 
 def _replay() -> int:
     """Rerun the first kept seeds of every figure; 1 if one came out differently."""
-    from nld import figures
     from nld.figures.evidence import replay
 
     differ = 0
@@ -124,7 +115,6 @@ def _replay() -> int:
 
 def _gather(name: str) -> None:
     """Run the judging seeds of a figure that are missing on this processor."""
-    from nld import figures
     from nld.figures.evidence import KEPT_SEEDS, gather
 
     module = figures.load(name)

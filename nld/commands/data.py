@@ -1,12 +1,14 @@
 """`nld data`: bring a data set here, once, and check that it is still what it was."""
 
-import argparse
+import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
-from nld.commands import positive
+from nld.commands import add_actions, add_command, positive
+from nld.errors import DataError, UsageError
 
 EXAMPLE = """examples:
   nld data fetch tiny-imagenet                            download (248 MB) and decode
@@ -20,19 +22,13 @@ The decoded images go to NLD_CACHE, or to your cache folder.
 
 def add_parser(subparsers) -> None:
     """Add `nld data`."""
-    parser = subparsers.add_parser(
-        "data", help="fetch and verify data sets", epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "data", "fetch and verify data sets", EXAMPLE)
     for name, text in {
         "fetch": "download or take what you have, decode it into the cache; a fetch that was interrupted is resumed",
         "verify": "check the cache against its checksums",
     }.items():
-        action = actions.add_parser(
-            name, help=text, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        action = add_command(actions, name, text, EXAMPLE, run=run_action)
         action.add_argument("name", metavar="NAME", help="tiny-imagenet or cifar-10")
-        action.set_defaults(run=run_action)
         if name == "fetch":
             action.add_argument(
                 "--from",
@@ -51,7 +47,6 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld data ACTION`; returns the exit status."""
-    from nld.errors import UsageError
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import SOURCES
 
@@ -68,21 +63,16 @@ def run_action(args) -> int:
 
 def fetch(source, args) -> None:
     """Put the data set into the cache, from what is given, from NLD_DATA, or from its host."""
-    import shutil
-
     from tqdm import tqdm
 
-    from nld.errors import DataError
     from nld.experiment.datasets import cache
     from nld.experiment.datasets.fetch import download, official_folder
 
     if not args.again:
-        try:
+        with contextlib.suppress(DataError):  # missing or damaged: that is what fetch mends
             cache.read(source)
             print(f"{source.name} is in {cache.root() / source.name}, whole")
             return
-        except DataError:
-            pass  # missing or damaged: that is what fetch mends
 
     def bar(text: str, unit: str):
         shown = tqdm(desc=text, unit=unit, unit_scale=True, disable=not sys.stderr.isatty(), leave=False)

@@ -1,6 +1,5 @@
 """`nld figure`: list, draw, export, cite and verify the figures."""
 
-import argparse
 import ast
 import json
 import shutil
@@ -10,8 +9,11 @@ from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
+from nld import figures
+from nld.commands import add_actions, add_command, announce_scale, read_parameters
 from nld.commands import name as command_name
 from nld.errors import Missing, NldError, UsageError
+from nld.results import seals, stored_results
 
 EXAMPLE = """examples:
   nld figure list                                 names and what each shows
@@ -31,54 +33,25 @@ VERIFY = """examples:
   nld figure verify --all --accept --add          add those of this processor's arithmetic to it
 """
 
-_RAW = argparse.RawDescriptionHelpFormatter
-
 
 def add_parser(subparsers) -> None:
     """Add `nld figure`."""
-    parser = subparsers.add_parser(
-        "figure", help="list, draw, export, cite and verify figures", epilog=EXAMPLE, formatter_class=_RAW
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="names of all figures and what each shows")
-    listing.set_defaults(run=run_list)
-    show = actions.add_parser(
-        "show",
-        help="compute and draw, and say where the files are",
-        epilog=EXAMPLE,
-        formatter_class=_RAW,
-    )
-    show.add_argument("name", nargs="*", help="such as fig-1")
-    show.add_argument("--all", action="store_true", help="every figure")
-    show.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size of the experiments")
-    show.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="change a parameter; a wrong name lists those of the figure",
-    )
-    show.add_argument(
-        "--parameters", type=Path, metavar="FILE", help="a YAML file of parameters, such as seed: 7; -p goes first"
-    )
-    show.set_defaults(run=run_show)
-    export = actions.add_parser("export", help="copy a figure's files", epilog=EXPORT, formatter_class=_RAW)
-    export.add_argument("name", help="such as fig-1")
+    actions = add_actions(subparsers, "figure", "list, draw, export, cite and verify figures", EXAMPLE)
+    add_command(actions, "list", "names of all figures and what each shows", run=run_list)
+    show = add_command(actions, "show", "compute and draw, and say where the files are", EXAMPLE, run=run_show)
+    _add_names(show)
+    show.add_profile()
+    show.add_parameters("; a wrong name lists those of the figure")
+    export = add_command(actions, "export", "copy a figure's files", EXPORT, run=run_export)
+    export.add_argument("name", nargs=1, help="such as fig-1")
     export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
-    export.set_defaults(run=run_export)
-    cite = actions.add_parser("cite", help="print how to cite a figure", epilog=CITE, formatter_class=_RAW)
-    cite.add_argument("name", help="such as fig-1")
+    cite = add_command(actions, "cite", "print how to cite a figure", CITE, run=run_cite)
+    cite.add_argument("name", nargs=1, help="such as fig-1")
     cite.add_argument("--format", choices=("bibtex", "csl", "text"), default="bibtex", help="default: bibtex")
-    cite.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
-    cite.set_defaults(run=run_cite)
-    verify = actions.add_parser(
-        "verify", help="compare a figure's data with the stored reference", epilog=VERIFY, formatter_class=_RAW
-    )
-    verify.add_argument("name", nargs="*", help="such as fig-1")
-    verify.add_argument("--all", action="store_true", help="every figure")
-    verify.add_argument("--root", type=Path, default=Path(), help="folder with results/ (default: here)")
+    cite.add_root()
+    verify = add_command(actions, "verify", "compare a figure's data with the stored reference", VERIFY, run=run_verify)
+    _add_names(verify)
+    verify.add_root("results/")
     verify.add_argument("--accept", action="store_true", help="store today's data as the reference")
     verify.add_argument("--add", action="store_true", help="with --accept: as one more arithmetic of it")
     verify.add_argument("--save", type=Path, metavar="FILE", help="write what differs to a JSON file")
@@ -86,13 +59,15 @@ def add_parser(subparsers) -> None:
         "--under", action="append", default=[], metavar="ARITHMETIC",
         help="compute under avx2, baseline, two-threads or rounding-twin, in a fresh store, judging seeds included",
     )  # fmt: skip
-    verify.set_defaults(run=run_verify)
+
+
+def _add_names(parser) -> None:
+    parser.add_argument("name", nargs="*", help="such as fig-1")
+    parser.add_argument("--all", action="store_true", help="every figure")
 
 
 def run_list(args) -> int:
     """Print every figure with the first line of its description."""
-    from nld import figures
-
     for name in figures.names():
         print(f"{name:20s} {(figures.load(name).__doc__ or '').strip().splitlines()[0]}")
     return 0
@@ -100,14 +75,11 @@ def run_list(args) -> int:
 
 def run_show(args) -> int:
     """Draw the named figures into the store and print where they are."""
-    if args.parameters is not None:
-        from nld.publish.execution.parameter_file import read_file
+    args.parameter = read_parameters(args)
+    parameters = {name: _value(text) for name, text in args.parameter}
 
-        args.parameter = [*read_file(args.parameters), *args.parameter]  # of two with one name, the last counts
-
-    def show(name: str) -> bool:
-        print(f"{name}: {_shown(name, args).folder}", flush=True)
-        return True
+    def show(name: str) -> None:
+        print(f"{name}: {figures.show(name, args.profile, **parameters).folder}", flush=True)
 
     return _for_each(args, show)
 
@@ -115,18 +87,16 @@ def run_show(args) -> int:
 def run_export(args) -> int:
     """Copy the files of one figure into a folder as NAME.svg, NAME.pdf, …"""
     from nld.figures.recording import data_package
-    from nld.results.seals import sealed_files
 
-    def export(name: str) -> bool:
+    def export(name: str) -> None:
         args.to.mkdir(parents=True, exist_ok=True)
-        for file in sealed_files(_shown(name).folder):
+        for file in seals.sealed_files(figures.show(name).folder):
             target = args.to / data_package.exported_name(name, file.name)
             if file.name == data_package.FILE:  # it names the files beside it
                 target.write_text(data_package.exported(file.read_text("utf-8")), "utf-8")
             else:
                 shutil.copyfile(file, target)
             print(target)
-        return True
 
     return _for_each(args, export)
 
@@ -138,11 +108,9 @@ def run_cite(args) -> int:
 
     pages = {chapter.document: [source for source, _ in chapter.cells] for chapter in read_chapters(args.root)}
 
-    def cite(name: str) -> bool:
+    def cite(name: str) -> None:
         page = next((page for page, cells in pages.items() if any(f'"{name}"' in cell for cell in cells)), "book/index")
-        cited = citation(args.root, _shown(name).folder, page)
-        print({"bibtex": cited.bibtex, "csl": cited.csl, "text": cited.text}[args.format])
-        return True
+        print(getattr(citation(args.root, figures.show(name).folder, page), args.format))
 
     return _for_each(args, cite)
 
@@ -155,7 +123,11 @@ def run_verify(args) -> int:
     if not args.accept and not folder.is_dir():  # before anything is computed
         raise UsageError(f"no references in {folder}; run this in the root of a checkout")
     if args.under:
-        return _under(args)
+        from nld.figures.verification.under import table, verify_under
+
+        seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
+        print(table(seen))
+        return int(not all(each.good for each in seen))
     if args.accept:
         return _for_each(args, lambda name: _accept(name, args))
     reports: dict[str, dict] = {}
@@ -165,43 +137,29 @@ def run_verify(args) -> int:
     return status
 
 
-def _under(args) -> int:
-    """Verify under other arithmetics and print one table of what differs; 1 if a number moved or a verdict reversed."""
-    from nld import figures
-    from nld.figures.verification.under import table, verify_under
-
-    seen = verify_under(args.under, figures.names() if args.all else args.name, args.root)
-    print(table(seen))
-    return int(not all(each.good for each in seen))
-
-
-def _accept(name: str, args) -> bool:
+def _accept(name: str, args) -> None:
     """Store today's data as the reference, or as one more arithmetic of it."""
     import xarray as xr
 
     from nld.experiment.runs.fingerprint import arithmetic_name
     from nld.figures.verification import reference as references
     from nld.figures.verification.verify import reference_path
-    from nld.results import stored_results
 
     path = reference_path(args.root, name)
     before = xr.load_dataset(stored_results.whole(path), engine="h5netcdf") if args.add and path.exists() else None
-    references.write(references.joined(before, _shown(name).data, arithmetic_name()), path)
+    references.write(references.joined(before, figures.show(name).data, arithmetic_name()), path)
     stored_results.note(path)
     print(f"{name}: reference of {arithmetic_name()} stored in {path}", flush=True)
-    return True
 
 
 def _agrees(name: str, root: Path, reports: dict[str, dict]) -> bool:
     """Whether no number of a figure moved and no verdict is reversed; what differs is printed and reported."""
     import xarray as xr
 
-    from nld import figures
     from nld.figures.verification.verify import compare_with_reference, moved_verdicts, reference_path
     from nld.inference.verdict import REVERSED
-    from nld.results import stored_results
 
-    data, path = _shown(name).data, reference_path(root, name)
+    data, path = figures.show(name).data, reference_path(root, name)
     try:
         reference = xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
     except Missing:
@@ -226,41 +184,28 @@ def _agrees(name: str, root: Path, reports: dict[str, dict]) -> bool:
     return good
 
 
-def _for_each(args, do: Callable[[str], bool]) -> int:
-    """Apply ``do``, which says whether all is well, to each named figure; names are checked before any is computed.
+def _for_each(args, do: Callable[[str], bool | None]) -> int:
+    """Apply ``do``, which returns False where not all is well, to each named figure; all names are checked first.
 
     Returns:
         The largest exit status. What one figure lacks is told and does not keep the others from their turn; it is
         wrong usage only if a parameter was typed, which the figure may not take.
     """
-    from nld import figures
-
-    chosen = [args.name] if isinstance(args.name, str) else args.name
-    names = figures.names() if getattr(args, "all", False) else chosen
+    names = figures.names() if getattr(args, "all", False) else args.name
     if not names:
         raise UsageError("name a figure or give --all; there are: " + ", ".join(figures.names()))
     for name in names:
         figures.load(name)
-    if getattr(args, "profile", "quick") == "paper":
-        from nld.publish.execution.foreword import paper_scale
-
-        print(paper_scale(names), file=sys.stderr, flush=True)
+    announce_scale(getattr(args, "profile", "quick"), names)
 
     def status(name: str) -> int:
         try:
-            return int(not do(name))
+            return int(do(name) is False)
         except (NldError, ValueError) as error:
             print(f"{command_name(args)}: {error}", file=sys.stderr)
             return 2 if isinstance(error, ValueError) and getattr(args, "parameter", []) else 1
 
     return max([status(name) for name in names])
-
-
-def _shown(name: str, args=None):
-    from nld import figures
-
-    parameters = {key: _value(text) for key, text in getattr(args, "parameter", [])}
-    return figures.show(name, getattr(args, "profile", "quick"), **parameters)
 
 
 def _value(text: str):

@@ -1,7 +1,10 @@
 """`nld notebook`: a chapter as a plain notebook."""
 
-import argparse
 from pathlib import Path
+
+from nld.commands import add_command, writing
+from nld.errors import UsageError
+from nld.results import store
 
 EXAMPLE = """examples:
   nld notebook symmetry-of-the-loss                writes symmetry-of-the-loss.ipynb here
@@ -11,28 +14,21 @@ EXAMPLE = """examples:
 
 def add_parser(subparsers) -> None:
     """Add `nld notebook`."""
-    parser = subparsers.add_parser(
-        "notebook",
-        help="write a chapter as a plain notebook that runs anywhere",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        subparsers, "notebook", "write a chapter as a plain notebook that runs anywhere", EXAMPLE, run=run_notebook
     )
     parser.add_argument("name", help="name or number of the chapter")
     parser.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to (default: here)")
     parser.add_argument("--force", action="store_true", help="replace a notebook there that differs")
-    parser.add_argument("--root", type=Path, default=Path(), help="folder with _toc.yml (default: here)")
-    parser.set_defaults(run=run_notebook)
+    parser.add_root()
 
 
 def run_notebook(args) -> int:
     """Write the notebook and print where it is."""
     import nbformat
 
-    from nld.commands import writing
-    from nld.errors import UsageError
     from nld.publish.execution.chapters import find_chapter, read_chapters
     from nld.publish.exports.plain_notebook import plain_notebook
-    from nld.results import store
 
     root = args.root.resolve()
     chapter = find_chapter(read_chapters(root), args.name)

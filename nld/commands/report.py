@@ -1,7 +1,9 @@
 """`nld report`: a page about a monitor's record."""
 
-import argparse
 from pathlib import Path
+
+from nld.commands import add_command
+from nld.errors import DataError, InvalidInput
 
 EXAMPLE = """examples:
   nld report record.nc                 writes record.html
@@ -11,24 +13,17 @@ EXAMPLE = """examples:
 
 def add_parser(subparsers) -> None:
     """Add `nld report`."""
-    parser = subparsers.add_parser(
-        "report",
-        help="write a page about a monitor's record",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(subparsers, "report", "write a page about a monitor's record", EXAMPLE, run=run)
     parser.add_argument(
         "record", type=Path, metavar="RECORD", help="a file written by nld.monitor.save or a streaming monitor"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the page (default: the record's name with .html)"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args) -> int:
     """Carry out `nld report`; returns the exit status."""
-    from nld.errors import DataError, InvalidInput
     from nld.monitor import load
     from nld.publish.exports.report import report
 

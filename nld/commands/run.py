@@ -1,8 +1,11 @@
 """`nld run`: one experiment from a TOML file, computed if the store has not got it."""
 
-import argparse
+import tomllib
 from pathlib import Path
 
+from nld import experiment
+from nld.commands import add_command
+from nld.commands.sweep import compute, read_spec, write
 from nld.errors import UsageError
 
 EXAMPLE = """examples:
@@ -15,30 +18,18 @@ Every field has a default; a wrong name lists them all.
 
 def add_parser(subparsers) -> None:
     """Add `nld run`."""
-    parser = subparsers.add_parser(
-        "run",
-        help="train one experiment and store its record",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(subparsers, "run", "train one experiment and store its record", EXAMPLE, run=run_one)
     parser.add_argument("spec", type=Path, metavar="SPEC", help="TOML file with the fields of the experiment")
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field; the value is TOML"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the record to this netCDF file")
-    parser.set_defaults(run=run_one)
 
 
 def run_one(args) -> int:
     """Carry out `nld run`; returns the exit status."""
-    import tomllib
-
-    from nld.commands.sweep import compute, read_spec, write
-    from nld.experiment.runs.run_store import RunStore
-    from nld.experiment.runs.spec import Sweep
-
-    experiment = read_spec(args.spec)
-    if isinstance(experiment, Sweep):
+    spec = read_spec(args.spec)
+    if isinstance(spec, experiment.Sweep):
         raise UsageError(f"{args.spec} is a sweep: use nld sweep run {args.spec}")
     for assignment in args.set:
         name, equals, value = assignment.partition("=")
@@ -48,14 +39,14 @@ def run_one(args) -> int:
             changes = tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:
             changes = {"value": value}  # a bare word is text
-        experiment = experiment.replace(**{name.strip(): changes["value"]})
-    store = RunStore.default()
-    run = compute([experiment], store, "ensemble", {}).isel(run=0)
+        spec = spec.replace(**{name.strip(): changes["value"]})
+    store = experiment.RunStore.default()
+    run = compute([spec], store, "ensemble", {}).isel(run=0)
     if bool(run.diverged):
         print(f"diverged after {int(run.last_step)} steps")
     else:
         print(f"test accuracy {float(run.test_accuracy[-1]):.4f}, test loss {float(run.test_loss[-1]):.4f}")
-    print(store.path(experiment) / "record.nc")
+    print(store.path(spec) / "record.nc")
     if args.output:
-        write(store.load(experiment), args.output)
+        write(store.load(spec), args.output)
     return 0

@@ -1,9 +1,13 @@
 """`nld store`: look after what is kept: find damage, mend it, and remove what nothing needs."""
 
-import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
+
+from nld.commands import add_actions, add_command
+from nld.errors import NldError
+from nld.results import store, stored_results
 
 EXAMPLE = """examples:
   nld store check             read everything; exit status 1 if something is damaged
@@ -21,20 +25,14 @@ TEXTS = {
 
 def add_parser(subparsers) -> None:
     """Add `nld store`."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(
-        "store", help="check, repair and clear what is kept", epilog=EXAMPLE, formatter_class=raw
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "store", "check, repair and clear what is kept", EXAMPLE)
+    runs = {"check": run_check, "repair": run_repair, "gc": run_gc, "path": run_path}
     for name, text in TEXTS.items():
         example = f"example:\n  nld store {name}" + (" --dry-run\n" if name == "gc" else "\n")
-        action = actions.add_parser(name, help=text, description=text, epilog=example, formatter_class=raw)
-        action.add_argument(
-            "--root", type=Path, default=Path(), help="folder with _toc.yml and results/ (default: here)"
-        )
+        action = add_command(actions, name, text, example, run=runs[name], description=text)
+        action.add_root("_toc.yml and results/")
         if name == "gc":
             action.add_argument("--dry-run", action="store_true", help="only list, with sizes")
-        action.set_defaults(run={"check": run_check, "repair": run_repair, "gc": run_gc, "path": run_path}[name])
 
 
 def run_path(args) -> int:
@@ -46,7 +44,6 @@ def run_path(args) -> int:
 def run_check(args) -> int:
     """List what is damaged; returns 1 if anything is."""
     from nld.publish import inventory
-    from nld.results import stored_results
 
     top = _top(args)
     flaws = [words for _, words in inventory.damaged(top)]
@@ -61,7 +58,6 @@ def run_check(args) -> int:
 def run_repair(args) -> int:
     """Set aside what is damaged and restore what git holds; returns 1 if something is lost."""
     from nld.publish import inventory
-    from nld.results import store
 
     top, lost = _top(args), False
     for path, _ in inventory.damaged(top):
@@ -77,32 +73,22 @@ def run_gc(args) -> int:
     """Remove what nothing needs, or list it."""
     from filelock import FileLock, Timeout
 
-    from nld.errors import NldError
+    from nld.publish import inventory
 
-    top = _top(args)
-    if args.dry_run or not top.is_dir():
-        _collect(args, top)
-        return 0
+    top, total = _top(args), 0
+    removes = not args.dry_run and top.is_dir()
     try:
-        with FileLock(top / "build.lock", timeout=0):
-            _collect(args, top)
+        with FileLock(top / "build.lock", timeout=0) if removes else contextlib.nullcontext():
+            for entry in inventory.stale(top, args.root.resolve()):
+                size = entry.size
+                total += size
+                print(f"{size:>12,} bytes  {entry.path.relative_to(top)}: {entry.reason}")
+                if removes:
+                    inventory.remove(entry)
+            print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
     except Timeout:
         raise NldError("a build runs on this store; wait until it ends") from None
     return 0
-
-
-def _collect(args, top: Path) -> None:
-    """Remove or list the stale entries of the store ``top``."""
-    from nld.publish import inventory
-
-    total = 0
-    for entry in inventory.stale(top, args.root.resolve()):
-        size = entry.size
-        total += size
-        print(f"{size:>12,} bytes  {entry.path.relative_to(top)}: {entry.reason}")
-        if not args.dry_run:
-            inventory.remove(entry)
-    print(f"{total:>12,} bytes {'may be' if args.dry_run else 'were'} removed from {top}")
 
 
 def _top(args) -> Path:
@@ -111,7 +97,5 @@ def _top(args) -> Path:
 
 def _results(args) -> list[Path]:
     """The folders results/ here and, where that is another one, beside the code."""
-    from nld.results import stored_results
-
     folders = [root.resolve() / "results" for root in (args.root, *stored_results.ROOTS)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]

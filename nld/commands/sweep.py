@@ -1,12 +1,13 @@
 """`nld sweep`: many experiments from a TOML file: run what is missing, look at it from anywhere, gather the records."""
 
-import argparse
 import sys
 import threading
 from pathlib import Path
 
-from nld.commands import positive, writing
+from nld import experiment
+from nld.commands import add_actions, add_command, positive, writing
 from nld.errors import SweepError, UsageError
+from nld.results import stored_results
 
 EXAMPLE = """examples:
   nld sweep run rates.toml                              as batched ensembles in this process
@@ -33,27 +34,18 @@ EXECUTORS_WITH = {"workers": ("pool",), "minutes": ("slurm",), "parameter": ("sl
 
 def add_parser(subparsers) -> None:
     """Add `nld sweep`."""
-    parser = subparsers.add_parser(
-        "sweep",
-        help="run, watch and gather sweeps",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = add_actions(subparsers, "sweep", "run, watch and gather sweeps", EXAMPLE)
     for name, text in {
         "run": "compute the runs that the store has not; run again, it goes on where it stopped",
         "status": "say how far it is; exit status 0 if all runs are done, else 1",
         "watch": "follow it, with the time left",
         "gather": "write the records of all runs to one netCDF file",
     }.items():
-        action = actions.add_parser(
-            name, help=text, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        action = add_command(actions, name, text, EXAMPLE, run=run_action)
         action.add_argument("spec", type=Path, metavar="SPEC", help="TOML file of the sweep")
         action.add_argument(
             "--keep-stale", action="store_true", help="accept stored runs although their source changed since"
         )
-        action.set_defaults(run=run_action)
         if name == "run":
             action.add_argument(
                 "--executor",
@@ -67,14 +59,7 @@ def add_parser(subparsers) -> None:
             )
             action.add_argument("--minutes", type=positive(int), metavar="N", help="slurm: time limit of a task")
             action.add_argument("--no-wait", action="store_true", help="slurm: return once the tasks are submitted")
-            action.add_argument(
-                "--parameter",
-                nargs=2,
-                action="append",
-                default=[],
-                metavar=("NAME", "VALUE"),
-                help="slurm: for submitit, such as slurm_partition gpu",
-            )
+            action.add_pairs("--parameter", help="slurm: for submitit, such as slurm_partition gpu")
         if name == "gather":
             action.add_argument("--output", type=Path, required=True, metavar="FILE", help="the netCDF file")
             action.add_argument("--summary", action="store_true", help="medians over filters and few steps only")
@@ -82,13 +67,10 @@ def add_parser(subparsers) -> None:
 
 def run_action(args) -> int:
     """Carry out `nld sweep ACTION`; returns the exit status."""
-    from nld.experiment.runs.run_store import RunStore
-    from nld.experiment.runs.spec import Experiment
-
     sweep = read_spec(args.spec)
-    experiments = [sweep] if isinstance(sweep, Experiment) else list(sweep.experiments)
+    experiments = [sweep] if isinstance(sweep, experiment.Experiment) else list(sweep.experiments)
     actions = {"run": _run, "gather": _gather, "watch": _watch, "status": _status}
-    return actions[args.action](args, experiments, RunStore.default(args.keep_stale))
+    return actions[args.action](args, experiments, experiment.RunStore.default(args.keep_stale))
 
 
 def _run(args, experiments: list, store) -> int:
@@ -108,44 +90,36 @@ def _run(args, experiments: list, store) -> int:
 
 
 def _gather(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
     from nld.experiment.runs.specs import summary as summarized
 
     try:
-        gathered = sweeps.gather(experiments, store)
+        gathered = experiment.gather(experiments, store)
     except FileNotFoundError as error:
-        raise SweepError(f"{error}; so far: {sweeps.status(experiments, store)}") from error
+        raise SweepError(f"{error}; so far: {experiment.status(experiments, store)}") from error
     write(summarized(gathered) if args.summary else gathered, args.output)
     print(args.output)
     return 0
 
 
 def _watch(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
+    from nld.experiment.runs.sweep import watch
 
-    state = sweeps.watch(experiments, store, show=line(), seconds=2.0)
+    state = watch(experiments, store, show=line(), seconds=2.0)
     print()
     return 0 if state.finished else 1
 
 
 def _status(args, experiments: list, store) -> int:
-    from nld.experiment.runs import sweep as sweeps
-
-    state = sweeps.status(experiments, store)
+    state = experiment.status(experiments, store)
     print(state)
-    for experiment in experiments:
-        if error := store.error(experiment):
-            print(f"{experiment.key} failed: {error.strip().splitlines()[-1]}")
+    for each in experiments:
+        if error := store.error(each):
+            print(f"{each.key} failed: {error.strip().splitlines()[-1]}")
     return 0 if state.finished else 1
 
 
 def read_spec(path: Path):
-    """The experiment or sweep in a TOML file.
-
-    Raises:
-        UsageError: the file cannot be read.
-        InvalidInput: it does not describe an experiment or a sweep.
-    """
+    """The experiment or sweep in a TOML file; a UsageError where it cannot be read."""
     from nld.experiment.runs.spec import load
 
     try:
@@ -155,13 +129,7 @@ def read_spec(path: Path):
 
 
 def write(record, output: Path) -> None:
-    """Write a record to a netCDF file, compressed.
-
-    Raises:
-        NldError: it cannot be written.
-    """
-    from nld.results import stored_results
-
+    """Write a record to a netCDF file, compressed."""
     encoding = {name: {"zlib": True} for name, values in record.data_vars.items() if values.ndim}
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -175,19 +143,14 @@ def compute(experiments: list, store, executor: str, options: dict):
     Raises:
         SweepError: some runs failed; the others are stored.
     """
-    from nld.experiment.runs import sweep as sweeps
+    from nld.experiment.runs.sweep import watch
 
     finished = threading.Event()
-    show = line(sys.stderr)
-    watcher = threading.Thread(
-        target=sweeps.watch,
-        args=(experiments, store),
-        kwargs={"show": show, "seconds": 1.0, "until": finished.is_set, "settled": False},
-        daemon=True,
-    )
+    shown = {"show": line(sys.stderr), "seconds": 1.0, "until": finished.is_set, "settled": False}
+    watcher = threading.Thread(target=watch, args=(experiments, store), kwargs=shown, daemon=True)
     watcher.start()
     try:
-        return sweeps.run_sweep(experiments, store=store, executor=executor, **options)
+        return experiment.run_sweep(experiments, store=store, executor=executor, **options)
     finally:
         finished.set()
         watcher.join()

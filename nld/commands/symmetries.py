@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from nld.commands import positive
+from nld.commands import add_command, positive
 from nld.errors import InvalidInput, NldError, UsageError
 
 EXAMPLE = """examples:
@@ -15,13 +15,14 @@ EXAMPLE = """examples:
 
 
 def add_parser(subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser(
+    """Add `nld symmetries`."""
+    parser = add_command(
+        subparsers,
         "symmetries",
-        help="the continuous symmetries of a model's loss in its parameters",
+        "the continuous symmetries of a model's loss in its parameters",
+        EXAMPLE,
+        run=run,
         description="Build the model, run it once, and list the symmetries of its loss, each confirmed by measurement.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODULE:FACTORY", help="importable function or class that returns the model")
     parser.add_argument(
@@ -40,16 +41,10 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--eval", action="store_true", help="in evaluation mode instead of training mode")
     parser.add_argument("--describe", action="store_true", help="also a sentence about each block")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; returns the exit status.
-
-    Raises:
-        UsageError: the model is not named properly.
-        NldError: the model failed.
-    """
+    """Print the table; returns the exit status."""
     factory = _factory(args.model)
 
     import torch

@@ -103,33 +103,32 @@ def stale(top: Path, root: Path) -> list[Stale]:
     ]
 
 
-def _superseded_figures(top: Path, shown: set[Path]) -> list[Stale]:
+def _whole(top: Path, folder: Path) -> Iterator[Path]:
+    """The entries below a folder that are what was written; others wait for who needs them, or `nld store repair`."""
+    return (path for path in entries(top) if path.is_relative_to(folder) and not seals.flaw(path))
+
+
+def _superseded_figures(top: Path, shown: set[Path]) -> Iterator[Stale]:
     sources = {name: figure_record.source_hash(f"nld.figures.{name.replace('-', '_')}") for name in figures.names()}
-    superseded = []
-    for path in (path for path in entries(top) if path.parent.parent == top / "figures" and path not in shown):
-        if seals.flaw(path):
-            continue  # is set aside by whoever needs it, or by `nld store repair`
+    for path in _whole(top, top / "figures"):
         origin = json.loads((path / "provenance.json").read_text("utf-8"))
         current = origin["source_hash"] == sources.get(origin["figure"])
-        if not current or figure_record.key(origin, packages(), origin["arithmetic"]) != path.name:
-            superseded.append(Stale(path, "its source or a package changed"))
-    return superseded
+        current = current and figure_record.key(origin, packages(), origin["arithmetic"]) == path.name
+        if not current and path not in shown:
+            yield Stale(path, "its source or a package changed")
 
 
-def _superseded_runs(top: Path) -> list[Stale]:
-    runs, superseded = RunStore(top / "runs"), []
-    for path in (path for path in entries(top) if path.parent == runs.folder):
-        if seals.flaw(path):
-            continue
+def _superseded_runs(top: Path) -> Iterator[Stale]:
+    runs = RunStore(top / "runs")
+    for path in _whole(top, runs.folder):
         meta = json.loads((path / "meta.json").read_text("utf-8"))
         try:
             experiment = from_fields(json.loads((path / "spec.json").read_text("utf-8")))
         except ValueError:  # a field that experiments no longer have
-            superseded.append(Stale(path, "its source changed"))
+            yield Stale(path, "its source changed")
             continue
         if runs.is_superseded(experiment, meta):
-            superseded.append(Stale(path, "its source or a package changed"))
-    return superseded
+            yield Stale(path, "its source or a package changed")
 
 
 def _left_over(top: Path) -> Iterator[Path]:

@@ -62,7 +62,7 @@ CASES = {
     "AdamW 0.9, perceptron": (adamw(0.9, 1.0), 1.0, "mlp"),
 }
 
-# The rule of all that is no filter, where it is another: four per cent of decay a step would let gains and gradients fade.
+# The rule of all that is no filter, where it is another: at 4 % of decay a step gains and gradients would fade.
 OTHERS = {"AdamP": adam(3e-3, 0.9, 0.99, 0, 1e-8)}
 
 

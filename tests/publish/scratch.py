@@ -69,8 +69,9 @@ class Scratch:
         return self
 
     def contents(self, *names: str) -> None:
-        """Write `_toc.yml`."""
-        lines = ["format: jb-book", "root: book/index", "chapters:"] + [f"- file: book/{name}" for name in names]
+        """Write `_toc.yml`: the front page and these chapters."""
+        lines = ["format: jb-book", "root: book/index", *["chapters:"] * bool(names)]
+        lines += [f"- file: book/{name}" for name in names]
         (self.root / "_toc.yml").write_text("\n".join(lines) + "\n")
 
     def write(self, name: str, *cells: str, prose: str = "") -> None:

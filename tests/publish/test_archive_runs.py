@@ -9,8 +9,7 @@ import pytest
 
 from nld.errors import Damaged
 from nld.experiment import Experiment, RunStore, run_sweep
-from nld.publish.exports.runs_behind import MANIFEST, runs_behind
-from nld.publish.exports.wheel import build_wheel
+from nld.publish.exports.archive import MANIFEST, build_wheel, runs_behind
 from tests.publish.scratch import REPOSITORY
 
 RUNS = [Experiment(steps=2, evaluate_every=2, seed=seed) for seed in (0, 1)]

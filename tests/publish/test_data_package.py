@@ -141,10 +141,13 @@ def datasets(draw):
     return xr.Dataset(variables, {name: found[name] for name in found if name in coordinates}, draw(ATTRIBUTES))
 
 
+def examples(number):
+    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return settings(max_examples=number, deadline=None, suppress_health_check=slow)
+
+
 @given(data=datasets())
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(120)
 def test_the_data_come_back_from_table_and_description_alone(data, tmp_path):
     assert_same(data, read(*written(data, tmp_path)))
 
@@ -258,9 +261,7 @@ def is_path(text):
 
 
 @given(data=datasets())
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(60)
 def test_the_description_keeps_to_the_specification(data, tmp_path):
     check(tmp_path, json.loads(written(data, tmp_path)[1]))
 
@@ -282,13 +283,8 @@ def test_it_says_what_the_figure_is_and_where_from(tmp_path):
 
 
 def test_exported_files_are_a_package_too(tmp_path, monkeypatch, capsys):
-    def draw(data):
-        figure, axes = new_figure()
-        axes.plot(data["y"])
-        return figure
-
     module = SimpleNamespace(
-        __name__="nld.figures.fig_1", draw=draw, caption=lambda d: "A line.", alt=lambda d: "A line.",
+        __name__="nld.figures.fig_1", draw=lambda d: new_figure()[0], caption=lambda d: "A.", alt=lambda d: "A.",
         compute=lambda profile: xr.Dataset({"y": ("x", [1.0, 2.0])}),
     )  # fmt: skip
     monkeypatch.setenv("NLD_STORE", str(tmp_path / "store"))

@@ -56,7 +56,7 @@ def test_the_curves_are_what_their_labels_say():
 
 
 def test_the_page_stands_alone():
-    html = explorable.show().html
+    html = explorable.show().data
     assert len(html.encode()) + SCRIPT.stat().st_size < 150_000
     assert not re.findall(r"https?://", html + SCRIPT.read_text("utf-8"))
     assert "<noscript>" in html

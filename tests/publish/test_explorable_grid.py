@@ -36,7 +36,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def page(data):
-    return explorable_grid.show(data).html
+    return explorable_grid.show(data).data
 
 
 def test_all_runs_are_in_the_page_to_six_digits(data, page):
@@ -66,7 +66,7 @@ def test_without_a_script_the_page_shows_the_measured_default(data, page):
 def test_a_diverged_run_is_shown_as_such(data, monkeypatch):
     first = {name: values[0] for name, values in GRID.items()}
     monkeypatch.setattr(explorable_grid, "DEFAULT", first)
-    page = explorable_grid.show(data).html
+    page = explorable_grid.show(data).data
     assert page.count(">diverged<") == 4
     assert "is diverged l" not in page
     free = re.search(r'data-curve="unconstrained" data-quantity="test_loss".*? points="([^"]+)"', page)[1]

@@ -136,7 +136,6 @@ def full_disk(tmp_path):
 
 def test_full_disk_under_the_pages(tmp_path):
     scratch = Scratch(tmp_path / "book").make({})
-    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
     with small_disk(scratch.root / "_build"):
         result = scratch.build()
     assert result.returncode == 1
@@ -254,7 +253,6 @@ def test_a_kernel_that_did_not_start_is_tried_once_more(tmp_path, monkeypatch):
 def test_a_browser_that_does_not_start_is_told(tmp_path, monkeypatch, capsys):
     pytest.importorskip("playwright", reason='needs playwright: pip install -c constraints.txt -e ".[browser]"')
     scratch = Scratch(tmp_path / "book").make({})
-    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
     (scratch.root / "print.html").write_text("<html><head></head><body></body></html>")
     monkeypatch.setattr(pdf, "PROGRAMS", ("false",))
     monkeypatch.setattr(pdf, "_one_page", lambda root: root / "print.html")

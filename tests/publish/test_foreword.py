@@ -11,7 +11,7 @@ from nld.errors import ParameterError
 from nld.experiment.runs import fingerprint
 from nld.publish.execution import build as builder
 from nld.publish.execution.foreword import paper_scale
-from nld.publish.execution.parameter_file import read_file
+from nld.publish.execution.parameters import read_file
 from tests.publish.scratch import PARAMETERS, Scratch
 
 PROFILE = 'profile = "quick"  # one of quick, paper: size of the experiments'

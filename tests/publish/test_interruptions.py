@@ -117,7 +117,6 @@ def test_a_waiting_build_can_be_interrupted(gated):
 @pytest.mark.parametrize("action", ["pdf", "archive"])
 def test_no_other_build_changes_the_book_while_it_is_printed_or_packed(tmp_path, monkeypatch, action):
     scratch = Scratch(tmp_path / "book").make({})
-    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
 
     def print_book(root, path):
         with pytest.raises(Timeout):

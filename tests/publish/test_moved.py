@@ -8,8 +8,7 @@ import xarray as xr
 
 from nld import figures
 from nld.figures.verification import reference as references
-from nld.publish.pages.moved import has_moved
-from nld.publish.pages.sphinx import announce_changes
+from nld.publish.pages.sphinx import announce_changes, has_moved
 
 
 def data(shift=0.0):

@@ -8,8 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from bs4 import BeautifulSoup
 
-from nld.publish.pages.page_heads import LONGEST
-from nld.publish.pages.previews import collect
+from nld.publish.pages.page_heads import LONGEST, collect
 
 BASE = "https://nld-book.github.io/nld/"
 

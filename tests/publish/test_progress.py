@@ -4,7 +4,6 @@ import contextlib
 import os
 import pty
 
-from nld.publish.execution.progress import quiet
 from tests.publish.scratch import DEADLINE, GATE, Scratch, wait_for
 
 PARAMETER = "seed = 0  # from 0 to 9: seed"
@@ -48,8 +47,3 @@ def test_a_live_line_on_a_terminal(tmp_path):
     assert lines[0] == "1 chapter to run, 0 unchanged."
     assert lines[1].startswith("[1/1] gate: ")
     assert lines[2:] == [""]
-
-
-def test_chapters_run_without_progress_bars(monkeypatch):
-    monkeypatch.setenv("NLD_QUIET", "1")
-    assert quiet()

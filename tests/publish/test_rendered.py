@@ -102,31 +102,25 @@ def edited(name):
     return change
 
 
-def added(name):
-    return lambda root, monkeypatch: (root / name).write_text("new")
+def written(name, text="new"):
+    return lambda root, monkeypatch: (root / name).write_text(text)
 
 
 def removed(name):
     return lambda root, monkeypatch: (root / name).unlink()
 
 
-def changed_parameter(root, monkeypatch):
-    (root / ".nld/current/picture.json").write_text(sealed({"key": "k", "changed": {"seed": 7}}))
-
-
 CHANGES = {
     **{f"{name} edited": edited(name) for name in FILES if not name.startswith((".nld/current", "_toc", ".nld/ex"))},
-    "file of a page added": added("book/_static/new.js"),
+    "file of a page added": written("book/_static/new.js"),
     "file of a page removed": removed("book/_static/nld.css"),
-    "table of contents": lambda root, monkeypatch: (root / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\n"
-    ),
-    "other parameters": changed_parameter,
-    "executed copy": lambda root, monkeypatch: (root / ".nld/executed/k.ipynb").write_text(notebook([1])),
+    "table of contents": written("_toc.yml", "format: jb-book\nroot: book/index\n"),
+    "other parameters": written(".nld/current/picture.json", sealed({"key": "k", "changed": {"seed": 7}})),
+    "executed copy": written(".nld/executed/k.ipynb", notebook([1])),
     "executed copy gone": removed(".nld/executed/k.ipynb"),
     "executed copy cut off": edited(".nld/executed/k.ipynb"),
     "nothing executed": removed(".nld/current/picture.json"),
-    "file of a figure added": added(".nld/figures/fig-x/f/data.nc"),
+    "file of a figure added": written(".nld/figures/fig-x/f/data.nc"),
     "nld outside the checkout": edited("../installed/nld/card.py"),
     "package installed again": lambda root, monkeypatch: os.utime(root.parent / "site/theme-1.0.dist-info", (1, 1)),
     "package of another version": lambda root, monkeypatch: (root.parent / "site/theme-1.0.dist-info").rename(
@@ -136,11 +130,11 @@ CHANGES = {
     "date of the build": lambda root, monkeypatch: monkeypatch.setenv("SOURCE_DATE_EPOCH", "0"),
     "page edited": edited("_build/html/book/index.html"),
     "page removed": removed("_build/html/book/index.html"),
-    "page added": added("_build/html/book/stray.html"),
+    "page added": written("_build/html/book/stray.html"),
     "no pages": lambda root, monkeypatch: shutil.rmtree(root / "_build"),
     "record gone": removed("_build/rendered.json"),
     "record cut off": lambda root, monkeypatch: os.truncate(root / "_build/rendered.json", 99),
-    "record of something else": lambda root, monkeypatch: (root / "_build/rendered.json").write_text("[]"),
+    "record of something else": written("_build/rendered.json", "[]"),
 }
 del CHANGES[".nld/figures/fig-x/other/figure.svg edited"]  # no page shows it
 
@@ -297,7 +291,6 @@ def test_the_real_build_of_one_chapter_leaves_pages_that_serve_the_whole_book(bo
 
 def test_pages_that_failed_are_never_up_to_date(tmp_path):
     scratch = Scratch(tmp_path / "book").make({})
-    (scratch.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
     (scratch.root / "book" / "index.md").write_text("# Front\n\n{doc}`nowhere`\n")
     for _ in range(2):
         result = scratch.build()

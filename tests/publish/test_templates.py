@@ -80,7 +80,7 @@ def test_a_chapter_that_shows_an_explorable_reaches_its_template(code):
 
 def test_the_wheel_holds_every_template():
     pytest.importorskip("hatchling", reason='needs hatchling: pip install -c constraints.txt -e ".[archive]"')
-    from nld.publish.exports.wheel import build_wheel
+    from nld.publish.exports.archive import build_wheel
 
     _, content = build_wheel(REPOSITORY, date(2026, 1, 1))
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nld.publish.pages.typography import keep_punctuation
+from nld.publish.pages.page_heads import keep_punctuation
 
 FORMULA = '<span class="math notranslate nohighlight">\\(a_{%s}\\)</span>'
 

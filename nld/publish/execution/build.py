@@ -1,7 +1,6 @@
 """Build the book: execute what changed, then let Jupyter Book render all pages."""
 
 import contextlib
-import difflib
 import os
 import re
 import shutil
@@ -17,13 +16,14 @@ from filelock import FileLock, Timeout
 from nld.errors import UsageError
 from nld.publish.execution import chapter_cache, page_cache
 from nld.publish.execution.chapter_cache import Plan
-from nld.publish.execution.chapters import Chapter, find_chapter, read_chapters
+from nld.publish.execution.chapters import Chapter, did_you_mean, find_chapter, read_chapters
+from nld.publish.execution.execute import COLOUR, failure
 from nld.publish.execution.pool import Job, run_jobs
 from nld.publish.execution.progress import Progress
 from nld.results import arithmetic, store
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no __main__
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+STRICT = ("-W", "--keep-going")  # each warning is an error, and the rest is looked at all the same
 LISTED = 8  # reasons that --why names for the pages
 # Beyond this time a chapter hangs: on two cores the slowest quick chapter takes about a minute.
 TIMEOUT = {"quick": 900.0, "paper": 48 * 3600.0}
@@ -44,16 +44,9 @@ class Options:
 
 
 def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], None] | None = None) -> int:
-    """Execute and render the book whose `_toc.yml` lies in ``root``.
+    """Execute and render the book whose `_toc.yml` lies in ``root``: 0 if all is built, 1 if a chapter or page failed.
 
-    Args:
-        root: folder of the book.
-        options: what was asked for.
-        out: where to print.
-        then: what to do with the built book, before another build may change it.
-
-    Returns:
-        0 when the pages are built, 1 when a chapter or a page failed.
+    ``then`` is done with the built book before another build may change it.
 
     Raises:
         UsageError: unknown chapter or parameter, malformed `_toc.yml`.
@@ -89,20 +82,13 @@ def build(root: Path, options: Options, out=sys.stdout, then: Callable[[Path], N
 
 
 def make_plans(chapters: list[Chapter], options: Options) -> list[Plan]:
-    """The chapters to execute with their parameters, checked.
-
-    Raises:
-        UsageError: a chapter or a parameter does not exist.
-        ParameterError: a value is out of range, or a chapter declares what is no parameter.
-    """
+    """The chapters to execute with their parameters, checked; raises what `build` raises of them."""
     chosen = [find_chapter(chapters, name) for name in options.chapters] or chapters
     plans = [Plan(chapter) for chapter in dict.fromkeys(chosen) if chapter.cells]
     known = {name: parameter for plan in plans for name, parameter in plan.chapter.parameters.items()}
     for name, text in options.parameters:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise UsageError(f"unknown parameter {name!r}{hint}{_listing(plans)}")
+            raise UsageError(f"unknown parameter {name!r}{did_you_mean(name, known) or '.'}{_listing(plans)}")
         known[name].parse(text)
     wanted = [*options.parameters, *([("profile", options.profile)] if options.profile != "quick" else [])]
     return [replace(plan, changed=_changed(plan.chapter, wanted)) for plan in plans]
@@ -172,11 +158,9 @@ def _told(folder: Path) -> list[str]:
 
 def _check_reach(verdict: dict, plan: Plan) -> dict:
     """Fails a chapter whose cells load what reading them does not show: a change there would not rerun it."""
-    unseen = sorted(set(verdict.get("loaded", ())) - plan.modules)
-    if not unseen:
-        return verdict
-    error = f"HiddenImport: the cells load {', '.join(unseen)}, which reading them does not show; import it by name"
-    return {"status": "failed", "cell": None, "source": "", "error": error, "traceback": []}
+    unseen = ", ".join(sorted(set(verdict.get("loaded", ())) - plan.modules))
+    error = f"HiddenImport: the cells load {unseen}, which reading them does not show; import it by name"
+    return failure(error) if unseen else verdict
 
 
 def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force: bool) -> Job:
@@ -207,13 +191,7 @@ def _job(root: Path, folder: Path, plan: Plan, workers: int, profile: str, force
 def update_pages(root: Path, folder: Path, chapters: list[Chapter], failed: int, options: Options, out) -> bool:
     """Render the pages unless they are what a render would write; returns whether they are good.
 
-    Args:
-        root: folder with `_toc.yml`.
-        folder: the store.
-        chapters: all chapters of the book.
-        failed: how many of them failed just now; with any, the pages are rendered and no record is kept.
-        options: of these, `chapters`, `force` and `why` count.
-        out: where to print.
+    With any chapter that failed just now, the pages are rendered and no record is kept.
     """
     strict = not (options.chapters or failed)
     before = page_cache.ingredients(root, folder, chapters)
@@ -238,25 +216,29 @@ def render(root: Path, folder: Path, strict: bool, out) -> tuple[bool, bool]:
     A page without an executed copy is a warning. When the whole book was asked for, a
     warning is an error; when one chapter was, the others may wait.
     """
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--all", "-n"]
-    command += ["-W", "--keep-going"] if strict else []
     log = folder / "logs" / "jupyter-book.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # Over older pages Sphinx adds checksums to links that it cannot know on the first build, and pages
     # that left the table of contents would stay.
     shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     print("Rendering the pages.", file=out, flush=True)
-    # Through a pipe: a log on a full disk would lose the very line that says so.
-    result = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root
-    )
-    said = COLOUR.sub("", result.stdout.decode("utf-8", "replace"))
-    if result.returncode:
+    good, said = jupyter_book(root, *STRICT if strict else ())
+    if not good:
         lines = dict.fromkeys(said.splitlines())
         errors = [line for line in lines if re.search("ERROR|threw an exception|Error: .", line)]
         warnings = [line for line in lines if "WARNING" in line and line not in errors] if strict or not errors else []
         print(*([*errors, *warnings] or list(lines)[-20:])[:40], sep="\n", file=out)
     log.write_text(said, "utf-8")
-    if result.returncode:
+    if not good:
         print(f"Jupyter Book failed; everything it said is in {log}", file=out)
-    return result.returncode == 0, "WARNING" in said
+    return good, "WARNING" in said
+
+
+def jupyter_book(root: Path, *options: str) -> tuple[bool, str]:
+    """Run Jupyter Book over all pages: whether it succeeded, and all that it said."""
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--all", "-n", *options]
+    # Through a pipe: a log on a full disk would lose the very line that says so.
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root
+    )
+    return result.returncode == 0, COLOUR.sub("", result.stdout.decode("utf-8", "replace"))

@@ -16,12 +16,7 @@ from nld.results.provenance import packages
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A chapter with the parameters it is to run with.
-
-    Args:
-        chapter: the chapter.
-        changed: parameters that differ from the chapter's defaults.
-    """
+    """A chapter and, in ``changed``, the parameters it is to run with that differ from its defaults."""
 
     chapter: Chapter
     changed: dict = field(default_factory=dict)

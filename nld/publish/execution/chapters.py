@@ -1,6 +1,7 @@
 """The chapters of the book: what `_toc.yml` lists, and the cells and parameters of each."""
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,9 +76,8 @@ class Chapter:
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameters that the cell tagged `parameters` declares, by name."""
-        return read_parameters(
-            "\n".join(source for source, tags in self.cells if "parameters" in tags), str(self.path.name)
-        )
+        source = "\n".join(source for source, tags in self.cells if "parameters" in tags)
+        return read_parameters(source, self.path.name)
 
 
 def read_notebook(text: str):
@@ -111,9 +111,7 @@ def read_chapters(root: Path) -> list[Chapter]:
         if not isinstance(entry, dict):
             raise UsageError(f"{path}: expected a mapping in {where}, got {entry!r}; write '- file: book/name'")
         for key in entry.keys() - KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{path}: unknown key {key!r} in {where}{hint}")
+            raise UsageError(f"{path}: unknown key {key!r} in {where}{did_you_mean(str(key), KEYS)}")
         if "file" in entry:
             if not entry["file"] or not isinstance(entry["file"], str):
                 raise UsageError(f"{path}: expected the name of a file in {where}, got {entry['file']!r}")
@@ -151,8 +149,12 @@ def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
     for chapter in chapters:
         if wanted in (chapter.name, chapter.document) or (wanted.isdecimal() and int(wanted) == chapter.number):
             return chapter
-    names = {chapter.name: chapter for chapter in chapters}
-    near = difflib.get_close_matches(wanted.split("/")[-1], names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = did_you_mean(wanted.split("/")[-1], [chapter.name for chapter in chapters], cutoff=0.4) or "."
     listing = ", ".join(chapter.label for chapter in chapters)
     raise UsageError(f"unknown chapter {name!r}{hint}\nThe chapters are: {listing}")
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """What a message about an unknown name adds: the nearest of those that are known, if one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -12,13 +12,15 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from nld.results import seals
 
 FIGURE_MIME = "application/vnd.nld.figure+json"
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 LOADED = "print(*(name for name in __import__('sys').modules if name.partition('.')[0] == 'nld'))"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
@@ -37,7 +39,7 @@ def execute(source: str, parameters: dict, output: Path, folder: Path) -> dict:
     from traitlets.config import Config
 
     notebook = jupytext.reads(source, fmt="md:myst")
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = KERNEL
     # Papermill counts cells that never ran, after sys.exit in a cell for one, as done. A last cell of
     # ours, which must have run, tells the difference.
     notebook.cells.append(nbformat.v4.new_code_cell(LOADED, metadata={"tags": ["nld-end"]}))
@@ -83,13 +85,8 @@ def _verdict(output: Path, error: str | None, lines: list[str], unstarted: bool)
         notebook = nbformat.read(output, as_version=4)
     except Exception as raised:  # the disk was full, or the kernel did not start
         output.unlink(missing_ok=True)  # cut off, of no use, and in the way of other chapters
-        return _failure(None, "", error or f"{type(raised).__name__}: {raised}", lines, unstarted)
-    skip = {"injected-parameters", "papermill-error-cell-tag"}
-    code = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and cell.source.strip() and not skip & set(cell.metadata.get("tags", ()))
-    ]
+        return failure(error or f"{type(raised).__name__}: {raised}", lines=lines, unstarted=unstarted)
+    code = authored(notebook)
     if error is None and any(cell.get("execution_count") is None for cell in code):
         error = "SystemExit: a cell left the kernel, so that the cells after it never ran; remove the sys.exit"
     started = [n for n, cell in enumerate(code, 1) if cell.metadata.get("papermill", {}).get("start_time")]
@@ -97,7 +94,8 @@ def _verdict(output: Path, error: str | None, lines: list[str], unstarted: bool)
     loaded = "".join(out.get("text", "") for out in code[-1].outputs).split()
     notebook.cells = [cell for cell in notebook.cells if "nld-end" not in cell.metadata.get("tags", ())]
     notebook.metadata.pop("papermill", None)
-    figures = sorted({figure["folder"] for figure in _figures(notebook)})
+    shown = (out.get("data", {}).get(FIGURE_MIME) for cell in notebook.cells for out in cell.get("outputs", ()))
+    figures = sorted({figure["folder"] for figure in shown if figure})
     notebook.metadata["nld"] = {"figures": figures, seals.MEMBER: seals.BLANK}
     make_reproducible(notebook)
     try:
@@ -105,8 +103,18 @@ def _verdict(output: Path, error: str | None, lines: list[str], unstarted: bool)
     except OSError as raised:
         error = error or f"{type(raised).__name__}: {raised}"
     if error:
-        return _failure(number, code[number - 1].source, error, lines, unstarted and not started)
+        return failure(error, number, code[number - 1].source, lines, unstarted=unstarted and not started)
     return {"status": "done", "loaded": loaded}
+
+
+def authored(notebook) -> list:
+    """The code cells of a notebook that say something, without those that papermill put between them."""
+    skip = {"injected-parameters", "papermill-error-cell-tag"}
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.strip() and not skip & set(cell.metadata.get("tags", ()))
+    ]
 
 
 def make_reproducible(notebook) -> None:
@@ -129,25 +137,12 @@ def make_reproducible(notebook) -> None:
             cell.outputs = outputs
 
 
-def _figures(notebook) -> list[dict]:
-    """The descriptions of the figures that the notebook's outputs show."""
-    bundles = [out.get("data", {}) for cell in notebook.cells for out in cell.get("outputs", ())]
-    return [bundle[FIGURE_MIME] for bundle in bundles if FIGURE_MIME in bundle]
-
-
-def _failure(cell: int | None, source: str, error: str, lines: list[str], unstarted: bool) -> dict:
-    """The report, short enough for a pipe."""
-    lines = [_ANSI.sub("", line)[:500] for chunk in lines for line in chunk.splitlines()]
+def failure(error: str, cell: int | None = None, source: str = "", lines: Sequence[str] = (), **more) -> dict:
+    """The verdict on a chapter that failed, short enough for a pipe."""
+    lines = [COLOUR.sub("", line)[:500] for chunk in lines for line in chunk.splitlines()]
     source = "\n".join(line[:500] for line in source.splitlines()[:12])
-    error = _ANSI.sub("", error)[:2000]
-    return {
-        "status": "failed",
-        "cell": cell,
-        "source": source,
-        "error": error,
-        "traceback": lines[-12:],
-        "unstarted": unstarted,
-    }
+    error = COLOUR.sub("", error)[:2000]
+    return {"status": "failed", "cell": cell, "source": source, "error": error, "traceback": lines[-12:], **more}
 
 
 def main() -> None:

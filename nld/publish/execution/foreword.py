@@ -13,6 +13,7 @@ from nld.results.places import PACKAGE
 
 FIGURE = re.compile(r"""["'](fig-[\w-]+)["']""")
 ON_GPU = 'device="cuda"'  # how an experiment of a figure asks for a GPU
+LISTED = 6  # chapters that are named; more are counted
 OTHER_SIZE = re.compile(r'"paper": (?!")')  # a size of its own, not the name of a stored result
 
 
@@ -34,20 +35,15 @@ def paper_scale(names: Iterable[str], top: Path | None = None) -> str:
         said.append(f"{', '.join(larger)} runs larger on the processor, for minutes to an hour{_before(larger, top)};")
     rest = len(sources) - len(heavy) - len(larger)
     said.append(f"{rest} other figures are as in the quick profile." if rest else "nothing else.")
-    if not heavy:
-        return " ".join(said)
-    from nld.experiment.runs.fingerprint import gpu
+    if heavy:
+        from nld.experiment.runs.fingerprint import gpu
 
-    device = gpu()
-    if device:
-        return " ".join([*said, f"The GPU is {device}."])
-    return " ".join(
-        [
-            *said,
-            f"There is no GPU that this PyTorch can use: {', '.join(heavy)} will fail, unless all its runs are in",
-            f"{top} already. Install a PyTorch with CUDA on a machine with a GPU, or leave out --profile paper.",
-        ]
-    )
+        missing = (
+            f"There is no GPU that this PyTorch can use: {', '.join(heavy)} will fail, unless all its runs are in "
+            f"{top} already. Install a PyTorch with CUDA on a machine with a GPU, or leave out --profile paper."
+        )
+        said.append(f"The GPU is {device}." if (device := gpu()) else missing)
+    return " ".join(said)
 
 
 def _sources(name: str) -> str:
@@ -77,15 +73,14 @@ def figures_of(chapters: Iterable[Chapter]) -> list[str]:
     return sorted({name for source in cells for name in FIGURE.findall(source)})
 
 
-def left_alone(chapters: Sequence[Chapter], names: Iterable[str], most: int = 6) -> list[str]:
-    """For each parameter that some of these chapters do not have: a sentence that says which change."""
+def left_alone(chapters: Sequence[Chapter], names: Iterable[str]) -> list[str]:
+    """For each parameter that some of these chapters with code do not have: a sentence that says which change."""
     said = []
-    with_code = [chapter for chapter in chapters if chapter.cells]
     for name in dict.fromkeys(names):
-        has = [chapter.label for chapter in with_code if name in chapter.parameters]
-        lacks = [chapter.label for chapter in with_code if name not in chapter.parameters]
+        has = [chapter.label for chapter in chapters if name in chapter.parameters]
+        lacks = [chapter.label for chapter in chapters if name not in chapter.parameters]
         if has and lacks:
-            others = ", ".join(lacks) if len(lacks) <= most else f"{len(lacks)} other chapters"
-            which = ", ".join(has) if len(has) <= most else f"{len(has)} chapters"
+            others = ", ".join(lacks) if len(lacks) <= LISTED else f"{len(lacks)} other chapters"
+            which = ", ".join(has) if len(has) <= LISTED else f"{len(has)} chapters"
             said.append(f"{name} changes {which}; it is no parameter of {others}, which stay as they are.")
     return said

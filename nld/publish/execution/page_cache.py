@@ -5,7 +5,6 @@ are compared by content; the pages themselves are compared with what was written
 reason to render. The record of a render lies beside the pages, and is absent while they are written.
 """
 
-import hashlib
 import json
 import os
 import site
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import Chapter
-from nld.results import store
+from nld.results import seals, store
 from nld.results.places import PACKAGE
 
 # What commands and installers write; hidden folders and virtual environments are known by their kind.
@@ -27,13 +26,7 @@ VARIABLES = ("PYTHON", "NLD_", "SPHINX", "DOCUTILS", "READTHEDOCS", "SOURCE_DATE
 
 
 def ingredients(root: Path, folder: Path, chapters: list[Chapter]) -> dict[str, str]:
-    """Everything the pages of the book in ``root`` depend on, by a name that a person understands.
-
-    Args:
-        root: folder with `_toc.yml`.
-        folder: the store.
-        chapters: the chapters of the book.
-    """
+    """Everything the pages of the book in ``root``, with its store in ``folder``, depend on, by names for a person."""
     parts = {"folder of the book": str(root), "python": f"{sys.version} {sys.executable}"}
     parts |= {path.relative_to(root).as_posix(): _hash(path) for path in _sources(root)}
     if not PACKAGE.is_relative_to(root):
@@ -47,10 +40,7 @@ def ingredients(root: Path, folder: Path, chapters: list[Chapter]) -> dict[str, 
 def why(root: Path, now: dict[str, str], strict: bool) -> list[str]:
     """Why the pages have to be rendered, in words; empty when they are what a render of ``now`` would write.
 
-    Args:
-        root: folder with `_toc.yml`.
-        now: the ingredients.
-        strict: whether a warning is to count as an error, also one of the last render.
+    Strict: a warning counts as an error, also one of the last render.
     """
     try:
         record = json.loads(_record(root).read_text("utf-8"))
@@ -133,8 +123,7 @@ def _hash(path: Path) -> str:
     try:
         if not path.is_file() and path.exists():
             return "neither a file nor a folder"  # a pipe, which would keep its reader waiting
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return seals.digest(path)[:16]
     except OSError:
         return _unreadable()
 

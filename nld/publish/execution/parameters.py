@@ -1,6 +1,6 @@
-"""The parameters of a chapter, read from the text of its `parameters` cell.
+"""The parameters of a chapter, read from the text of its `parameters` cell, and files of values for them.
 
-A line declares a parameter, its default, its range and its meaning:
+A line of the cell declares a parameter, its default, its range and its meaning:
 
     seed = 0             # from 0 to 9999: first random seed
     profile = "quick"    # one of quick, paper: size of the experiments
@@ -12,12 +12,16 @@ import ast
 import contextlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
 
 from nld.errors import ParameterError
 
 _RANGE = re.compile(r"from\s+(?P<low>\S+)\s+to\s+(?P<high>[^\s,:]+)(?:,\s*(?P<unit>[^:]+))?\s*:\s*(?P<meaning>.+)")
 _CHOICE = re.compile(r"one of\s+(?P<choices>[^:]+):\s*(?P<meaning>.+)")
 _BOOL = re.compile(r"true or false\s*:\s*(?P<meaning>.+)")
+_ADVICE = "write lines such as 'learning_rate: 0.2'"
 
 
 @dataclass(frozen=True)
@@ -129,3 +133,40 @@ def _describe(name: str, default, comment: str, where: str) -> Parameter:
     except ParameterError as error:
         raise ParameterError(f"{where}: {error}") from None
     return parameter
+
+
+class _Once(yaml.SafeLoader):
+    """A mapping that names a key twice is an error, not its last value."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"it names {twice[0]!r} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_file(path: Path) -> tuple[tuple[str, str], ...]:
+    """Names and values of a YAML file, as one would type them after `-p`, in its order.
+
+    Raises:
+        ParameterError: no such file, not YAML, or not a mapping of names to numbers, texts, true or false.
+    """
+    try:
+        content = yaml.load(path.read_text("utf-8"), _Once)  # a SafeLoader: plain values only
+    except OSError as error:
+        raise ParameterError(f"expected a file of parameters at {path}, got: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"expected text in {path}, got bytes that are not valid UTF-8: {error}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"expected YAML in {path}, got: {' '.join(str(error).split())}; {_ADVICE}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"expected names and values in {path}, got {str(content)[:60]!r}; {_ADVICE}")
+    for name, value in content.items():
+        if not isinstance(name, str):
+            raise ParameterError(f"{path}: expected the name of a parameter, got {name!r}; {_ADVICE}")
+        if not isinstance(value, bool | int | float | str):
+            raise ParameterError(
+                f"{path}: expected a number, a text, true or false for {name!r}, got {value!r}; {_ADVICE}"
+            )
+    return tuple((name, str(value)) for name, value in content.items())

@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nld.publish.execution.execute import failure
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -37,15 +39,10 @@ class Job:
                 start_new_session=True,  # Ctrl-C reaches the parent only, which ends its children in order
                 env={**os.environ, **self.environment},
             )
-        description = {
-            "source": self.source,
-            "parameters": self.parameters,
-            "output": str(self.output),
-            "folder": str(self.folder),
-        }
+        description = {name: getattr(self, name) for name in ("source", "parameters", "output", "folder")}
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died at once, which `verdict` reports
-            process.stdin.write(json.dumps(description).encode() + b"\n")
+            process.stdin.write(json.dumps(description, default=str).encode() + b"\n")
             process.stdin.flush()
         return process
 
@@ -59,8 +56,7 @@ class Job:
         except ValueError:
             reason = f"ended by signal {-code}" if code < 0 else f"exit status {code}"
             lines = self.log.read_text("utf-8", "replace").splitlines()[-8:] if self.log.exists() else []
-            error = f"ProcessDied: the chapter's process ended without a result ({reason})"
-            return {"status": "failed", "cell": None, "source": "", "error": error, "traceback": lines}
+            return failure(f"ProcessDied: the chapter's process ended without a result ({reason})", lines=lines)
 
 
 def run_jobs(

@@ -1,7 +1,6 @@
 """What a person sees while chapters run: a live line on a terminal, plain lines elsewhere."""
 
 import shutil
-import sys
 
 
 class Progress:
@@ -50,10 +49,3 @@ class Progress:
 
     def _print(self, text: str) -> None:
         print(("\r\x1b[K" if self.live else "") + text, file=self.out, flush=True)
-
-
-def quiet() -> bool:
-    """Whether progress bars are off: in a chapter, or where nobody watches."""
-    import os
-
-    return bool(os.environ.get("NLD_QUIET")) or not sys.stderr.isatty()

@@ -5,10 +5,10 @@
 """
 
 import json
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from IPython.display import HTML
 
 from nld.learning_rules.rules import heavy_ball, iterate
 from nld.publish.rendering import render
@@ -44,7 +44,7 @@ class Slider(NamedTuple):
     @property
     def shown(self) -> str:
         """The value with its unit."""
-        return f"{_short(self.value)} {self.unit}".strip()
+        return f"{short(self.value)} {self.unit}".strip()
 
 
 SLIDERS = (
@@ -53,16 +53,6 @@ SLIDERS = (
     Slider("weight_decay", "k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
     Slider("correlation", "φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),
 )
-
-
-@dataclass(frozen=True)
-class Explorable:
-    """What a notebook displays as HTML."""
-
-    html: str
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 def defaults() -> dict[str, float]:
@@ -120,24 +110,24 @@ def _without(v: np.ndarray, *directions: np.ndarray) -> np.ndarray:
     return v / np.sqrt(v @ v)
 
 
-def show(seed: int = 0) -> Explorable:
+def show() -> HTML:
     """The picture at the default values, its sliders, and the script that brings them to life."""
-    draws = noise(seed)
+    draws = noise()
     curves = compute(**defaults(), noise=draws)
     norms = ("squared_norm", "eq16", "corrected")
     top = 1.08 * max(curves[name].max() for name in norms)
-    last = {name: _short(curves[name][-1]) for name in norms}
+    last = {name: short(curves[name][-1]) for name in norms}
 
     def plot(name: str, title: str, shown: tuple[str, ...], top: float) -> dict:
         drawn = [{"name": c, "label": LABELS.get(c, ""), "points": _points(curves[c], top)} for c in shown]
-        return {"name": name, "title": title, "top": _short(top), "curves": drawn}
+        return {"name": name, "title": title, "top": short(top), "curves": drawn}
 
     plots = [
         plot("charge", "Charge of a rotation, over its first value", ("charge", "charge_predicted"), 1.05),
         plot("norm", "Squared norm r² of a filter, in w²", norms, top),
     ]
     data = json.dumps({"noise": draws.tolist(), "frame": FRAME, "readout": READOUT}, separators=(",", ":"))
-    return Explorable(
+    return HTML(
         render(
             "explorable.html",
             sliders=SLIDERS,
@@ -157,5 +147,6 @@ def _points(values: np.ndarray, top: float) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A number with three digits."""
     return f"{float(f'{value:.3g}'):g}"

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 import xarray as xr
+from IPython.display import HTML
 
 from nld.figures._data.experiment_table import MODES
 from nld.figures._data.run_grid import DEFAULT, GUESSING
-from nld.publish.explorables.explorable import Explorable
+from nld.publish.explorables.explorable import short
 from nld.publish.rendering import render
 
 FIELDS = {
@@ -40,17 +41,17 @@ READOUT = (
 DIGITS = 6  # of the numbers in the page
 
 
-def show(data: xr.Dataset) -> Explorable:
+def show(data: xr.Dataset) -> HTML:
     """The runs of fig-grid as an explorable; opens at the setting `DEFAULT`."""
     axes = {name: _ends(data[name].values) for name in PLOTS}  # of all settings, so that pictures compare
     chosen = data.sel(DEFAULT)
     steps = int(data["step"][-1])
     setting = ", ".join(
-        f"{symbol.split()[-1]} = {_short(DEFAULT[name])} {unit}".strip() for name, (symbol, unit) in FIELDS.items()
+        f"{symbol.split()[-1]} = {short(DEFAULT[name])} {unit}".strip() for name, (symbol, unit) in FIELDS.items()
     )
-    losses = {mode: _short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
+    losses = {mode: short(chosen["test_loss"].values[n, -1]) for n, mode in enumerate(MODES)}
     readout = READOUT.format(setting=setting, steps=steps, **losses)
-    return Explorable(
+    return HTML(
         render(
             "explorable_grid.html",
             choices=[_choice(name, data[name].values) for name in FIELDS],
@@ -94,7 +95,7 @@ def _numbers(values):
 def _choice(name: str, values: np.ndarray) -> dict:
     title, unit = FIELDS[name]
     chosen = values.tolist().index(DEFAULT[name])
-    return {"name": name, "title": title, "unit": unit, "options": [_short(v) for v in values], "chosen": chosen}
+    return {"name": name, "title": title, "unit": unit, "options": [short(v) for v in values], "chosen": chosen}
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
@@ -132,12 +133,5 @@ def _points(values: np.ndarray, steps: np.ndarray, ends: tuple[float, float]) ->
 
 def _last(chosen: xr.Dataset, number: int) -> dict[str, str]:
     """What the table shows of one mode, by quantity."""
-    return {name: _end(chosen[name].values[number], factor) for name, (_, factor) in COLUMNS.items()}
-
-
-def _end(values: np.ndarray, factor: float) -> str:
-    return _short(factor * values[-1]) if math.isfinite(values[-1]) else "diverged"
-
-
-def _short(value: float) -> str:
-    return f"{float(f'{value:.3g}'):g}"
+    ends = {name: factor * chosen[name].values[number, -1] for name, (_, factor) in COLUMNS.items()}
+    return {name: short(end) if math.isfinite(end) else "diverged" for name, end in ends.items()}

@@ -1,47 +1,38 @@
 """The book as one file to keep: pages, PDF, notebooks, data, what each is, and what draws the figures again.
 
 The zip opens by double click on `index.html` without a network; its README.txt says how the package in it is installed
-and run. Two archives of one commit are the same bytes: files
-are sorted, dates are that of the release, and what differs from run to run is left out. That is the wall time of each
-figure, which the pages of a build show, and what `execute.make_reproducible` takes from a notebook.
+and run. Two archives of one commit are the same bytes: files are sorted, dates are that of the release, and what
+differs from run to run is left out. That is the wall time of each figure, which the pages of a build show, and what
+`execute.make_reproducible` takes from a notebook.
 """
 
+import calendar
 import hashlib
+import importlib.util
+import io
 import json
 import os
-import re
+import subprocess
+import sys
+import tempfile
 import zipfile
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from nld.errors import Missing
+from nld.errors import Damaged, Missing, ToolError
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import read_chapters
-from nld.publish.exports.runs_behind import runs_behind
-from nld.publish.exports.wheel import build_wheel
+from nld.publish.exports.archive_record import describe, zenodo
 from nld.publish.pages import card
 from nld.publish.rendering import render
-from nld.results import seals, stored_results
+from nld.results import seals, store, stored_results
 
-MEDIA = {
-    ".csv": "text/csv",
-    ".html": "text/html",
-    ".ipynb": "application/x-ipynb+json",
-    ".json": "application/json",
-    ".js": "text/javascript",
-    ".nc": "application/x-netcdf",
-    ".pdf": "application/pdf",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webp": "image/webp",
-    ".whl": "application/zip",
-}
-LICENSES = {"code": "https://spdx.org/licenses/MIT", "text": "https://creativecommons.org/licenses/by/4.0/"}
-LISTED = r"html/(figures/.*|book/[^/]*\.html)|runs/manifest\.json|(?!html/|runs/).*"  # what a person looks for
 RECORDS = ("CITATION.cff", "LICENSE", "constraints.txt")
+LIMIT = 60_000_000  # bytes of records of runs; beyond, they stay out and the manifest says so
+KEPT = ("spec.json", "record.nc")  # of a run; the rest says when and how long, which no two runs share
+MANIFEST = "runs/manifest.json"
 
 
 def write_archive(root: Path, pdf: Path, path: Path) -> None:
@@ -57,20 +48,15 @@ def write_archive(root: Path, pdf: Path, path: Path) -> None:
     files["ro-crate-metadata.json"] = _json(describe(files, record))
     sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     files["SHA256SUMS"] = sums.encode()
-    year, month, day = map(int, str(record["date-released"]).split("-"))
-    top = path.stem
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")  # whoever is killed leaves this, never half an archive
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for name in sorted(files):
-                entry = zipfile.ZipInfo(f"{top}/{name}", (year, month, day, 0, 0, 0))
-                entry.external_attr, entry.create_system = 0o100644 << 16, 3
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, files[name])
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    released = date.fromisoformat(str(record["date-released"]))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{path.stem}/{name}", released.timetuple()[:6])
+            entry.external_attr, entry.create_system = 0o100644 << 16, 3
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, files[name])
+    store.write_atomically(path, packed.getvalue())
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -125,6 +111,63 @@ def _results(folder: Path) -> dict[str, bytes]:
     return {**files, f"results/{seals.SUMS}": (folder / seals.SUMS).read_bytes()}
 
 
+def runs_behind(top: Path, origins: list[dict], limit: int = LIMIT) -> dict[str, bytes]:
+    """Files below runs/ by name: each run once, and a manifest that says which figures rest on it.
+
+    Args:
+        top: root of the store.
+        origins: the provenance of each figure.
+        limit: when all records together have more bytes, only what was run is kept.
+
+    Raises:
+        nld.errors.Damaged: a run is not there, or not what was written.
+    """
+    figures: dict[str, list[str]] = {}
+    for origin in sorted(origins, key=lambda each: each["figure"]):
+        for run in origin.get("runs", ()):
+            figures.setdefault(run["key"], []).append(origin["figure"])
+    files: dict[str, bytes] = {}
+    for key, names in sorted(figures.items()):
+        folder = top / "runs" / key
+        if flaw := seals.flaw(folder) if folder.is_dir() else f"{folder} is missing":
+            places = " ".join(str(top / "figures" / name) for name in names)
+            raise Damaged(f"{flaw}; it is a run behind {', '.join(names)}: remove {places} and run the command again")
+        files |= {f"runs/{key}/{name}": (folder / name).read_bytes() for name in KEPT}
+    records = {key: len(files[f"runs/{key}/record.nc"]) for key in figures}
+    total = sum(records.values())
+    if total > limit:
+        files = {name: content for name, content in files.items() if not name.endswith("/record.nc")}
+    manifest = {
+        "what": "Runs behind the figures: runs/KEY/spec.json says what was run, runs/KEY/record.nc what came out.",
+        "records": "left out, together larger than the limit" if total > limit else "all here",
+        "bytes": total,
+        "limit": limit,
+        "runs": {key: {"figures": figures[key], "bytes": records[key]} for key in sorted(figures)},
+    }
+    return files | {MANIFEST: _json(manifest)}
+
+
+def build_wheel(root: Path, released: date) -> tuple[str, bytes]:
+    """Name and content of the wheel of the checkout in ``root``; all files in it get the date ``released``.
+
+    Raises:
+        ToolError: hatchling is not installed, or it fails; the message says why.
+    """
+    if importlib.util.find_spec("hatchling") is None:
+        advice = 'pip install -c constraints.txt -e ".[archive]"'
+        raise ToolError(f"expected hatchling, which packs nld, found none; install it: {advice}")
+    seconds = calendar.timegm(released.timetuple())
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": str(seconds)}
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise ToolError(f"hatchling cannot pack nld in {root}: {reason}")
+        (wheel,) = Path(folder).glob("*.whl")
+        return wheel.name, wheel.read_bytes()
+
+
 def _without_wall_time(name: str, content: bytes) -> bytes:
     """A figure's record without the seconds it took, which no two runs share."""
     if name.endswith("/provenance.json"):
@@ -134,84 +177,6 @@ def _without_wall_time(name: str, content: bytes) -> bytes:
         shown = {**json.loads(value.rstrip(";\n")), "wall_seconds": "left out of the archive"}
         return f"{assignment}] = {json.dumps(shown, ensure_ascii=False)};\n".encode()
     return content
-
-
-def zenodo(record: dict) -> dict:
-    """The record of the archive for Zenodo, from `CITATION.cff`."""
-    return {
-        "title": record["title"],
-        "description": record["abstract"],
-        "version": str(record["version"]),
-        "upload_type": "software",
-        "license": record["license"],
-        "publication_date": str(record["date-released"]),
-        "creators": [{"name": _name(author)} for author in record["authors"]],
-        "keywords": record["keywords"],
-        "related_identifiers": [
-            {"identifier": record["repository-code"], "relation": "isSupplementTo", "scheme": "url"},
-            *(
-                {"identifier": identifier["value"], "relation": "isSupplementTo", "scheme": "arxiv"}
-                for reference in record["references"]
-                for identifier in reference.get("identifiers", ())
-            ),
-        ],
-    }
-
-
-def describe(files: dict[str, bytes], record: dict) -> dict:
-    """RO-Crate 1.1 metadata: the files that a person looks for, and which run made each figure."""
-    from rocrate.model.contextentity import ContextEntity
-    from rocrate.rocrate import ROCrate
-
-    date = str(record["date-released"])
-    crate = ROCrate(version="1.1")
-    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"  # younger than RO-Crate 1.1
-    crate.name, crate.description = record["title"], record["abstract"]
-    crate.datePublished = date
-    crate.root_dataset["version"] = str(record["version"])
-    crate.root_dataset["keywords"] = ", ".join(record["keywords"])
-
-    def add(identifier: str, kind: str, **properties) -> Any:
-        entity = ContextEntity(crate, identifier, {"@type": kind, **properties})
-        crate.add(entity)
-        return entity
-
-    crate.root_dataset["license"] = add(LICENSES["text"], "CreativeWork", name="CC BY 4.0")
-    crate.root_dataset["author"] = [
-        add(f"#author-{number}", "Organization", name=_name(author))
-        for number, author in enumerate(record["authors"], 1)
-    ]
-    version = str(record["version"])
-    add(record["repository-code"], "SoftwareSourceCode", name="nld", version=version, license=LICENSES["code"])
-    names = [n for n in sorted(files) if re.fullmatch(LISTED, n)]
-    for name in names:
-        crate.add_file(dest_path=name, properties=_properties(name, files[name]))
-    for name in filter(re.compile(r".*/provenance\.json").fullmatch, names):
-        origin, folder = json.loads(files[name]), name.rpartition("/")[0]
-        parameters = json.dumps(origin["parameters"], sort_keys=True)
-        add(
-            f"#run-{origin['figure']}",
-            "CreateAction",
-            name=f"Computation of {origin['figure']} in the {origin['profile']} profile",
-            description=f"parameters {parameters}, sources {origin['source_hash']}",
-            instrument={"@id": record["repository-code"]},
-            result=[{"@id": file} for file in names if file.startswith(f"{folder}/")],
-        )
-    return crate.metadata.generate()
-
-
-def _properties(name: str, content: bytes) -> dict:
-    medium = MEDIA.get(Path(name).suffix, "text/plain")
-    return {
-        "name": name.removeprefix("html/"),
-        "encodingFormat": medium,
-        "contentSize": str(len(content)),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-
-
-def _name(author: dict) -> str:
-    return author.get("name") or f"{author['family-names']}, {author['given-names']}"
 
 
 def _json(value) -> bytes:

@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
 from nld.errors import ToolError
-from nld.publish.execution.build import JUPYTER_BOOK
+from nld.publish.execution.build import STRICT, jupyter_book
 from nld.publish.pages.citation import base_address
 
 # Names of Chromium on Linux, and Chrome's place on macOS.
@@ -106,12 +104,10 @@ def _renumbered(content: bytes) -> bytes:
 def _one_page(root: Path) -> Path:
     """All chapters as one page of HTML."""
     log = root / ".nld" / "logs" / "singlehtml.log"
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--builder", "custom"]
-    command += ["--custom-builder", "singlehtml", "--all", "-n", "-W", "--keep-going"]
+    good, said = jupyter_book(root, *STRICT, "--builder", "custom", "--custom-builder", "singlehtml")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=root)
-    if result.returncode:
+    log.write_text(said, "utf-8")
+    if not good:
         raise ToolError(f"Jupyter Book could not join the chapters into one page; what it said is in {log}")
     document = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))["root"]
     folder = root / "_build" / "singlehtml"

@@ -8,7 +8,6 @@ last run printed them.
 
 import ast
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,7 +150,7 @@ def _markdown(text: str, book: Book, numbers: dict[str, int], cited: dict[str, N
 
 
 def _blocks(lines: list[str]) -> list[str]:
-    """Directives as quotations, folded parts or plain text; code blocks keep their fence."""
+    """The lines with their directives as plain Markdown; code blocks keep their fence."""
     out, queue = [], list(lines)
     while queue:
         line = queue.pop(0)
@@ -165,35 +164,19 @@ def _blocks(lines: list[str]) -> list[str]:
         queue = queue[1:]
         while inside and re.match(r"^:[a-z-]+:", inside[0]):  # options of the directive
             inside.pop(0)
-        out += BLOCKS.get(match["name"], _plain)(match["title"].strip(), _blocks(inside))
+        out += _directive(match["name"], match["title"].strip(), _blocks(inside))
     return out
 
 
-def _folded(title: str, inside: list[str]) -> list[str]:
-    return ["<details>", f"<summary>{title}</summary>", "", *inside, "", "</details>"]
-
-
-def _quoted(title: str, inside: list[str]) -> list[str]:
-    return [f"> **{title}**", ">", *(f"> {line}".rstrip() for line in inside)]
-
-
-def _plain(title: str, inside: list[str]) -> list[str]:
-    return inside
-
-
-def _card(title: str, inside: list[str]) -> list[str]:
-    return [f"**{title}.**", *inside]
-
-
-BLOCKS: dict[str, Callable[[str, list[str]], list[str]]] = {
-    "dropdown": _folded,
-    "admonition": _quoted,
-    "grid-item-card": _card,
-    "note": lambda title, inside: _quoted(title or "Note", inside),
-    "tip": lambda title, inside: _quoted(title or "Tip", inside),
-    "warning": lambda title, inside: _quoted(title or "Warning", inside),
-    "math": lambda title, inside: ["$$", *inside, "$$"],
-}
+def _directive(name: str, title: str, inside: list[str]) -> list[str]:
+    """One directive as plain Markdown; an unknown one leaves what is inside."""
+    if name == "dropdown":
+        return ["<details>", f"<summary>{title}</summary>", "", *inside, "", "</details>"]
+    if name in ("admonition", "note", "tip", "warning"):
+        return [f"> **{title or name.title()}**", ">", *(f"> {line}".rstrip() for line in inside)]
+    if name == "grid-item-card":
+        return [f"**{title}.**", *inside]
+    return ["$$", *inside, "$$"] if name == "math" else inside
 
 
 def _role(role: str, text: str, book: Book, numbers: dict[str, int], cited: dict[str, None]) -> str:

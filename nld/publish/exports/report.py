@@ -20,6 +20,7 @@ from nld.monitor.diagnosis import (
     tolerance,
 )
 from nld.publish.rendering import render
+from nld.results import store
 
 # As in nld.monitor.diagnosis.equilibrium_step.
 EQUILIBRIUM = {
@@ -57,11 +58,8 @@ def report(record: xr.Dataset, path: str | os.PathLike) -> Path:
         pictures=_pictures(record),
         origin=_origin(record),
     )
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    store.write_atomically(Path(path), page)
+    return Path(path)
 
 
 def _columns(headings: Sequence[str], numbers: Container[int]) -> list[dict]:

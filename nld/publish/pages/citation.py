@@ -1,6 +1,5 @@
 """How to cite a figure: BibTeX, CSL-JSON and plain text, from its provenance and its data."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from nld.figures.recording import data_package
+from nld.results import seals
 
 TEMPLATE = """@misc{{{key},
   author  = {{{{{author}}}}},
@@ -66,15 +66,15 @@ def citation(root: Path, folder: Path, document: str) -> Citation:
     """Citation of the figure recorded in ``folder``, shown on the page ``document`` of the book in ``root``."""
     origin = json.loads((folder / "provenance.json").read_text("utf-8"))
     record = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
-    commit = origin["commit"]
+    commit, author = origin["commit"], record["authors"][0]
     return Citation(
         name=origin["figure"],
         title=data_package.title(origin["caption"]),
         url=f"{base_address(root)}{document}.html#{origin['figure']}",
         version=origin["nld_version"]
         + (f" ({commit[:12]}{'+changes' * commit.endswith('+changes')})" if commit else ""),
-        digest=hashlib.sha256((folder / "data.nc").read_bytes()).hexdigest()[:32],
-        author=_author(record["authors"][0]),
+        digest=seals.digest(folder / "data.nc")[:32],
+        author=author.get("name") or f"{author['given-names']} {author['family-names']}",
         year=int(str(record["date-released"])[:4]),
         book=record["title"],
     )
@@ -83,7 +83,3 @@ def citation(root: Path, folder: Path, document: str) -> Citation:
 def base_address(root: Path) -> str:
     """Address of the published book, with a slash at its end."""
     return yaml.safe_load((root / "_config.yml").read_text("utf-8"))["html"]["baseurl"].rstrip("/") + "/"
-
-
-def _author(author: dict) -> str:
-    return author.get("name") or f"{author['given-names']} {author['family-names']}"

@@ -13,12 +13,7 @@ _CITED = re.compile(r'(href="[^"]*#equation-(?P<label>[\w-]+)">(?:<span[^>]*>)?)
 
 
 def number(label: str, own: dict[str, int]) -> str:
-    """How the equation with this label is cited, as HTML.
-
-    Args:
-        label: of the equation.
-        own: number of each equation that is the book's own.
-    """
+    """How the equation with this label is cited, as HTML; ``own`` has the numbers of the book's own by label."""
     paper = PAPER.fullmatch(label)
     return f"T&amp;K ({paper[1]})" if paper else f"({own[label]})"
 

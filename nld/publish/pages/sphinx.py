@@ -21,23 +21,33 @@ from myst_nb.core.render import MimeRenderPlugin
 from myst_parser.config.main import MdParserConfig
 from sphinx.util import logging
 
+from nld import figures
 from nld.errors import InvalidInput
+from nld.figures.verification.verify import compare_with_reference, moved_verdicts, reference_path
+from nld.inference.verdict import REVERSED
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import Chapter
-from nld.publish.execution.execute import FIGURE_MIME
+from nld.publish.execution.execute import FIGURE_MIME, KERNEL, authored
 from nld.publish.pages.card import card, in_words, write_script
 from nld.publish.pages.citation import citation
 from nld.publish.pages.equation_numbers import as_roles, number_equations
 from nld.publish.pages.gallery import FigureIndex, FiguresDirective, fill_index
-from nld.publish.pages.moved import has_moved
-from nld.publish.pages.page_heads import describe_page, write_site_files
-from nld.publish.pages.previews import write_previews
-from nld.publish.pages.typography import typeset_page
+from nld.publish.pages.page_heads import describe_page, write_previews, write_site_files
 from nld.publish.rendering import render
-from nld.results import seals
+from nld.results import seals, stored_results
 
 logger = logging.getLogger(__name__)
 SIZE = re.compile(r'<svg[^>]* width="([0-9.]+)pt" height="([0-9.]+)pt"')
+RERUN = """:::{{dropdown}} Rerun this chapter
+:name: rerun-{name}
+| parameter | default | admissible | meaning |
+|---|---|---|---|
+{rows}
+
+```bash
+.venv/bin/nld book build --chapter {name}{example}
+```
+:::"""
 BLOCKS = MdParserConfig(enable_extensions={"colon_fence", "dollarmath"})
 
 
@@ -49,7 +59,6 @@ def setup(app) -> dict:
     app.connect("source-read", inject_outputs)
     app.connect("doctree-resolved", fill_index)
     app.connect("html-page-context", number_equations)
-    app.connect("html-page-context", typeset_page)
     app.connect("html-page-context", announce_changes)
     app.connect("html-page-context", describe_page)
     app.connect("build-finished", copy_figures)
@@ -68,8 +77,7 @@ def read(text: str):
 def inject_outputs(app, document: str, source: list[str]) -> None:
     """Replace a chapter's text by a notebook that holds the outputs of its executed copy."""
     notebook = read_myst_markdown_notebook(source[0], config=BLOCKS, add_source_map=True)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if not code:
+    if all(cell.cell_type != "code" for cell in notebook.cells):
         return
     root = Path(app.srcdir)
     chapter = Chapter(document, 0, root)
@@ -80,14 +88,14 @@ def inject_outputs(app, document: str, source: list[str]) -> None:
     else:
         app.env.note_dependency(str(path))
         app.env.metadata[document]["nld_changed"] = shown["changed"]
-        _copy_outputs(document, code, nbformat.read(path, as_version=4), notebook)
+        _copy_outputs(document, nbformat.read(path, as_version=4), notebook)
     if chapter.parameters:
         notebook.cells.append(nbformat.v4.new_markdown_cell(rerun_box(chapter)))
         notebook.metadata["source_map"].append(len(source[0].splitlines()))
     for number, cell in enumerate(notebook.cells):
         cell.id = hashlib.sha256(f"{number} {cell.source}".encode()).hexdigest()[:12]
     notebook.nbformat_minor = 5
-    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    notebook.metadata.setdefault("kernelspec", KERNEL)
     source[0] = nbformat.writes(notebook)
 
 
@@ -99,28 +107,12 @@ def rerun_box(chapter: Chapter) -> str:
     ]
     numeric = [each for each in chapter.parameters.values() if not isinstance(each.default, str)][:2]
     example = "".join(f" -p {each.name} {each.example}" for each in numeric)
-    return "\n".join(
-        [
-            ":::{dropdown} Rerun this chapter",
-            ":name: rerun-" + chapter.name,
-            "| parameter | default | admissible | meaning |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "```bash",
-            f".venv/bin/nld book build --chapter {chapter.name}{example}",
-            "```",
-            ":::",
-        ]
-    )
+    return RERUN.format(name=chapter.name, rows="\n".join(rows), example=example)
 
 
-def _copy_outputs(document: str, code: list, copy, notebook) -> None:
+def _copy_outputs(document: str, copy, notebook) -> None:
     """Give each code cell the outputs of the executed cell with the same source."""
-    skip = {"injected-parameters", "papermill-error-cell-tag"}
-    ran = [cell for cell in copy.cells if cell.cell_type == "code" and not skip & set(cell.metadata.get("tags", ()))]
-    ran = [cell for cell in ran if cell.source.strip()]
-    wanted = [cell for cell in code if cell.source.strip()]
+    ran, wanted = authored(copy), authored(notebook)
     if [cell.source.strip() for cell in ran] != [cell.source.strip() for cell in wanted]:
         logger.warning("the chapter changed since it was executed; run: nld book build", location=document)
         return
@@ -158,27 +150,40 @@ class FigureRenderer(MimeRenderPlugin):
         env.metadata[env.docname].setdefault("nld_figures", {})[name] = folder
         figure = nodes.figure("", classes=["nld-figure"], names=[name], ids=[name])
         base = "../" * env.docname.count("/") + f"figures/{name}/"
-        folder = Path(env.srcdir) / ".nld" / folder
-        figure += nodes.raw("", drawings(folder, base, described["alt"]), format="html")
+        shown = figures.Shown(name, Path(env.srcdir) / ".nld" / folder)
+        figure += nodes.raw("", drawings(shown.folder, base, described["alt"]), format="html")
         caption = nodes.caption()
         with myst.current_node_context(caption):
             myst.nested_render_text(as_roles(described["caption"]), data.line or 0, inline=True)
         changed = env.metadata[env.docname].get("nld_changed", {})
-        origin = json.loads((folder / "provenance.json").read_text("utf-8"))
-        if not changed and origin["profile"] == "quick" and has_moved(Path(env.srcdir), name, _data(folder)):
+        origin = shown.provenance
+        if not changed and origin["profile"] == "quick" and has_moved(Path(env.srcdir), name, shown.data):
             env.metadata[env.docname].setdefault("nld_moved", []).append(name)
         if changed:  # the caption goes with the figure wherever it is shown
             caption += nodes.Text(f" From a rerun with {in_words(changed)}.")
         figure += caption
-        cited = citation(Path(env.srcdir), folder, env.docname)
-        text = card(origin, cited, base, _repository(env.config), changed)
+        cited = citation(Path(env.srcdir), shown.folder, env.docname)
+        options = env.config.html_theme_options
+        repository = f"{options['repository_url']}/blob/{options['repository_branch']}"
+        text = card(origin, cited, base, repository, changed)
         figure += nodes.legend("", nodes.raw("", text, format="html"))
         myst.document.note_explicit_target(figure, figure)
         return [figure]
 
 
-def _data(folder: Path) -> xr.Dataset:
-    return xr.load_dataset(folder / "data.nc", engine="h5netcdf")
+def has_moved(root: Path, name: str, data: xr.Dataset) -> bool:
+    """Whether a figure of this build differs from the published one by more than training repeats elsewhere.
+
+    A number is then further from the reference than its own arithmetics are from each other, or a verdict turned.
+    False where the checkout holds no reference: then there is nothing to differ from.
+    """
+    path = reference_path(root, name)
+    if not path.is_file():
+        return False
+    reference, module = xr.load_dataset(stored_results.whole(path), engine="h5netcdf"), figures.load(name)
+    if any(not row.holds for row in compare_with_reference(module, data, reference)):
+        return True
+    return any(how == REVERSED for how, _ in moved_verdicts(module, data, reference))
 
 
 def drawings(folder: Path, base: str, alt: str) -> str:
@@ -208,8 +213,3 @@ def copy_figures(app, error) -> None:
             left = shutil.ignore_patterns(seals.SUMS)  # the archive leaves out the wall time, and has sums of its own
             shutil.copytree(Path(app.srcdir) / ".nld" / folder, target, dirs_exist_ok=True, ignore=left)
             write_script(target)
-
-
-def _repository(config) -> str:
-    options = config.html_theme_options
-    return f"{options['repository_url']}/blob/{options['repository_branch']}"
