@@ -15,12 +15,11 @@ from nld.finder.check import Violation, check_symmetries
 from nld.finder.directions import directions, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
-from nld.finder.outcome import outcome_of, scalar_of
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import Tape, WithoutEpsilon, elementary, record
 from nld.finder.translation.blocks import translations
 from nld.finder.translation.shifts import shifts
-from nld.finder.twin import StandIn, doubled, make_generic, twin_of
+from nld.finder.twin import StandIn, doubled, make_generic, outcome_of, scalar_of, twin_of
 from nld.finder.wrappers import unwrap
 from nld.symmetry import Kind
 
@@ -147,3 +146,30 @@ def _refusal(violation: Violation) -> str:
 def _prefixed(block: Block, prefix: str) -> Block:
     members = tuple(replace(member, parameter=prefix + member.parameter) for member in block.members)
     return replace(block, members=members)
+
+
+def table(symmetries: Symmetries, width: int = 100) -> str:
+    """One line for each block (kind, units, matrix size, parameters), then what was not followed and why.
+
+    Args:
+        symmetries: what ``find_symmetries`` returned.
+        width: columns at which the list of parameters is cut.
+    """
+    rows = [("kind", "units", "size", "parameters")]
+    rows += [(b.kind.words, str(b.units), str(b.size), b.name) for b in symmetries]
+    columns = [max(len(row[i]) for row in rows) for i in range(3)]
+    room = max(20, width - sum(columns) - 6)
+    lines = [
+        f"{kind:<{columns[0]}}  {units:>{columns[1]}}  {size:>{columns[2]}}  "
+        f"{where if len(where) <= room else where[: room - 1] + '…'}"
+        for kind, units, size, where in rows
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    if not symmetries:
+        lines.append("none found")
+    if symmetries.epsilons:
+        values = ", ".join(f"{value:g}" for value in symmetries.epsilons)
+        lines += ["", f"Scale symmetries hold up to eps / variance of the normalization behind them (eps: {values})."]
+    if symmetries.not_analysed:
+        lines += ["", "Not analysed:", *(f"  {note}" for note in symmetries.not_analysed)]
+    return "\n".join(lines)

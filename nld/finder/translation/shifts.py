@@ -50,16 +50,10 @@ def shifts(tape: Tape, trainable: set[str]) -> Shifts:
         rule = rule_of(call)
         return None if rule is None else rule(known, call, alive)
 
-    def refuse(call: Call, inputs: Inputs) -> None:
-        for responses in inputs.values():
-            known.vanish(known.alive(responses))
-
     for name, ref in tape.parameters.items():
         if name in trainable:
             known.of[ref.index] = _declare(known, declared, name, ref, ref.index in weights - looked_up)
-    propagate(tape.calls, known.of, follow, refuse)
-    for ref in tape.results:
-        known.vanish(known.alive(known.of.get(ref.index, [])))
+    propagate(tape, known.of, follow, lambda ref: known.vanish(known.alive(known.of.get(ref.index, []))))
     _close(known, declared)
     return declared
 
