@@ -11,7 +11,7 @@ from torch import nn
 from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.blocks import blocks
-from nld.finder.check import Violation, check_symmetries
+from nld.finder.check import Violation, check_symmetries, own_random_state
 from nld.finder.directions import directions, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
@@ -68,8 +68,7 @@ def find_symmetries(
         ValueError: the model has no trainable parameter or returns no floating-point tensor.
     """
     module, prefix = unwrap(model)
-    devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with own_random_state(module):
         torch.manual_seed(0)
         try:
             return _find(module, prefix, example_inputs, loss, double=True)
@@ -128,19 +127,17 @@ def _search(
     order = {name: number for number, name in enumerate(tape.parameters)}
     found = [violation.block for violation in measured if violation.holds(tolerance)]
     found.sort(key=lambda block: order[block.members[0].parameter])
-    refused = [_refusal(violation) for violation in measured if not violation.holds(tolerance)]
+    refused = [
+        f"{violation.block.kind} of {violation.block.name}: proposed but refused by the measurement "
+        f"(gradient {violation.gradient:.1e}, loss {violation.loss_change:.1e})"
+        for violation in measured
+        if not violation.holds(tolerance)
+    ]
     unknown = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
         for name, count in exponents.unknown.items()
     ]
     return found, refused + irregular + unknown
-
-
-def _refusal(violation: Violation) -> str:
-    return (
-        f"{violation.block.kind} of {violation.block.name}: proposed but refused by the measurement "
-        f"(gradient {violation.gradient:.1e}, loss {violation.loss_change:.1e})"
-    )
 
 
 def _prefixed(block: Block, prefix: str) -> Block:

@@ -54,16 +54,15 @@ def _index(degrees: Degrees, call: Call):
     source = call.arguments["self"]
     labels = degrees.labels(source)
     if "indices" in call.arguments:
-        axes = [axis for axis, index in enumerate(call.arguments["indices"]) if index is not None]
+        chosen = ([None if index is None else index.value for index in call.arguments["indices"]],)
+        axes = [axis for axis, index in enumerate(chosen[0]) if index is not None]
     else:
+        chosen = (call.arguments["dim"], call.arguments["index"].value)
         axes = [call.arguments["dim"]]
     if source.index in degrees.parameters or any(varies(labels, axis % labels.ndim) for axis in axes):
         labels = degrees.tie(labels, axes)
     degrees.values[source.index] = [(labels, 1)]
-    if "indices" in call.arguments:
-        indices = [None if i is None else i.value for i in call.arguments["indices"]]
-        return [compress(call.function(labels, indices))]
-    return [compress(call.function(labels, call.arguments["dim"], call.arguments["index"].value))]
+    return [compress(call.function(labels, *chosen))]
 
 
 def _same(degrees: Degrees, call: Call):

@@ -24,17 +24,11 @@ from nld.finder.tape import Call, Ref, Tape
 
 @dataclass(frozen=True)
 class ScaleExponents:
-    """What the network demands of the degrees of its parameters.
+    """What the network demands of the degrees of its parameters."""
 
-    Args:
-        equations: between the unknowns of ``axes``.
-        axes: of all trainable parameters.
-        unknown: operations without a rule, and how often they met a parameter's influence.
-    """
-
-    equations: Equations
-    axes: list[Axis]
-    unknown: dict[str, int]
+    equations: Equations  # between the unknowns of the axes
+    axes: list[Axis]  # of all trainable parameters
+    unknown: dict[str, int]  # operations without a rule, and how often they met a parameter's influence
 
 
 def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:

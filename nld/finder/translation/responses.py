@@ -23,9 +23,13 @@ class Response:
         """The response after an operation that moves entries."""
         return Response(function(self.unknowns), function(self.labels), self.coefficient)
 
+    def times(self, factor: float) -> Response:
+        """The response after a multiplication by a number."""
+        return Response(self.unknowns, self.labels, self.coefficient * factor)
+
     def expand(self, shape: tuple[int, ...]) -> Response:
         """The same response where an operation broadcasts."""
-        return Response(self.unknowns.expand(shape), self.labels.expand(shape), self.coefficient)
+        return self.map(lambda labels: labels.expand(shape))
 
     @property
     def even(self) -> bool:

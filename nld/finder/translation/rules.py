@@ -63,15 +63,12 @@ def _index(known: Responses, call: Call, responses: Inputs):
 
 
 def _sum(known: Responses, call: Call, responses: Inputs):
-    left, right = call.arguments["self"], call.arguments["other"]
-    alpha = call.arguments.get("alpha", 1)
-    sign = (1.0, float(alpha)) if call.name == "add" else (1.0, -float(alpha))
-    if call.name == "rsub":
-        sign = (-float(alpha), 1.0)
+    alpha = float(call.arguments.get("alpha", 1))
+    factors = {"add": (1.0, alpha), "sub": (1.0, -alpha), "rsub": (-alpha, 1.0)}[call.name]
     terms = []
-    for ref, factor in ((left, sign[0]), (right, sign[1])):
+    for ref, factor in zip((call.arguments["self"], call.arguments["other"]), factors, strict=True):
         if isinstance(ref, Ref):
-            terms += [Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[ref.index]]
+            terms += [response.times(factor) for response in responses[ref.index]]
     return [known.merged(terms, call.outputs[0].shape)]
 
 
@@ -84,7 +81,7 @@ def _product(known: Responses, call: Call, responses: Inputs):
     shape = call.outputs[0].shape
     if not isinstance(right, Ref):
         factor = 1 / float(right or 1) if call.name == "div" else float(right or 0)
-        return [[Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[left.index]]]
+        return [[response.times(factor) for response in responses[left.index]]]
     if responses[right.index] and (responses[left.index] or call.name == "div"):
         return None
     source, other = (right, left) if responses[right.index] else (left, right)

@@ -24,17 +24,11 @@ from nld.finder.translation.rules import rule_of
 
 @dataclass(frozen=True)
 class Shifts:
-    """What the network demands of the shifts of its parameters.
+    """What the network demands of the shifts of its parameters."""
 
-    Args:
-        equations: between the unknowns of both families.
-        full: axes of shifts with any values along the other axes.
-        even: axes of shifts that are constant along the other axes.
-    """
-
-    equations: Equations
-    full: list[Axis]
-    even: list[Axis]
+    equations: Equations  # between the unknowns of both families
+    full: list[Axis]  # of shifts with any values along the other axes
+    even: list[Axis]  # of shifts that are constant along the other axes
 
 
 def shifts(tape: Tape, trainable: set[str]) -> Shifts:
