@@ -54,8 +54,9 @@ def _index(degrees: Degrees, call: Call):
     source = call.arguments["self"]
     labels = degrees.labels(source)
     if "indices" in call.arguments:
-        chosen = ([None if index is None else index.value for index in call.arguments["indices"]],)
-        axes = [axis for axis, index in enumerate(chosen[0]) if index is not None]
+        indices = call.arguments["indices"]
+        chosen = ([None if index is None else index.value for index in indices],)
+        axes = [axis for axis, index in enumerate(indices) if index is not None]
     else:
         chosen = (call.arguments["dim"], call.arguments["index"].value)
         axes = [call.arguments["dim"]]
