@@ -5,6 +5,7 @@ never just removed; its row goes when the next minor version is out.
 """
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
@@ -30,10 +31,8 @@ MODULES = {
 # A name of a package as it was called, and what it is now.
 NAMES = {
     "nld.monitor": {
-        **{
-            name: f"nld.finder.{name}"
-            for name in ("Block", "Member", "Symmetries", "Violation", "check_symmetries", "find_symmetries")
-        },
+        name: f"nld.finder.{name}"
+        for name in ("Block", "Member", "Symmetries", "Violation", "check_symmetries", "find_symmetries")
     },
 }
 
@@ -71,17 +70,14 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
             return getattr(importlib.import_module(module), attribute)
         if f"{package}.{name}" in MODULES:
             return importlib.import_module(f"{package}.{name}")
-        if not name.startswith("_"):
-            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(public)}")
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        offered = "" if name.startswith("_") else f"; it has {', '.join(public)}"
+        raise AttributeError(f"module {package!r} has no attribute {name!r}{offered}")
 
     return __getattr__, names, public
 
 
 def install() -> None:
     """Let modules be imported by the names they had."""
-    import sys
-
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(_MovedModules())
 

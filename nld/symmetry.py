@@ -12,6 +12,7 @@ Paper: Section 2; Noether's theorem needs Q(q, 0) = q and dQ/ds at s = 0 only.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from nld.errors import InvalidInput
@@ -75,13 +76,9 @@ def translation(direction: Parts) -> Symmetry:
     A(q) = n. Softmax logits and parameters before a mean subtraction have it.
     """
 
-    def generator(q: Parts) -> tuple:
-        _check_parts(q, len(direction), "translation")
-        return tuple(n + 0 * part for part, n in zip(q, direction, strict=True))
-
-    def transform(q: Parts, s) -> tuple:
-        return tuple(part + s * n for part, n in zip(q, generator(q), strict=True))
-
+    transform, generator = _part_by_part(
+        "translation", direction, lambda part, n, s: part + s * (n + 0 * part), lambda part, n: n + 0 * part
+    )
     return Symmetry("translation", transform, generator)
 
 
@@ -100,16 +97,9 @@ def rescale(exponents: Sequence[float] = (1, -1)) -> Symmetry:
     Units with a homogeneous activation (linear, ReLU, leaky ReLU) have it. 1 + s must be positive unless all c_i are
     integers.
     """
-    exponents = tuple(exponents)
-
-    def transform(q: Parts, s) -> tuple:
-        _check_parts(q, len(exponents), "rescale")
-        return tuple((1 + s) ** c * part for part, c in zip(q, exponents, strict=True))
-
-    def generator(q: Parts) -> tuple:
-        _check_parts(q, len(exponents), "rescale")
-        return tuple(c * part for part, c in zip(q, exponents, strict=True))
-
+    transform, generator = _part_by_part(
+        "rescale", tuple(exponents), lambda part, c, s: (1 + s) ** c * part, lambda part, c: c * part
+    )
     return Symmetry("rescale", transform, generator)
 
 
@@ -181,15 +171,9 @@ def linear(matrix, sides: Sequence[float], exponential: Callable[[Any], Any]) ->
             parts have shape (d, features) or are stacks of such.
     """
     matrices = [matrix if side > 0 else -_transpose(matrix) for side in sides]
-
-    def transform(q: Parts, s) -> tuple:
-        _check_parts(q, len(matrices), "linear symmetry")
-        return tuple(exponential(s * b) @ part for part, b in zip(q, matrices, strict=True))
-
-    def generator(q: Parts) -> tuple:
-        _check_parts(q, len(matrices), "linear symmetry")
-        return tuple(b @ part for part, b in zip(q, matrices, strict=True))
-
+    transform, generator = _part_by_part(
+        "linear symmetry", matrices, lambda part, b, s: exponential(s * b) @ part, lambda part, b: b @ part
+    )
     return Symmetry("linear", transform, generator)
 
 
@@ -208,6 +192,16 @@ def linear_charges(products: Sequence, sides: Sequence[float], antisymmetric: bo
 
 def _transpose(matrix):
     return matrix.mT if hasattr(matrix, "mT") else matrix.T  # sympy has no stacks of matrices
+
+
+def _part_by_part(name: str, coefficients: Sequence, transform: Callable, generator: Callable) -> tuple:
+    """Q(q, s) and A(q) of all parts from those of one part and its coefficient."""
+
+    def of_all(of_one: Callable, q: Parts, *s) -> tuple:
+        _check_parts(q, len(coefficients), name)
+        return tuple(of_one(part, c, *s) for part, c in zip(q, coefficients, strict=True))
+
+    return partial(of_all, transform), partial(of_all, generator)
 
 
 def _check_parts(q: Parts, expected: int, name: str) -> None:

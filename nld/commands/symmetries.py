@@ -49,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from nld.finder.find import find_symmetries
-    from nld.finder.table import table
+    from nld.finder.find import find_symmetries, table
 
     losses = {"none": None, "cross_entropy": torch.nn.functional.cross_entropy, "mse": torch.nn.functional.mse_loss}
     try:

@@ -4,4 +4,4 @@ from .check import Violation as Violation
 from .check import check_symmetries as check_symmetries
 from .find import Symmetries as Symmetries
 from .find import find_symmetries as find_symmetries
-from .table import table as table
+from .find import table as table

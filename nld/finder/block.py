@@ -139,20 +139,17 @@ class Block:
         moved, undone = ([m for m in self.members if m.coefficient * sign > 0] for sign in (1, -1))
         up, down = (_names(members, self.kind.is_constant) for members in (moved, undone))
         if self.kind.is_constant:
-            does = f"one constant added to a unit's entries in {up}" + (f" and subtracted in {down}" if undone else "")
+            does, too = f"one constant added to a unit's entries in {up}", f"subtracted in {down}"
         elif not self.kind.is_matrix:
-            does = f"a unit's entries in {up} times a positive factor" + (
-                f" and in {down} divided by it" if undone else ""
-            )
+            does, too = f"a unit's entries in {up} times a positive factor", f"in {down} divided by it"
         else:
-            matrix = "an orthogonal" if self.kind.is_antisymmetric else "an invertible"
-            does = f"{matrix} {self.size} x {self.size} matrix applied to {up}"
-            if undone:
-                does += f" and {'it also' if self.kind.is_antisymmetric else 'its inverse transpose'} to {down}"
+            orthogonal = self.kind.is_antisymmetric
+            matrix = f"{'an orthogonal' if orthogonal else 'an invertible'} {self.size} x {self.size} matrix"
+            does, too = f"{matrix} applied to {up}", f"{'it also' if orthogonal else 'its inverse transpose'} to {down}"
+        does += f" and {too}" if undone else ""
         count = "one unit" if self.units == 1 else f"{self.units} units, each on its own"
-        return f"{self.kind.words}, {count}: {does} leaves the loss as it is" + (
-            f"; {self.reason}." if self.reason else "."
-        )
+        reason = f"; {self.reason}" if self.reason else ""
+        return f"{self.kind.words}, {count}: {does} leaves the loss as it is{reason}."
 
     def __post_init__(self):
         if self.kind not in list(Kind):
@@ -172,10 +169,7 @@ def _exponential(matrix: torch.Tensor) -> torch.Tensor:
 
 def _names(members: list[Member], additive: bool) -> str:
     """Parts of parameters in words, with the power of the factor (or the multiple of the shift) where it is not one."""
-    texts = []
-    for member in members:
-        amount = abs(member.coefficient)
-        texts.append(
-            member.entries if amount == 1 else f"{member.entries} ({amount:g} {'times' if additive else 'power'})"
-        )
+    unit = "times" if additive else "power"
+    amounts = [(member.entries, abs(member.coefficient)) for member in members]
+    texts = [entries if amount == 1 else f"{entries} ({amount:g} {unit})" for entries, amount in amounts]
     return ", ".join(dict.fromkeys(texts))

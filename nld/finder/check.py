@@ -75,13 +75,18 @@ def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: floa
             member.write(parameters[member.parameter], rows)
 
 
+def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:
+    """Inside, random numbers on the model's devices may be drawn; the state outside is as if none had been."""
+    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
+    return torch.random.fork_rng(devices=devices)
+
+
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
     """Whatever happens inside, parameters, buffers, flags and random state are as before afterwards."""
-    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     saved = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
     flags = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=devices):
+    with own_random_state(model):
         try:
             yield
         finally:
@@ -94,20 +99,19 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
-    free = [p for p in parameters.values() if p.requires_grad]
+    free = {name: p for name, p in parameters.items() if p.requires_grad}
     if not _reentrant(loss):
-        partials = torch.autograd.grad(loss, free, allow_unused=True, retain_graph=True)
+        partials = torch.autograd.grad(loss, list(free.values()), allow_unused=True, retain_graph=True)
     else:
-        before = [p.grad for p in free]
-        for p in free:
+        before = [p.grad for p in free.values()]
+        for p in free.values():
             p.grad = None
         loss.backward()
-        partials = [p.grad for p in free]
-        for p, grad in zip(free, before, strict=True):
+        partials = [p.grad for p in free.values()]
+        for p, grad in zip(free.values(), before, strict=True):
             p.grad = grad
     gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    names = [name for name, p in parameters.items() if p.requires_grad]
-    return gradients | {name: g for name, g in zip(names, partials, strict=True) if g is not None}
+    return gradients | {name: g for name, g in zip(free, partials, strict=True) if g is not None}
 
 
 def _reentrant(loss: torch.Tensor) -> bool:

@@ -11,16 +11,15 @@ from torch import nn
 from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.blocks import blocks
-from nld.finder.check import Violation, check_symmetries
+from nld.finder.check import Violation, check_symmetries, own_random_state
 from nld.finder.directions import directions, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
-from nld.finder.outcome import outcome_of, scalar_of
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import Tape, WithoutEpsilon, elementary, record
 from nld.finder.translation.blocks import translations
 from nld.finder.translation.shifts import shifts
-from nld.finder.twin import StandIn, doubled, make_generic, twin_of
+from nld.finder.twin import StandIn, doubled, make_generic, outcome_of, scalar_of, twin_of
 from nld.finder.wrappers import unwrap
 from nld.symmetry import Kind
 
@@ -69,8 +68,7 @@ def find_symmetries(
         ValueError: the model has no trainable parameter or returns no floating-point tensor.
     """
     module, prefix = unwrap(model)
-    devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with own_random_state(module):
         torch.manual_seed(0)
         try:
             return _find(module, prefix, example_inputs, loss, double=True)
@@ -129,7 +127,12 @@ def _search(
     order = {name: number for number, name in enumerate(tape.parameters)}
     found = [violation.block for violation in measured if violation.holds(tolerance)]
     found.sort(key=lambda block: order[block.members[0].parameter])
-    refused = [_refusal(violation) for violation in measured if not violation.holds(tolerance)]
+    refused = [
+        f"{violation.block.kind} of {violation.block.name}: proposed but refused by the measurement "
+        f"(gradient {violation.gradient:.1e}, loss {violation.loss_change:.1e})"
+        for violation in measured
+        if not violation.holds(tolerance)
+    ]
     unknown = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
         for name, count in exponents.unknown.items()
@@ -137,13 +140,33 @@ def _search(
     return found, refused + irregular + unknown
 
 
-def _refusal(violation: Violation) -> str:
-    return (
-        f"{violation.block.kind} of {violation.block.name}: proposed but refused by the measurement "
-        f"(gradient {violation.gradient:.1e}, loss {violation.loss_change:.1e})"
-    )
-
-
 def _prefixed(block: Block, prefix: str) -> Block:
     members = tuple(replace(member, parameter=prefix + member.parameter) for member in block.members)
     return replace(block, members=members)
+
+
+def table(symmetries: Symmetries, width: int = 100) -> str:
+    """One line for each block (kind, units, matrix size, parameters), then what was not followed and why.
+
+    Args:
+        symmetries: what ``find_symmetries`` returned.
+        width: columns at which the list of parameters is cut.
+    """
+    rows = [("kind", "units", "size", "parameters")]
+    rows += [(b.kind.words, str(b.units), str(b.size), b.name) for b in symmetries]
+    columns = [max(len(row[i]) for row in rows) for i in range(3)]
+    room = max(20, width - sum(columns) - 6)
+    lines = [
+        f"{kind:<{columns[0]}}  {units:>{columns[1]}}  {size:>{columns[2]}}  "
+        f"{where if len(where) <= room else where[: room - 1] + '…'}"
+        for kind, units, size, where in rows
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    if not symmetries:
+        lines.append("none found")
+    if symmetries.epsilons:
+        values = ", ".join(f"{value:g}" for value in symmetries.epsilons)
+        lines += ["", f"Scale symmetries hold up to eps / variance of the normalization behind them (eps: {values})."]
+    if symmetries.not_analysed:
+        lines += ["", "Not analysed:", *(f"  {note}" for note in symmetries.not_analysed)]
+    return "\n".join(lines)

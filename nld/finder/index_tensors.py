@@ -5,9 +5,13 @@ stands for; axes along which nothing changes have stride 0, so that it is as sma
 only move entries (view, permute, slice, cat, ...) are applied to it as they are: PyTorch itself keeps the books.
 """
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch.utils._pytree import tree_map_only
 
+from nld.finder.call_axes import reduced_axes
 from nld.finder.tape import Call, Ref
 
 
@@ -30,9 +34,24 @@ def compress(labels: torch.Tensor) -> torch.Tensor:
     return small.expand(labels.shape)
 
 
-def varies(labels: torch.Tensor, axis: int) -> bool:
-    """Whether labels differ along an axis."""
-    return labels.shape[axis] > 1 and labels.stride(axis) != 0
+def varies(labels: torch.Tensor, *axes: int) -> bool:
+    """Whether labels differ along one of these axes."""
+    return any(labels.shape[axis] > 1 and labels.stride(axis) != 0 for axis in axes)
+
+
+def first_along(labels: torch.Tensor, axes: Iterable[int]) -> torch.Tensor:
+    """The labels at the first index of these axes."""
+    for axis in axes:
+        labels = labels.narrow(axis, 0, 1)
+    return labels
+
+
+def rows_along(labels: torch.Tensor, axes: Iterable[int]) -> torch.Tensor:
+    """The core as a matrix: a column for each index of these axes, a row for each of the others."""
+    small, axes = core(labels), list(axes)
+    others = [axis for axis in range(small.ndim) if axis not in axes]
+    sizes = (math.prod(small.shape[axis] for axis in some) for some in (others, axes))
+    return small.permute(*others, *axes).reshape(*sizes)
 
 
 def moved(call: Call, stand_in: dict[int, torch.Tensor], default: int) -> list[torch.Tensor]:
@@ -51,15 +70,6 @@ def moved(call: Call, stand_in: dict[int, torch.Tensor], default: int) -> list[t
     return [compress(leaf) for leaf in (result if isinstance(result, (tuple, list)) else [result])]
 
 
-def reduced_axes(call: Call) -> list[int]:
-    """The axes of its input that a reduction sums over, counted from the first; all if it names none."""
-    count = len(call.arguments["self"].shape)
-    axes = call.arguments.get("dim")
-    if axes is None or axes == []:
-        axes = list(range(count))
-    return [axis % max(count, 1) for axis in ([axes] if isinstance(axes, int) else axes)]
-
-
 def reduced(labels: torch.Tensor, call: Call) -> torch.Tensor:
     """Labels that are constant along the axes of a reduction, behind it."""
     keep = len(call.outputs[0].shape) == labels.ndim
@@ -68,12 +78,12 @@ def reduced(labels: torch.Tensor, call: Call) -> torch.Tensor:
     return labels
 
 
-def distinct(*tensors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
+def distinct(*tensors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Distinct tuples of entries of labels of one shape.
 
-    Returns the tuples (count, tensors), the number of the tuple at every entry of the common core, and its shape.
+    Returns the tuples (count, tensors), and the number of the tuple at every entry of the common core.
     """
     small = torch.broadcast_tensors(*(core(t) for t in tensors))
     stacked = torch.stack([t.reshape(-1) for t in small], dim=1)
     rows, inverse = torch.unique(stacked, dim=0, return_inverse=True)
-    return rows, inverse.reshape(small[0].shape), tuple(small[0].shape)
+    return rows, inverse.reshape(small[0].shape)

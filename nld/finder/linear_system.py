@@ -4,7 +4,7 @@ Every unknown is an integer; unknown 0 is the number zero. An equation is a line
 must vanish. Coefficients are integers or fractions, so that a symmetry is found or not found, never "almost".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +22,14 @@ class Axis:
     shape: tuple[int, ...]
     axes: tuple[int, ...]
     unknowns: torch.Tensor
+
+
+def combination(unknowns: Iterable[int], factors: Iterable) -> dict:
+    """The sum of unknowns, each times its factor, as a form."""
+    form: dict = {}
+    for unknown, factor in zip(unknowns, factors, strict=True):
+        form[unknown] = form.get(unknown, 0) + factor
+    return form
 
 
 class Equations:
@@ -64,9 +72,11 @@ class Equations:
     def vanish(self, form: Form) -> None:
         """Demand that the form is zero."""
         self.touched.update(form)
-        form = self.reduce(form)
-        if not form:
-            return
+        if form := self.reduce(form):
+            self._solve(form)
+
+    def _solve(self, form: Form) -> None:
+        """Demand that a reduced form is zero."""
         # Solve for an unknown of a parameter if there is one, else for the newest.
         pivot = max(form, key=lambda unknown: (unknown in self.eliminate_first, unknown))
         scale = form.pop(pivot)
@@ -74,6 +84,21 @@ class Equations:
             unknown: -coefficient // scale if coefficient % scale == 0 else Fraction(-coefficient) / scale
             for unknown, coefficient in form.items()
         }
+
+    def sums(self, rows: Iterable[Sequence[int]], factors: Sequence[float | Fraction]) -> list[int]:
+        """For each row an unknown that is the sum of its unknowns times the factors."""
+        names = []
+        for row in rows:
+            total = {u: Fraction(c) if isinstance(c, float) else c for u, c in combination(row, factors).items()}
+            form = self.reduce(total)
+            if not form:
+                names.append(ZERO)
+            elif list(form.values()) == [1]:
+                names.append(next(iter(form)))
+            else:
+                names.append(int(self.new()))
+                self._solve({**form, names[-1]: -1})
+        return names
 
     def vanish_all(self, unknowns: Iterable[int]) -> None:
         """Demand that each of these unknowns is zero."""

@@ -1,38 +1,40 @@
 """The loop of every search: what is known of the parameters, carried through the operations of a tape one by one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from nld.finder.aten_families import CREATIONS, ZEROS
-from nld.finder.tape import Call
+from nld.finder.tape import Call, Ref, Tape
 
 Inputs = dict[int, list]  # every input of a call -> what it carries, empty where that is nothing
 
 
 def propagate(
-    calls: Iterable[Call],
+    tape: Tape,
     carried: dict[int, list],
-    follow: Callable[[Call, Inputs], Iterable[Any] | None],
-    refuse: Callable[[Call, Inputs], None],
+    follow: Callable[[Call, Inputs], list[Any] | None],
+    refuse: Callable[[Ref], None],
 ) -> None:
-    """Carry lists of something from the inputs of every call to its outputs.
+    """Carry lists of something from the inputs of every call to its outputs, and refuse what reaches the results.
 
     Args:
-        calls: in order.
         carried: tensor -> what it carries; starts with the parameters and is completed in place.
-        follow: a call that something reaches to what each of its outputs carries, or None if it has no rule.
-        refuse: what to do where there is none.
+        follow: a call that something reaches to what each of its outputs carries, or None if nothing may reach it.
+        refuse: what to do with a tensor whose load may not be there.
     """
-    for call in calls:
+    for call in tape.calls:
         inputs = {ref.index: carried.get(ref.index, []) for ref in call.inputs}
         if call.name in CREATIONS | ZEROS or not any(inputs.values()):
             continue
         results = follow(call, inputs)
         if results is None:
-            refuse(call, inputs)
+            for ref in call.inputs:
+                refuse(ref)
         else:
             outputs = zip(call.outputs, results, strict=False)
             carried.update({ref.index: result for ref, result in outputs if result})
+    for ref in tape.results:
+        refuse(ref)
 
 
 def unchanged(state, call: Call, inputs: Inputs) -> list[list]:

@@ -12,7 +12,7 @@ c ⟨g_n, A(q_n)⟩ and vanishes where the symmetry is exact. Members of a block
 Reference: the discrete form of Eq 8, with no limit taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,53 +20,37 @@ import torch
 
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.inner_products.products import COLUMNS, MATRICES, SQUARES
+from nld.monitor.quantities import ratio
 
 # Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient.
 DECAY, COEFFICIENT, COUPLED, BARE = range(4)
 
-TERMS = (
-    "charge",
-    "dissipation",
-    "kinetic_symmetry_breaking",
-    "weight_decay_term",
-    "residual",
-    "charge_bound",
-    "violation",
-    "squared_norm",
-    "squared_step",
-    "radial_step",
-    "squared_gradient",
-    "squared_momentum",
-)
+# What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
+_FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
+_START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
+MATRIX_COLUMNS = (*_FINISH, *_START)
+TERMS = (*MATRIX_COLUMNS, "charge_bound")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Which unit each row of inner products belongs to.
+    """Which unit each row of inner products belongs to."""
 
-    Args:
-        uses: the members, in the order of their rows.
-        first_unit: for each use, the unit of its first row.
-        units: number of units.
-    """
-
-    uses: Sequence[Use]
-    first_unit: Sequence[int]
+    uses: Sequence[Use]  # the members, in the order of their rows
+    first_unit: Sequence[int]  # for each use, the unit of its first row
     units: int
 
     @property
     def count(self) -> int:
-        """Number of rows."""
         return sum(use.member.units for use in self.uses)
+
+    def of_uses(self, value: Callable[[Use], float]) -> np.ndarray:
+        """What is so many for each use, one a row: (rows,)."""
+        return np.repeat([value(use) for use in self.uses], [use.member.units for use in self.uses])
 
     def spread(self, per_parameter: np.ndarray) -> np.ndarray:
         """Values per parameter, (..., parameters), as values per row."""
-        parameters = np.repeat([u.parameter for u in self.uses], [u.member.units for u in self.uses])
-        return per_parameter[..., parameters]
-
-    def coefficients(self) -> np.ndarray:
-        """The members' coefficients, one a row: (rows,)."""
-        return np.repeat([u.member.coefficient for u in self.uses], [u.member.units for u in self.uses])
+        return per_parameter[..., self.of_uses(lambda use: use.parameter)]
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sum over the members of every unit: (..., rows) to (..., units)."""
@@ -92,7 +76,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
     finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))
     decay, coefficient, coupled, bare = np.moveaxis(numbers, 1, 0)
-    sign = rows.coefficients()
+    sign = rows.of_uses(lambda use: use.member.coefficient)
     gradient = sign * (start_of["gradient_generator"] + start_of["gradient_moved"])
     weight_decay = coupled * sign * finish_of["position_generator"]
     charge = sign * finish_of["momentum_generator"] + bare * (coefficient * gradient + weight_decay)
@@ -101,10 +85,8 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     before = np.where(bare > 0, last, before)
     moved = sign * start_of["momentum_moved"]
     predicted = decay * (before + moved) + weight_decay
-    constant = np.repeat([u.kind.is_constant for u in rows.uses], [u.member.units for u in rows.uses])
-    features = np.repeat(
-        [np.prod(u.member.shape) / u.member.units for u in rows.uses], [u.member.units for u in rows.uses]
-    )
+    constant = rows.of_uses(lambda use: use.kind.is_constant)
+    features = rows.of_uses(lambda use: np.prod(use.member.shape) / use.member.units)
     generator = sign**2 * np.where(constant, features, finish_of["position_position"])
     squared_gradient = rows.total(start_of["gradient_gradient"])
     bare_momentum = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"]) + coupled * np.sqrt(
@@ -114,10 +96,8 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     size = rows.total(generator)
     # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
     # all of it lies along the generator: it is measured against the typical entry of the other blocks.
-    one_entry = rows.total(features) == 1
-    typical_momentum = np.where(one_entry, np.maximum(momentum, _typical(momentum, rows.total(features))), momentum)
-    typical_gradient = np.where(
-        one_entry, np.maximum(squared_gradient, _typical(squared_gradient, rows.total(features))), squared_gradient
+    typical_momentum, typical_gradient = (
+        _at_least_typical(squares, rows.total(features)) for squares in (momentum, squared_gradient)
     )
     return {
         "charge": rows.total(charge),
@@ -126,7 +106,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
         "weight_decay_term": rows.total(weight_decay),
         "residual": rows.total(charge - predicted),
         "charge_bound": np.sqrt(typical_momentum * size),
-        "violation": _ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
+        "violation": ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
         "squared_norm": rows.total(finish_of["position_position"]),
         "squared_step": rows.total(finish_of["displacement_displacement"]),
         "radial_step": rows.total(finish_of["position_displacement"]),
@@ -135,19 +115,10 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     }
 
 
-def _typical(squares: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Mean square of an entry over all units, at each step."""
-    return squares.sum(-1, keepdims=True) / features.sum()
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-
-
-# What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
-_FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
-_START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
-MATRIX_COLUMNS = (*_FINISH, *_START)
+def _at_least_typical(squares: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Squares of units, of one-entry units at least the mean square of an entry over all units at each step."""
+    typical = squares.sum(-1, keepdims=True) / features.sum()
+    return np.where(features == 1, np.maximum(squares, typical), squares)
 
 
 class MatrixBalance:
@@ -160,14 +131,11 @@ class MatrixBalance:
 
     def __init__(self, rows: Rows, size: int, device: torch.device, dtype: torch.dtype):
         self.rows, self.device, self.dtype = rows, device, dtype
-        counts = [use.member.units for use in rows.uses]
-        units = [
-            torch.arange(unit, unit + count, device=device) for unit, count in zip(rows.first_unit, counts, strict=True)
-        ]
-        self._unit = torch.cat(units)
+        uses = list(zip(rows.uses, rows.first_unit, strict=True))
+        self._unit = torch.cat([torch.arange(unit, unit + use.member.units) for use, unit in uses]).to(device)
         self._rotation = torch.zeros(rows.units, 1, 1, dtype=torch.bool, device=device)
-        for use, unit in zip(rows.uses, units, strict=True):
-            self._rotation[unit] = use.kind.is_antisymmetric
+        for use, unit in uses:
+            self._rotation[unit : unit + use.member.units] = use.kind.is_antisymmetric
         zeros = torch.zeros(rows.units, size, size, device=device, dtype=dtype)
         self._zeros = zeros, zeros, torch.zeros(4, self._unit.numel(), device=device, dtype=dtype)
         # Of the step that has begun: β (charge + moved), c ⟨g, A⟩ of bare rows, and its numbers.
@@ -239,5 +207,5 @@ def matrix_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     bare_momentum = coefficient**2 * values["squared_gradient"]
     values["squared_momentum"] = np.where(bare > 0, bare_momentum, values["squared_momentum"])
     values["charge_bound"] = np.sqrt(values["squared_momentum"]) * norm
-    values["violation"] = _ratio(values["violation"], np.sqrt(values["squared_gradient"]) * norm)
+    values["violation"] = ratio(values["violation"], np.sqrt(values["squared_gradient"]) * norm)
     return values

@@ -7,7 +7,7 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.monitor.audit import faults
-from nld.monitor.record_format import require
+from nld.monitor.monitor_record import require
 
 # Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
@@ -46,9 +46,8 @@ def equilibrium_step(record: xr.Dataset) -> xr.DataArray:
     heavy = 2 * rate * c * k / (1 + decay)
     nesterov = heavy * (1 + 2 * decay - 2 * decay**3)
     decoupled = 2 * rate * k * (1 - decay) / (1 + decay)
-    forms = {"heavy_ball": heavy, "nesterov": nesterov, "decoupled": decoupled}
     squared = xr.full_like(heavy, np.nan)
-    for form, value in forms.items():
+    for form, value in {"heavy_ball": heavy, "nesterov": nesterov, "decoupled": decoupled}.items():
         squared = xr.where(record.equilibrium == form, value, squared)
     known = (squared > 0) & (record.kind == "scale")
     return (squared.where(known) ** 0.5).transpose("step", "block")
@@ -141,20 +140,12 @@ def _books(record: xr.Dataset):
         value, note = float(worst.sel(block=name)), str(record.note.sel(block=name).values)
         small = None if value <= allowed or note else _rounding(record, name)
         if small is not None:
-            text = (
-                f"{name}: its gradient falls to {small:.1e} of the largest one and less: what is left of it there, and "
-            )
-            text += f"the relative residual of {value:.1e}, are rounding errors."
+            text = f"{name}: its gradient falls to {small:.1e} of the largest one and less: what is left of it there, "
+            text += f"and the relative residual of {value:.1e}, are rounding errors."
             yield Finding("books", name, True, text)
         elif not value <= allowed:
-            yield Finding(
-                "books",
-                name,
-                False,
-                f"{name}: the books do not balance (relative residual {value:.1e}): "
-                + (note or _cause(record, name))
-                + ".",
-            )
+            text = f"{name}: the books do not balance (relative residual {value:.1e}): {note or _cause(record, name)}."
+            yield Finding("books", name, False, text)
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
     if bool((worst <= allowed).all()) and not faulty:
@@ -187,8 +178,7 @@ def _cause(record: xr.Dataset, name: str) -> str:
 def _metric(record: xr.Dataset):
     """Rotations and translations are isometries: only a metric that is not Euclidean moves their charges."""
     optimizer = record.attrs["optimizer"]
-    allowed = tolerance(record)
-    balanced = record.relative_residual.max(["step", "unit"]) <= allowed
+    balanced = record.relative_residual.max(["step", "unit"]) <= tolerance(record)
     for name in record.block.values[(record.kind == "rotation").values & balanced.values]:
         row = record.sel(block=name)
         share = float((abs(row.kinetic_symmetry_breaking)).max() / max(float(row.squared_norm.max()), 1e-300))
@@ -196,13 +186,10 @@ def _metric(record: xr.Dataset):
         if charge > 100 * residual and charge > 0 and share > 0:
             # SGD's metric is Euclidean: what breaks a rotation there is a gradient taken elsewhere than at q.
             cause = "look-ahead" if optimizer == "SGD" else "metric"
-            text = f"{name}: {optimizer}'s {cause} breaks the rotation; its charge reaches {charge:.1e} instead of 0."
-            yield Finding("metric", name, True, text)
+            text = f"{optimizer}'s {cause} breaks the rotation; its charge reaches {charge:.1e} instead of 0."
         else:
-            text = (
-                f"{name}: the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
-            )
-            yield Finding("metric", name, True, text)
+            text = f"the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
+        yield Finding("metric", name, True, f"{name}: {text}")
     if optimizer in EUCLIDEAN:
         return
     share, ratio = metric_drift(record)
@@ -265,10 +252,8 @@ def _rates(record: xr.Dataset):
     if rate.sizes["block"] > 1:
         fast, slow = (str(rate.block.values[index]) for index in (rate.values.argmax(), rate.values.argmin()))
         spread = float(rate.max() / rate.min())
-        text = (
-            f"Effective learning rates differ {spread:.2g}-fold between layers: {fast} learns fastest, {slow} slowest."
-        )
-        yield Finding("rate", "", spread < 10, text)
+        text = f"Effective learning rates differ {spread:.2g}-fold between layers"
+        yield Finding("rate", "", spread < 10, f"{text}: {fast} learns fastest, {slow} slowest.")
 
 
 def _count(number: float) -> str:

@@ -44,37 +44,22 @@ class FinishedSteps:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the host knows of one measurement.
+    """What the host knows of one measurement."""
 
-    Args:
-        step: the step that begins.
-        fresh: whether no step ends.
-        numbers: DECAY, COEFFICIENT, COUPLED and BARE of the parameters of each of the inner products, (4, parameters).
-        hyperparameters: of each parameter group; see TrackedParameters.hyperparameters.
-        skipped: positive if the step is not taken, where only the device knows; else None.
-    """
-
-    step: int
-    fresh: bool
-    numbers: list[np.ndarray]
-    hyperparameters: list[tuple]
-    skipped: torch.Tensor | None
+    step: int  # that begins
+    fresh: bool  # whether no step ends
+    numbers: list[np.ndarray]  # for each of the inner products; see TrackedParameters.state
+    hyperparameters: list[tuple]  # of each parameter group; see TrackedParameters.hyperparameters
+    skipped: torch.Tensor | None  # positive if the step is not taken, where only the device knows
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What finishing some steps leaves for the next.
+    """What finishing some steps leaves for the next."""
 
-    Args:
-        entries: of the last two measurements.
-        measured: what these found, (2, columns) for each charge group.
-        last_step: the last step handed out.
-        history: what the windows of quantities reach back to.
-    """
-
-    entries: list[Entry]
-    measured: list[np.ndarray]
-    last_step: int = -1
+    entries: list[Entry]  # of the last two measurements
+    measured: list[np.ndarray]  # what these found, (2, columns) for each charge group
+    last_step: int = -1  # that was handed out
     history: History | None = None
 
 

@@ -141,10 +141,7 @@ class Monitor:
         return finished.over_units(self.blocks) if self._means else finished
 
     def _dataset(self, finished: FinishedSteps) -> xr.Dataset:
-        notes, forms = self._tracked.notes, [form or "" for form in self._tracked.equilibrium]
-        return records.dataset(
-            finished.steps, finished.values, self.blocks, notes, forms, self._attributes, unit_means=self._means
-        )
+        return records.dataset(finished, self._tracked, self._attributes, unit_means=self._means)
 
     def _before_step(self, _, args, kwargs):
         """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""

@@ -1,5 +1,10 @@
-"""Records: what a monitor wrote down, as an xarray.Dataset with units, saved as netCDF."""
+"""Records: what a monitor wrote down, as an xarray.Dataset with units, saved as netCDF.
 
+A record of format 2 and later says its number in its attributes; one that does not is of format 1. Older records stay
+readable: nothing is demanded of them that came later.
+"""
+
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +15,17 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
+from nld.monitor.finished_steps import FinishedSteps
 from nld.monitor.quantities import QUANTITIES
-from nld.monitor.record_format import FORMAT, lacking
+from nld.monitor.tracked_parameters import TrackedParameters
+
+FORMAT = 2
+_FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
+# What a record has beside QUANTITIES, and the first format that has it.
+COORDINATES = dict.fromkeys(
+    ("step", "block", "unit", "kind", "parameters", "reason", "note", "equilibrium", "units", "matrix_size"), 1
+)
+ATTRIBUTES = dict.fromkeys(("model", "optimizer", "precision", "hyperparameters"), 1)
 
 
 def labels(blocks: Sequence[Block]) -> list[str]:
@@ -21,33 +35,20 @@ def labels(blocks: Sequence[Block]) -> list[str]:
     return [f"{name} #{named[:i].count(name) + 1}" if named.count(name) > 1 else name for i, name in enumerate(named)]
 
 
-def dataset(
-    steps: np.ndarray,
-    values: dict[str, np.ndarray],
-    blocks: Sequence[Block],
-    notes: Sequence[str],
-    equilibrium: Sequence[str],
-    attributes: dict,
-    unit_means: bool = False,
-) -> xr.Dataset:
-    """A record of the given steps.
+def dataset(finished: FinishedSteps, tracked: TrackedParameters, attributes: dict, unit_means: bool) -> xr.Dataset:
+    """A record of finished steps, with ``attributes`` for its provenance.
 
     Args:
-        steps: (steps,) numbers of the optimizer's steps, counted from 0.
-        values: for each of nld.monitor.quantities.QUANTITIES either (steps, blocks) or (steps, all units), the units of
-            all blocks one after the other.
-        notes: a remark on each block, empty if there is nothing to say.
-        equilibrium: which closed form of the stationary angular step applies to each block; see optimizers.Adapter.
-        attributes: provenance.
         unit_means: whether each block has one value, a mean over its units.
     """
+    blocks, steps = tracked.blocks, finished.steps
     counts = [1 if unit_means else block.units for block in blocks]
     width = max(counts, default=0)
     where = [np.arange(count) + width * i for i, count in enumerate(counts)]
     columns = np.concatenate(where) if where else np.zeros(0, int)
     variables = {}
     for name, quantity in QUANTITIES.items():
-        value = values[name]
+        value = finished.values[name]
         if "unit" in quantity.dimensions:
             padded = np.full((len(steps), len(blocks) * width), np.nan, dtype=value.dtype)
             padded[:, columns] = value
@@ -59,8 +60,8 @@ def dataset(
         "kind": [block.kind for block in blocks],
         "parameters": [", ".join(block.parameters) for block in blocks],
         "reason": [block.reason for block in blocks],
-        "note": list(notes),
-        "equilibrium": list(equilibrium),
+        "note": tracked.notes,
+        "equilibrium": [form or "" for form in tracked.equilibrium],
     }
     coordinates: dict[str, tuple] = {name: ("block", np.array(value, dtype=object)) for name, value in text.items()}
     coordinates["units"] = ("block", np.array([block.units for block in blocks], dtype=np.int64))
@@ -68,6 +69,44 @@ def dataset(
     coordinates["step"] = ("step", np.asarray(steps, dtype=np.int64), {"units": "1", "long_name": "optimizer step n"})
     coordinates["unit"] = ("unit", np.arange(width, dtype=np.int64))
     return xr.Dataset(variables, coords=coordinates, attrs={"format": FORMAT, **attributes})
+
+
+def format_of(record: xr.Dataset) -> int | None:
+    """The number of a record's format; None if it is none that this version of nld reads."""
+    number = record.attrs.get("format", _FIRST)
+    return 1 if number == _FIRST else int(number) if number in range(1, FORMAT + 1) else None
+
+
+def lacking(record: xr.Dataset) -> str:
+    """What a record lacks of what its format has, or another format, in words; empty if nothing."""
+    number = format_of(record)
+    if number is None:
+        return f"format {str(record.attrs['format'])!r}, of which this version of nld does not know"
+    since = {quantity.name: quantity.since for quantity in QUANTITIES.values()} | COORDINATES
+    missing = [name for name, first in since.items() if first <= number and name not in record.variables]
+    attributes = [name for name, first in ATTRIBUTES.items() if first <= number and name not in record.attrs]
+    said = [f"no {', '.join(missing)}"] if missing else []
+    said += [f"no attribute {', '.join(attributes)}"] if attributes else []
+    if "hyperparameters" in record.attrs:
+        try:
+            groups = json.loads(str(record.attrs["hyperparameters"]))
+        except ValueError:
+            groups = None
+        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+            said.append("hyperparameters that are no list of parameter groups in JSON")
+    return " and ".join(said)
+
+
+def require(record: xr.Dataset) -> None:
+    """See that a record in memory is whole.
+
+    Raises:
+        ValueError: it lacks something; the message says what.
+    """
+    if lacks := lacking(record):
+        raise InvalidInput(
+            f"expected a monitor's record, got a data set with {lacks}; give what monitor.record() returns"
+        )
 
 
 def save(record: xr.Dataset, path: str | os.PathLike) -> Path:

@@ -10,6 +10,7 @@ look-ahead, decoupled decay, signs, projections) enters through the displacement
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 
@@ -48,23 +49,15 @@ class Adapter:
 
 @dataclass(frozen=True)
 class MomentumUpdate:
-    """π_{n+1} = β π_n + c (± g_n + k q_n) of one parameter group at one step; see Adapter.
-
-    Args:
-        decay: β.
-        coefficient: c; first_coefficient: that of the step that creates the buffer.
-        coupled_decay: k where it is part of π, else 0.
-        weight_decay: k in any case.
-        sign: -1 if the optimizer ascends.
-    """
+    """π_{n+1} = β π_n + c (± g_n + k q_n) of one parameter group at one step; see Adapter."""
 
     buffer: str | None
-    decay: float
-    coefficient: float
-    first_coefficient: float
-    coupled_decay: float
-    weight_decay: float
-    sign: float
+    decay: float  # β
+    coefficient: float  # c
+    first_coefficient: float  # that of the step that creates the buffer
+    coupled_decay: float  # k where it is part of π, else 0
+    weight_decay: float  # k in any case
+    sign: float  # -1 if the optimizer ascends
     equilibrium: str | None
 
 
@@ -90,12 +83,7 @@ def momentum_update(adapter: Adapter, group: Group) -> MomentumUpdate:
     )
 
 
-def _weight_decay(group: Group) -> float:
-    return group["weight_decay"]
-
-
-def _sgd_equilibrium(group: Group) -> str:
-    return "nesterov" if group["nesterov"] else "heavy_ball"
+_WEIGHT_DECAY = itemgetter("weight_decay")
 
 
 def _averaging(decoupled: bool | Callable[[Group], bool], beta: int = 0, equilibrium: bool = True) -> Adapter:
@@ -107,7 +95,7 @@ def _averaging(decoupled: bool | Callable[[Group], bool], beta: int = 0, equilib
         momentum_buffer="exp_avg",
         decay=lambda group: group["betas"][beta],
         coefficient=lambda group: 1 - group["betas"][beta],
-        weight_decay=_weight_decay,
+        weight_decay=_WEIGHT_DECAY,
         decoupled=decoupled,
         equilibrium=lambda group: "decoupled" if equilibrium and _value(decoupled, group) else None,
     )
@@ -117,16 +105,16 @@ def _flag(group: Group) -> bool:
     return bool(group.get("decoupled_weight_decay", False))
 
 
-_GRADIENT = Adapter(momentum_buffer=None, weight_decay=_weight_decay)
+_GRADIENT = Adapter(momentum_buffer=None, weight_decay=_WEIGHT_DECAY)
 
 ADAPTERS: dict[str, Adapter] = {
     "SGD": Adapter(
         momentum_buffer=lambda group: "momentum_buffer" if group["momentum"] else None,
-        decay=lambda group: group["momentum"],
+        decay=itemgetter("momentum"),
         coefficient=lambda group: 1 - group["dampening"] if group["momentum"] else 1.0,
         first_coefficient=1.0,  # the first buffer is the gradient, undamped
-        weight_decay=_weight_decay,
-        equilibrium=_sgd_equilibrium,
+        weight_decay=_WEIGHT_DECAY,
+        equilibrium=lambda group: "nesterov" if group["nesterov"] else "heavy_ball",
     ),
     "Adam": _averaging(_flag),
     "AdamW": _averaging(True),
@@ -139,12 +127,12 @@ ADAPTERS: dict[str, Adapter] = {
     "Adadelta": _GRADIENT,
     "ASGD": _GRADIENT,
     "Rprop": Adapter(momentum_buffer=None),
-    "Adafactor": Adapter(momentum_buffer=None, weight_decay=_weight_decay, decoupled=True),
+    "Adafactor": Adapter(momentum_buffer=None, weight_decay=_WEIGHT_DECAY, decoupled=True),
     "Muon": Adapter(
         momentum_buffer="momentum_buffer",
-        decay=lambda group: group["momentum"],
+        decay=itemgetter("momentum"),
         coefficient=lambda group: 1 - group["momentum"],
-        weight_decay=_weight_decay,
+        weight_decay=_WEIGHT_DECAY,
         decoupled=True,
     ),
     # Not of torch.optim, so given by hand: adapter=ADAPTERS["Lion"]. The keys are those of the authors' code.
@@ -153,9 +141,9 @@ ADAPTERS: dict[str, Adapter] = {
     "SGDP": Adapter(
         # The authors' code without Nesterov momentum projects the buffer itself, which is then no sum of gradients.
         momentum_buffer=lambda group: "momentum" if group.get("nesterov", True) else None,
-        decay=lambda group: group["momentum"],
+        decay=itemgetter("momentum"),
         coefficient=lambda group: 1 - group.get("dampening", 0.0) if group.get("nesterov", True) else 1.0,
-        weight_decay=_weight_decay,
+        weight_decay=_WEIGHT_DECAY,
         decoupled=True,
     ),
 }

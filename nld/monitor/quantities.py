@@ -6,6 +6,7 @@ cheap.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,25 +20,14 @@ Known = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Quantity:
-    """A variable of records.
-
-    Args:
-        name: of the variable.
-        units: w is the unit of weights, l of the loss.
-        long_name: what it is, in letters of nld.monitor.charge_balance.
-        formula: its values, (steps, units) or (steps, blocks), from charge_balance.TERMS, (steps, units), and from
-            learning_rate, momentum, coefficient and weight_decay, (steps, blocks); see ``quantities`` for all names.
-        over_units: what stands for a block that is given one value: "mean" or "max" over its units; "one" where it
-            has one value in any case.
-        since: the first format of records that has it; see record_format.
-    """
+    """A variable of records, (steps, units) or (steps, blocks): what it is, and its formula."""
 
     name: str
-    units: str
-    long_name: str
-    formula: Callable[[Known], np.ndarray]
-    over_units: str = "mean"
-    since: int = 1
+    units: str  # w is the unit of weights, l of the loss
+    long_name: str  # in letters of nld.monitor.charge_balance
+    formula: Callable[[Known], np.ndarray]  # of all that ``quantities`` knows
+    over_units: str = "mean"  # or "max": what stands for a block that is given one value; "one": it has no more
+    since: int = 1  # the first format of records that has it; see monitor_record
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -53,21 +43,17 @@ def angle(squared_norm: np.ndarray, radial_step: np.ndarray, squared_step: np.nd
     return np.where(squared_norm > 0, angles, np.nan)
 
 
-def _over(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:
+def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = 0.0) -> np.ndarray:
     """A ratio where what is below is positive."""
     return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
 
 
-def _named(name: str) -> Callable[[Known], np.ndarray]:
-    return lambda known: known[name]
-
-
 def _of_charge(name: str, long_name: str) -> Quantity:
-    return Quantity(name, "l (translation: l/w)", long_name, _named(name))
+    return Quantity(name, "l (translation: l/w)", long_name, itemgetter(name))
 
 
 def _of_block(name: str, units: str, long_name: str) -> Quantity:
-    return Quantity(name, units, f"{long_name} of the block's first member", _named(name), over_units="one")
+    return Quantity(name, units, f"{long_name} of the block's first member", itemgetter(name), over_units="one")
 
 
 _ROWS = (
@@ -80,13 +66,13 @@ _ROWS = (
         "relative_residual",
         "1",
         "|residual| / (|pi_{n+1}| |A(q_n)|); of one-entry units with a typical |pi|",
-        lambda known: _over(np.abs(known["residual"]), known["charge_bound"], 0.0),
+        lambda known: ratio(np.abs(known["residual"]), known["charge_bound"]),
         over_units="max",
     ),
-    Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", _named("violation"), over_units="max"),
-    Quantity("squared_norm", "w^2", "|q_n|^2", _named("squared_norm")),
-    Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", _named("squared_step")),
-    Quantity("squared_gradient", "l^2/w^2", "|g_n|^2", _named("squared_gradient")),
+    Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", itemgetter("violation"), over_units="max"),
+    Quantity("squared_norm", "w^2", "|q_n|^2", itemgetter("squared_norm")),
+    Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", itemgetter("squared_step")),
+    Quantity("squared_gradient", "l^2/w^2", "|g_n|^2", itemgetter("squared_gradient")),
     Quantity(
         "angular_step",
         "rad",
@@ -97,13 +83,13 @@ _ROWS = (
         "effective_learning_rate",
         "1/ℓ",
         "eta / |q_n|^2",
-        lambda known: _over(known["unit_learning_rate"], known["squared_norm"], np.nan),
+        lambda known: ratio(known["unit_learning_rate"], known["squared_norm"], np.nan),
     ),
     Quantity(
         "gradient_autocorrelation",
         "1",
         "chi: (1 - beta^2) mean |pi|^2 / (c^2 mean |g|^2) over the last 5/(1 - beta) steps",
-        lambda known: _over(known["summed_white_gradient"], known["summed_gradient"], np.nan),
+        lambda known: ratio(known["summed_white_gradient"], known["summed_gradient"], np.nan),
     ),
     _of_block("learning_rate", "w^2/l", "eta"),
     _of_block("momentum", "1", "beta"),
@@ -128,13 +114,6 @@ class History(NamedTuple):
     steps: np.ndarray
     white_gradient: np.ndarray
     squared_gradient: np.ndarray
-
-    def then(self, later: "History") -> "History":
-        return History(*(np.concatenate(both) for both in zip(self, later, strict=True)))
-
-    def last(self, width: float) -> "History":
-        recent = self.steps > self.steps[-1] - width
-        return History(*(values[recent] for values in self))
 
 
 def quantities(
@@ -166,7 +145,8 @@ def quantities(
         widths = np.nan_to_num(np.round(WINDOW / (1 - of_blocks["momentum"])), nan=WINDOW, posinf=1e9)
     reached, before = History(steps, white, terms["squared_gradient"]), 0
     if history is not None:
-        reached, before = history.then(reached), len(history.steps)
+        before = len(history.steps)
+        reached = History(*(np.concatenate(both) for both in zip(history, reached, strict=True)))
     reached_widths = np.concatenate([np.ones((before, widths.shape[1])), widths])
     known = {
         **terms,
@@ -176,5 +156,6 @@ def quantities(
         "summed_gradient": windowed_sum(reached.steps, reached.squared_gradient, reached_widths, counts)[before:],
     }
     if len(steps):
-        reached = reached.last(min(widths.max(initial=1.0), 10_000))
+        recent = reached.steps > steps[-1] - min(widths.max(initial=1.0), 10_000)
+        reached = History(*(values[recent] for values in reached))
     return {name: quantity.formula(known) for name, quantity in QUANTITIES.items()}, reached

@@ -33,17 +33,11 @@ def schedule(every: int | str | Iterable[int], per_decade: int = 20) -> Callable
 
 @dataclass(frozen=True)
 class Action:
-    """What a monitor does when a step is about to be taken, and its gradient is there.
+    """What a monitor does when a step is about to be taken, and its gradient is there."""
 
-    Args:
-        start: copy all positions first: the displacement is not known, and counts from here.
-        measure: take everything down; it ends the step before and begins this one.
-        keep: whether the positions are known when the next step begins.
-    """
-
-    start: bool
-    measure: bool
-    keep: bool
+    start: bool  # copy all positions first: the displacement is not known, and counts from here
+    measure: bool  # take everything down; it ends the step before and begins this one
+    keep: bool  # whether the positions are known when the next step begins
 
 
 def action(now: bool, before: bool, after: bool, bare: bool, fresh: bool) -> Action:

@@ -1,7 +1,8 @@
 """Which parameters the monitor follows, what measures them, and which numbers the optimizer applies to them."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,41 +18,13 @@ from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update
 
 @dataclass
 class ChargeGroup:
-    """The blocks that are measured together and whose units carry a charge matrix of the same size.
+    """The blocks that are measured together and whose units carry a charge matrix of the same size."""
 
-    Args:
-        measured_by: index of their inner products.
-        size: d.
-        rows: which unit each row belongs to.
-        columns: place of each unit among the units of all blocks.
-        balance: for d > 1, what stays on the device.
-    """
-
-    measured_by: int
-    size: int
+    measured_by: int  # index of their inner products
+    size: int  # d
     rows: Rows
-    columns: np.ndarray
-    balance: MatrixBalance | None
-
-
-@dataclass
-class _Arrangement:
-    """Blocks of one matrix size, block after block: their members with the first unit of each, and their columns."""
-
-    uses: list[Use] = field(default_factory=list)
-    first_units: list[int] = field(default_factory=list)
-    columns: list[np.ndarray] = field(default_factory=list)
-    rows: int = 0
-    units: int = 0
-
-    def add(self, number: int, block: Block, parameters: Sequence[int], columns: np.ndarray) -> None:
-        """Append block number ``number``; ``parameters``: the place of each member's among those measured together."""
-        for member, parameter in zip(block.members, parameters, strict=True):
-            self.uses.append(Use(number, block.kind, member, parameter, self.rows, block.size))
-            self.first_units.append(self.units)
-            self.rows += member.units
-        self.columns.append(columns)
-        self.units += len(columns)
+    columns: np.ndarray  # place of each unit among the units of all blocks
+    balance: MatrixBalance | None  # for d > 1, what stays on the device
 
 
 class TrackedParameters:
@@ -76,9 +49,10 @@ class TrackedParameters:
                 )
         self.blocks, self.optimizer, self.adapter = list(blocks), optimizer, adapter
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
-        self._place = {id(parameter): i for i, parameter in enumerate(self.parameters)}
-        self.first_parameter = [self._place[id(named[block.parameters[0]])] for block in blocks]
-        self._of_block = [[self._place[id(named[name])] for name in block.parameters] for block in blocks]
+        numbers = {id(parameter): i for i, parameter in enumerate(self.parameters)}
+        self._place = {name: numbers[id(named[name])] for block in blocks for name in block.parameters}
+        self._of_block = [[self._place[name] for name in block.parameters] for block in blocks]
+        self.first_parameter = [places[0] for places in self._of_block]
         edges = np.cumsum([0, *(block.units for block in blocks)])
         self.units = int(edges[-1])
         self.inner_products: list[InnerProducts] = []
@@ -86,28 +60,39 @@ class TrackedParameters:
         self._measured: list[list[int]] = []  # by each of the inner products: places of parameters
         keys = [_key(block, [self.parameters[i] for i in p]) for block, p in zip(blocks, self._of_block, strict=True)]
         for key in dict.fromkeys(keys):
-            self._measure_together([i for i, other in enumerate(keys) if other == key], named, edges)
+            self._measure_together([i for i, other in enumerate(keys) if other == key], edges)
         self.notes = [""] * len(blocks)
         self._read_groups()
 
-    def _measure_together(self, chosen: Sequence[int], named: Mapping[str, torch.Tensor], edges: np.ndarray) -> None:
+    def _measure_together(self, chosen: Sequence[int], edges: np.ndarray) -> None:
         """Inner products and charge groups of the chosen blocks; ``edges``: between the units of blocks."""
         measured = list(dict.fromkeys(p for i in chosen for p in self._of_block[i]))
-        arrangements: dict[int, _Arrangement] = {}
+        alike: dict[int, list[int]] = defaultdict(list)  # blocks by the size of their matrices
         for i in chosen:
-            block = self.blocks[i]
-            parameters = [measured.index(self._place[id(named[member.parameter])]) for member in block.members]
-            arrangement = arrangements.setdefault(block.size, _Arrangement())
-            arrangement.add(i, block, parameters, np.arange(edges[i], edges[i + 1]))
-        uses = [use for arrangement in arrangements.values() for use in arrangement.uses]
+            alike[self.blocks[i].size].append(i)
+        rows_of = {size: self._rows(numbers, measured) for size, numbers in alike.items()}
+        uses = [use for rows in rows_of.values() for use in rows.uses]
         products = InnerProducts([self.parameters[p] for p in measured], uses)
-        for size, arrangement in arrangements.items():
-            rows = Rows(arrangement.uses, arrangement.first_units, arrangement.units)
+        for size, rows in rows_of.items():
             balance = None if size == 1 else MatrixBalance(rows, size, products.device, products.dtype)
-            columns = np.concatenate(arrangement.columns)
+            columns = np.concatenate([np.arange(edges[i], edges[i + 1]) for i in alike[size]])
             self.charge_groups.append(ChargeGroup(len(self.inner_products), size, rows, columns, balance))
         self.inner_products.append(products)
         self._measured.append(measured)
+
+    def _rows(self, numbers: Sequence[int], measured: list[int]) -> Rows:
+        """The members of some blocks, block after block; ``measured``: places of what is measured with them."""
+        uses, first_units = [], []
+        row = unit = 0
+        for number in numbers:
+            block = self.blocks[number]
+            for member in block.members:
+                place = measured.index(self._place[member.parameter])
+                uses.append(Use(number, block.kind, member, place, row, block.size))
+                first_units.append(unit)
+                row += member.units
+            unit += block.units
+        return Rows(uses, first_units, unit)
 
     def _read_groups(self) -> None:
         """Which parameter group each parameter is in, and what follows from that for the blocks."""

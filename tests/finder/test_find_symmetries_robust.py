@@ -10,8 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import nld
 from nld.cli import main
-from nld.finder import Member, Symmetries
-from nld.finder.table import table
+from nld.finder import Member, Symmetries, table
 from tests.finder import models, symmetric
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 import nld
 from nld.cli import main
 from nld.monitor.audit import faults
+from nld.monitor.monitor_record import ATTRIBUTES, COORDINATES, FORMAT
 from nld.monitor.quantities import QUANTITIES
-from nld.monitor.record_format import ATTRIBUTES, COORDINATES, FORMAT
 from nld.publish.exports.report import report
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, loss_of, train, zoo
 

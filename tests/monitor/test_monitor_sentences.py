@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.finder import Block, Member, Symmetries
-from nld.finder.table import table
+from nld.finder import Block, Member, Symmetries, table
 from tests.monitor.test_monitor_diagnosis import spinning
 
 

@@ -13,8 +13,8 @@ import xarray as xr
 
 import nld
 from nld.cli import main
+from nld.monitor.monitor_record import FORMAT, format_of, lacking
 from nld.monitor.quantities import QUANTITIES, Quantity
-from nld.monitor.record_format import FORMAT, format_of, lacking
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 FOLDER = Path(__file__).parent / "records"  # netCDF, compressed: most of a small file is HDF5's own

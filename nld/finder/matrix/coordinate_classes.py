@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nld.finder.index_tensors import core, varies
+from nld.finder.index_tensors import core, distinct, rows_along, varies
 
 NONE = 0  # the label of an entry without coordinate
 
@@ -42,6 +42,8 @@ class Coordinates:
         self.contexts: dict[int, set[Hashable]] = defaultdict(set)
         # Coordinates added to another one of their own parameter, as by a rotary embedding.
         self.turned: set[int] = set()
+        # An entrywise product of activations -> what it pairs if it is summed.
+        self.products: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
 
     def declare(self, name: str, axis: int, shape: tuple[int, ...], trainable: bool) -> torch.Tensor:
         """New coordinates along an axis of a parameter, as labels of its entries."""
@@ -69,9 +71,7 @@ class Coordinates:
 
     def join(self, left: torch.Tensor, right: torch.Tensor, sign: int) -> None:
         """Coordinates of two tensors of one shape turn alike (1) or inversely (-1)."""
-        small = torch.broadcast_tensors(core(left), core(right))
-        pairs = torch.unique(torch.stack([t.reshape(-1) for t in small], 1), dim=0).tolist()
-        for a, b in pairs:
+        for a, b in distinct(left, right)[0].tolist():
             (root_a, sign_a), (root_b, sign_b) = self._root(a), self._root(b)
             if root_a == root_b:
                 if sign_a * sign_b != sign:
@@ -84,8 +84,7 @@ class Coordinates:
 
     def turn(self, left: torch.Tensor, right: torch.Tensor) -> None:
         """Note coordinates that meet another one of their own parameter: the two may be a pair that turns."""
-        small = torch.broadcast_tensors(core(left), core(right))
-        for a, b in torch.unique(torch.stack([t.reshape(-1) for t in small], 1), dim=0).tolist():
+        for a, b in distinct(left, right)[0].tolist():
             if a != b and self.owner[a][:2] == self.owner[b][:2]:
                 self.turned.add(a)
 
@@ -97,11 +96,9 @@ class Coordinates:
     def separate(self, event: Hashable, labels: torch.Tensor, axes: Iterable[int]) -> None:
         """An operation treats entries differently along these axes: note where each coordinate appears."""
         axes = [axis for axis in axes if varies(labels, axis)]
-        small = core(labels)
-        others = [axis for axis in range(small.ndim) if axis not in axes]
-        flat = small.permute(*axes, *others).reshape(torch.Size([small.shape[a] for a in axes]).numel(), -1)
+        rows = rows_along(labels, (axis for axis in range(labels.ndim) if axis not in axes))
         seen: dict[int, list[int]] = defaultdict(list)
-        for position, row in enumerate(flat.tolist()):
+        for position, row in enumerate(rows.tolist()):
             for coordinate in dict.fromkeys(row):
                 seen[coordinate].append(position)
         for coordinate, positions in seen.items():

@@ -9,18 +9,18 @@ An operation that treats two coordinates differently (a head, a channelwise gain
 and one that is not linear in a coordinate breaks it, as do inputs and outputs.
 """
 
-from nld.finder.matrix.coordinate_classes import Vector
-from nld.finder.matrix.rules import Known, Slots, rule_of
+from nld.finder.matrix.coordinate_classes import Coordinates, Vector
+from nld.finder.matrix.rules import RULES, Slots
 from nld.finder.propagation import Inputs, propagate
 from nld.finder.tape import Call, Tape
 
 
 def vectors(tape: Tape, trainable: set[str]) -> list[Vector]:
     """The coordinates of the parameters of a tape that may be mixed."""
-    known = Known()
+    known = Coordinates()
     slots = {
         ref.index: [
-            known.coordinates.declare(name, axis, ref.shape, name in trainable)
+            known.declare(name, axis, ref.shape, name in trainable)
             for axis in range(len(ref.shape) if len(ref.shape) < 4 else 2)  # not along a kernel
             if ref.shape[axis] > 1
         ]
@@ -30,16 +30,9 @@ def vectors(tape: Tape, trainable: set[str]) -> list[Vector]:
     def follow(call: Call, inputs: Inputs) -> list[Slots] | None:
         if call.name not in ("mean", "sum"):  # a product may only be summed
             for ref in call.inputs:
-                pairs = known.products.get(ref.index, [])
-                known.coordinates.break_(labels for pair in pairs for labels in pair)
-        rule = rule_of(call)
+                known.break_(labels for pair in known.products.get(ref.index, []) for labels in pair)
+        rule = RULES.get(call.name)
         return None if rule is None else rule(known, call, inputs)
 
-    def refuse(call: Call, inputs: Inputs) -> None:
-        for labels in inputs.values():
-            known.coordinates.break_(labels)
-
-    propagate(tape.calls, slots, follow, refuse)
-    for ref in tape.results:
-        known.coordinates.break_(slots.get(ref.index, []))
-    return known.coordinates.vectors()
+    propagate(tape, slots, follow, lambda ref: known.break_(slots.get(ref.index, [])))
+    return known.vectors()

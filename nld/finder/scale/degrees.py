@@ -1,12 +1,11 @@
 """The degrees of activations, and the equations that operations state between them."""
 
-import math
 from fractions import Fraction
 
 import torch
 
-from nld.finder.index_tensors import compress, core, distinct, varies
-from nld.finder.linear_system import ZERO, Equations, Form
+from nld.finder.index_tensors import compress, core, distinct, first_along, rows_along, varies
+from nld.finder.linear_system import ZERO, Equations, combination
 from nld.finder.tape import Ref, Tape
 
 Term = tuple[torch.Tensor, int | Fraction]  # labels of unknowns and the factor in front of them
@@ -34,43 +33,25 @@ class Degrees:
 
     def fold(self, terms: list[Term]) -> torch.Tensor:
         """One label for each entry that stands for the sum of the terms."""
-        rows, inverse, _ = distinct(*(labels for labels, _ in terms))
-        names = []
-        for row in rows.tolist():
-            form: dict = {}
-            for unknown, (_, factor) in zip(row, terms, strict=True):
-                form[unknown] = form.get(unknown, 0) + factor
-            self.equations.touched.update(form)
-            form = self.equations.reduce(form)
-            if not form:
-                names.append(ZERO)
-            elif list(form.values()) == [1]:
-                names.append(next(iter(form)))
-            else:
-                names.append(int(self.equations.new()))
-                self.equations.vanish({**form, names[-1]: -1})  # solved for a parameter's unknown if there is one
+        rows, inverse = distinct(*(labels for labels, _ in terms))
+        self.equations.touched.update(*rows.tolist())
+        names = self.equations.sums(rows.tolist(), [factor for _, factor in terms])
         return compress(torch.tensor(names)[inverse].expand(terms[0][0].shape))
 
     def tie(self, labels: torch.Tensor, axes: list[int]) -> torch.Tensor:
         """Demand equal degrees along axes; the labels with these axes constant."""
         axes = [axis % labels.ndim for axis in axes] if labels.ndim else []
-        if not any(varies(labels, axis) for axis in axes):
+        if not varies(labels, *axes):
             self.equations.touched.update(core(labels).reshape(-1).tolist())
             return labels
-        small = core(labels)
-        others = [axis for axis in range(labels.ndim) if axis not in axes]
-        rows = small.permute(*others, *axes).reshape(-1, math.prod(small.shape[axis] for axis in axes))
-        for row in torch.unique(rows, dim=0).tolist():
+        for row in torch.unique(rows_along(labels, axes), dim=0).tolist():
             self.equations.tie(dict.fromkeys(row))
-        for axis in axes:
-            small = small.narrow(axis, 0, 1)
-        return small.expand(labels.shape)
+        return first_along(labels, axes).expand(labels.shape)
 
     def vanish(self, ref: Ref) -> None:
         """Demand that an activation does not scale."""
         if ref.index in self.values:
-            for row in core(self.labels(ref)).unique().tolist():
-                self.equations.vanish({row: 1})
+            self.equations.vanish_all(core(self.labels(ref)).unique().tolist())
 
     def vanishing_sum(self, terms: list[Term]) -> None:
         """Demand that the terms sum to zero at every index; terms that share no axis separate into constants."""
@@ -89,13 +70,11 @@ class Degrees:
                 for labels in cores:
                     self.equations.vanish_all(labels.unique().tolist())
                 continue
-            rows, _, _ = distinct(*(labels for labels, _ in members))
-            closing: Form = {constants[position - 1]: -1} if position else dict.fromkeys(constants, 1)
+            rows, _ = distinct(*(labels for labels, _ in members))
+            closing = {constants[position - 1]: -1} if position else dict.fromkeys(constants, 1)
+            factors = [*closing.values(), *(factor for _, factor in members)]
             for row in rows.tolist():
-                form: Form = dict(closing)
-                for unknown, (_, factor) in zip(row, members, strict=True):
-                    form[unknown] = form.get(unknown, 0) + factor
-                self.equations.vanish(form)
+                self.equations.vanish(combination([*closing, *row], factors))
 
     def contract(self, terms: list[Term], front: int) -> torch.Tensor:
         """Degrees of a sum of products: terms are aligned, all axes behind the first ``front`` are summed over."""

@@ -1,7 +1,7 @@
 """How each operation passes on degrees: one function for each family of operations.
 
 A rule is given what is known and a call; it states the equations that the operation demands and returns the degrees
-of the outputs, as labels of unknowns or as terms, or an empty list where they are zero.
+of the outputs, as labels of unknowns or as terms, or an empty list where they are zero, or None if no input may scale.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from fractions import Fraction
 
 import torch
 
-from nld.finder.aten_families import COMPARISONS, COPIES, HOMOGENEOUS, MOVES, NORMS, POOLS, REDUCTIONS, hides
-from nld.finder.index_tensors import compress, core, moved, reduced, reduced_axes, varies
+from nld.finder import aten_families as aten
+from nld.finder.call_axes import normalization, pooled_axes, reduced_axes
+from nld.finder.index_tensors import compress, core, first_along, moved, reduced, varies
 from nld.finder.linear_system import ZERO
 from nld.finder.scale.degrees import Degrees, Term
-from nld.finder.scale.normalizations import norm, rms_norm, weight_norm
 from nld.finder.tape import EPSILON, Call, Ref
 
 FEW = 10_000  # more zeros than this are taken as numbers
@@ -54,16 +54,16 @@ def _index(degrees: Degrees, call: Call):
     source = call.arguments["self"]
     labels = degrees.labels(source)
     if "indices" in call.arguments:
-        axes = [axis for axis, index in enumerate(call.arguments["indices"]) if index is not None]
+        indices = call.arguments["indices"]
+        chosen = ([None if index is None else index.value for index in indices],)
+        axes = [axis for axis, index in enumerate(indices) if index is not None]
     else:
+        chosen = (call.arguments["dim"], call.arguments["index"].value)
         axes = [call.arguments["dim"]]
     if source.index in degrees.parameters or any(varies(labels, axis % labels.ndim) for axis in axes):
         labels = degrees.tie(labels, axes)
     degrees.values[source.index] = [(labels, 1)]
-    if "indices" in call.arguments:
-        indices = [None if i is None else i.value for i in call.arguments["indices"]]
-        return [compress(call.function(labels, indices))]
-    return [compress(call.function(labels, call.arguments["dim"], call.arguments["index"].value))]
+    return [compress(call.function(labels, *chosen))]
 
 
 def _same(degrees: Degrees, call: Call):
@@ -82,7 +82,7 @@ def _sum(degrees: Degrees, call: Call):
     refs = [v for name, v in call.arguments.items() if isinstance(v, Ref) and name != "condition"]
     refs = [ref for ref in refs if ref.index not in degrees.zeros]
     if call.name == "where":
-        refs = [ref for ref in refs if not hides(ref.constant)]
+        refs = [ref for ref in refs if not aten.hides(ref.constant)]
     shape = call.outputs[0].shape
     constants = [v for k, v in call.arguments.items() if k in ("other", "self") and isinstance(v, (int, float))]
     small = call.outputs[0].index in degrees.denominators
@@ -123,9 +123,7 @@ def _product(degrees: Degrees, call: Call):
         if isinstance(ref, Ref) and ref.index in degrees.values:
             terms += [(labels.expand(shape), factor * f) for labels, f in degrees.values[ref.index]]
     if call.arguments.get("rounding_mode") is not None:
-        for ref in call.inputs:
-            degrees.vanish(ref)
-        return []
+        return None
     return [terms if len(terms) < 3 else degrees.fold(terms)]
 
 
@@ -134,12 +132,9 @@ def _power(degrees: Degrees, call: Call):
     if exponent is None:
         exponent = call.arguments.get("exponent")
     if not isinstance(exponent, (int, float)) or (2 * exponent) != int(2 * exponent):
-        for ref in call.inputs:
-            degrees.vanish(ref)
-        return []
+        return None
     factor = int(exponent) if exponent == int(exponent) else Fraction(exponent)
-    source = call.arguments["self"]
-    return [degrees.fold([(degrees.labels(source), factor)])]
+    return [degrees.fold([(degrees.labels(call.arguments["self"]), factor)])]
 
 
 def _reduce(degrees: Degrees, call: Call):
@@ -155,24 +150,49 @@ def _reduce(degrees: Degrees, call: Call):
 
 
 def _pool(degrees: Degrees, call: Call):
-    source = call.arguments["self"]
-    labels = degrees.labels(source)
-    count = POOLS[call.name] or len(call.arguments["pad"]) // 2
     if call.name == "constant_pad_nd" and call.arguments.get("value", 0) != 0:
-        degrees.vanish(source)
-        return []
-    axes = list(range(labels.ndim - count, labels.ndim))
-    labels = degrees.tie(labels, axes)
+        return None
+    axes = pooled_axes(call)
+    labels = degrees.tie(degrees.labels(call.arguments["self"]), list(axes))
     if call.name == "im2col":
         repeats = call.outputs[0].shape[-2] // labels.shape[-3]
         return [labels[..., 0, 0].repeat_interleave(repeats, -1).unsqueeze(-1).expand(call.outputs[0].shape)]
-    for axis in axes:
-        labels = labels.narrow(axis, 0, 1)
-    return [labels.expand(call.outputs[0].shape)]
+    return [first_along(labels, axes).expand(call.outputs[0].shape)]
+
+
+def _norm(degrees: Degrees, call: Call):
+    """Layer, group, instance and batch normalization: degrees equal over what is normalized together are forgotten."""
+    source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
+    view, axes, place = normalization(call)
+    if axes is None:
+        degrees.vanish(source)
+    else:
+        degrees.tie(compress(degrees.labels(source).reshape(view)), axes)
+    result = torch.tensor(ZERO).expand(source.shape)
+    if isinstance(weight, Ref):
+        result = degrees.labels(weight).reshape(place).expand(source.shape)
+    if isinstance(bias, Ref):
+        offset = degrees.labels(bias).reshape(place).expand(source.shape)
+        degrees.vanishing_sum([(result, 1), (offset, -1)])
+    return [compress(result)]
+
+
+def _weight_norm(degrees: Degrees, call: Call):
+    """A weight as a length times a direction."""
+    direction, gain, dim = (call.arguments[name] for name in ("v", "g", "dim"))
+    labels = degrees.labels(direction)
+    degrees.tie(labels, [axis for axis in range(labels.ndim) if axis != dim % labels.ndim])
+    return [degrees.labels(gain).expand(direction.shape)]
+
+
+def _rms_norm(degrees: Degrees, call: Call):
+    """Division by the root mean square."""
+    source, weight = call.arguments["input"], call.arguments.get("weight")
+    degrees.tie(degrees.labels(source), list(range(-len(call.arguments["normalized_shape"]), 0)))
+    return [degrees.labels(weight).expand(source.shape)] if isinstance(weight, Ref) else []
 
 
 def _matrix(degrees: Degrees, call: Call):
-    """mm, bmm, addmm, baddbmm, mv, dot and their relatives."""
     left, right = [call.arguments[n] for n in call.arguments if isinstance(call.arguments[n], Ref)][-2:]
     result = None
     if left.index not in degrees.zeros and right.index not in degrees.zeros:
@@ -216,10 +236,8 @@ def _convolution(degrees: Degrees, call: Call):
         labels = labels[(..., *[0] * (labels.ndim - 2))].reshape(batch, groups, 1, -1)
         terms.append((compress(labels).reshape(batch, groups, 1, -1, *[1] * len(kernel)).expand(space), 1))
     for labels, factor in degrees.values.get(weight.index, []):
-        if transposed:
-            labels = labels.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2)
-        else:
-            labels = labels.reshape(groups, -1, *weight.shape[1:])
+        labels = labels.reshape(groups, -1, *weight.shape[1:])
+        labels = labels.transpose(1, 2) if transposed else labels
         terms.append((compress(labels).unsqueeze(0).expand(space), factor))
     result = degrees.contract(terms, 3) if terms else torch.tensor(ZERO).expand(space[:3])
     result = compress(result.reshape(batch, channels)).reshape(batch, channels, *[1] * len(kernel)).expand(output)
@@ -231,32 +249,32 @@ def _convolution(degrees: Degrees, call: Call):
 
 
 RULES: dict[str, Callable] = {
-    **dict.fromkeys(COPIES, _copy),
-    **dict.fromkeys(MOVES, _move),
-    **dict.fromkeys(POOLS, _pool),
-    **dict.fromkeys(NORMS, norm),
-    **dict.fromkeys(REDUCTIONS, _reduce),
-    **dict.fromkeys((*HOMOGENEOUS, "native_dropout"), _same),
+    **dict.fromkeys(aten.COPIES, _copy),
+    **dict.fromkeys(aten.MOVES, _move),
+    **dict.fromkeys(aten.POOLS, _pool),
+    **dict.fromkeys(aten.NORMS, _norm),
+    **dict.fromkeys(aten.REDUCTIONS, _reduce),
+    **dict.fromkeys((*aten.HOMOGENEOUS, "native_dropout"), _same),
     **dict.fromkeys(("add", "sub", "rsub", "maximum", "minimum", "where"), _sum),
     **dict.fromkeys(("mul", "div"), _product),
     **dict.fromkeys(("index_add", "scatter_add"), _gather),
     **dict.fromkeys(("pow", "sqrt", "rsqrt", "reciprocal", "square"), _power),
-    **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm"), _matrix),
+    **dict.fromkeys(aten.CONTRACTIONS, _matrix),
     **dict.fromkeys(("mv", "dot", "vdot"), _vector),
     **dict.fromkeys(("index", "index_select"), _index),
     **dict.fromkeys(("view_as_complex", "view_as_real"), _complex),
     "convolution": _convolution,
     "embedding": _embedding,
-    "_fused_rms_norm": rms_norm,
+    "_fused_rms_norm": _rms_norm,
     "glu": _gated,
-    "_weight_norm_interface": weight_norm,
+    "_weight_norm_interface": _weight_norm,
 }
 
 
 def rule_of(call: Call, denominators: set[int]) -> Callable | None:
     """The rule that follows a call, None if there is none: then nothing that scales may reach it."""
     given = {name: v.constant if isinstance(v, Ref) else v for name, v in call.arguments.items()}
-    if call.name in COMPARISONS:
+    if call.name in aten.COMPARISONS:
         return _compare if given.get("other") == 0 else None
     floor = given.get("min")
     floor = float(floor) if isinstance(floor, (int, float)) else -1.0
@@ -265,7 +283,7 @@ def rule_of(call: Call, denominators: set[int]) -> Callable | None:
         "clamp_min": floor == 0 or small,
         "clamp": (floor == 0 or small) and call.arguments.get("max") is None,
         "threshold": given.get("threshold") == 0 == given.get("value"),
-        "masked_fill": given.get("value") == 0 or hides(given.get("value")),
+        "masked_fill": given.get("value") == 0 or aten.hides(given.get("value")),
     }
     if homogeneous.get(call.name):
         return _same

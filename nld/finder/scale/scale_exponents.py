@@ -24,17 +24,11 @@ from nld.finder.tape import Call, Ref, Tape
 
 @dataclass(frozen=True)
 class ScaleExponents:
-    """What the network demands of the degrees of its parameters.
+    """What the network demands of the degrees of its parameters."""
 
-    Args:
-        equations: between the unknowns of ``axes``.
-        axes: of all trainable parameters.
-        unknown: operations without a rule, and how often they met a parameter's influence.
-    """
-
-    equations: Equations
-    axes: list[Axis]
-    unknown: dict[str, int]
+    equations: Equations  # between the unknowns of the axes
+    axes: list[Axis]  # of all trainable parameters
+    unknown: dict[str, int]  # operations without a rule, and how often they met a parameter's influence
 
 
 def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
@@ -48,20 +42,15 @@ def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
 
     def follow(call: Call, inputs: Inputs) -> list[list[Term]] | None:
         rule = rule_of(call, degrees.denominators)
-        return None if rule is None else [_terms(result) for result in rule(degrees, call)]
-
-    def refuse(call: Call, inputs: Inputs) -> None:
-        if call.name not in SMOOTH:
+        if rule is None and call.name not in SMOOTH:
             unknown[call.name] += 1
-        for ref in call.inputs:
-            degrees.vanish(ref)
+        results = None if rule is None else rule(degrees, call)
+        return None if results is None else [_terms(result) for result in results]
 
     for name, ref in tape.parameters.items():
         if name in trainable:
             axes += _declare(degrees, name, ref, groups.get(ref.index, 1))
-    propagate(tape.calls, degrees.values, follow, refuse)
-    for ref in tape.results:
-        degrees.vanish(ref)
+    propagate(tape, degrees.values, follow, degrees.vanish)
     for axis in axes:
         _close(degrees.equations, axis)
     return ScaleExponents(degrees.equations, axes, dict(unknown))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import torch
 
-from nld.finder.index_tensors import compress, core, distinct, varies
-from nld.finder.linear_system import ZERO, Equations
+from nld.finder.index_tensors import compress, core, distinct, rows_along, varies
+from nld.finder.linear_system import Equations
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,13 @@ class Response:
         """The response after an operation that moves entries."""
         return Response(function(self.unknowns), function(self.labels), self.coefficient)
 
+    def times(self, factor: float) -> Response:
+        """The response after a multiplication by a number."""
+        return Response(self.unknowns, self.labels, self.coefficient * factor)
+
     def expand(self, shape: tuple[int, ...]) -> Response:
         """The same response where an operation broadcasts."""
-        return Response(self.unknowns.expand(shape), self.labels.expand(shape), self.coefficient)
+        return self.map(lambda labels: labels.expand(shape))
 
     @property
     def even(self) -> bool:
@@ -74,12 +77,10 @@ class Responses:
     def constant(self, response: Response, axes: Iterable[int]) -> bool:
         """Demand that a response is constant along axes; False where that leaves nothing of it."""
         axes = [axis % response.labels.ndim for axis in axes]
-        if any(varies(response.labels, axis) for axis in axes):
+        if varies(response.labels, *axes):
             self.vanish([response])
             return False
-        small = core(response.unknowns)
-        others = [axis for axis in range(small.ndim) if axis not in axes]
-        rows = small.permute(*others, *axes).reshape(torch.Size([small.shape[a] for a in others]).numel(), -1)
+        rows = rows_along(response.unknowns, axes)
         if rows.shape[1] > 1:
             for row in torch.unique(rows, dim=0).tolist():
                 self.reached.update(row)
@@ -99,21 +100,9 @@ class Responses:
         return [group[0] if len(group) == 1 else self._fold(group) for group in groups]
 
     def _fold(self, group: list[Response]) -> Response:
-        rows, inverse, _ = distinct(*(response.unknowns for response in group))
-        names = []
-        for row in rows.tolist():
-            form: dict = {}
-            for unknown, response in zip(row, group, strict=True):
-                form[unknown] = form.get(unknown, 0) + response.coefficient
-            form = self.equations.reduce({unknown: Fraction(c) for unknown, c in form.items()})
-            self.reached.update(row)
-            if list(form.values()) == [1]:
-                names.append(next(iter(form)))
-            elif not form:
-                names.append(ZERO)
-            else:
-                names.append(int(self.equations.new()))
-                self.equations.solved[names[-1]] = form
+        rows, inverse = distinct(*(response.unknowns for response in group))
+        self.reached.update(*rows.tolist())
+        names = self.equations.sums(rows.tolist(), [response.coefficient for response in group])
         return Response(compress(torch.tensor(names)[inverse].expand(group[0].unknowns.shape)), group[0].labels)
 
     def bundle(self, unknowns: torch.Tensor, axis: int) -> torch.Tensor:

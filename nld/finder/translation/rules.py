@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 
 from nld.finder.aten_families import CONTRACTIONS, COPIES, MAXIMA, MEANS, MOVES, NORMS, POOLS, SOFTMAX, SPREADS, hides
-from nld.finder.index_tensors import compress, moved, reduced, reduced_axes, varies
+from nld.finder.call_axes import normalization, pooled_axes, reduced_axes
+from nld.finder.index_tensors import compress, first_along, moved, reduced, varies
 from nld.finder.linear_system import ZERO
 from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
@@ -54,7 +55,7 @@ def _index(known: Responses, call: Call, responses: Inputs):
     axes = [axis for axis, index in enumerate(indices) if index is not None]
     result = []
     for response in responses.get(source.index, []):
-        if any(varies(response.unknowns, axis) for axis in axes):
+        if varies(response.unknowns, *axes):
             known.vanish([response])
         else:
             result.append(response.map(lambda t: compress(call.function(t, indices))))
@@ -62,15 +63,12 @@ def _index(known: Responses, call: Call, responses: Inputs):
 
 
 def _sum(known: Responses, call: Call, responses: Inputs):
-    left, right = call.arguments["self"], call.arguments["other"]
-    alpha = call.arguments.get("alpha", 1)
-    sign = (1.0, float(alpha)) if call.name == "add" else (1.0, -float(alpha))
-    if call.name == "rsub":
-        sign = (-float(alpha), 1.0)
+    alpha = float(call.arguments.get("alpha", 1))
+    factors = {"add": (1.0, alpha), "sub": (1.0, -alpha), "rsub": (-alpha, 1.0)}[call.name]
     terms = []
-    for ref, factor in ((left, sign[0]), (right, sign[1])):
+    for ref, factor in zip((call.arguments["self"], call.arguments["other"]), factors, strict=True):
         if isinstance(ref, Ref):
-            terms += [Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[ref.index]]
+            terms += [response.times(factor) for response in responses[ref.index]]
     return [known.merged(terms, call.outputs[0].shape)]
 
 
@@ -83,7 +81,7 @@ def _product(known: Responses, call: Call, responses: Inputs):
     shape = call.outputs[0].shape
     if not isinstance(right, Ref):
         factor = 1 / float(right or 1) if call.name == "div" else float(right or 0)
-        return [[Response(a.unknowns, a.labels, a.coefficient * factor) for a in responses[left.index]]]
+        return [[response.times(factor) for response in responses[left.index]]]
     if responses[right.index] and (responses[left.index] or call.name == "div"):
         return None
     source, other = (right, left) if responses[right.index] else (left, right)
@@ -126,10 +124,11 @@ def _convolution(known: Responses, call: Call, responses: Inputs):
     if call.arguments["transposed"]:
         return None
     shape = call.outputs[0].shape
-    groups, spatial = call.arguments["groups"], len(shape) - 2
+    groups, kernel = call.arguments["groups"], range(2, len(shape))
+    place = (1, -1, *[1] * len(kernel))
     result = []
     for response in responses[weight.index]:
-        if any(varies(response.unknowns, axis) for axis in range(1, len(shape))) or varies(response.labels, 0):
+        if varies(response.unknowns, *range(1, len(shape))) or varies(response.labels, 0):
             known.vanish([response])
             continue
         per_group = known.fresh((shape[0], groups, 1, *shape[2:])).expand(
@@ -137,19 +136,16 @@ def _convolution(known: Responses, call: Call, responses: Inputs):
         )
         labels = compress(per_group.reshape(shape))
         unknowns = response.unknowns[(slice(None), *[0] * (len(weight.shape) - 1))]
-        result.append(Response(unknowns.reshape(1, -1, *[1] * spatial).expand(shape), labels, response.coefficient))
+        result.append(Response(unknowns.reshape(place).expand(shape), labels, response.coefficient))
     for response in responses[source.index]:
-        padded = any(call.arguments["padding"])
-        if padded or groups > 1 or any(varies(response.unknowns, axis) for axis in range(2, len(shape))):
+        if any(call.arguments["padding"]) or groups > 1 or varies(response.unknowns, *kernel):
             known.vanish([response])
             continue
-        unknowns = known.bundle(response.unknowns, 1).unsqueeze(1)
-        unknowns = unknowns[(..., *[slice(0, 1)] * spatial)].expand(shape)
-        along = [varies(response.labels, 0), True, *(varies(response.labels, axis) for axis in range(2, len(shape)))]
+        unknowns = first_along(known.bundle(response.unknowns, 1).unsqueeze(1), kernel).expand(shape)
+        along = [varies(response.labels, 0), True, *(varies(response.labels, axis) for axis in kernel)]
         result.append(Response(unknowns, known.unrelated(shape, along), response.coefficient))
     if isinstance(bias, Ref):
-        for response in responses[bias.index]:
-            result.append(response.map(lambda t: t.reshape(1, -1, *[1] * spatial).expand(shape)))
+        result += [response.map(lambda t: t.reshape(place).expand(shape)) for response in responses[bias.index]]
     return [known.merged(result, shape)]
 
 
@@ -159,9 +155,9 @@ def _mean(known: Responses, call: Call, responses: Inputs):
     result = []
     for response in responses[call.arguments["self"].index]:
         labels = response.labels
-        if not any(varies(labels, axis) for axis in axes):
+        if not varies(labels, *axes):
             known.constant(response, axes)
-        elif any(varies(response.unknowns, axis) for axis in axes):
+        elif varies(response.unknowns, *axes):
             known.vanish([response])
             continue
         else:
@@ -204,47 +200,30 @@ def _softmax(known: Responses, call: Call, responses: Inputs):
 
 
 def _pool(known: Responses, call: Call, responses: Inputs):
-    source, shape = call.arguments["self"], call.outputs[0].shape
     padding = call.arguments.get("padding") or [0]
-    if call.name == "constant_pad_nd" or call.name == "im2col" or ("avg" in call.name and any(padding)):
+    if call.name in ("constant_pad_nd", "im2col") or ("avg" in call.name and any(padding)):
         return None
-    axes = range(len(shape) - POOLS[call.name], len(shape))
+    axes = pooled_axes(call)
     result = []
-    for response in responses[source.index]:
-        if any(varies(t, axis) for t in (response.labels, response.unknowns) for axis in axes):
+    for response in responses[call.arguments["self"].index]:
+        if varies(response.labels, *axes) or varies(response.unknowns, *axes):
             known.vanish([response])
-            continue
-        inner = (..., *[slice(0, 1)] * len(axes))
-        result.append(
-            Response(response.unknowns[inner].expand(shape), response.labels[inner].expand(shape), response.coefficient)
-        )
+        else:
+            result.append(response.map(lambda t: first_along(t, axes).expand(call.outputs[0].shape)))
     return [result]
 
 
 def _norm(known: Responses, call: Call, responses: Inputs):
     source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
-    inputs, shape = responses[source.index], source.shape
+    view, axes, place = normalization(call)
     if isinstance(weight, Ref):
         known.vanish(responses[weight.index])
-    if call.name == "native_layer_norm":
-        count = len(call.arguments["normalized_shape"])
-        place = (*[1] * (len(shape) - count), *shape[len(shape) - count :])
-        known.forget(inputs, range(len(shape) - count, len(shape)))
+    if axes is None:
+        known.vanish(responses[source.index])
     else:
-        place = (1, shape[1], *[1] * (len(shape) - 2))
-        if call.name == "native_group_norm":
-            split = (shape[0], call.arguments["group"], -1)
-            grouped = [Response(compress(a.unknowns.reshape(split)), compress(a.labels.reshape(split))) for a in inputs]
-            known.forget(grouped, [2])
-        elif call.arguments.get("training", call.arguments.get("train", True)) is False:
-            known.vanish(inputs)
-        else:
-            known.forget(inputs, [axis for axis in range(len(shape)) if axis != 1])
-    result = []
-    if isinstance(bias, Ref):
-        for response in responses[bias.index]:
-            result.append(response.map(lambda t: t.reshape(place).expand(shape)))
-    return [result]
+        known.forget([a.map(lambda t: compress(t.reshape(view))) for a in responses[source.index]], axes)
+    offsets = responses[bias.index] if isinstance(bias, Ref) else []
+    return [[response.map(lambda t: t.reshape(place).expand(source.shape)) for response in offsets]]
 
 
 def _masked(known: Responses, call: Call, responses: Inputs):

@@ -24,17 +24,11 @@ from nld.finder.translation.rules import rule_of
 
 @dataclass(frozen=True)
 class Shifts:
-    """What the network demands of the shifts of its parameters.
+    """What the network demands of the shifts of its parameters."""
 
-    Args:
-        equations: between the unknowns of both families.
-        full: axes of shifts with any values along the other axes.
-        even: axes of shifts that are constant along the other axes.
-    """
-
-    equations: Equations
-    full: list[Axis]
-    even: list[Axis]
+    equations: Equations  # between the unknowns of both families
+    full: list[Axis]  # of shifts with any values along the other axes
+    even: list[Axis]  # of shifts that are constant along the other axes
 
 
 def shifts(tape: Tape, trainable: set[str]) -> Shifts:
@@ -50,16 +44,10 @@ def shifts(tape: Tape, trainable: set[str]) -> Shifts:
         rule = rule_of(call)
         return None if rule is None else rule(known, call, alive)
 
-    def refuse(call: Call, inputs: Inputs) -> None:
-        for responses in inputs.values():
-            known.vanish(known.alive(responses))
-
     for name, ref in tape.parameters.items():
         if name in trainable:
             known.of[ref.index] = _declare(known, declared, name, ref, ref.index in weights - looked_up)
-    propagate(tape.calls, known.of, follow, refuse)
-    for ref in tape.results:
-        known.vanish(known.alive(known.of.get(ref.index, [])))
+    propagate(tape, known.of, follow, lambda ref: known.vanish(known.alive(known.of.get(ref.index, []))))
     _close(known, declared)
     return declared
 

@@ -17,10 +17,6 @@ from nld.monitor.inner_products.products import COLUMNS, MATRICES, PAIRS, SQUARE
 from nld.monitor.inner_products.torch_backend import TorchBackend, depth
 
 
-def _dense(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.layout == torch.strided else tensor.to_dense()
-
-
 class InnerProducts:
     """The tracked parameters of one device and precision, and the inner products of their rows.
 
@@ -174,7 +170,7 @@ class InnerProducts:
         if self._measured == numba_backend.PATIENCE and self.torch_backend is not None and self.torch_backend.deep == 1:
             self._compile()
         if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
-            gradients, momenta = ([None if t is None else _dense(t) for t in each] for each in (gradients, momenta))
+            gradients, momenta = ([None if t is None else t.to_dense() for t in each] for each in (gradients, momenta))
         for each in self._sums:
             each.zero_()
         if self.numba_backend is not None:

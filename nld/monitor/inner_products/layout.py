@@ -97,20 +97,21 @@ def pages(shapes: list[tuple[int, ...]], uses: list[Use], capacity: int, but: Se
 class Arranged:
     """A member's share of a piece.
 
-    Args:
-        source: the piece as the member sees it, (measurements, *unit sizes, vectors, [d,] *features).
-        rows: the same as (measurements * units, vectors, d, features); shares memory with source, or with a
-            spare buffer that source must be copied to first because its features do not merge or do not adjoin.
-        copied: the spare buffer, shaped like source, or None.
-        place: maps a result of shape (measurements, all units, a, b) to the part that this piece fills.
-        partial: the piece holds only part of the units' features, so that results add up.
+    ``rows`` shares memory with ``source``, or with a spare buffer that it must be copied to first because its features
+    do not merge or do not adjoin.
     """
 
-    source: torch.Tensor
-    rows: torch.Tensor
-    copied: torch.Tensor | None
-    place: tuple[tuple[int, ...], int, int, int]
-    partial: bool
+    source: torch.Tensor  # the piece as the member sees it, (measurements, *unit sizes, vectors, [d,] *features)
+    rows: torch.Tensor  # the same as (measurements * units, vectors, d, features)
+    copied: torch.Tensor | None  # the spare buffer, shaped like source
+    place: tuple[tuple[int, ...], int, int, int]  # sizes and axis of the units, and the range on it; see target
+    partial: bool  # the piece holds only part of the units' features, so that results add up
+
+    def fetch(self) -> torch.Tensor:
+        """The rows as they are now."""
+        if self.copied is not None:
+            self.copied.copy_(self.source)
+        return self.rows
 
     def target(self, result: torch.Tensor) -> torch.Tensor:
         """The part of ``result``, (measurements, all units, a, b), that this piece fills, with its unit sizes."""

@@ -66,15 +66,10 @@ def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: i
 
 @dataclass(frozen=True)
 class _Sums:
-    """Where the loop leaves the products of one parameter, in double precision, before units are taken together.
+    """Where the loop leaves the products of one parameter, in double precision, before units are taken together."""
 
-    Args:
-        of_rows: (rows, len(PAIRS)), or no rows if no use asks for them.
-        of_columns: (shares, len(PAIRS), columns), one share a task, or no columns.
-    """
-
-    of_rows: np.ndarray
-    of_columns: np.ndarray
+    of_rows: np.ndarray  # (rows, len(PAIRS)), or no rows if no use asks for them
+    of_columns: np.ndarray  # (shares, len(PAIRS), columns), one share a task, or no columns
 
     @property
     def shares(self) -> int:

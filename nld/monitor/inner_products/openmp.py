@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_int64)  # calling it gives up Python's lock
+_callable = cache(ctypes.CFUNCTYPE(None, ctypes.c_int64))  # calling it gives up Python's lock
 
 
 def run(function: int, data: int, threads: int = 1) -> None:
@@ -29,20 +29,12 @@ def run(function: int, data: int, threads: int = 1) -> None:
         team(function, data, threads, 0)
         return
     call = _callable(function)
-    if threads == 1:
-        call(data)
-        return
     others = [threading.Thread(target=call, args=(data,)) for _ in range(threads - 1)]
     for thread in others:
         thread.start()
     call(data)
     for thread in others:
         thread.join()
-
-
-@cache
-def _callable(function: int) -> Any:
-    return _FUNCTION(function)
 
 
 @cache

@@ -48,11 +48,7 @@ def pairs(names: Iterable[str], kind: Kind) -> list[Pair]:
     return [factors for name in names if (factors := pair(name, kind.is_constant)) is not None]
 
 
-def _distinct(pairs: Iterable[Pair | None]) -> list[Pair]:
-    return list(dict.fromkeys(each for each in pairs if each is not None))
-
-
-_ALL = _distinct(pair(name, constant) for constant in (False, True) for name in PRODUCTS)
+_ALL = dict.fromkeys(each for constant in (False, True) for name in PRODUCTS if (each := pair(name, constant)))
 # What a pass over the numbers takes down at most: each pair of vectors once. Those with ones come last.
 PAIRS_WITHOUT_ONES = tuple(each for each in _ALL if ONES not in each)
 PAIRS_WITH_ONES = tuple(each for each in _ALL if ONES in each)

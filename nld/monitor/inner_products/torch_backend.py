@@ -51,15 +51,10 @@ def _full_precision():
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where one measurement goes on a page.
+    """Where one measurement goes on a page."""
 
-    Args:
-        targets: for gradients, momenta and parameters the places of the page's pieces.
-        whole: the parameters that fill them, if none is cut; else None.
-    """
-
-    targets: list[list[torch.Tensor]]
-    whole: list[int] | None
+    targets: list[list[torch.Tensor]]  # for gradients, momenta and parameters the places of the page's pieces
+    whole: list[int] | None  # the parameters that fill them, if none is cut
 
 
 @dataclass(frozen=True)
@@ -68,24 +63,16 @@ class _Plan:
 
     A new parameter first lies where its displacement will. The old position of a measurement is the new parameter of
     the one before it, and that of the first is the copy of positions.
-
-    Args:
-        old, sources: places of the measurements' old positions, and what is copied there.
-        positions: the copy of positions.
-        last, last_but_one: new parameters of the last measurement and of the one before; one of them is kept. Nothing
-            if there is none before: the copy is then what it was.
-        new, subtracted: all new parameters, which become displacements as the old positions are subtracted.
-        multiplications: the products of each member of a block.
     """
 
-    old: list[torch.Tensor]
-    sources: list[torch.Tensor]
-    positions: list[torch.Tensor]
-    last: list[torch.Tensor]
-    last_but_one: list[torch.Tensor]
-    new: torch.Tensor
+    old: list[torch.Tensor]  # places of the measurements' old positions
+    sources: list[torch.Tensor]  # what is copied there
+    positions: list[torch.Tensor]  # the copy of positions
+    last: list[torch.Tensor]  # new parameters of the last measurement
+    last_but_one: list[torch.Tensor]  # those of the one before, if there is one; else the copy stays what it was
+    new: torch.Tensor  # all new parameters, which become displacements as the old positions are subtracted
     subtracted: torch.Tensor
-    multiplications: list[Callable[[], None]]
+    multiplications: list[Callable[[], None]]  # the products of each member of a block
 
 
 class TorchBackend:
@@ -179,8 +166,7 @@ class TorchBackend:
         self.adds = self.adds or part.partial
 
         def multiply():
-            if part.copied is not None:
-                part.copied.copy_(part.source)
+            part.fetch()
             if out is not None:
                 torch.baddbmm(out, rows, columns, beta=beta, out=out)
             elif part.partial:
@@ -192,13 +178,12 @@ class TorchBackend:
 
     def _matrices_of(self, use: Use, part) -> Callable[[], None]:
         """The matrices of one member's heads on one page; see Block for the sign of c."""
-        rows, coefficient = part.rows, use.member.coefficient
+        coefficient = use.member.coefficient
         matrices, squares = ([part.target(each[None]) for each in targets] for targets in self._matrices[use])
         matrix_pairs, square_pairs = pairs(MATRICES, use.kind), pairs(SQUARES, use.kind)
 
         def multiply():
-            if part.copied is not None:
-                part.copied.copy_(part.source)
+            rows = part.fetch()
             for (left, right), target in zip(matrix_pairs, matrices, strict=True):
                 # B q has the charge π q^T; -B^T q has -(π q^T)^T = -q π^T.
                 a, b = (left, right) if coefficient > 0 else (right, left)
