@@ -36,7 +36,7 @@ class Prediction:
         time: shape (points,), t = n * learning rate.
         value: shape (points, ...): further axes are units.
         source: the equation used ("Eq 17, smooth closure").
-        unit: in terms of w (weight) and l (loss); a learning rate and a time are w^2/l.
+        unit: in terms of w (weight) and ℓ (loss); a learning rate and a time are w^2/ℓ.
         given: the measured input it was computed from; empty if it used none but the initial value.
     """
 
@@ -60,7 +60,7 @@ class Measurement:
         time: shape (points,), t = n * learning rate.
         value: shape (points, ...): further axes are units.
         source: the run it was measured in.
-        unit: in terms of w (weight) and l (loss); a learning rate and a time are w^2/l.
+        unit: in terms of w (weight) and ℓ (loss); a learning rate and a time are w^2/ℓ.
     """
 
     quantity: str

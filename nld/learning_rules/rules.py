@@ -31,9 +31,9 @@ class LearningRule:
         name: "heavy ball", ...
         update: (rule, q, state, gradient) -> (q, state), one step; ``state`` is a tuple of
             buffers and () before the first step.
-        learning_rate: eta, in w^2/l.
+        learning_rate: eta, in w^2/ℓ.
         momentum: beta, in [0, 1).
-        weight_decay: k, in l/w^2, added to the gradient (or to the step, if ``decoupled``).
+        weight_decay: k, in ℓ/w^2, added to the gradient (or to the step, if ``decoupled``).
         gradient_weight: c, the weight of a new gradient in the momentum buffer.
         potential: h, whose Bregman divergence is the kinetic energy.
         lookahead: how far ahead of q, in units of its velocity, the gradient acts (Nesterov: eta beta).
@@ -60,7 +60,7 @@ class LearningRule:
 
     @property
     def mass(self):
-        """m = eta (1 + beta)/2, in w^2/l. Paper: Eq 3."""
+        """m = eta (1 + beta)/2, in w^2/ℓ. Paper: Eq 3."""
         return self.learning_rate * (1 + self.momentum) / 2
 
     @property

@@ -23,7 +23,7 @@ class Quantity:
     """A variable of records, (steps, units) or (steps, blocks): what it is, and its formula."""
 
     name: str
-    units: str  # w is the unit of weights, l of the loss
+    units: str  # w is the unit of weights, ℓ of the loss
     long_name: str  # in letters of nld.monitor.charge_balance
     formula: Callable[[Known], np.ndarray]  # of all that ``quantities`` knows
     over_units: str = "mean"  # or "max": what stands for a block that is given one value; "one": it has no more
@@ -49,7 +49,7 @@ def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = 0.0) -> np.nd
 
 
 def _of_charge(name: str, long_name: str) -> Quantity:
-    return Quantity(name, "l (translation: l/w)", long_name, itemgetter(name))
+    return Quantity(name, "ℓ (translation: ℓ/w)", long_name, itemgetter(name))
 
 
 def _of_block(name: str, units: str, long_name: str) -> Quantity:
@@ -72,7 +72,7 @@ _ROWS = (
     Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", itemgetter("violation"), over_units="max"),
     Quantity("squared_norm", "w^2", "|q_n|^2", itemgetter("squared_norm")),
     Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", itemgetter("squared_step")),
-    Quantity("squared_gradient", "l^2/w^2", "|g_n|^2", itemgetter("squared_gradient")),
+    Quantity("squared_gradient", "ℓ^2/w^2", "|g_n|^2", itemgetter("squared_gradient")),
     Quantity(
         "angular_step",
         "rad",
@@ -91,7 +91,7 @@ _ROWS = (
         "chi: (1 - beta^2) mean |pi|^2 / (c^2 mean |g|^2) over the last 5/(1 - beta) steps",
         lambda known: ratio(known["summed_white_gradient"], known["summed_gradient"], np.nan),
     ),
-    _of_block("learning_rate", "w^2/l", "eta"),
+    _of_block("learning_rate", "w^2/ℓ", "eta"),
     _of_block("momentum", "1", "beta"),
     _of_block("coefficient", "1", "c"),
     _of_block("weight_decay", "ℓ/w^2 (decoupled: as learning_rate^-1)", "k"),

@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Landscape:
-    """Three numbers of a scale-invariant loss, all in l.
+    """Three numbers of a scale-invariant loss, all in ℓ.
 
     Args:
         curvature: largest second derivative along any straight line that leaves the unit sphere at right angles to q.
@@ -45,9 +45,9 @@ def squared_norm_bounds(landscape: Landscape, learning_rate, initial, first_grad
         r^2_T <= r^2 + 2 eta D  if r^2 >= S eta,  else  S eta + eta^2 G^2/r^2 + 2 eta D .
 
     Args:
-        learning_rate: eta, in w^2/l, any shape.
+        learning_rate: eta, in w^2/ℓ, any shape.
         initial: |q_0|^2 = r^2, in w^2.
-        first_gradient: |g^_0|, of the first gradient at unit norm, in l.
+        first_gradient: |g^_0|, of the first gradient at unit norm, in ℓ.
     """
     eta = np.asarray(learning_rate, float)
     low = initial + eta**2 * np.square(first_gradient) / initial
@@ -56,7 +56,7 @@ def squared_norm_bounds(landscape: Landscape, learning_rate, initial, first_grad
 
 
 def smallest_gradient_bound(landscape: Landscape, learning_rate, initial, steps):
-    """Bound K/sqrt(T) on the smallest unit gradient of T steps, in l, with K = r^2_T/eta at its highest.
+    """Bound K/sqrt(T) on the smallest unit gradient of T steps, in ℓ, with K = r^2_T/eta at its highest.
 
     sum |g^_n|^2 <= r^2_T sum |g_n|^2 <= (r^2_T/eta)^2: the norm has counted the gradients.
     """

@@ -128,7 +128,7 @@ def with_gradient_penalty(gradient: Gradient, strength: float) -> Gradient:
 
     Args:
         gradient: of f, maps (coordinates,) to (coordinates,).
-        strength: in w^2/l.
+        strength: in w^2/ℓ.
 
     References: Barrett and Dherin 2021, explicit gradient regularization.
     """

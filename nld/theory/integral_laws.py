@@ -75,7 +75,7 @@ def oscillator(rule: LearningRule, kind: str) -> Oscillator:
 
 
 def critical_weight_decay(rule: LearningRule, kind: str) -> float:
-    """The weight decay above which a charge oscillates, mu^2/(4 d m) = (1 - beta)^2/(2 d eta (1 + beta)), in l/w^2.
+    """The weight decay above which a charge oscillates, mu^2/(4 d m) = (1 - beta)^2/(2 d eta (1 + beta)), in ℓ/w^2.
 
     In steps rather than continuous time it is (1 - sqrt(beta))^2/(d eta).
     """
@@ -100,7 +100,7 @@ def predict_charge(rule: LearningRule, kind: str, squared_velocity, initial, ini
     Args:
         rule: heavy ball or gradient descent.
         kind: of the symmetry; a translation's charge takes the number of steps from ``squared_velocity`` only.
-        squared_velocity: <v, A v> with v = (q_{n+1} - q_n)/eta, in l^2/w^2, shape (steps,) or (steps, units).
+        squared_velocity: <v, A v> with v = (q_{n+1} - q_n)/eta, in ℓ^2/w^2, shape (steps,) or (steps, units).
         initial: x(0), one number or shape (units,).
         initial_velocity: x'(0), likewise: 0 as published, or ``first_velocity``.
 

@@ -55,7 +55,7 @@ def euclidean_symmetry_breaking(q: Sequence, symmetry: Symmetry, scaling: Scalin
 def kinetic_symmetry_breaking_at(
     h: DistanceGenerator, symmetry: Symmetry, position: Sequence, velocity: Sequence, mass: float
 ) -> float:
-    """dT_h/ds at s = 0 as a number, in l, at a position and velocity and for e^{-alpha} = mass. Paper: Eq 5."""
+    """dT_h/ds at s = 0 as a number, in ℓ, at a position and velocity and for e^{-alpha} = mass. Paper: Eq 5."""
     time = sp.Symbol("t")
     q = coordinates("q", len(position), time)
     breaking = kinetic_symmetry_breaking(h, q, symmetry, Scaling(-sp.log(mass), 0, 0), time).doit()

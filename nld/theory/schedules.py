@@ -26,9 +26,9 @@ class Schedule:
     """Heavy ball without weight decay that visits the directions of heavy ball with it.
 
     Args:
-        learning_rate: of each step, in w^2/l, shape (steps,).
+        learning_rate: of each step, in w^2/ℓ, shape (steps,).
         log_scale: log of |q~_n|/|q_n| = 1/x_n, shape (steps + 1,), 0 first.
-        buffer: the momentum buffer of the scheduled run starts at the original's plus this times q_0, in l/w^2.
+        buffer: the momentum buffer of the scheduled run starts at the original's plus this times q_0, in ℓ/w^2.
     """
 
     learning_rate: np.ndarray
@@ -49,7 +49,7 @@ def slow_eigenvalue(rule: LearningRule) -> float:
 
 
 def matched_buffer(rule: LearningRule) -> float:
-    """Buffer over weight with which the exponential schedule starts: -(1 - alpha)/(eta alpha), in l/w^2."""
+    """Buffer over weight with which the exponential schedule starts: -(1 - alpha)/(eta alpha), in ℓ/w^2."""
     lost = _shrinking(rule)
     return -lost / (rule.learning_rate * (1 - lost))
 

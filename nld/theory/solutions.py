@@ -34,8 +34,8 @@ def predict_squared_norm(
 
     Args:
         rule: heavy ball or gradient descent.
-        squared_gradient: shape (steps,) or (steps, units), in l^2/w^2 at the current norm (what a run measures,
-            |g|^2) or l^2 at unit norm (|g^|^2 = r^2 |g|^2); of the gradient without weight decay.
+        squared_gradient: shape (steps,) or (steps, units), in ℓ^2/w^2 at the current norm (what a run measures,
+            |g|^2) or ℓ^2 at unit norm (|g^|^2 = r^2 |g|^2); of the gradient without weight decay.
         initial: r^2(0) > 0, in w^2, one number or shape (units,).
         closure: "smooth", "white" or chi itself, a number or an array that broadcasts to squared_gradient.
         gradient_at: "unit" for |g^|^2 (Eq 17, no norm but the initial one is used), "current" for |g|^2.
@@ -111,7 +111,7 @@ def predict_root_mean_square(learning_rate, square_decay, squared_gradient, init
         raise InvalidInput("expected squares >= 0, got a negative number; pass squared norms, not logarithms")
     rate = (1 - square_decay) / learning_rate
     value = _relax(rate, rate, learning_rate, source, start, finish=np.sqrt)
-    return _prediction(rule, "root_mean_square", value, "Eq 18", "l/w")
+    return _prediction(rule, "root_mean_square", value, "Eq 18", "ℓ/w")
 
 
 def _relax_norm(rule, source, start, chi, power, finish=None):

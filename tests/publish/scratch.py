@@ -41,7 +41,7 @@ trace = pathlib.Path(os.environ["SCRATCH_TRACE"])
 while trace.parent.exists() and not trace.with_name("go").exists():
     time.sleep(0.02)"""
 PARAMETERS = """seed = 0             # from 0 to 9999: first random seed
-learning_rate = 0.1  # from 0.001 to 1, w²/l: step size
+learning_rate = 0.1  # from 0.001 to 1, w²/ℓ: step size
 start = "near"       # one of near, far: where it starts"""
 DEADLINE = 120
 

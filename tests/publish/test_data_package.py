@@ -178,7 +178,7 @@ def test_figures_with_runs_say_of_each_row_which_run_it_is_of(name, tmp_path):
 def test_each_row_reads_by_itself():
     data = xr.Dataset(
         {"y": (("run", "point"), np.array([[1.5, np.nan], [np.inf, -np.inf]]), {"units": "w²"}), "alike": True},
-        {"learning_rate": ("run", [0.1, 0.2], {"units": "w²/l"}), "value": ("run", ["a", "b"]), "run": [7, 8]},
+        {"learning_rate": ("run", [0.1, 0.2], {"units": "w²/ℓ"}), "value": ("run", ["a", "b"]), "run": [7, 8]},
     )
     assert long_table(data) == (
         "variable,unit,run,point,learning_rate,coordinate_value,value\n"
@@ -269,7 +269,7 @@ def test_the_description_keeps_to_the_specification(data, tmp_path):
 def test_it_says_what_the_figure_is_and_where_from(tmp_path):
     data = xr.Dataset(
         {"y": ("t", [1.0, 2.0], {"units": "w", "long_name": "weight"})},
-        {"t": ("t", [0, 1], {"units": "w²/l", "long_name": "time"}), "seed": 3},
+        {"t": ("t", [0, 1], {"units": "w²/ℓ", "long_name": "time"}), "seed": 3},
         {"learning_rate": np.float64(0.1)},
     )
     package = json.loads(written(data, tmp_path)[1])
@@ -277,7 +277,7 @@ def test_it_says_what_the_figure_is_and_where_from(tmp_path):
     assert package["attributes"] == {"learning_rate": 0.1}
     assert "fig-x in the quick profile, seed = 3" in package["sources"][0]["title"]
     time, seed = (field for field in fields(package) if "of" in field)
-    assert (time["unit"], time["description"], time["role"]) == ("w²/l", "time; coordinate of dimension t", "dimension")
+    assert (time["unit"], time["description"], time["role"]) == ("w²/ℓ", "time; coordinate of dimension t", "dimension")
     assert (seed["description"], seed["type"]) == ("one value for all rows", "integer")
     assert package["netcdf"]["hash"] == f"sha256:{hashlib.sha256((tmp_path / 'data.nc').read_bytes()).hexdigest()}"
 

@@ -20,7 +20,7 @@ def declared(name, default, rule):
 @given(names, st.lists(finite, min_size=3, max_size=3, unique=True).map(sorted), st.floats())
 def test_floats(name, ends, value):
     low, default, high = ends
-    parameter = declared(name, default, f"from {low!r} to {high!r}, w²/l")
+    parameter = declared(name, default, f"from {low!r} to {high!r}, w²/ℓ")
     if low <= value <= high:
         assert parameter.parse(repr(value)) == value
     else:

@@ -51,7 +51,7 @@ def test_unknown_chapter_without_a_near_name_lists_all(refused, typed):
 def test_unknown_parameter_lists_those_that_exist_with_defaults(refused, chapter):
     message = refused(*chapter, "-p", "learnig_rate", "0.2")
     assert "unknown parameter 'learnig_rate'; did you mean 'learning_rate'?" in message
-    for shown in ("seed = 0", "int from 0 to 9999", "learning_rate = 0.1", "float from 0.001 to 1 w²/l", "step size"):
+    for shown in ("seed = 0", "int from 0 to 9999", "learning_rate = 0.1", "float from 0.001 to 1 w²/ℓ", "step size"):
         assert shown in message
     assert "start = 'near'   one of near, far: where it starts" in message
 
@@ -71,9 +71,9 @@ def test_a_parameter_of_another_chapter_is_unknown(refused):
         ("seed", "1.5", "int from 0 to 9999"),
         ("seed", "-1", "int from 0 to 9999"),
         ("seed", "", "int from 0 to 9999"),
-        ("learning_rate", "2", "float from 0.001 to 1 w²/l"),
-        ("learning_rate", "nan", "float from 0.001 to 1 w²/l"),
-        ("learning_rate", "inf", "float from 0.001 to 1 w²/l"),
+        ("learning_rate", "2", "float from 0.001 to 1 w²/ℓ"),
+        ("learning_rate", "nan", "float from 0.001 to 1 w²/ℓ"),
+        ("learning_rate", "inf", "float from 0.001 to 1 w²/ℓ"),
         ("start", "farther", "one of near, far"),
     ],
 )

@@ -53,7 +53,7 @@ def column(rule: LearningRule, seed: int) -> xr.Dataset:
             "gradient_constraint": (
                 "kind",
                 [abs(force[kind]).max() for kind in KINDS],
-                {"units": "l (translation: ℓ/w)"},
+                {"units": "ℓ (translation: ℓ/w)"},
             ),
             "hessian_constraint": ("kind", [curved[kind] for kind in KINDS], {"units": "ℓ/w"}),
             "critical_weight_decay": ("kind", critical, {"units": "ℓ/w²"}),

@@ -26,7 +26,7 @@ Case = tuple[str, str, int, Any, Any]  # group, label, predicted order, steps, e
 
 
 def cases(profile: str, momentum: float, seed: int) -> list[Case]:
-    """Every case of the figure; steps are eta/mu^2, in w^2/l, but for the accelerated gradient its root."""
+    """Every case of the figure; steps are eta/mu^2, in w^2/ℓ, but for the accelerated gradient its root."""
     return [*_network_cases(seed), *_euclidean_cases(profile, momentum), *_mirror_cases(profile), _accelerated_case()]
 
 

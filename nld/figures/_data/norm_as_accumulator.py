@@ -8,7 +8,7 @@ from nld.series import Prediction
 from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
 from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
 
-LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in l
+LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in ℓ
 PART = 6000  # steps
 BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in ℓ/w²
 

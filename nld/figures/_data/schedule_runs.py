@@ -15,7 +15,7 @@ NOISE = (0.0, 1.0)
 STEPS = 1000
 RUNS = ("weight decay", "exponential", "empty buffer", "naive", "decay dropped")
 RESTLESS = (0.1, 0.1)  # learning rate, weight decay
-CALM, RESTLESS_GRADIENT = 1e-6, 0.1  # unit gradients that count as converged and as not, in l
+CALM, RESTLESS_GRADIENT = 1e-6, 0.1  # unit gradients that count as converged and as not, in ℓ
 
 
 def tuning(seeds) -> xr.Dataset:
@@ -133,5 +133,5 @@ def restless(seeds) -> xr.Dataset:
 
 
 def differences(data: xr.Dataset) -> dict[str, float]:
-    """Largest |loss difference| to training with decay by run, over seeds and steps, in l."""
+    """Largest |loss difference| to training with decay by run, over seeds and steps, in ℓ."""
     return {str(run): float(np.abs(data["difference"].sel(run=run)).max()) for run in data["run"].values}

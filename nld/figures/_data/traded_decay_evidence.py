@@ -11,7 +11,7 @@ from nld.figures._render.text import power, power_above
 from nld.inference import Evidence
 from nld.paper import Claim
 
-SAME = 1e-10  # what counts as one trajectory, in l
+SAME = 1e-10  # what counts as one trajectory, in ℓ
 PLACE = ((), "fig-schedules", "book/auto-tuning-and-schedules", "li2020exponential")
 CLAIMS = (
     Claim("decay-is-a-growing-rate", "Training with weight decay visits the same directions as training without it at "

@@ -4,7 +4,7 @@ A line of the cell declares a parameter, its default, its range and its meaning:
 
     seed = 0             # from 0 to 9999: first random seed
     profile = "quick"    # one of quick, paper: size of the experiments
-    learning_rate = 0.1  # from 0.001 to 1, w²/l: step size
+    learning_rate = 0.1  # from 0.001 to 1, w²/ℓ: step size
     constrained = False  # true or false: whether filters keep their length
 """
 

@@ -50,7 +50,7 @@ class Slider(NamedTuple):
 SLIDERS = (
     Slider("learning_rate", "η", "learning rate", "w²/ℓ", -3, -1, 0.05, -2, "log"),
     Slider("momentum", "β", "momentum", "", 0, 0.98, 0.01, 0.9, "linear"),
-    Slider("weight_decay", "k", "weight decay", "l/w²", 0, 0.1, 0.002, 0.0, "linear"),
+    Slider("weight_decay", "k", "weight decay", "ℓ/w²", 0, 0.1, 0.002, 0.0, "linear"),
     Slider("correlation", "φ", "correlation of successive gradients", "", 0, 1, 0.01, 0.0, "linear"),
 )
 
