@@ -2,15 +2,17 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
 import nld
 from nld.finder.blocks import regular_pattern, runs
-from nld.finder.directions import Part, Place, sparser
+from nld.finder.directions import Part, Place, parts, sparser
+from nld.finder.linear_system import Axis
 from nld.finder.matrix.blocks import signature
 from nld.finder.scale.scale_exponents import _plan
 from nld.finder.tape import record
@@ -61,6 +63,36 @@ def test_law_runs_are_the_indices_in_fewest_ranges(indices):
     ranges = runs(ordered)
     assert [start + i for start, length in ranges for i in range(length)] == list(ordered)
     assert all(a + length < b for (a, length), (b, _) in itertools.pairwise(ranges))
+
+
+@given(st.data())
+def test_law_a_direction_of_rows_and_columns_is_written_with_fewest_entries(data):
+    """A constant of a group may stand on its rows or its columns; it stays where it is unless moving it saves some."""
+    groups, tall, wide = (data.draw(SMALL) for _ in range(3))
+    number = st.integers(-1, 1)
+    rows, columns = (
+        np.array(data.draw(st.lists(st.lists(number, min_size=n, max_size=n), min_size=groups, max_size=groups)))
+        for n in (tall, wide)
+    )
+    whole = rows[:, :, None] + columns[:, None, :]
+    assume(whole.any())
+    shape = (groups, tall, wide)
+    axes = [Axis("a", shape, (0, i), torch.arange(values.size)) for i, values in ((1, rows), (2, columns))]
+    sparse = ({j: v for j, v in enumerate(values.ravel().tolist()) if v} for values in (rows, columns))
+    found = parts(dict(enumerate(sparse)), axes)
+
+    result = {1: np.zeros(rows.size), 2: np.zeros(columns.size)}
+    for place, coefficient, indices in found:
+        result[place.axes[1]][list(indices)] = coefficient
+    below, beside = result[1].reshape(rows.shape), result[2].reshape(columns.shape)
+    again = below[:, :, None] + beside[:, None, :]
+    factor = whole[again != 0][0] / again[again != 0][0]
+    np.testing.assert_allclose(factor * again, whole)
+    for group in range(groups):
+        counts = {c: np.count_nonzero(columns[group] - c) + np.count_nonzero(rows[group] + c) for c in range(-1, 2)}
+        assert np.count_nonzero(below[group]) + np.count_nonzero(beside[group]) == min(counts.values())
+        if counts[0] == min(counts.values()):
+            np.testing.assert_allclose(factor * beside[group], columns[group])
 
 
 ROWS, COLUMNS, OTHER = Place("a", (4, 3), (0,)), Place("a", (4, 3), (1,)), Place("b", (5,), (0,))
