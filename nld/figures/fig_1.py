@@ -108,7 +108,6 @@ def _draw_networks(data, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     return (
         "A symmetry of the loss need not be a symmetry of learning. **(a)** A damped particle in a "
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
@@ -121,12 +120,10 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = np.median(data["loss"].isel(step=-1).values, axis=1)
     first = float(np.median(data["loss"].isel(step=0)))
     return (
         "Three panels. Two spirals into a ring-shaped valley, one the rotation of the other; their energy curves lie "
-        f"on each other. Below, two training losses that both start at {first:.2f}; after "
-        f"{int(data['step'][-1])} steps it is {last[0]:.2g} with the filters as initialized and "
-        f"{last[1]:.2g} with filters ten times longer."
+        f"on each other. Below, two training losses that both start at {first:.2f}; after {int(data['step'][-1])} "
+        f"steps it is {last[0]:.2g} with the filters as initialized and {last[1]:.2g} with filters ten times longer."
     )

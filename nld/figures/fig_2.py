@@ -96,23 +96,20 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     worst = [100 * worst_difference(data, name) for name in ("rotation", "scale")]
     time = data["relaxation"].values
     return (
         "A charge dies in the time $m/\\mu$ unless the kinetic energy feeds it. Heavy-ball runs (coloured) from "
         f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, and theory (dashed). **(a)** "
-        "The rotation charge in a round valley decays as $e^{-\\mu t/m}$, in a time $m/\\mu$ from "
-        f"{time[0]:.2g} w²/ℓ at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/ℓ at $\\beta = {MOMENTA[-1]:g}$. "
-        "**(b)** The scale charge of a "
-        "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
-        "measurement minus theory in percent of each curve's maximum: at most "
+        f"The rotation charge in a round valley decays as $e^{{-\\mu t/m}}$, in a time $m/\\mu$ from {time[0]:.2g} "
+        f"w²/ℓ at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/ℓ at $\\beta = {MOMENTA[-1]:g}$. **(b)** The scale "
+        "charge of a scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot "
+        "q\\|^2$. Below, measurement minus theory in percent of each curve's maximum: at most "
         f"{at_most(worst[0].max())} % in (a) and {at_most(worst[1].max())} % in (b)."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     late = np.abs(data["time"].values - 1).argmin()
     left = ", ".join(f"{max(0.0, x):.2g}" for x in data["rotation"].values[:, late].round(3))
     scale = data["scale"].values

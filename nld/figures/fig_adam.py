@@ -146,7 +146,6 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     settings = ", ".join(f"({b:g}, {r:g})" for b, r in SETTINGS)
     return (
         "Adam's updates are bounded if and only if $\\beta < \\sqrt\\rho$. **(a)** Lines: the largest update, in "
@@ -167,7 +166,6 @@ def attained(data: xr.Dataset) -> float:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["law"].values[:, -1]
     return (
         "Left: the plane of momentum and memory of squares. Level lines of the largest update fan out from a straight "

@@ -113,7 +113,6 @@ def at_nine_tenths(data: xr.Dataset) -> dict[str, float]:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     found = at_nine_tenths(data)
     low, high = float(data["network"].sel(network_momentum=0.9).min()), float(
         data["network"].sel(network_momentum=0.9).max()
@@ -130,7 +129,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     found, shares = at_nine_tenths(data), []
     for correlation in CORRELATIONS:
         shares.append(data["model"].sel(correlation=correlation) / prediction(data["momentum"], correlation))

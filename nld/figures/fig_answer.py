@@ -64,11 +64,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "effective-learning-rate",
-            "Losses of networks with filters ten times longer, and of the original ones with the filters' "
-            "learning rate "
-            f"divided by {FACTOR**2:g}, differ by at most {power_above(worst)} of their value over "
-            f"{int(data['step'][-1])} "
-            f"steps and {data.sizes['seed']} seeds.",
+            "Losses of networks with filters ten times longer, and of the original ones with the filters' learning "
+            f"rate divided by {FACTOR**2:g}, differ by at most {power_above(worst)} of their value over "
+            f"{int(data['step'][-1])} steps and {data.sizes['seed']} seeds.",
             checks={"same losses": covers(data)},
         )
     ])  # fmt: skip
@@ -109,26 +107,22 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     first, last = np.median(data["effective_learning_rate"].values[:2, :, [0, -1]], axis=1).T
     short, long = np.median(data["loss"].values[:2, :, -1], axis=1)
     chaos = "" if covers(data) else ", as training at this rate amplifies rounding"
     return (
         "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten "
         f"does not change the loss at step 0, but after {int(data['step'][-1])} steps it is {long:.2g} ℓ instead of "
-        f"{short:.2g} ℓ (coloured: medians and ranges over {data.sizes['seed']} seeds). "
-        "The dashed line is predicted: the original filters, trained with their learning "
-        "rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
-        f"{power_above(worst_error(data))} of its value{chaos}. **Right:** the effective learning rate of the "
-        "first layer's "
-        f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/ℓ, at the end {last[0]:.2g} and {last[1]:.2g} "
-        f"1/ℓ. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, no "
-        "weight decay."
+        f"{short:.2g} ℓ (coloured: medians and ranges over {data.sizes['seed']} seeds). The dashed line is predicted: "
+        "the original filters, trained with their learning rate divided by one hundred; over all seeds and steps it "
+        f"differs from the measurement by at most {power_above(worst_error(data))} of its value{chaos}. **Right:** the "
+        f"effective learning rate of the first layer's filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/ℓ, "
+        f"at the end {last[0]:.2g} and {last[1]:.2g} 1/ℓ. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
+        f"$\\beta = {data.attrs['momentum']:g}$, no weight decay."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = np.median(data["loss"].values[:, :, -1], axis=1)
     first, end = np.median(data["effective_learning_rate"].values[:2, :, [0, -1]], axis=1).T
     dashed = "covers the latter" if covers(data) else f"leaves the latter and ends at {last[2]:.2g}"

@@ -88,32 +88,27 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     worst = data["residual"].max(["network", "kind", "step"])
     share = data["kinetic_share"]
     return (
         "In every network the charges move by what the law says and by nothing else. **Above:** the charge of one unit "
         "(coloured), its value one step before plus dissipation, kinetic symmetry breaking and weight decay (dashed), "
         "and what the charge would be without kinetic symmetry breaking (dotted). **Below:** the largest residual of "
-        f"all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
-        f"{power_above(worst.sel(precision='float64'))} in double and "
-        f"{power_above(worst.sel(precision='float32'))} in single precision; with PyTorch's default "
-        "$\\epsilon = 10^{-5}$ in batch normalization up to "
+        "all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
+        f"{power_above(worst.sel(precision='float64'))} in double and {power_above(worst.sel(precision='float32'))} in "
+        "single precision; with PyTorch's default $\\epsilon = 10^{-5}$ in batch normalization up to "
         f"{power(data['residual_default_epsilon'].max())}. The books hold {int(data['charges'].sum())} charges; the "
         f"kinetic term makes up {100 * float(share.min()):.0f} to {100 * float(share.max()):.0f} % of what they record."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     worst = data["residual"].max(["network", "kind", "step"])
     return (
         "Two rows of three panels: a convolutional network, a perceptron and a transformer. Above, a measured charge "
         "over steps with a dashed prediction on it; a dotted curve without the kinetic term leaves it by "
-        f"{', '.join(f'{x:.2g}' for x in strays(data))} times its largest value. "
-        "Below, relative residuals on a logarithmic axis: level lines below "
-        f"{power_above(worst.sel(precision='float64'))} "
-        f"in double and below {power_above(worst.sel(precision='float32'))} in single precision, and in the first "
-        "panel "
-        f"one up to {power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
+        f"{', '.join(f'{x:.2g}' for x in strays(data))} times its largest value. Below, relative residuals on a "
+        f"logarithmic axis: level lines below {power_above(worst.sel(precision='float64'))} in double and below "
+        f"{power_above(worst.sel(precision='float32'))} in single precision, and in the first panel one up to "
+        f"{power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
     )

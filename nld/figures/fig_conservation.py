@@ -115,7 +115,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     drift = np.median(data["drift"].values, axis=1)
     listed = ", ".join(f"{x:.2f}" for x in slopes(data)[0, 1:])
     stays = "stays within rounding," if drift[0, :, 0].max() < KEPT else "moves by at most"
@@ -131,7 +130,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     drift, orders = np.median(data["drift"].values, axis=1), slopes(data)[1]
     return (
         "Two panels with logarithmic axes. Left, gradient descent: the drifts of scale, rescale and general linear "

@@ -162,7 +162,6 @@ def _draw_orders(data, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     text, mirror = numbers(data), data.attrs["mirror_momentum"]
     return (
         "Every counter term adds one order of accuracy, for every rule. **(a)** Distance between heavy ball "
@@ -177,7 +176,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     found, expected = orders(data), data["predicted_order"].values
     groups = {order: found[expected == order] for order in np.unique(expected)}
     listed = "; ".join(f"{len(x)} near {order}, {x.min():.2f} to {x.max():.2f}" for order, x in groups.items())

@@ -83,7 +83,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     default, chosen = (float(k) for k in data["decision"].values)
     accuracy = data["accuracy"].median("seed")
     ahead = data["steps_to_equilibrium"]
@@ -92,20 +91,17 @@ def caption(data: xr.Dataset) -> str:
     better = "better" if before.max() < after.min() else "not clearly better"
     return (
         f"After {data.sizes['step']} steps at AdamW's default weight decay a network {there[0]} near its equilibrium; "
-        f"at one chosen from the monitor's finding it {there[1]}, and the network is {better}. "
-        "**(a)** Angle by which each layer's "
-        "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the "
-        f"default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy "
-        f"on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
+        f"at one chosen from the monitor's finding it {there[1]}, and the network is {better}. **(a)** Angle by which "
+        "each layer's filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end "
+        f"of the default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** "
+        f"Accuracy on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
         f"{100 * float(accuracy.sel(weight_decay=default)):.1f} % at $k = {default:g}$, "
-        f"{100 * float(accuracy.sel(weight_decay=chosen)):.1f} % at $k = {chosen:g}$; triangles: "
-        f"$k = {chosen:g}$ for the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, "
-        "the line their median."
+        f"{100 * float(accuracy.sel(weight_decay=chosen)):.1f} % at $k = {chosen:g}$; triangles: $k = {chosen:g}$ for "
+        f"the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, the line their median."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     default, chosen = (float(k) for k in data["decision"].values)
     accuracy = data["accuracy"].median("seed")
     last = data["angular_step"].isel(step=slice(-30, None)).mean(["step", "block"])

@@ -92,27 +92,23 @@ def _unit(data: xr.Dataset) -> float:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     return (
-        "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit "
-        f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm "
-        "$r^2$ under heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from "
-        "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
-        "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
-        f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
-        "**Bottom:** T&K (17) misses the measured norm by at most "
-        f"{at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. "
-        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."
+        "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit norm is "
+        f"switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm $r^2$ under "
+        "heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from RMSProp's own "
+        "recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that the dictionary "
+        "fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve forgets in "
+        f"{data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. **Bottom:** T&K "
+        f"(17) misses the measured norm by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. $\\eta = "
+        f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["squared_norm"].isel(step=-1).values
     return (
-        f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. "
-        "Three squared norms respond: without weight "
-        f"decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and down, the "
-        f"faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles lie on "
-        f"all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
+        f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. Three squared norms respond: "
+        f"without weight decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and "
+        f"down, the faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles "
+        f"lie on all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
     )

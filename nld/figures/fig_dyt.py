@@ -76,8 +76,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "dyt-parity",
             f"Mean share of digits recognized by a network of {int(data.attrs['parameters']):,} parameters, in "
-            "percent: "
-            f"{means}.",
+            f"percent: {means}.",
             {"as accurate": accuracy["DyT"] - accuracy["LayerNorm"]},
         ),
         Evidence(
@@ -157,7 +156,6 @@ def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     rate, decay, momentum = (data.attrs[name] for name in ("learning_rate", "weight_decay", "momentum"))
     return (
         "Dynamic tanh copies the shape of layer normalization and exchanges its symmetry. **(a)** Single numbers "
@@ -173,7 +171,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     low, *_, high = np.sort(data["extremes"].sel(state="trained").median("seed").values[:-1])
     outliers = float(data["extremes"].sel(state="trained", layer=OUTLIERS).median())
     left, right = data["charge"].sel(rule="LayerNorm").values, data["charge"].sel(rule="DyT").values

@@ -70,27 +70,24 @@ def _draw_course(data: xr.Dataset, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
     slope, decayed, gone = slopes(data), means(data, "C")[1][0], len(lost(data))
     decay = "raises" if (np.diff(decayed) > 0).all() else "changes"
     fate = "they were lost in their first steps, before their norms had grown" if gone else "none was lost"
     return (
-        "Free norms set their own learning rate. **Top:** effective rate $\\eta/((1-\\beta)r^2)$ half-way "
-        "through training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over "
-        f"filters, means over seeds. From $\\eta = 0.03$ w²/ℓ on the held norms' rate spans a factor {held_rates:.0f} "
-        f"(slope {slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope "
-        f"{number(slope[0], '.2f')}); over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. "
-        f"Weight decay {decay} the free norms' rate, from {decayed[0]:.2g} to {decayed[-1]:.2g} per ℓ. "
-        f"**Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} (dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/ℓ "
-        "(solid). **Bottom right:** test loss half-way against the effective rate, one mark a run, with momentum also "
-        f"swept at $\\eta = {OTHER_RATE:g}$ w²/ℓ; the dashed line is the loss of guessing. Of the free runs, "
-        f"{gone} lie near it or above: {fate}."
+        "Free norms set their own learning rate. **Top:** effective rate $\\eta/((1-\\beta)r^2)$ half-way through "
+        "training, before any schedule lowers it, in the sweeps of {numref}`fig-experiments`; medians over filters, "
+        f"means over seeds. From $\\eta = 0.03$ w²/ℓ on the held norms' rate spans a factor {held_rates:.0f} (slope "
+        f"{slope[1]:.2f} in logarithms), the free norms' a factor {free_rates:.1f} (slope {number(slope[0], '.2f')}); "
+        f"over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. Weight decay {decay} the free norms' rate, "
+        f"from {decayed[0]:.2g} to {decayed[-1]:.2g} per ℓ. **Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} "
+        f"(dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/ℓ (solid). **Bottom right:** test loss half-way against "
+        f"the effective rate, one mark a run, with momentum also swept at $\\eta = {OTHER_RATE:g}$ w²/ℓ; the dashed "
+        f"line is the loss of guessing. Of the free runs, {gone} lie near it or above: {fate}."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
     rate, loss = data["half_rate"].values, data["half_loss"].values
     free = data.isel(run=np.flatnonzero((data["panel"] == "A") & (data["constrained"] == 0)))["effective_rate"].values

@@ -137,7 +137,6 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     found = scales(data)
     if not found:
         return f"Unconstrained and constrained training at the paper's scale: not yet run. {MISSING}"
@@ -151,7 +150,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     found = scales(data)
     if not found:
         return "An empty figure: the runs of the paper profile are not gathered yet."

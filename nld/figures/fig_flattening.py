@@ -111,25 +111,22 @@ def _draw_drifts(data, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     text = numbers(data)
     return (
         "The counter term moves the charges that gradient flow conserves, and in the same measure for every rule. "
         f"**(a)** Gradient descent on $f = \\tfrac12 (y - q_1 q_2)^2$, $y = {TARGET:g}$, leaves the hyperbola of "
         "gradient flow (dotted) towards the flat part of its minima; its charge $q_1^2 - q_2^2$ follows "
         f"{{eq}}`eq-toy-charge` to {text['law-gap']} w². Small steps go the same way if the penalty of large ones is "
-        f"added to the loss (line), {explicit_penalty.reach(data)}. **(b)** Drift of the charge of (a) and of "
-        "three charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient "
-        f"descent, heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the "
-        "valley from gradient flow alone, in the network from the drift of gradient descent at "
-        f"$\\eta = {REFERENCE:g}$ w²/ℓ. The "
-        f"measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
+        f"added to the loss (line), {explicit_penalty.reach(data)}. **(b)** Drift of the charge of (a) and of three "
+        "charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient descent, "
+        f"heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the valley "
+        f"from gradient flow alone, in the network from the drift of gradient descent at $\\eta = {REFERENCE:g}$ w²/ℓ. "
+        f"The measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
         f"{text['network-gap-large']} % in the network, at the smallest and the largest strength."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     flat = (data["end"].values ** 2).sum(1)
     drift, penalized = data["drift"].values, (data["penalized_end"].values[-1] ** 2).sum()
     return (

@@ -91,22 +91,19 @@ def _draw_flow(carried, plane) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     gap = np.abs(relative(data, "predicted_slope") - relative(data, "measured_slope")).max()
     scale = relative(data, "predicted_slope")[0, 2]
     return (
         "A geometry keeps some symmetries and breaks others. **Above:** a velocity (bold arrow) and where translation, "
-        "rotation and scale carry it. **Below:** the kinetic energy on the way, by its definition "
-        "$T_h = D_h(q + m\\dot q, q)/m$, for the Euclidean, the entropic and Burg's $h$ (coloured), with the slopes "
-        "that kinetic symmetry breaking predicts at $s = 0$ (dashed). Translation and rotation leave the Euclidean "
-        f"energy alone and scale changes it at the rate {scale:.3g}; Burg's does the opposite, and entropy keeps none. "
-        f"Predicted and measured slopes differ by at most {power_above(gap)} of the energy; "
-        f"$m = {data.attrs['mass']:g}$ w²/ℓ."
+        "rotation and scale carry it. **Below:** the kinetic energy on the way, by its definition $T_h = D_h(q + "
+        "m\\dot q, q)/m$, for the Euclidean, the entropic and Burg's $h$ (coloured), with the slopes that kinetic "
+        "symmetry breaking predicts at $s = 0$ (dashed). Translation and rotation leave the Euclidean energy alone and "
+        f"scale changes it at the rate {scale:.3g}; Burg's does the opposite, and entropy keeps none. Predicted and "
+        f"measured slopes differ by at most {power_above(gap)} of the energy; $m = {data.attrs['mass']:g}$ w²/ℓ."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     rows = relative(data, "measured_slope")
     listed = "; ".join(
         f"{name} {', '.join(f'{x + 0:.2f}' for x in np.where(np.abs(row) < 1e-6, 0, row))}"

@@ -102,7 +102,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     last = data["squared_norm"].isel(step=-1).values
     error = np.abs(data["predicted_squared_norm"] / data["squared_norm"] - 1).max()
     return (
@@ -118,7 +117,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["squared_norm"].isel(step=-1).values
     return (
         "Left, a plane whose grey shade depends on direction only, darkest to the left. A dotted arc follows a circle "

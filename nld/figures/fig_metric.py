@@ -118,7 +118,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     angle, drift = slopes(data["angle"], data), slopes(data["drift"], data)
     listed = ", ".join(f"{name} {number(drift[name], '.2f')}" for name in drift)
     share = data["share"].isel(step=slice(10, None)).mean("step")
@@ -136,7 +135,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     angle = data["angle"]
     turned, drifted = (
         ", ".join(

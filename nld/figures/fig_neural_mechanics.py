@@ -78,7 +78,6 @@ def _share_heights(row) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     told = numbers(data)
     return (
         "Sums and squares of the weights that a symmetry ties together follow an integral law, and it is not that of "
@@ -86,25 +85,22 @@ def caption(data: xr.Dataset) -> str:
         f"translation, scale and rescale symmetry, {SHOWN} of each kind, measured in a network that learns digits from "
         "batches of 64 (coloured), predicted by the integral laws (dashed) and by gradient flow (dotted). **(e)** At a "
         f"momentum of {float(data['momentum'][-1]):g} the weight decay is {told['times-critical']} times the critical "
-        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. "
-        "**Bottom row:** the largest error over all charges of a kind (in the colours above), of gradient flow "
-        f"(dotted; {told['flow-scale']} for the squared norms), of the integral law (solid; up to "
-        f"{told['integral-plain']} without momentum and {told['integral-long']} with) and of the law in steps "
-        f"(thin; {told['exact']})."
+        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. **Bottom row:** the "
+        "largest error over all charges of a kind (in the colours above), of gradient flow (dotted; "
+        f"{told['flow-scale']} for the squared norms), of the integral law (solid; up to {told['integral-plain']} "
+        f"without momentum and {told['integral-long']} with) and of the law in steps (thin; {told['exact']})."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     told = numbers(data)
     return (
         "A grid of five columns and four rows. In every panel of the upper three rows dashed predictions lie on "
-        "coloured measured curves. The sums of the translation row stay level without weight decay, fall "
-        f"exponentially with it, and in the last column change their sign up to {told['crossings']} times. The squared "
-        "norms of the scale row rise above the dotted curves of gradient flow, in the last column up to "
-        f"{told['tallest']} times their first value. "
-        "In the bottom row the errors of the three laws are lines near "
-        f"{told['flow-scale']}, below {told['integral-long']} and below {told['exact']}."
+        "coloured measured curves. The sums of the translation row stay level without weight decay, fall exponentially "
+        f"with it, and in the last column change their sign up to {told['crossings']} times. The squared norms of the "
+        f"scale row rise above the dotted curves of gradient flow, in the last column up to {told['tallest']} times "
+        f"their first value. In the bottom row the errors of the three laws are lines near {told['flow-scale']}, below "
+        f"{told['integral-long']} and below {told['exact']}."
     )
 
 

@@ -122,7 +122,6 @@ def _draw_paths(data, plane) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     flow, mechanics = (", ".join(f"{x:.2f}" for x in column) for column in slopes(data).T)
     return (
         "A learning rule follows its mechanics to second order in the learning rate, and gradient flow to first. "
@@ -135,7 +134,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["error"].values[:, -1]
     ratio = last[:, 0] / last[:, 1]
     (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
@@ -143,7 +141,6 @@ def alt(data: xr.Dataset) -> str:
     return (
         f"Left: dots that turn into a valley, with a dashed curve at most {at_most(mechanics)} w from them and a "
         f"dotted one up to {at_most(flow)} w. Right: errors over the learning rate on logarithmic axes; three lines of "
-        f"slope {low:.2f} to {high:.2f} for gradient flow and "
-        f"three of slope {steep:.2f} to {steepest:.2f} for mechanics, which at the smallest rates are "
-        f"{power(ratio.min())} to {power(ratio.max())} times lower."
+        f"slope {low:.2f} to {high:.2f} for gradient flow and three of slope {steep:.2f} to {steepest:.2f} for "
+        f"mechanics, which at the smallest rates are {power(ratio.min())} to {power(ratio.max())} times lower."
     )

@@ -83,7 +83,6 @@ def _reach(accuracy: float, chance: float) -> str:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     ahead = f"lead by at most {at_most(lead(data))} percentage points of accuracy" if lead(data) > 0 else "lead nowhere"
     return (
         f"On photographs, after half an epoch, free norms {ahead}. {experiments_prose.panels(data, SCALE)} The marks "
@@ -93,5 +92,4 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     return f"Three panels of final test accuracy. {experiments_prose.accuracies(data, SCALE)}"

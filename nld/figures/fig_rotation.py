@@ -62,9 +62,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "rotational-equilibrium-of-lion",
-            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay "
-            "within the "
-            f"memory, by {100 * lion_law:.2f} %.",
+            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay within "
+            f"the memory, by {100 * lion_law:.2f} %.",
             checks={"closed form": found["Lion"] <= 0.01, "arcsine law": lion_law <= 0.01},
         ),
         Evidence(
@@ -155,27 +154,24 @@ def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     worst = 100 * max(errors(data, name, "law") for name in STYLE)
     short = data["network_momentum"].values < 0.99
     ratio = (data["network_angle"] / data["network_angle_law"]).values[short]
     return (
         "The learning rule fixes how far a normalized filter turns in a step, for all layers alike; Adam with coupled "
         "decay is the exception. **(a, b)** Angles and norms in equilibrium, measured over predicted: filled, walks of "
-        f"random gradients ({SIZE} coordinates), within {at_most(worst)} % of the dashed diagonal; open, three "
-        "layers of "
-        f"a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, but "
-        "for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
-        "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW "
-        f"($k = {data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ "
-        f"ℓ/w²), means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each "
-        "layer, from its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
+        f"random gradients ({SIZE} coordinates), within {at_most(worst)} % of the dashed diagonal; open, three layers "
+        f"of a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, "
+        "but for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
+        "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW ($k = "
+        f"{data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ ℓ/w²), "
+        f"means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each layer, from "
+        "its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
         f"{100 * data.attrs['label_noise']:.0f} % of the labels are wrong."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     law = np.sort(data["layer_law"].sel(treatment="Adam").values)
     wrong = float((data["norm"] / data["norm_uncharged"]).max())
     ratio = (data["network_angle"] / data["network_angle_law"]).values

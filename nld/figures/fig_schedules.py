@@ -134,31 +134,27 @@ def _tens(values) -> np.ndarray:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     clean, found = data["effective_rate"].sel(noise=0), differences(data)
     grown = float(data["schedule"][-1] / data["schedule"][0])
     naive = f", if buffer and rates match, and {found['naive']:.1g} ℓ if the buffer is left at zero"
     return (
         "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
-        "rate. **(a)** Effective learning rate after "
-        f"{data.attrs['tuning_steps']} steps of gradient descent on $\\langle q, Aq\\rangle/\\|q\\|^2$: blue between "
-        f"the two bounds (dashed), at most {at_most(clean.max())} per ℓ, over six decades of $\\eta$; with noise "
-        "(red) it forgets $\\eta$, as T&K (17) without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself "
-        "(grey), where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with "
-        "weight decay "
-        "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
-        f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
-        "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
-        f"{power_above(max(found['exponential'], found['empty buffer']))} ℓ"
-        f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
-        "Largest of ten steps, median and range of "
-        f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
-        f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ ℓ/w²."
+        f"rate. **(a)** Effective learning rate after {data.attrs['tuning_steps']} steps of gradient descent on "
+        f"$\\langle q, Aq\\rangle/\\|q\\|^2$: blue between the two bounds (dashed), at most {at_most(clean.max())} per "
+        "ℓ, over six decades of $\\eta$; with noise (red) it forgets $\\eta$, as T&K (17) without momentum says "
+        "(dashed). On $\\langle q, Aq\\rangle$ itself (grey), where no norm can grow, it diverges. **(b)** Losses of a "
+        "batch-normalized network on digits with weight decay (blue) and without it at an exponentially growing "
+        f"learning rate (dashed, a training run). **(c)** Their rates, one constant, one {grown:.3g} times larger at "
+        "the end, and the norms of all their weights; dashed: the blue norm times $\\alpha^{-n}$. **(d)** Differences "
+        f"of the losses to the run with decay: at most {power_above(max(found['exponential'], found['empty buffer']))} "
+        f"ℓ{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. Largest of ten "
+        f"steps, median and range of {data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = "
+        f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, $k = "
+        f"{data.attrs['weight_decay']:g}$ ℓ/w²."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     (clean, noisy), found = data["effective_rate"].median("seed").transpose("noise", "rate").values, differences(data)
     sizes = [power(found[run]) for run in ("exponential", "empty buffer", "naive", "decay dropped")]
     return (

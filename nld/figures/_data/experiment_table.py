@@ -68,10 +68,9 @@ def commands(scale: str) -> str:
     """How to run and gather the sweeps of a scale, as MyST text."""
     names = ", ".join(f"{scale}-{panel.spec}" for panel in PANELS.values())
     return (
-        f"`nld data fetch tiny-imagenet`, then for each NAME of {names}: "
-        "`nld sweep run nld/experiment/runs/specs/NAME.toml "
-        "--executor pool` and `nld sweep gather nld/experiment/runs/specs/NAME.toml --summary --output "
-        f"results/{scale}/NAME.nc`"
+        f"`nld data fetch tiny-imagenet`, then for each NAME of {names}: `nld sweep run "
+        "nld/experiment/runs/specs/NAME.toml --executor pool` and `nld sweep gather "
+        f"nld/experiment/runs/specs/NAME.toml --summary --output results/{scale}/NAME.nc`"
     )
 
 
