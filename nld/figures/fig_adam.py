@@ -12,18 +12,15 @@ from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 from nld.theory import adam
 
-CHAPTER = "book/adam-and-normalization"
 PRACTICAL = 0.75  # memories of squares from here on are in use
-
-SOURCE = "gould2024continuous"
+PLACE, GOULD = ((), "fig-adam", "book/adam-and-normalization"), "gould2024continuous"
 CLAIMS = (
     Claim("adam-stable-region", r"Adam's updates are bounded where $2(1-\beta)/\beta > (1-\rho)/\rho$ and can grow "
-          "exponentially where the inequality is reversed.", (), "fig-adam", CHAPTER, SOURCE),
+          "exponentially where the inequality is reversed.", *PLACE, GOULD),
     Claim("adam-growth-rate", "Outside the stable region updates grow at the rate $|C|/2$ a step, "
-          r"$C = 2(1-\beta)/\beta - (1-\rho)/\rho$.", (), "fig-adam", CHAPTER, SOURCE),
+          r"$C = 2(1-\beta)/\beta - (1-\rho)/\rho$.", *PLACE, GOULD),
     Claim("adam-largest-step", "A step of Adam is at most the learning rate times the larger of 1 and "
-          r"$(1-\beta)/\sqrt{1-\rho}$, reached by one gradient after silence.", (), "fig-adam", CHAPTER,
-          "kingma2015adam"),
+          r"$(1-\beta)/\sqrt{1-\rho}$, reached by one gradient after silence.", *PLACE, "kingma2015adam"),
 )  # fmt: skip
 
 

@@ -12,25 +12,24 @@ from nld.figures._data import bregman_family, flow_distances
 from nld.figures._data.bregman_family import WINDOW, exponents
 from nld.figures._data.counter_terms_prose import numbers
 from nld.figures._data.flow_distances import orders
+from nld.figures._data.orders_of_accuracy import RESCALED_TIME
 from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
-BARRETT, MIYAGAWA, KOVACHKI = (
-    ((), "fig-counter-terms", "book/between-the-steps", source)
-    for source in ("barrett2021implicit", "miyagawa2022toward", "kovachki2021continuous")
-)
+PLACE, KOVACHKI = ((), "fig-counter-terms", "book/between-the-steps"), "kovachki2021continuous"
 CLAIMS = (
     Claim("implicit-gradient-regularization", r"Gradient descent follows gradient flow on "
-          r"$f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a step, $\eta^2$ in a fixed time.", *BARRETT),
+          r"$f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a step, $\eta^2$ in a fixed time.", *PLACE,
+          "barrett2021implicit"),
     Claim("counter-terms-cancel-the-discretization", r"With counter terms up to $\eta^{k+1}$ the equation of motion of "
-          r"gradient descent has an error of $\eta^{k+2}$.", *MIYAGAWA),
+          r"gradient descent has an error of $\eta^{k+2}$.", *PLACE, "miyagawa2022toward"),
     Claim("momentum-is-a-rescaled-flow", r"Heavy ball and Nesterov with fixed momentum follow gradient flow at the "
-          r"rate $\eta/(1-\beta)$ to order $\eta$.", *KOVACHKI),
+          r"rate $\eta/(1-\beta)$ to order $\eta$.", *PLACE, KOVACHKI),
     Claim("momentum-has-a-slow-manifold", "They are attracted exponentially by a manifold on which they follow "
-          r"gradient flow of a modified loss to order $\eta^2$.", *KOVACHKI),
+          r"gradient flow of a modified loss to order $\eta^2$.", *PLACE, KOVACHKI),
     *bregman_family.CLAIMS,
 )  # fmt: skip
 
@@ -166,7 +165,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "Every counter term adds one order of accuracy, for every rule. **(a)** Distance between heavy ball "
         f"($\\beta = {data.attrs['momentum']:g}$) and flows with no, one and two counter terms, at $t/\\mu = "
-        f"{flow_distances.RESCALED_TIME:g}$ w²/ℓ; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
+        f"{RESCALED_TIME:g}$ w²/ℓ; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
         "four members of the Bregman family, from rest on a quadratic with curvatures over four decades (solid), and "
         f"$t^{{-p}}$ (dashed); fitted exponents {text['exponents']}. **(c)** Orders measured by such fits as in (a) "
         "(dots) and predicted (bars), for iterates that begin on the slow manifold, or with an empty buffer where it "

@@ -11,7 +11,7 @@ import xarray as xr
 from nld.figures._data import charge_drifts, explicit_penalty, invariant_layers
 from nld.figures._data.charge_drifts import KINDS, REFERENCE
 from nld.figures._data.flattening_prose import numbers
-from nld.figures._data.two_parameter_valley import PATH_RATES, PATH_TIME, START, TARGET, gradient, paths
+from nld.figures._data.two_parameter_valley import PATH_RATES, TARGET, paths
 from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import power
@@ -19,11 +19,8 @@ from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
 CLAIMS = (
-    Claim(
-        "larger-rates-end-flatter",
-        "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate ends where the loss is flatter.",
-        (), "fig-flattening", "book/between-the-steps", "barrett2021implicit",
-    ),
+    Claim("larger-rates-end-flatter", "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate "
+          "ends where the loss is flatter.", (), "fig-flattening", "book/between-the-steps", "barrett2021implicit"),
     invariant_layers.CLAIM,
     explicit_penalty.CLAIM,
 )  # fmt: skip
@@ -36,7 +33,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
         momentum: beta of heavy ball and Nesterov.
         seed: of the networks.
     """
-    data = xr.Dataset({**paths(), **explicit_penalty.measured(gradient, START, PATH_RATES, PATH_TIME, seed)})
+    data = xr.Dataset({**paths(), **explicit_penalty.measured(seed)})
     drifts = charge_drifts.by_rule(momentum, seed)
     return data.merge(drifts).assign(invariant_layers.measured()).assign_attrs(momentum=momentum)
 

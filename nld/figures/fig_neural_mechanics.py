@@ -10,18 +10,16 @@ from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
-CHAPTER, SOURCE = "book/neural-mechanics", "kunin2021neural"
+PLACE = ((), "fig-neural-mechanics", "book/neural-mechanics", "kunin2021neural")
 CLAIMS = (
     Claim("symmetry-constrains-gradient-and-hessian", "A symmetry of the loss constrains gradient and Hessian at every "
-          r"point, for any data set: $\langle g, A\rangle = 0$ and $HA + DA^\top g = 0$.", (),
-          "fig-neural-mechanics", CHAPTER, SOURCE),
+          r"point, for any data set: $\langle g, A\rangle = 0$ and $HA + DA^\top g = 0$.", *PLACE),
     Claim("finite-rates-break-conservation-laws", "Finite learning rates break the conservation laws that the "
-          "symmetries give gradient flow.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
+          "symmetries give gradient flow.", *PLACE),
     Claim("integral-laws-predict-charges", "Integral expressions from modified gradient flow describe sums, squared "
-          "norms and their differences at finite learning rates, batch sizes and weight decay.", (),
-          "fig-neural-mechanics", CHAPTER, SOURCE),
+          "norms and their differences at finite learning rates, batch sizes and weight decay.", *PLACE),
     Claim("momentum-makes-charges-oscillate", "With momentum a charge is a harmonic oscillator, and weight decay above "
-          "a critical value makes it swing.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
+          "a critical value makes it swing.", *PLACE),
 )  # fmt: skip
 SYMBOL = {"translation": "sum $\\langle q, n\\rangle$ [w]", "scale": "$\\|q\\|^2$ [w²]",
           "rescale": "$\\|q_{in}\\|^2 - \\|q_{out}\\|^2$ [w²]"}  # fmt: skip

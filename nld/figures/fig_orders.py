@@ -7,9 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data import mechanics_distances
-from nld.figures._data.anharmonic_loss import potential
-from nld.figures._data.mechanics_distances import RESCALED_TIME
-from nld.figures._data.power_law import exponent
+from nld.figures._data.orders_of_accuracy import RESCALED_TIME, exponent, potential
 from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.rotation_measures import errors, lead, unbalance
 from nld.figures._data.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
 from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
@@ -18,20 +17,19 @@ from nld.paper import Claim
 
 __all__ = ["CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "measure"]
 
-CHAPTER = "book/rotational-equilibrium"
+PLACE, KOSSON = ((), "fig-rotation", "book/rotational-equilibrium"), "kosson2024rotational"
 CLAIMS = (
     Claim("rotational-equilibrium", "With white gradients, heavy ball, AdamW and Adam with coupled decay settle at the "
-          "norms and angles that the closed forms give.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
-    Claim("rotational-equilibrium-of-lion", "Lion settles at the norm and angle of its closed form.",
-          (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "norms and angles that the closed forms give.", *PLACE, KOSSON),
+    Claim("rotational-equilibrium-of-lion", "Lion settles at the norm and angle of its closed form.", *PLACE, KOSSON),
     Claim("balanced-rotation", "AdamW turns all layers of a network by one angle, Adam with coupled decay each by its "
-          "own.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "own.", *PLACE, KOSSON),
     Claim("rotation-replaces-decay", "Turning filters by a prescribed angle, without weight decay on them, trains a "
-          "network as well as AdamW.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "network as well as AdamW.", *PLACE, KOSSON),
     Claim("balanced-rotation-generalizes", "Balanced rotation makes AdamW generalize better than Adam with coupled "
-          "decay.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "decay.", *PLACE, KOSSON),
     Claim("projection-slows-growth", r"Without decay, momentum lets norms grow $(1+\beta)/(1-\beta)$ times as fast, "
-          "and projecting the step undoes it.", (), "fig-rotation", CHAPTER, "heo2021adamp"),
+          "and projecting the step undoes it.", *PLACE, "heo2021adamp"),
 )  # fmt: skip
 
 ALLOWED = {"heavy ball": 0.01, "AdamW": 0.01, "Adam": 0.01, "Lion": 0.05}  # what the closed forms should hold to
@@ -44,6 +42,25 @@ STYLE = {
     "SGDP": ("sgdp", "v"),
     "AdamP": ("adamp", "P"),
 }
+
+
+def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
+    """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
+    rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
+    return max(float(abs(rows[part] / rows[f"{part}_{law}"] - 1).max()) for part in ("norm", "angle"))
+
+
+def unbalance(data: xr.Dataset, treatment: str) -> float:
+    """Largest over smallest angle of the layers, in the second half of a run."""
+    course = data["squared_angle"].sel(treatment=treatment)
+    late = np.sqrt(course.isel(course_step=slice(course.sizes["course_step"] // 2, None)).mean("course_step"))
+    return float(late.max() / late.min())
+
+
+def lead(data: xr.Dataset, one: str, other: str) -> np.ndarray:
+    """Difference of two accuracies in percentage points, seed by seed."""
+    accuracy = 100 * data["judged_accuracy"]
+    return (accuracy.sel(judged_rule=one) - accuracy.sel(judged_rule=other)).values
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import auto_tuning_evidence, traded_decay_evidence
 from nld.figures._data import schedule_runs as runs
 from nld.figures._data.schedule_runs import differences
+from nld.figures._data.schedules_evidence import CLAIMS, evidence
 from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
@@ -13,7 +13,7 @@ from nld.inference import FIRST_JUDGING_SEED, Verdict, rule
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.schedules import slow_eigenvalue
 
-CLAIMS = (*auto_tuning_evidence.CLAIMS, *traded_decay_evidence.CLAIMS)
+__all__ = ["CLAIMS", "alt", "caption", "compute", "draw", "judge"]
 
 SEEDS, RESTLESS_SEEDS = 3, 8  # judging seeds: nothing was chosen by looking at them
 ROUNDING = ("identity", "difference", "cosine", "step_difference")
@@ -41,7 +41,7 @@ def compute(
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Each claim by the bound, slope or largest difference that it states."""
-    return rule([*auto_tuning_evidence.evidence(data), *traded_decay_evidence.evidence(data)])
+    return rule(evidence(data))
 
 
 def draw(data: xr.Dataset):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.power_law import exponent
+from nld.figures._data.orders_of_accuracy import exponent
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence
 from nld.learning_rules import potentials
@@ -23,19 +23,12 @@ WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play
 
 PLACE = ((), "fig-counter-terms", "book/between-the-steps", "wibisono2016variational")
 CLAIMS = (
-    Claim(
-        "bregman-rate",
-        r"Along the motion of an ideally scaled Bregman Lagrangian "
-        r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
-        r"$e^{-\beta}$.",
-        *PLACE,
-    ),
-    Claim(
-        "bregman-time-dilation",
-        "All motions of the polynomial family are one curve, travelled at different speeds.",
-        *PLACE,
-    ),
-)
+    Claim("bregman-rate", r"Along the motion of an ideally scaled Bregman Lagrangian "
+          r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
+          r"$e^{-\beta}$.", *PLACE),
+    Claim("bregman-time-dilation", "All motions of the polynomial family are one curve, travelled at different speeds.",
+          *PLACE),
+)  # fmt: skip
 
 
 def measured() -> dict:

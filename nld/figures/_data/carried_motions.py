@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld import symmetry
-from nld.figures._data.power_law import exponent
+from nld.figures._data.orders_of_accuracy import exponent
 from nld.learning_rules import potentials
 from nld.theory import bregman
 from nld.theory.noether import kinetic_symmetry_breaking_at

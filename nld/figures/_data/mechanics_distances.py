@@ -3,12 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import three_rules
-from nld.figures._data.anharmonic_loss import START, gradient
+from nld.figures._data.orders_of_accuracy import RESCALED_TIME, START, gradient, rule_and_steps, three_rules
 from nld.learning_rules.rules import LearningRule, iterate
 from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
 
-RESCALED_TIME = 1.2  # t/μ at which errors are measured: the same distance along gradient flow for every momentum
 RELAXATIONS = {"quick": (40, 57, 80, 113, 160, 226, 320), "paper": (40, 80, 160, 320, 640, 1280)}  # μ times the steps
 COARSE = 30  # steps of the path that the left panel shows
 
@@ -18,7 +16,7 @@ def measured(profile: str, momentum: float) -> xr.Dataset:
 
     The number of steps grows as 1/μ, so that the rules share their values of η/μ², which is what has to be small.
     """
-    rules = three_rules.by_name(momentum)
+    rules = three_rules(momentum)
     scaled = RESCALED_TIME / np.array(RELAXATIONS[profile])
     errors = [[distances(make, RESCALED_TIME / x) for x in scaled] for make in rules.values()]
     cold = [distances(rules["heavy ball"], RESCALED_TIME / x, warm=False)[1] for x in scaled]
@@ -46,9 +44,7 @@ def flows(rule: LearningRule, time, warm: bool = True):
 
 def distances(make, relaxations: float, warm: bool = True) -> list[float]:
     """Distance of the last iterate to gradient flow and to the Euler-Lagrange flow, in w."""
-    friction = make(1.0).friction
-    steps = round(relaxations / friction)
-    rule = make(RESCALED_TIME * friction / steps)
+    rule, steps = rule_and_steps(make, relaxations)
     last = iterate(rule, gradient, START, steps).position[-1]
     ends = flows(rule, [0, steps * rule.learning_rate], warm)
     return [float(np.linalg.norm(last - flow.position[-1])) for flow in ends]
