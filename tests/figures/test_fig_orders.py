@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_orders
-from nld.figures._data import mechanics_distances, orders_of_accuracy
+from nld.figures._data import orders_of_accuracy
 from nld.learning_rules.rules import gradient_descent
 
 
@@ -34,6 +34,6 @@ def test_fig_orders_gradient_belongs_to_potential():
 
 
 def test_fig_orders_distances_for_one_rule_shrink_with_the_rate():
-    coarse, fine = (mechanics_distances.distances(gradient_descent, n) for n in (20, 40))
+    coarse, fine = (fig_orders.distances(gradient_descent, n) for n in (20, 40))
     assert fine[0] < coarse[0] / 1.8
     assert fine[1] < coarse[1] / 3.6
