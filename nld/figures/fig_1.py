@@ -9,7 +9,7 @@ import xarray as xr
 
 from nld.figures._data.two_starts import FACTOR, networks, particle, potential
 from nld.figures._render.labels import label_point
-from nld.figures._render.style import COLOR, band, new_figure
+from nld.figures._render.style import COLOR, band, new_mosaic
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
@@ -63,9 +63,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Panels: paths and energies of (a) above, losses of (b) below."""
-    figure, _ = new_figure(size=(6.4, 5.6))
-    figure.clear()
-    axes = figure.subplot_mosaic([["path", "energy"], ["loss", "loss"]], height_ratios=[1.15, 1])
+    figure, axes = new_mosaic([["path", "energy"], ["loss", "loss"]], (6.4, 5.6), height_ratios=[1.15, 1])
     _draw_particle(data, axes["path"], axes["energy"])
     _draw_networks(data, axes["loss"])
     return figure
@@ -102,7 +100,7 @@ def _draw_networks(data, axes) -> None:
     for loss, color, label, side in zip(data["loss"].values, colors, labels, (-1, 1), strict=True):
         band(axes, step, loss, color)
         edge = (loss[:, at].max if side > 0 else loss[:, at].min)()
-        axes.annotate(label, (step[at], edge), (0, 12 * side - 4), textcoords="offset points", color=color, ha="center")
+        label_point(axes, label, (step[at], edge), (0, 12 * side - 4), color=color, ha="center", fontsize=9)
     axes.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     axes.set_title("(b) scale: equal at step 0, the losses part at once")
 

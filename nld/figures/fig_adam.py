@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import adam_updates
+from nld.figures._data import adam_updates as updates
 from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
 from nld.figures._render.labels import label_point, letter_panels
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
@@ -26,8 +26,8 @@ CLAIMS = (
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1e-3) -> xr.Dataset:
     """Bounds, what attains them, and updates in a network trained at ``learning_rate``; one for all profiles."""
-    data = adam_updates.measured(seed, learning_rate)
-    return data.assign_attrs(seed=seed, learning_rate=learning_rate)
+    parts = [updates.plane(), updates.boundary(), updates.largest(seed, learning_rate), updates.growth()]
+    return xr.merge(parts).assign_attrs(seed=seed, learning_rate=learning_rate)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from nld.experiment import Experiment
 from nld.experiment.runs.ensemble import run_ensemble
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
@@ -29,19 +30,15 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
     records = run_ensemble(members)
 
     def gather(name):
-        return np.stack([record[name].values for record in records]).reshape(
-            len(starts), SEEDS, *records[0][name].shape
-        )
+        values = np.stack([record[name].values for record in records])
+        return values.reshape(len(starts), SEEDS, *values.shape[1:])
 
     squared_norm = gather("squared_norm")[..., :8].mean(-1)  # the first layer has eight filters
+    effective = {"units": "1/ℓ", "long_name": "learning rate over the mean squared norm of the first layer's filters"}
     return xr.Dataset(
         {
             "loss": (("start", "seed", "step"), gather("train_loss"), {"units": "ℓ", "long_name": "training loss"}),
-            "effective_learning_rate": (
-                ("start", "seed", "step"),
-                learning_rate / squared_norm,
-                {"units": "1/ℓ", "long_name": "learning rate over the mean squared norm of the first layer's filters"},
-            ),
+            "effective_learning_rate": (("start", "seed", "step"), learning_rate / squared_norm, effective),
         },
         coords={
             "start": ["as initialized", "filters × 10", "learning rate of the filters ÷ 100"],
@@ -84,21 +81,15 @@ def draw(data: xr.Dataset):
     for index, color in ((0, COLOR["original"]), (1, COLOR["transformed"])):
         band(losses, step, data["loss"].values[index], color)
         band(rates, step, data["effective_learning_rate"].values[index], color)
-    losses.plot(step, np.median(data["loss"].values[2], 0), **predicted())
-    labels = [("as initialized", 0, 0.80, (0, -26)), ("filters × 10", 1, 0.80, (0, 17))]
-    for label, index, share, shift in labels:
-        at = int(share * len(step))
-        color = (COLOR["original"], COLOR["transformed"])[index]
-        place = (step[at], np.median(data["loss"].values[index, :, at]))
-        losses.annotate(label, place, shift, textcoords="offset points", color=color, ha="center")
-    at = int(0.24 * len(step))
-    losses.annotate(
-        "predicted:\nlearning rate ÷ 100",
-        (step[at], np.median(data["loss"].values[2, :, at])),
-        (14, 24),
-        textcoords="offset points",
-        arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]},
-    )
+    middle = np.median(data["loss"].values, axis=1)
+    losses.plot(step, middle[2], **predicted())
+    at = int(0.80 * len(step))
+    for label, index, color, height in (("as initialized", 0, "original", -26), ("filters × 10", 1, "transformed", 17)):
+        place = (step[at], middle[index, at])
+        label_point(losses, label, place, (0, height), color=COLOR[color], ha="center", fontsize=9)
+    at, leader = int(0.24 * len(step)), {"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]}
+    place = (step[at], middle[2, at])
+    label_point(losses, "predicted:\nlearning rate ÷ 100", place, (14, 24), fontsize=9, arrowprops=leader)
     losses.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     rates.set(
         xlabel="step $n$", ylabel="effective learning rate $\\eta/\\|q\\|^2$ [1/ℓ]", yscale="log", xlim=(0, step[-1])

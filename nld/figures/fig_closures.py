@@ -54,10 +54,6 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([Evidence("norm-closed-form", numbers, samples)])
 
 
-def _list(values) -> str:
-    return ", ".join(f"{value:.3g}" for value in values)
-
-
 def sentences(data: xr.Dataset) -> dict[str, str]:
     """Sentences that compare the closures, chosen by the data; of the runs with momentum."""
     ratio, full = ratios(data).isel(member=slice(1, None)), data["judged_ratio"].sel(arm="full batches, large rate")

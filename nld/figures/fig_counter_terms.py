@@ -14,7 +14,7 @@ from nld.figures._data.counter_terms_prose import numbers
 from nld.figures._data.flow_distances import orders
 from nld.figures._data.orders_of_accuracy import RESCALED_TIME
 from nld.figures._render.labels import label_point, ticks_at
-from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.style import COLOR, new_mosaic, predicted
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
@@ -82,9 +82,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Errors of heavy ball and losses of the Bregman family on the left, all measured orders on the right."""
-    figure, _ = new_figure(size=(6.4, 5.9))
-    figure.clear()
-    axes = figure.subplot_mosaic([["errors", "orders"], ["losses", "orders"]], width_ratios=[1, 0.62])
+    figure, axes = new_mosaic([["errors", "orders"], ["losses", "orders"]], (6.4, 5.9), width_ratios=[1, 0.62])
     _draw_errors(data, axes["errors"])
     _draw_losses(data, axes["losses"])
     _draw_orders(data, axes["orders"])
@@ -123,14 +121,8 @@ def _draw_losses(data, axes) -> None:
         axes.plot(time[inside], middle * time[inside] ** -p, **predicted())
         side, shift = ("right", 3) if p == 4 else ("left", -3)
         label_point(axes, f"$p$ = {p:g}", (time[-1], loss[-1]), (shift, -10), color=color, ha=side)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(0.3, 1500),
-        ylim=(2e-4, 5),
-        xlabel="time $t$ [(w²/ℓ)$^{1/p}$]",
-        ylabel="loss $f - f^*$ [ℓ]",
-    )
+    axes.set(xscale="log", yscale="log", xlim=(0.3, 1500), ylim=(2e-4, 5))
+    axes.set(xlabel="time $t$ [(w²/ℓ)$^{1/p}$]", ylabel="loss $f - f^*$ [ℓ]")
     axes.set_title("(b) the Bregman family falls as $t^{-p}$")
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import run_sweep
-from nld.figures._data.effective_rates import OTHER_RATE, SHOWN, lost, means, slopes, spans, table
+from nld.figures._data.effective_rates import OTHER_RATE, SHOWN, guesses, lost, means, slopes, spans, table
 from nld.figures._data.experiment_table import MODES, PANELS, quick_sweep
 from nld.figures._render.experiment_panels import name_modes
 from nld.figures._render.labels import even_ticks
-from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.style import COLOR, new_mosaic, predicted
 from nld.figures._render.text import number
 
 EXPLORATORY = "it looks into the runs of fig-experiments, whose judging seeds rule on the findings"
@@ -29,9 +29,7 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0) -> xr.Da
 
 def draw(data: xr.Dataset):
     """Half-way rates of A, B and C above; below, their course in A, and losses against rates of all runs."""
-    figure, _ = new_figure(size=(6.4, 4.8))
-    figure.clear()
-    axes = figure.subplot_mosaic([["A", "B", "C"], ["course", "loss", "loss"]], height_ratios=[1, 1.15])
+    figure, axes = new_mosaic([["A", "B", "C"], ["course", "loss", "loss"]], (6.4, 4.8), height_ratios=[1, 1.15])
     for panel, (_, _, label, _) in PANELS.items():
         values, rates = means(data, panel)
         places = np.arange(len(values))
@@ -71,7 +69,7 @@ def _draw_course(data: xr.Dataset, axes) -> None:
 
 def caption(data: xr.Dataset) -> str:
     (free_rates, held_rates), (free_momenta, held_momenta) = spans(data)
-    slope, decayed, gone = slopes(data), means(data, "C")[1][0], len(lost(data))
+    slope, decayed, gone = slopes(data), means(data, "C")[1][0], lost(data).sizes["run"]
     decay = "raises" if (np.diff(decayed) > 0).all() else "changes"
     fate = "they were lost in their first steps, before their norms had grown" if gone else "none was lost"
     return (
@@ -93,7 +91,7 @@ def alt(data: xr.Dataset) -> str:
     free = data.isel(run=np.flatnonzero((data["panel"] == "A") & (data["constrained"] == 0)))["effective_rate"].values
     spread = np.log(free).std(0)
     bend = "bend towards each other" if spread[-1] < spread[0] else "do not approach each other"
-    best, above = rate[loss.argmin()], loss[rate > 10] > 0.75 * np.log(10)
+    best, above = rate[loss.argmin()], guesses(data)[rate > 10]
     return (
         "Five panels on logarithmic axes. With norms held the effective rate rises in proportion to the learning rate, "
         f"by a factor {held_rates:.0f}, and with momentum, by {held_momenta:.0f}; with norms free it changes by "

@@ -119,11 +119,9 @@ def draw(data: xr.Dataset):
     label_point(panels[0, 1], "AdamW without\nthe charge", place, (-3, 9), ha="center", color=BASELINE["color"])
     panels[0, 0].set_title("(a) angles, every rule")
     panels[0, 1].set_title("(b) norms, every rule")
-    handles = [
-        panels[0, 0].plot([], [], marker, color=COLOR[color], label=LABEL.get(name, name), markersize=5)[0]
-        for name, (color, marker) in STYLE.items()
-    ]
-    panels[0, 0].legend(handles=handles, fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
+    for name, (color, marker) in STYLE.items():
+        panels[0, 0].plot([], [], marker, color=COLOR[color], label=LABEL.get(name, name), markersize=5)
+    panels[0, 0].legend(fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
     _explain(panels[0], data)
     step = data["course_step"].values
     top = math.sqrt(float(data["squared_angle"].max()))
@@ -153,11 +151,8 @@ def _explain(panels, data: xr.Dataset) -> None:
 
 
 def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
-    values = [data[f"{part}_law"].values, data[part].values, data[f"network_{part}_law"].values.ravel()]
-    values.append(data[f"network_{part}"].values.ravel())
-    if part == "norm":
-        values.append(data["norm_uncharged"].values)
-    both = np.concatenate(values)
+    names = [f"{part}_law", part, f"network_{part}_law", f"network_{part}", *["norm_uncharged"] * (part == "norm")]
+    both = np.concatenate([data[each].values.ravel() for each in names])
     limits = np.nanmin(both) / 1.5, np.nanmax(both) * 1.5
     axes.plot(limits, limits, **predicted())
     for of, (color, marker) in STYLE.items():

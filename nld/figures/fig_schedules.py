@@ -20,21 +20,15 @@ ROUNDING = ("identity", "difference", "cosine", "step_difference")
 
 
 def compute(
-    profile: str,
-    *,
-    seed: int = 0,
-    learning_rate: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 2e-3,
+    profile: str, *, seed: int = 0, learning_rate: float = 0.1, momentum: float = 0.9, weight_decay: float = 2e-3,
     factor: float = 0.1,
-) -> xr.Dataset:
+) -> xr.Dataset:  # fmt: skip
     """Effective learning rates over six decades, and a network trained with decay and at schedules without it."""
     first = FIRST_JUDGING_SEED + seed
     seeds = range(first, first + SEEDS)
     trained = heavy_ball(learning_rate, momentum, weight_decay)
     restless = runs.restless(range(first, first + RESTLESS_SEEDS))
-    parts = [runs.tuning(seeds), runs.traded(trained, seeds), runs.stepped(trained, factor, seeds), restless]
-    data = xr.merge(parts)
+    data = xr.merge([runs.tuning(seeds), runs.traded(trained, seeds), runs.stepped(trained, factor, seeds), restless])
     attrs = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "factor": factor}
     return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(trained), "tuning_steps": runs.TUNING_STEPS})
 

@@ -48,18 +48,14 @@ def measured() -> dict:
         energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)
         positions.append(path.position)
     energy, loss, time = np.array(energies), np.array(losses), np.array(times)
-    powers = np.array(EXPONENTS)[:, None]
+    bound = constant * time ** np.array(EXPONENTS)[:, None] * loss / energy[:, :1]
     same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
     return {
         "exponent": ("exponent", list(EXPONENTS)),
         "time": (("exponent", "moment"), time, {"units": "(w²/ℓ)^(1/p)", "long_name": "time of the Bregman motion"}),
         "loss": (("exponent", "moment"), loss, {"units": "ℓ", "long_name": "loss above its minimum"}),
         "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
-        "bound": (
-            ("exponent",),
-            (constant * time**powers * loss / energy[:, :1]).max(1),
-            {"long_name": "C t^p f/E(0)"},
-        ),
+        "bound": (("exponent",), bound.max(1), {"long_name": "C t^p f/E(0)"}),
         "dilation": (("exponent",), same.max((1, 2)), {"units": "w", "long_name": "distance to p = 2, same clock"}),
     }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.effective_rates import SHOWN, lost, means
+from nld.figures._data.effective_rates import SHOWN, guesses, lost, means
 from nld.figures._render.text import number
 
 
@@ -11,7 +11,7 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
     """Sentences and clauses that compare effective rates, chosen by the data."""
     rate, loss, held = data["half_rate"].values, data["half_loss"].values, data["constrained"].values == 1
     best = [float(rate[mode][loss[mode].argmin()]) for mode in (~held, held)]
-    fast = loss[rate > 10] > 0.75 * np.log(10)
+    fast = guesses(data)[rate > 10]
     same = max(best) < 10 * min(best)
     reason = (
         "So free norms are not better because they are free. They are better because they end up where the rate is "
@@ -32,11 +32,11 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
 def exceptions(data: xr.Dataset) -> str:
     """On the free runs that guess, and whether their rates are to blame."""
     gone = lost(data)
-    if not len(gone):
+    if not gone.sizes["run"]:
         return "No free run guesses."
-    free = data["half_rate"].values[(data["constrained"] == 0) & (data["half_loss"] > 0.75 * np.log(10))]
-    said = f"Of the free runs {len(gone)} guess, at momenta from {gone.min():g} and rates of up to {free.max():.2g} 1/ℓ"
-    if free.max() > 10:
+    least, most = float(gone["momentum"].min()), float(gone["half_rate"].max())
+    said = f"Of the free runs {gone.sizes['run']} guess, at momenta from {least:g} and rates of up to {most:.2g} 1/ℓ"
+    if most > 10:
         return f"{said}."
     return f"The exceptions teach as well. {said}: they were lost in their first steps, before their norms had grown."
 

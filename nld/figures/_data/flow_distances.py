@@ -30,32 +30,25 @@ def cases(profile: str, momentum: float, seed: int) -> list[Case]:
 def measured(profile: str, momentum: float, seed: int) -> xr.Dataset:
     """Distances of iterates to their flows over the step, by case, and attractions by rule."""
     rows = cases(profile, momentum, seed)
+    with_buffer = ("heavy ball", "Nesterov")
+    attractions = [_attraction(three_rules(momentum)[name]) for name in with_buffer]
     longest = max(len(steps) for *_, steps, _ in rows)
     step, error = (
         np.array([[*row, *[np.nan] * (longest - len(row))] for row in column])
         for column in zip(*(case[3:] for case in rows), strict=True)
     )
+    rate = {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"}
     return xr.Dataset(
         {
             "error": (("case", "point"), error, {"units": "w", "long_name": "distance of the iterates to the flow"}),
-            "step": (
-                ("case", "point"),
-                step,
-                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
-            ),
+            "step": (("case", "point"), step, rate),
             "predicted_order": (("case",), [case[2] for case in rows]),
             "group": (("case",), [case[0] for case in rows]),
-            "attraction": (("rule",), attractions(momentum)),
+            "attraction": (("rule",), attractions),
         },
-        coords={"case": [case[1] for case in rows], "rule": ["heavy ball", "Nesterov"]},
+        coords={"case": [case[1] for case in rows], "rule": list(with_buffer)},
         attrs={"momentum": momentum, "mirror_momentum": MIRROR_MOMENTUM},
     )
-
-
-def attractions(momentum: float) -> list[float]:
-    """Factors by which a step of heavy ball and of Nesterov shrinks the distance to the slow manifold."""
-    makers = three_rules(momentum)
-    return [_attraction(makers[name]) for name in ("heavy ball", "Nesterov")]
 
 
 def _euclidean_cases(profile: str, momentum: float) -> Iterator[Case]:

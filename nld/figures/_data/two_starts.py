@@ -47,19 +47,16 @@ def particle() -> xr.Dataset:
 def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
     """(b) Training loss with filters as initialized and multiplied by ten, for several seeds; `paper` needs a GPU,
     and goes on where it was interrupted."""
-    base = {
-        "quick": Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5),
-        "paper": Experiment(
+    base = Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5)
+    if profile == "paper":
+        base = base.replace(
             network="vgg11",
             dataset="tiny-imagenet",
-            learning_rate=learning_rate,
-            weight_decay=0.0,
             steps=5000,
             evaluate_every=100,
             device="cuda",
             precision="bfloat16",
-        ),
-    }[profile]
+        )
     first, scales = FIRST_JUDGING_SEED + seed, (1.0, FACTOR)
     seeds = tuple(range(first, first + SEEDS[profile]))
     sweep = Sweep(base=base, vary={"filter_scale": scales, "seed": seeds})
