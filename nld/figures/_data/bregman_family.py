@@ -35,7 +35,7 @@ def measured() -> dict:
     """Losses of q'' + (p + 1)/t q' + p² t^{p-2}/4 f' = 0 from rest, read at times with equal clocks t^p."""
     clock = np.geomspace(0.01, 100, 301)
     start, constant = np.ones_like(CURVATURES), 0.25
-    times, losses, energies, positions = [], [], [], []
+    rows = []
     for p in EXPONENTS:
         time = clock ** (2 / p)
         scaling = partial(bregman.polynomial_scaling, p, constant)
@@ -43,13 +43,10 @@ def measured() -> dict:
         loss = (CURVATURES * path.position**2).sum(1) / 2
         velocity: Any = path.velocity
         ahead = path.position + velocity * time[:, None] / p
-        times.append(time)
-        losses.append(loss)
-        energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)
-        positions.append(path.position)
-    energy, loss, time = np.array(energies), np.array(losses), np.array(times)
+        rows.append((time, loss, (ahead**2).sum(1) / 2 + constant * time**p * loss, path.position))
+    time, loss, energy, position = (np.array(column) for column in zip(*rows, strict=True))
     bound = constant * time ** np.array(EXPONENTS)[:, None] * loss / energy[:, :1]
-    same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
+    same = np.abs(position - position[EXPONENTS.index(2)])
     return {
         "exponent": ("exponent", list(EXPONENTS)),
         "time": (("exponent", "moment"), time, {"units": "(w²/ℓ)^(1/p)", "long_name": "time of the Bregman motion"}),
