@@ -7,7 +7,8 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.two_starts import FACTOR, networks, particle, potential
+from nld.figures._data.ring_valley import potential
+from nld.figures._data.two_starts import FACTOR, networks, particle
 from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, band, new_mosaic
 from nld.figures._render.text import power, power_above

@@ -6,7 +6,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.two_starts import gradient as ring_gradient
+from nld.figures._data.ring_valley import gradient as ring_gradient
 from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, new_figure, predicted
 from nld.figures._render.text import at_most

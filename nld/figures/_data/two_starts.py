@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment, Sweep, run_sweep
+from nld.figures._data.ring_valley import gradient, potential
 from nld.inference import FIRST_JUDGING_SEED
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
@@ -11,16 +12,6 @@ from nld.theory.continuum import euler_lagrange_flow
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
 SEEDS = {"quick": 8, "paper": 3}  # judging seeds: nothing was chosen by looking at them
-
-
-def potential(q):
-    """f(q) = (|q|² - 1)²/4, a valley around a circle; shape (..., 2) to (...)."""
-    return ((q**2).sum(-1) - 1) ** 2 / 4
-
-
-def gradient(q):
-    """Gradient of ``potential``: (|q|² - 1) q."""
-    return ((q**2).sum(-1, keepdims=True) - 1) * q
 
 
 def particle() -> xr.Dataset:
