@@ -9,8 +9,8 @@ It defines ``judge(data) -> list[Verdict]`` to rule on claims, with ``CLAIMS`` w
 says in ``EXPLORATORY`` why it rules on none. Judging seeds that take too long for each build are kept: ``EVIDENCE``
 names the file and ``measure(seeds)`` computes them.
 
-What it computes is in `_data`, and drawing that figures share in `_render`. No figure imports another: a new one is a
-new file, and nothing else has to be told.
+What takes more room than a figure has, or serves several, is in `_data`, and drawing that they share in `_render`. No
+figure imports another: a new one is a new file, and nothing else has to be told.
 """
 
 from nld.deprecation import attach

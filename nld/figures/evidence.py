@@ -150,12 +150,9 @@ def _done(kept: xr.Dataset | None, label: str) -> int:
     if kept is None or label not in kept["arithmetic"].values:
         return 0
     row = kept.sel(arithmetic=label)
-    there = np.isfinite(row[_first(row)].values.reshape(row.sizes["judging_seed"], -1)).all(axis=1)
-    return int(np.argmin(there)) if not np.all(there) else there.size
-
-
-def _first(data: xr.Dataset) -> str:
-    return next(str(name) for name, v in data.data_vars.items() if v.dims[:1] == ("judging_seed",))
+    first = next(v for v in row.data_vars.values() if v.dims[:1] == ("judging_seed",))
+    there = np.isfinite(first.values.reshape(row.sizes["judging_seed"], -1)).all(axis=1)
+    return int(np.argmin(np.append(there, False)))
 
 
 def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:

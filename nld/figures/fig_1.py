@@ -7,9 +7,10 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.two_starts import FACTOR, networks, particle, potential
+from nld.figures._data.ring_valley import potential
+from nld.figures._data.two_starts import FACTOR, networks, particle
 from nld.figures._render.labels import label_point
-from nld.figures._render.style import COLOR, band, new_figure
+from nld.figures._render.style import COLOR, band, new_mosaic
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
@@ -63,9 +64,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Panels: paths and energies of (a) above, losses of (b) below."""
-    figure, _ = new_figure(size=(6.4, 5.6))
-    figure.clear()
-    axes = figure.subplot_mosaic([["path", "energy"], ["loss", "loss"]], height_ratios=[1.15, 1])
+    figure, axes = new_mosaic([["path", "energy"], ["loss", "loss"]], (6.4, 5.6), height_ratios=[1.15, 1])
     _draw_particle(data, axes["path"], axes["energy"])
     _draw_networks(data, axes["loss"])
     return figure
@@ -102,13 +101,12 @@ def _draw_networks(data, axes) -> None:
     for loss, color, label, side in zip(data["loss"].values, colors, labels, (-1, 1), strict=True):
         band(axes, step, loss, color)
         edge = (loss[:, at].max if side > 0 else loss[:, at].min)()
-        axes.annotate(label, (step[at], edge), (0, 12 * side - 4), textcoords="offset points", color=color, ha="center")
+        label_point(axes, label, (step[at], edge), (0, 12 * side - 4), color=color, ha="center", fontsize=9)
     axes.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     axes.set_title("(b) scale: equal at step 0, the losses part at once")
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     return (
         "A symmetry of the loss need not be a symmetry of learning. **(a)** A damped particle in a "
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
@@ -121,12 +119,10 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = np.median(data["loss"].isel(step=-1).values, axis=1)
     first = float(np.median(data["loss"].isel(step=0)))
     return (
         "Three panels. Two spirals into a ring-shaped valley, one the rotation of the other; their energy curves lie "
-        f"on each other. Below, two training losses that both start at {first:.2f}; after "
-        f"{int(data['step'][-1])} steps it is {last[0]:.2g} with the filters as initialized and "
-        f"{last[1]:.2g} with filters ten times longer."
+        f"on each other. Below, two training losses that both start at {first:.2f}; after {int(data['step'][-1])} "
+        f"steps it is {last[0]:.2g} with the filters as initialized and {last[1]:.2g} with filters ten times longer."
     )

@@ -6,19 +6,72 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import heavy_ball_charges
-from nld.figures._data.heavy_ball_charges import END, MOMENTA
+from nld.figures._data.ring_valley import gradient as ring_gradient
 from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
+from nld.learning_rules.rules import LearningRule, heavy_ball, iterate
+from nld.symmetry import Symmetry, rotation, scale
+from nld.theory.continuum import euler_lagrange_flow, fresh_velocity
 
+MOMENTA = (0.999, 0.99, 0.9, 0.5)
 COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00")
+END = 10.0  # last time shown, in w²/ℓ
+RING, PUSH = np.array([1.3, 0.0]), np.array([0.0, 0.5])  # start in (a), and the velocity it is pushed with
+CONE = np.array([0.35, 0.95])  # start in (b), at rest
 
 
 def compute(profile: str, *, learning_rate: float = 0.02) -> xr.Dataset:
-    """Charges of heavy-ball runs at several momenta and what the theory says they are; one for all profiles."""
-    return heavy_ball_charges.charges(learning_rate)
+    """Charges of heavy-ball runs at several momenta, measured between iterates, and what the theory says they are.
+
+    Args:
+        learning_rate: η in w²/ℓ, one for all runs and profiles.
+    """
+    steps = round(END / learning_rate)
+    time = (np.arange(steps) + 0.5) * learning_rate
+    columns: dict[str, list] = {"rotation": [], "rotation_predicted": [], "scale": [], "scale_predicted": []}
+    rules = [heavy_ball(learning_rate, momentum) for momentum in MOMENTA]
+    for momentum, ball in zip(MOMENTA, rules, strict=True):
+        charge = measured_charge(ball, ring_gradient, RING, -PUSH / momentum, steps, rotation())
+        columns["rotation"].append(charge / charge[0])
+        columns["rotation_predicted"].append(np.exp(-ball.friction / ball.mass * (time - time[0])))
+        columns["scale"].append(measured_charge(ball, scale_gradient, CONE, np.zeros(2), steps, scale()))
+        columns["scale_predicted"].append(predicted_scale_charge(ball, time))
+    units = {"rotation": {"units": "1", "long_name": "charge over its first value"}, "scale": {"units": "w²"}}
+    return xr.Dataset(
+        {
+            name: (("momentum", "time"), np.array(values), units[name.removesuffix("_predicted")])
+            for name, values in columns.items()
+        },
+        coords={
+            "time": ("time", time, {"units": "w²/ℓ"}),
+            "momentum": list(MOMENTA),
+            "relaxation": ("momentum", [ball.mass / ball.friction for ball in rules], {"units": "w²/ℓ"}),
+        },
+        attrs={"learning_rate": learning_rate},
+    )
+
+
+def scale_gradient(q):
+    """Gradient of -2 q_1²/|q|², which a scaling leaves alone; shape (..., 2)."""
+    x, y = q[..., 0], q[..., 1]
+    factor = -4 * x * y / (x * x + y * y) ** 2
+    return np.stack([factor * y, -factor * x], -1)
+
+
+def measured_charge(ball: LearningRule, gradient, start, buffer, steps: int, symmetry: Symmetry) -> np.ndarray:
+    """m <q', A(q)> half-way between iterates, by its definition: (m/η) <Δq, A(mean of both ends)>; shape (steps,)."""
+    path = iterate(ball, gradient, start, steps, (buffer,)).position
+    step, middle = np.diff(path, axis=0), (path[1:] + path[:-1]) / 2
+    return ball.mass / ball.learning_rate * (step * np.stack(symmetry.generator(list(middle.T)), -1)).sum(-1)
+
+
+def predicted_scale_charge(ball: LearningRule, time) -> np.ndarray:
+    """m <q', q> on the Euler-Lagrange flow of the same start, by Eq 12 the memory of m |q'|²."""
+    velocity = fresh_velocity(ball, scale_gradient, CONE)
+    flow = euler_lagrange_flow(ball, scale_gradient, CONE, velocity, time)
+    return ball.mass * (np.asarray(flow.velocity) * flow.position).sum(-1)
 
 
 def worst_difference(data: xr.Dataset, name: str) -> np.ndarray:
@@ -44,16 +97,16 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure: times in w²/ℓ, differences in percent, rates of decay per step."""
-    rotation, scale = (100 * worst_difference(data, name) for name in ("rotation", "scale"))
+    kept, driven = (100 * worst_difference(data, name) for name in ("rotation", "scale"))
     ball, moment = np.unravel_index(np.abs(differences(data, "scale")).argmax(), data["scale"].shape)
     heavy, *others = 100 * np.abs(data["rotation"].values[:, -1])
     time, last = data["relaxation"].values, MOMENTA[-1]
     return {
         "longest": f"{time[0]:.2g}",
         "shortest": f"{time[-1]:.2g}",
-        "rotation-light": at_most(rotation[2]),
-        "rotation-heavy": at_most(rotation[-1]),
-        "scale-worst": at_most(scale.max()),
+        "rotation-light": at_most(kept[2]),
+        "rotation-heavy": at_most(kept[-1]),
+        "scale-worst": at_most(driven.max()),
         "scale-worst-place": f"in step {moment + 1} of the ball with β = {data['momentum'].values[ball]:g}",
         "heaviest-left": f"{heavy:.2g}",
         "others-left": at_most(max(others)),
@@ -65,10 +118,10 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
 
 def rise(data: xr.Dataset) -> str:
     """How far the scale charges rise by mass, and how many fall again: the end of a sentence about them."""
-    scale = data["scale"].values
-    peaks = scale.max(1)  # the heaviest ball first
+    charge = data["scale"].values
+    peaks = charge.max(1)  # the heaviest ball first
     order = "the more the heavier the ball" if (np.diff(peaks) < 0).all() else "though not in the order of the masses"
-    return f"{order}, and {(scale[:, -1] < peaks).sum()} of the {len(scale)} fall again before the figure ends"
+    return f"{order}, and {(charge[:, -1] < peaks).sum()} of the {len(charge)} fall again before the figure ends"
 
 
 def draw(data: xr.Dataset):
@@ -96,32 +149,29 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     worst = [100 * worst_difference(data, name) for name in ("rotation", "scale")]
     time = data["relaxation"].values
     return (
         "A charge dies in the time $m/\\mu$ unless the kinetic energy feeds it. Heavy-ball runs (coloured) from "
         f"underdamped to overdamped at $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, and theory (dashed). **(a)** "
-        "The rotation charge in a round valley decays as $e^{-\\mu t/m}$, in a time $m/\\mu$ from "
-        f"{time[0]:.2g} w²/ℓ at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/ℓ at $\\beta = {MOMENTA[-1]:g}$. "
-        "**(b)** The scale charge of a "
-        "scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot q\\|^2$. Below, "
-        "measurement minus theory in percent of each curve's maximum: at most "
+        f"The rotation charge in a round valley decays as $e^{{-\\mu t/m}}$, in a time $m/\\mu$ from {time[0]:.2g} "
+        f"w²/ℓ at $\\beta = {MOMENTA[0]:g}$ to {time[-1]:.2g} w²/ℓ at $\\beta = {MOMENTA[-1]:g}$. **(b)** The scale "
+        "charge of a scale-invariant loss starts at zero and is driven by kinetic symmetry breaking, $m\\|\\dot "
+        "q\\|^2$. Below, measurement minus theory in percent of each curve's maximum: at most "
         f"{at_most(worst[0].max())} % in (a) and {at_most(worst[1].max())} % in (b)."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     late = np.abs(data["time"].values - 1).argmin()
     left = ", ".join(f"{max(0.0, x):.2g}" for x in data["rotation"].values[:, late].round(3))
-    scale = data["scale"].values
-    peaks = ", ".join(f"{x:.2g}" for x in scale.max(1))
-    falls = (scale[:, -1] < scale.max(1)).sum()
+    charge = data["scale"].values
+    peaks = ", ".join(f"{x:.2g}" for x in charge.max(1))
+    falls = (charge[:, -1] < charge.max(1)).sum()
     worst = 100 * max(worst_difference(data, name).max() for name in ("rotation", "scale"))
     return (
         f"Left: rotation charges that at time 1 have fallen to {left} of their first value for momenta "
         f"{', '.join(f'{b:g}' for b in MOMENTA)}. Right: scale charges that rise from zero to {peaks} w²; "
-        f"{falls} of the {len(scale)} fall again. Dashed predicted curves are within {at_most(worst)} percent of the "
+        f"{falls} of the {len(charge)} fall again. Dashed predicted curves are within {at_most(worst)} percent of the "
         "largest charge of the measured ones."
     )

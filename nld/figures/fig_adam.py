@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import adam_updates
+from nld.figures._data import adam_updates as updates
 from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
 from nld.figures._render.labels import label_point, letter_panels
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
@@ -12,25 +12,22 @@ from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 from nld.theory import adam
 
-CHAPTER = "book/adam-and-normalization"
 PRACTICAL = 0.75  # memories of squares from here on are in use
-
-SOURCE = "gould2024continuous"
+PLACE, GOULD = ((), "fig-adam", "book/adam-and-normalization"), "gould2024continuous"
 CLAIMS = (
     Claim("adam-stable-region", r"Adam's updates are bounded where $2(1-\beta)/\beta > (1-\rho)/\rho$ and can grow "
-          "exponentially where the inequality is reversed.", (), "fig-adam", CHAPTER, SOURCE),
+          "exponentially where the inequality is reversed.", *PLACE, GOULD),
     Claim("adam-growth-rate", "Outside the stable region updates grow at the rate $|C|/2$ a step, "
-          r"$C = 2(1-\beta)/\beta - (1-\rho)/\rho$.", (), "fig-adam", CHAPTER, SOURCE),
+          r"$C = 2(1-\beta)/\beta - (1-\rho)/\rho$.", *PLACE, GOULD),
     Claim("adam-largest-step", "A step of Adam is at most the learning rate times the larger of 1 and "
-          r"$(1-\beta)/\sqrt{1-\rho}$, reached by one gradient after silence.", (), "fig-adam", CHAPTER,
-          "kingma2015adam"),
+          r"$(1-\beta)/\sqrt{1-\rho}$, reached by one gradient after silence.", *PLACE, "kingma2015adam"),
 )  # fmt: skip
 
 
 def compute(profile: str, *, seed: int = 0, learning_rate: float = 1e-3) -> xr.Dataset:
     """Bounds, what attains them, and updates in a network trained at ``learning_rate``; one for all profiles."""
-    data = adam_updates.measured(seed, learning_rate)
-    return data.assign_attrs(seed=seed, learning_rate=learning_rate)
+    parts = [updates.plane(), updates.boundary(), updates.largest(seed, learning_rate), updates.growth()]
+    return xr.merge(parts).assign_attrs(seed=seed, learning_rate=learning_rate)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -146,7 +143,6 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     settings = ", ".join(f"({b:g}, {r:g})" for b, r in SETTINGS)
     return (
         "Adam's updates are bounded if and only if $\\beta < \\sqrt\\rho$. **(a)** Lines: the largest update, in "
@@ -167,7 +163,6 @@ def attained(data: xr.Dataset) -> float:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["law"].values[:, -1]
     return (
         "Left: the plane of momentum and memory of squares. Level lines of the largest update fan out from a straight "

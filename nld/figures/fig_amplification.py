@@ -8,7 +8,7 @@ import xarray as xr
 
 from nld.figures._data import amplified_norms
 from nld.figures._data.amplified_norms import BATCHES, CORRELATIONS, JUDGED_MOMENTUM, SIZE, prediction
-from nld.figures._render.labels import ticks_at
+from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
@@ -86,15 +86,15 @@ def draw(data: xr.Dataset):
         above.plot(1 / (1 - fine), prediction(fine, correlation), **predicted())
         at = (4, -1, -3)[index]
         side = "right" if shifts[index][0] < 0 else "left"
-        above.annotate(name, (1 / (1 - momentum[at]), measured[at]), shifts[index], textcoords="offset points",
-                       color=color, ha=side)  # fmt: skip
+        label_point(
+            above, name, (1 / (1 - momentum[at]), measured[at]), shifts[index], color=color, ha=side, fontsize=9
+        )
         below.plot(1 / (1 - momentum), measured / prediction(momentum, correlation), "osD"[index], color=color,
                    linestyle="-", linewidth=0.8, markersize=4)  # fmt: skip
     x = np.repeat(1 / (1 - data["network_momentum"].values), data.sizes["layer"])
     above.plot(x, data["network"].values.ravel(), "x", color=COLOR["constrained"], markersize=5)
-    at = 2
-    above.annotate("network, mini-batches", (x[3 * at], data["network"].values[at].min()), (10, -24),
-                   textcoords="offset points", color=COLOR["constrained"])  # fmt: skip
+    place = (x[3 * 2], data["network"].values[2].min())
+    label_point(above, "network, mini-batches", place, (10, -24), color=COLOR["constrained"], fontsize=9)
     above.set(xscale="log", yscale="log", ylabel="amplification of the growth of $r^4$")
     below.axhline(1, **predicted())
     below.set(xscale="log", xlabel="steps that momentum remembers, $1/(1-\\beta)$", ylabel="measured /\npredicted",
@@ -113,28 +113,21 @@ def at_nine_tenths(data: xr.Dataset) -> dict[str, float]:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
-    found = at_nine_tenths(data)
-    low, high = float(data["network"].sel(network_momentum=0.9).min()), float(
-        data["network"].sel(network_momentum=0.9).max()
-    )  # fmt: skip
+    found, layers = at_nine_tenths(data), data["network"].sel(network_momentum=0.9).values
     return (
         "Momentum amplifies the growth of norms, by how much depends on how long gradients stay the same. **Top:** the "
         "growth of $r^4$ in units of what gradient descent at the same $\\eta$ would give. Dots: measured in a model "
         f"with {SIZE} coordinates, for smooth, white and partly correlated gradients; dashed, predicted: "
         "$(1+\\beta)/(1-\\beta)^3$, $1/(1-\\beta)^2$, and $\\chi/(1-\\beta)^2$ between them. At $\\beta = 0.9$ the "
         f"measured factors are {found['smooth']:.0f} and {found['white']:.0f}. Crosses: the three layers of a "
-        f"batch-normalized network trained with mini-batches, medians over their filters; {low:.0f} to {high:.0f} at "
-        "$\\beta = 0.9$. **Bottom:** the model over its prediction."
+        f"batch-normalized network trained with mini-batches, medians over their filters; {layers.min():.0f} to "
+        f"{layers.max():.0f} at $\\beta = 0.9$. **Bottom:** the model over its prediction."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
-    found, shares = at_nine_tenths(data), []
-    for correlation in CORRELATIONS:
-        shares.append(data["model"].sel(correlation=correlation) / prediction(data["momentum"], correlation))
-    shares = np.array(shares)
+    found, model = at_nine_tenths(data), data["model"]
+    shares = np.array([model.sel(correlation=c) / prediction(data["momentum"], c) for c in CORRELATIONS])
     return (
         "Amplification over one over one minus beta, both logarithmic. Three rows of dots rise along dashed curves: "
         f"at beta 0.9 they reach {found['white']:.0f} for white noise and {found['smooth']:.0f} for smooth gradients, "

@@ -9,6 +9,7 @@ import xarray as xr
 
 from nld.experiment import Experiment
 from nld.experiment.runs.ensemble import run_ensemble
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
@@ -29,19 +30,15 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1) -> xr.Da
     records = run_ensemble(members)
 
     def gather(name):
-        return np.stack([record[name].values for record in records]).reshape(
-            len(starts), SEEDS, *records[0][name].shape
-        )
+        values = np.stack([record[name].values for record in records])
+        return values.reshape(len(starts), SEEDS, *values.shape[1:])
 
     squared_norm = gather("squared_norm")[..., :8].mean(-1)  # the first layer has eight filters
+    effective = {"units": "1/ℓ", "long_name": "learning rate over the mean squared norm of the first layer's filters"}
     return xr.Dataset(
         {
             "loss": (("start", "seed", "step"), gather("train_loss"), {"units": "ℓ", "long_name": "training loss"}),
-            "effective_learning_rate": (
-                ("start", "seed", "step"),
-                learning_rate / squared_norm,
-                {"units": "1/ℓ", "long_name": "learning rate over the mean squared norm of the first layer's filters"},
-            ),
+            "effective_learning_rate": (("start", "seed", "step"), learning_rate / squared_norm, effective),
         },
         coords={
             "start": ["as initialized", "filters × 10", "learning rate of the filters ÷ 100"],
@@ -64,11 +61,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([
         Evidence(
             "effective-learning-rate",
-            "Losses of networks with filters ten times longer, and of the original ones with the filters' "
-            "learning rate "
-            f"divided by {FACTOR**2:g}, differ by at most {power_above(worst)} of their value over "
-            f"{int(data['step'][-1])} "
-            f"steps and {data.sizes['seed']} seeds.",
+            "Losses of networks with filters ten times longer, and of the original ones with the filters' learning "
+            f"rate divided by {FACTOR**2:g}, differ by at most {power_above(worst)} of their value over "
+            f"{int(data['step'][-1])} steps and {data.sizes['seed']} seeds.",
             checks={"same losses": covers(data)},
         )
     ])  # fmt: skip
@@ -86,21 +81,15 @@ def draw(data: xr.Dataset):
     for index, color in ((0, COLOR["original"]), (1, COLOR["transformed"])):
         band(losses, step, data["loss"].values[index], color)
         band(rates, step, data["effective_learning_rate"].values[index], color)
-    losses.plot(step, np.median(data["loss"].values[2], 0), **predicted())
-    labels = [("as initialized", 0, 0.80, (0, -26)), ("filters × 10", 1, 0.80, (0, 17))]
-    for label, index, share, shift in labels:
-        at = int(share * len(step))
-        color = (COLOR["original"], COLOR["transformed"])[index]
-        place = (step[at], np.median(data["loss"].values[index, :, at]))
-        losses.annotate(label, place, shift, textcoords="offset points", color=color, ha="center")
-    at = int(0.24 * len(step))
-    losses.annotate(
-        "predicted:\nlearning rate ÷ 100",
-        (step[at], np.median(data["loss"].values[2, :, at])),
-        (14, 24),
-        textcoords="offset points",
-        arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]},
-    )
+    middle = np.median(data["loss"].values, axis=1)
+    losses.plot(step, middle[2], **predicted())
+    at = int(0.80 * len(step))
+    for label, index, color, height in (("as initialized", 0, "original", -26), ("filters × 10", 1, "transformed", 17)):
+        place = (step[at], middle[index, at])
+        label_point(losses, label, place, (0, height), color=COLOR[color], ha="center", fontsize=9)
+    at, leader = int(0.24 * len(step)), {"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]}
+    place = (step[at], middle[2, at])
+    label_point(losses, "predicted:\nlearning rate ÷ 100", place, (14, 24), fontsize=9, arrowprops=leader)
     losses.set(xlabel="step $n$", ylabel="training loss $f$ [ℓ]", yscale="log", xlim=(0, step[-1]))
     rates.set(
         xlabel="step $n$", ylabel="effective learning rate $\\eta/\\|q\\|^2$ [1/ℓ]", yscale="log", xlim=(0, step[-1])
@@ -109,26 +98,22 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     first, last = np.median(data["effective_learning_rate"].values[:2, :, [0, -1]], axis=1).T
     short, long = np.median(data["loss"].values[:2, :, -1], axis=1)
     chaos = "" if covers(data) else ", as training at this rate amplifies rounding"
     return (
         "Longer filters are slower filters. **Left:** multiplying every filter of a batch-normalized network by ten "
         f"does not change the loss at step 0, but after {int(data['step'][-1])} steps it is {long:.2g} ℓ instead of "
-        f"{short:.2g} ℓ (coloured: medians and ranges over {data.sizes['seed']} seeds). "
-        "The dashed line is predicted: the original filters, trained with their learning "
-        "rate divided by one hundred; over all seeds and steps it differs from the measurement by at most "
-        f"{power_above(worst_error(data))} of its value{chaos}. **Right:** the effective learning rate of the "
-        "first layer's "
-        f"filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/ℓ, at the end {last[0]:.2g} and {last[1]:.2g} "
-        f"1/ℓ. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, no "
-        "weight decay."
+        f"{short:.2g} ℓ (coloured: medians and ranges over {data.sizes['seed']} seeds). The dashed line is predicted: "
+        "the original filters, trained with their learning rate divided by one hundred; over all seeds and steps it "
+        f"differs from the measurement by at most {power_above(worst_error(data))} of its value{chaos}. **Right:** the "
+        f"effective learning rate of the first layer's filters; at step 0 it is {first[0]:.2g} and {first[1]:.2g} 1/ℓ, "
+        f"at the end {last[0]:.2g} and {last[1]:.2g} 1/ℓ. Digits, $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
+        f"$\\beta = {data.attrs['momentum']:g}$, no weight decay."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = np.median(data["loss"].values[:, :, -1], axis=1)
     first, end = np.median(data["effective_learning_rate"].values[:2, :, [0, -1]], axis=1).T
     dashed = "covers the latter" if covers(data) else f"leaves the latter and ends at {last[2]:.2g}"

@@ -3,13 +3,22 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import books_of_networks
-from nld.figures._data.books_of_networks import CASES
+from nld.experiment.studies import monitored
 from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 
+STEPS = 200
+# Network: title, width, optimizer, learning rate, and the kind of the charge that is shown.
+CASES = {
+    "digits_cnn": ("CNN, SGD", 1.0, "SGD", 0.1, "scale"),
+    "mlp": ("MLP, Nesterov", 0.5, "Nesterov", 0.1, "rescale"),
+    "transformer": ("transformer, AdamW", 0.5, "AdamW", 3e-3, "rescale"),
+}
+EPSILON = {"float64": 1e-20, "float32": 1e-8}
+TERMS = ("dissipation", "kinetic_symmetry_breaking", "weight_decay_term")
+KINDS = ("scale", "rescale", "translation", "general_linear")
 ROUNDING = ("residual",)  # what the books leave over
 # Sums of some 10^4 products, and gradients that are themselves sums of as many: what rounding may leave of |pi| |A(q)|.
 BALANCED = {"float64": 1e4 * float(np.finfo(np.float64).eps), "float32": 1e4 * float(np.finfo(np.float32).eps)}
@@ -17,13 +26,81 @@ BALANCED = {"float64": 1e4 * float(np.finfo(np.float64).eps), "float32": 1e4 * f
 
 def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01) -> xr.Dataset:
     """Monitored runs of three networks in two precisions, and the CNN with PyTorch's epsilon; one for all profiles."""
-    return books_of_networks.books(seed, weight_decay)
+    shape = len(CASES), STEPS
+    charge, law, without = (np.zeros(shape) for _ in range(3))
+    residual = np.full((len(CASES), len(EPSILON), len(KINDS), STEPS), np.nan)
+    share, units = np.zeros(len(CASES)), np.zeros(len(CASES), int)
+    for row, (network, (*_, kind)) in enumerate(CASES.items()):
+        for column, (precision, epsilon) in enumerate(EPSILON.items()):
+            record = _record(network, seed, weight_decay, precision, epsilon)
+            for place, name in enumerate(KINDS):
+                if (record.kind == name).any():
+                    residual[row, column, place] = _largest_residual(record, name)
+            if column == 0:
+                charge[row], law[row], without[row] = one_charge(record, kind)
+                moved = {term: float(abs(record[term]).sum()) for term in TERMS}
+                share[row] = moved["kinetic_symmetry_breaking"] / sum(moved.values())
+                units[row] = int(record.units.sum())
+    default = _largest_residual(_record("digits_cnn", seed, weight_decay, "float64", 1e-5), "scale")
+    one = {"units": "ℓ", "long_name": "Noether charge of one unit"}
+    relative = {"units": "1", "long_name": "largest |residual| / (|pi| |A(q)|)"}
+    return xr.Dataset(
+        {
+            "charge": (("network", "step"), charge, one),
+            "predicted": (("network", "step"), law, {**one, "long_name": "last charge plus its three terms"}),
+            "without": (("network", "step"), without, {**one, "long_name": "the law without the kinetic term"}),
+            "residual": (("network", "precision", "kind", "step"), residual, relative),
+            "residual_default_epsilon": (("step",), default, relative),
+            "kinetic_share": (("network",), share, {"units": "1", "long_name": "share of the kinetic term"}),
+            "charges": (("network",), units, {"units": "1", "long_name": "units with a charge of their own"}),
+        },
+        coords={
+            "network": list(CASES),
+            "precision": list(EPSILON),
+            "kind": list(KINDS),
+            "shown": ("network", [kind for *_, kind in CASES.values()]),
+            "step": np.arange(STEPS),
+        },
+        attrs={"seed": seed, "weight_decay": weight_decay},
+    )
+
+
+def _record(network: str, seed: int, weight_decay: float, precision: str, epsilon: float) -> xr.Dataset:
+    _, width, optimizer, rate, _ = CASES[network]
+    model, blocks = monitored.setup(network, seed=seed, width=width, epsilon=epsilon, precision=precision)
+    return monitored.train_with_monitor(
+        model, blocks, optimizer, learning_rate=rate, steps=STEPS, weight_decay=weight_decay, seed=seed
+    )
+
+
+def _largest_residual(record: xr.Dataset, kind: str) -> np.ndarray:
+    return record.relative_residual.sel(block=(record.kind == kind).values).max(["block", "unit"]).values
+
+
+def one_charge(record: xr.Dataset, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The charge of the unit where the kinetic term moves most, its prediction, and the law without that term."""
+    names = record.block.values[(record.kind == kind).values]
+    size = abs(record.kinetic_symmetry_breaking.sel(block=names)).sum("step")
+    block, unit = np.unravel_index(int(size.fillna(-1).values.argmax()), size.shape)
+    row = record.sel(block=names[block], unit=unit)
+    charge = row.charge.values
+    before = np.concatenate([[0.0], charge[:-1]])
+    law = before + sum(row[term].values for term in TERMS)
+    without, last = np.zeros(len(charge)), 0.0
+    for step, (beta, decay) in enumerate(zip(row.momentum.values, row.weight_decay_term.values, strict=True)):
+        without[step] = last = beta * last + decay
+    return charge, law, without
+
+
+def worst(data: xr.Dataset) -> dict[str, float]:
+    """Largest relative residual of all charges, by precision."""
+    residual = data["residual"].max(["network", "kind", "step"])
+    return {precision: float(residual.sel(precision=precision)) for precision in BALANCED}
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Whether the books of every charge balance to rounding in both precisions."""
-    worst = data["residual"].max(["network", "kind", "step"])
-    left = {precision: float(worst.sel(precision=precision)) for precision in BALANCED}
+    left = worst(data)
     return rule([
         Evidence(
             "charge-balance",
@@ -88,32 +165,27 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
-    worst = data["residual"].max(["network", "kind", "step"])
+    left = worst(data)
     share = data["kinetic_share"]
     return (
         "In every network the charges move by what the law says and by nothing else. **Above:** the charge of one unit "
         "(coloured), its value one step before plus dissipation, kinetic symmetry breaking and weight decay (dashed), "
         "and what the charge would be without kinetic symmetry breaking (dotted). **Below:** the largest residual of "
-        f"all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
-        f"{power_above(worst.sel(precision='float64'))} in double and "
-        f"{power_above(worst.sel(precision='float32'))} in single precision; with PyTorch's default "
-        "$\\epsilon = 10^{-5}$ in batch normalization up to "
+        "all units of each kind of symmetry, relative to $\\|\\pi\\|\\,\\|A(q)\\|$: at most "
+        f"{power_above(left['float64'])} in double and {power_above(left['float32'])} in "
+        "single precision; with PyTorch's default $\\epsilon = 10^{-5}$ in batch normalization up to "
         f"{power(data['residual_default_epsilon'].max())}. The books hold {int(data['charges'].sum())} charges; the "
         f"kinetic term makes up {100 * float(share.min()):.0f} to {100 * float(share.max()):.0f} % of what they record."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
-    worst = data["residual"].max(["network", "kind", "step"])
+    left = worst(data)
     return (
         "Two rows of three panels: a convolutional network, a perceptron and a transformer. Above, a measured charge "
         "over steps with a dashed prediction on it; a dotted curve without the kinetic term leaves it by "
-        f"{', '.join(f'{x:.2g}' for x in strays(data))} times its largest value. "
-        "Below, relative residuals on a logarithmic axis: level lines below "
-        f"{power_above(worst.sel(precision='float64'))} "
-        f"in double and below {power_above(worst.sel(precision='float32'))} in single precision, and in the first "
-        "panel "
-        f"one up to {power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
+        f"{', '.join(f'{x:.2g}' for x in strays(data))} times its largest value. Below, relative residuals on a "
+        f"logarithmic axis: level lines below {power_above(left['float64'])} in double and below "
+        f"{power_above(left['float32'])} in single precision, and in the first panel one up to "
+        f"{power(data['residual_default_epsilon'].max())} for PyTorch's default epsilon."
     )

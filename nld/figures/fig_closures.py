@@ -54,10 +54,6 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return rule([Evidence("norm-closed-form", numbers, samples)])
 
 
-def _list(values) -> str:
-    return ", ".join(f"{value:.3g}" for value in values)
-
-
 def sentences(data: xr.Dataset) -> dict[str, str]:
     """Sentences that compare the closures, chosen by the data; of the runs with momentum."""
     ratio, full = ratios(data).isel(member=slice(1, None)), data["judged_ratio"].sel(arm="full batches, large rate")
@@ -133,25 +129,22 @@ def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     found, chi = ratios(data), late_chi(data).values
     worst = float(errors(data).sel(closure="exact").max())
     smooth = [f"{float(value):.1f}" for value in found.sel(closure="smooth")[1:]]
     return (
         "T&K (17) assumes smooth gradients, and mini-batches are not. **Top:** the squared norm of a filter (blue, "
         f"measured; medians over the {data.sizes['filter']} filters of a batch-normalized network on digits) and three "
-        "predictions from its measured gradients: T&K (17) (long dashes), white gradients (short dashes), and "
-        "$\\chi$ measured in the same run (dash-dotted). Without momentum the three are one. At the end T&K (17) is "
+        "predictions from its measured gradients: T&K (17) (long dashes), white gradients (short dashes), and $\\chi$ "
+        "measured in the same run (dash-dotted). Without momentum the three are one. At the end T&K (17) is "
         f"{', '.join(smooth[:-1])} and {smooth[-1]} times the measurement in the other three columns. **Bottom:** "
-        "relative errors; the grey line is the exact discrete law, which is fed with the lengths of the steps, at "
-        f"most {power_above(worst)}. Mean $\\chi$ over the last third: "
-        f"{', '.join(f'{value:.2f}' for value in chi)}. $k = {data.attrs['weight_decay']:g}$ ℓ/w², batches of 64, "
-        "$\\eta$ in w²/ℓ."
+        "relative errors; the grey line is the exact discrete law, which is fed with the lengths of the steps, at most "
+        f"{power_above(worst)}. Mean $\\chi$ over the last third: {', '.join(f'{value:.2f}' for value in chi)}. $k = "
+        f"{data.attrs['weight_decay']:g}$ ℓ/w², batches of 64, $\\eta$ in w²/ℓ."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     found, still = ratios(data).isel(member=2), 100 * float(abs(ratios(data).isel(member=0) - 1).max())
     return (
         "Four columns, one for each learning rate and momentum; norms above, errors below. In the first, without "

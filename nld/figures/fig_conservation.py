@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import conservation
-from nld.figures._render.labels import label_panel, ticks_at
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import COLOR, band, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -22,21 +22,17 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     """Drifts of four kinds of charges by optimizer, seed and learning rate; one network serves both profiles."""
     kinds = ["translation", "scale", "rescale", "general_linear"]
     rates = np.array([[largest / 2**i for i in range(RATES)] for largest, _ in RUNS.values()])
-    found = np.array(
-        [
-            [
-                [list(conservation.drifts(name, rate, round(end / rate), s).values()) for rate in row]
-                for s in range(seed, seed + SEEDS)
-            ]
-            for (name, (_, end)), row in zip(RUNS.items(), rates, strict=True)
-        ]
-    )
+    seeds = np.arange(seed, seed + SEEDS)
+    found = [
+        [[list(conservation.drifts(name, rate, round(end / rate), int(s)).values()) for rate in row] for s in seeds]
+        for (name, (_, end)), row in zip(RUNS.items(), rates, strict=True)
+    ]
     return xr.Dataset(
         {
             "drift": (("optimizer", "seed", "rate", "symmetry"), found, {"units": "1", "long_name": "drift of charge"}),
             "learning_rate": (("optimizer", "rate"), rates, {"units": "w²/ℓ for gradient descent, w for Adam"}),
         },
-        coords={"optimizer": list(RUNS), "symmetry": kinds, "seed": np.arange(seed, seed + SEEDS)},
+        coords={"optimizer": list(RUNS), "symmetry": kinds, "seed": seeds},
         attrs={"images": conservation.IMAGES},
     )
 
@@ -44,12 +40,8 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
 def slopes(data: xr.Dataset) -> np.ndarray:
     """Least-squares slopes of the logarithm of the median drift over that of the rate, shape (optimizer, symmetry)."""
     drift = np.median(data["drift"].values, axis=1)
-    return np.array(
-        [
-            np.polyfit(np.log(rate), np.log(np.maximum(values, 1e-300)), 1)[0]
-            for rate, values in zip(data["learning_rate"].values, drift, strict=True)
-        ]
-    )
+    pairs = zip(np.log(data["learning_rate"].values), np.log(np.maximum(drift, 1e-300)), strict=True)
+    return np.array([np.polyfit(rate, values, 1)[0] for rate, values in pairs])
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -103,9 +95,7 @@ def draw(data: xr.Dataset):
         axes.set_title(f"({'ab'[index]}) {name}")
     rate, drift = data["learning_rate"].values[0], np.median(data["drift"].values[0], axis=0)
     panels[0].plot(rate, drift[-1, 2] / 4 * rate / rate[-1], **predicted())
-    panels[0].annotate(
-        "$\\propto \\eta$, predicted", (rate[2], drift[2, 2] / 4), (0, -16), textcoords="offset points", ha="center"
-    )
+    label_point(panels[0], "$\\propto \\eta$, predicted", (rate[2], drift[2, 2] / 4), (0, -16), ha="center", fontsize=9)
     order = slopes(data)
     for column, kind in enumerate(kinds):
         text = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
@@ -115,7 +105,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     drift = np.median(data["drift"].values, axis=1)
     listed = ", ".join(f"{x:.2f}" for x in slopes(data)[0, 1:])
     stays = "stays within rounding," if drift[0, :, 0].max() < KEPT else "moves by at most"
@@ -131,7 +120,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     drift, orders = np.median(data["drift"].values, axis=1), slopes(data)[1]
     return (
         "Two panels with logarithmic axes. Left, gradient descent: the drifts of scale, rescale and general linear "

@@ -12,25 +12,24 @@ from nld.figures._data import bregman_family, flow_distances
 from nld.figures._data.bregman_family import WINDOW, exponents
 from nld.figures._data.counter_terms_prose import numbers
 from nld.figures._data.flow_distances import orders
+from nld.figures._data.orders_of_accuracy import RESCALED_TIME
 from nld.figures._render.labels import label_point, ticks_at
-from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.style import COLOR, new_mosaic, predicted
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
 GROUP_COLOR = {"network": "gradient_descent", "mirror descent": "entropy", "Bregman, p = 2": "nesterov"}
-BARRETT, MIYAGAWA, KOVACHKI = (
-    ((), "fig-counter-terms", "book/between-the-steps", source)
-    for source in ("barrett2021implicit", "miyagawa2022toward", "kovachki2021continuous")
-)
+PLACE, KOVACHKI = ((), "fig-counter-terms", "book/between-the-steps"), "kovachki2021continuous"
 CLAIMS = (
     Claim("implicit-gradient-regularization", r"Gradient descent follows gradient flow on "
-          r"$f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a step, $\eta^2$ in a fixed time.", *BARRETT),
+          r"$f + \frac{\eta}{4}\lVert\nabla f\rVert^2$ to order $\eta^3$ a step, $\eta^2$ in a fixed time.", *PLACE,
+          "barrett2021implicit"),
     Claim("counter-terms-cancel-the-discretization", r"With counter terms up to $\eta^{k+1}$ the equation of motion of "
-          r"gradient descent has an error of $\eta^{k+2}$.", *MIYAGAWA),
+          r"gradient descent has an error of $\eta^{k+2}$.", *PLACE, "miyagawa2022toward"),
     Claim("momentum-is-a-rescaled-flow", r"Heavy ball and Nesterov with fixed momentum follow gradient flow at the "
-          r"rate $\eta/(1-\beta)$ to order $\eta$.", *KOVACHKI),
+          r"rate $\eta/(1-\beta)$ to order $\eta$.", *PLACE, KOVACHKI),
     Claim("momentum-has-a-slow-manifold", "They are attracted exponentially by a manifold on which they follow "
-          r"gradient flow of a modified loss to order $\eta^2$.", *KOVACHKI),
+          r"gradient flow of a modified loss to order $\eta^2$.", *PLACE, KOVACHKI),
     *bregman_family.CLAIMS,
 )  # fmt: skip
 
@@ -83,9 +82,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Errors of heavy ball and losses of the Bregman family on the left, all measured orders on the right."""
-    figure, _ = new_figure(size=(6.4, 5.9))
-    figure.clear()
-    axes = figure.subplot_mosaic([["errors", "orders"], ["losses", "orders"]], width_ratios=[1, 0.62])
+    figure, axes = new_mosaic([["errors", "orders"], ["losses", "orders"]], (6.4, 5.9), width_ratios=[1, 0.62])
     _draw_errors(data, axes["errors"])
     _draw_losses(data, axes["losses"])
     _draw_orders(data, axes["orders"])
@@ -124,14 +121,8 @@ def _draw_losses(data, axes) -> None:
         axes.plot(time[inside], middle * time[inside] ** -p, **predicted())
         side, shift = ("right", 3) if p == 4 else ("left", -3)
         label_point(axes, f"$p$ = {p:g}", (time[-1], loss[-1]), (shift, -10), color=color, ha=side)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(0.3, 1500),
-        ylim=(2e-4, 5),
-        xlabel="time $t$ [(w²/ℓ)$^{1/p}$]",
-        ylabel="loss $f - f^*$ [ℓ]",
-    )
+    axes.set(xscale="log", yscale="log", xlim=(0.3, 1500), ylim=(2e-4, 5))
+    axes.set(xlabel="time $t$ [(w²/ℓ)$^{1/p}$]", ylabel="loss $f - f^*$ [ℓ]")
     axes.set_title("(b) the Bregman family falls as $t^{-p}$")
 
 
@@ -162,12 +153,11 @@ def _draw_orders(data, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     text, mirror = numbers(data), data.attrs["mirror_momentum"]
     return (
         "Every counter term adds one order of accuracy, for every rule. **(a)** Distance between heavy ball "
         f"($\\beta = {data.attrs['momentum']:g}$) and flows with no, one and two counter terms, at $t/\\mu = "
-        f"{flow_distances.RESCALED_TIME:g}$ w²/ℓ; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
+        f"{RESCALED_TIME:g}$ w²/ℓ; dashed: powers 1, 2 and 3 through the last dot. **(b)** Loss along "
         "four members of the Bregman family, from rest on a quadratic with curvatures over four decades (solid), and "
         f"$t^{{-p}}$ (dashed); fitted exponents {text['exponents']}. **(c)** Orders measured by such fits as in (a) "
         "(dots) and predicted (bars), for iterates that begin on the slow manifold, or with an empty buffer where it "
@@ -177,7 +167,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     found, expected = orders(data), data["predicted_order"].values
     groups = {order: found[expected == order] for order in np.unique(expected)}
     listed = "; ".join(f"{len(x)} near {order}, {x.min():.2f} to {x.max():.2f}" for order, x in groups.items())

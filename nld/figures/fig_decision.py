@@ -26,22 +26,26 @@ def settled(data: xr.Dataset) -> np.ndarray:
     return np.all(near, axis=1)
 
 
+def decisions(data: xr.Dataset) -> tuple[list[float], list[float]]:
+    """The default weight decay and the one decided on; their accuracies, medians over seeds."""
+    decays = [float(k) for k in data["decision"].values]
+    return decays, [float(data["accuracy"].sel(weight_decay=k).median()) for k in decays]
+
+
 def sentences(data: xr.Dataset) -> dict[str, str]:
     """Sentences that compare the two decisions, chosen by the data."""
-    (default, chosen), largest = (float(k) for k in data["decision"].values), float(data["weight_decay"][-1])
-    before, after, most = (
-        100 * float(data["accuracy"].sel(weight_decay=k).median()) for k in (default, chosen, largest)
-    )
+    _, (before, after) = decisions(data)
+    largest, most = float(data["weight_decay"][-1]), float(data["accuracy"].isel(weight_decay=-1).median())
     low, high = late_angles(data).min(1), late_angles(data).max(1)
     where = [
         f"{'within' if there else 'not within'} a quarter of the equilibrium, {law:.2g}"
         for there, law in zip(settled(data), data["equilibrium_step"].values, strict=True)
     ]
     more = (
-        f"More is not better. At k = {largest:g} 1/w accuracy is {most:.1f} %: filters that turn too far in each step "
-        "do not settle on anything."
+        f"More is not better. At k = {largest:g} 1/w accuracy is {100 * most:.1f} %: filters that turn too far in each "
+        "step do not settle on anything."
         if most < after
-        else f"At k = {largest:g} 1/w accuracy is {most:.1f} %; how far is too far, these runs do not show."
+        else f"At k = {largest:g} 1/w accuracy is {100 * most:.1f} %; how far is too far, these runs do not show."
     )
     return {
         "angles": (
@@ -83,38 +87,31 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
-    default, chosen = (float(k) for k in data["decision"].values)
-    accuracy = data["accuracy"].median("seed")
+    (default, chosen), accuracy = decisions(data)
     ahead = data["steps_to_equilibrium"]
     before, after = (data["accuracy"].sel(weight_decay=k) for k in (default, chosen))
     there = ["is" if each else "is not" for each in settled(data)]
     better = "better" if before.max() < after.min() else "not clearly better"
     return (
         f"After {data.sizes['step']} steps at AdamW's default weight decay a network {there[0]} near its equilibrium; "
-        f"at one chosen from the monitor's finding it {there[1]}, and the network is {better}. "
-        "**(a)** Angle by which each layer's "
-        "filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end of the "
-        f"default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** Accuracy "
-        f"on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
-        f"{100 * float(accuracy.sel(weight_decay=default)):.1f} % at $k = {default:g}$, "
-        f"{100 * float(accuracy.sel(weight_decay=chosen)):.1f} % at $k = {chosen:g}$; triangles: "
-        f"$k = {chosen:g}$ for the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, "
-        "the line their median."
+        f"at one chosen from the monitor's finding it {there[1]}, and the network is {better}. **(a)** Angle by which "
+        "each layer's filters turn in a step (three lines a run) and the equilibrium (dashed). The forecast at the end "
+        f"of the default run is {float(ahead[0].min()):,.0f} to {float(ahead[0].max()):,.0f} further steps. **(b)** "
+        f"Accuracy on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
+        f"{100 * accuracy[0]:.1f} % at $k = {default:g}$, "
+        f"{100 * accuracy[1]:.1f} % at $k = {chosen:g}$; triangles: $k = {chosen:g}$ for "
+        f"the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, the line their median."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
-    default, chosen = (float(k) for k in data["decision"].values)
-    accuracy = data["accuracy"].median("seed")
+    (default, chosen), accuracy = decisions(data)
     last = data["angular_step"].isel(step=slice(-30, None)).mean(["step", "block"])
     law = data["equilibrium_step"]
     return (
         f"Left: angular step over training. At weight decay {default:g} it ends near {float(last[0]):.2g} radians, "
         f"with an equilibrium of {float(law[0]):.2g}; at {chosen:g} it ends near {float(last[1]):.2g}, with an "
-        f"equilibrium of {float(law[1]):.2g}. Right: test accuracy over weight decay goes from "
-        f"{float(accuracy.sel(weight_decay=default)):.2f} at {default:g} to "
-        f"{float(accuracy.sel(weight_decay=chosen)):.2f} at {chosen:g}; with the filters alone it is "
+        f"equilibrium of {float(law[1]):.2g}. Right: test accuracy over weight decay goes from {accuracy[0]:.2f} at "
+        f"{default:g} to {accuracy[1]:.2f} at {chosen:g}; with the filters alone it is "
         f"{float(data['accuracy_filters_only'].median()):.2f}."
     )

@@ -7,17 +7,81 @@ switched. Smooth gradients, for which Eq 17 is meant.
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import norm_as_accumulator
-from nld.figures._data.norm_as_accumulator import BASE_DECAY, LEVELS, PART, gain
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
-from nld.learning_rules.rules import heavy_ball
+from nld.learning_rules.rules import heavy_ball, iterate
+from nld.theory.adaptive import equivalent_square_decay, momentum_amplification
+from nld.theory.solutions import predict_root_mean_square, predict_squared_norm
+
+LEVELS = (1.0, 2.0, 0.5)  # of the gradient at unit norm in the three parts of the run, in ℓ
+PART = 6000  # steps
+BASE_DECAY = 1e-3  # the initial norm is the equilibrium of this weight decay, in ℓ/w²
 
 
 def compute(profile: str, *, learning_rate: float = 0.01, momentum: float = 0.9) -> xr.Dataset:
     """Heavy ball and RMSProp's accumulator under the same drive, and both laws; one for all profiles."""
-    return norm_as_accumulator.runs(learning_rate, momentum)
+    drive = np.repeat(LEVELS, PART)
+    decays = (0.0, BASE_DECAY, 4 * BASE_DECAY)
+    initial = np.sqrt(gain(heavy_ball(learning_rate, momentum, BASE_DECAY)))
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("squared_norm", "eq17", "root", "eq18")}
+    for decay in decays:
+        rule = heavy_ball(learning_rate, momentum, decay)
+        rows["squared_norm"].append(_heavy_ball(rule, drive, initial))
+        rows["eq17"].append(predict_squared_norm(rule, drive**2, initial).value)
+        root, law = (_rmsprop if decay else _adagrad)(rule, drive, initial)
+        rows["root"].append(root)
+        rows["eq18"].append(law)
+    memory = (1 - momentum) / (4 * BASE_DECAY * learning_rate)
+    keep = slice(None, None, 20)
+    names = {"squared_norm": "measured squared norm", "eq17": "squared norm by T&K (17)",
+             "root": "root of RMSProp's accumulator in units of the squared norm",
+             "eq18": "root of T&K (18) in units of the squared norm"}  # fmt: skip
+    return xr.Dataset(
+        {
+            name: (("weight_decay", "step"), np.stack(rows[name])[:, keep], {"units": "w²", "long_name": text})
+            for name, text in names.items()
+        }
+        | {"drive": (("step",), np.append(drive, drive[-1])[keep], {"units": "ℓ"})},
+        coords={"weight_decay": list(decays), "step": np.arange(len(drive) + 1)[keep]},
+        attrs={"learning_rate": learning_rate, "momentum": momentum, "memory": memory},
+    )
+
+
+def gain(rule) -> float:
+    """r⁴ of Eq 17 over G of Eq 18 under the dictionary: the quotient of their drives over their rate."""
+    return 2 * rule.learning_rate * momentum_amplification(rule.momentum) * rule.friction / (4 * rule.weight_decay)
+
+
+def _heavy_ball(rule, drive: np.ndarray, initial: float) -> np.ndarray:
+    """|q|² of heavy ball in f = a(t) angle(q), from a buffer that the first gradient has filled."""
+    steps = iter(drive)
+
+    def gradient(q):
+        return next(steps) * np.array([-q[1], q[0]]) / (q @ q)
+
+    q = np.array([np.sqrt(initial), 0.0])
+    settled = np.array([0.0, drive[0] / np.sqrt(initial)]) / rule.friction
+    return (iterate(rule, gradient, q, len(drive), state=(settled,)).position ** 2).sum(-1)
+
+
+def _rmsprop(rule, drive: np.ndarray, initial: float) -> tuple[np.ndarray, np.ndarray]:
+    """√G of the accumulator that RMSProp keeps and of Eq 18, times the dictionary's constant."""
+    memory, scale = equivalent_square_decay(rule), np.sqrt(gain(rule))
+    square = np.empty(len(drive) + 1)
+    square[0] = (initial / scale) ** 2
+    for n, a in enumerate(drive):
+        square[n + 1] = memory * square[n] + (1 - memory) * a**2
+    law = predict_root_mean_square(rule.learning_rate, memory, drive**2, square[0])
+    return scale * np.sqrt(square), scale * law.value
+
+
+def _adagrad(rule, drive: np.ndarray, initial: float) -> tuple[np.ndarray, np.ndarray]:
+    """AdaGrad's root of the sum of squares, in units of the squared norm: the case k = 0, where it is its own law."""
+    growth = 2 * rule.learning_rate**2 * momentum_amplification(rule.momentum)
+    root = np.sqrt(initial**2 + growth * np.append(0, np.cumsum(drive**2)))
+    return root, root
 
 
 def worst(data: xr.Dataset, law: str, measured: str) -> float:
@@ -66,17 +130,15 @@ def draw(data: xr.Dataset):
     drive.set(ylabel="$\\|\\hat g\\|$ [ℓ]", ylim=(0, 1.15 * max(LEVELS)))
     colors = (COLOR["unconstrained"], COLOR["heavy_ball"], COLOR["constrained"])
     labels = ["$k = 0$: AdaGrad", *(f"$k = {k:g}$ ℓ/w²" for k in data["weight_decay"].values[1:])]
-    places = ((0.60, (-4, 12), "right"), (0.60, (-6, 8), "right"), (0.60, (-6, 8), "right"))
+    at = int(0.60 * len(step))
     every = slice(20, None, 45)
     for index, color in enumerate(colors):
         row = data.isel(weight_decay=index)
         norms.plot(step, row["squared_norm"], color=color, linewidth=2.6, alpha=0.75)
         norms.plot(step, row["eq17"], **predicted())
         norms.plot(step[every], row["root"].values[every], "o", markersize=4.5, markerfacecolor="none", color=color)
-        share, shift, side = places[index]
-        at = int(share * len(step))
-        norms.annotate(labels[index], (step[at], row["squared_norm"].values[at]), shift, textcoords="offset points",
-                       color=color, ha=side)  # fmt: skip
+        place, shift = (step[at], row["squared_norm"].values[at]), (-6, 8) if index else (-4, 12)
+        label_point(norms, labels[index], place, shift, color=color, ha="right", fontsize=9)
         residual.plot(step, 100 * (row["eq17"] / row["squared_norm"] - 1), color=color)
     residual.axhline(0, linewidth=0.6, color=predicted()["color"])
     norms.set(ylabel="squared norm $r^2$ [w²]", ylim=(0, None))
@@ -92,27 +154,23 @@ def _unit(data: xr.Dataset) -> float:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     return (
-        "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit "
-        f"norm is switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm "
-        "$r^2$ under heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from "
-        "RMSProp's own recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that "
-        "the dictionary fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve "
-        f"forgets in {data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. "
-        "**Bottom:** T&K (17) misses the measured norm by at most "
-        f"{at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. "
-        f"$\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."
+        "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit norm is "
+        f"switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm $r^2$ under "
+        "heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from RMSProp's own "
+        "recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that the dictionary "
+        "fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve forgets in "
+        f"{data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. **Bottom:** T&K "
+        f"(17) misses the measured norm by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. $\\eta = "
+        f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["squared_norm"].isel(step=-1).values
     return (
-        f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. "
-        "Three squared norms respond: without weight "
-        f"decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and down, the "
-        f"faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles lie on "
-        f"all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
+        f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. Three squared norms respond: "
+        f"without weight decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and "
+        f"down, the faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles "
+        f"lie on all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
     )

@@ -4,9 +4,8 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import norm_free
-from nld.figures._data import norm_free_data, norm_free_runs
-from nld.figures._data.norm_free_data import OUTLIERS, REACH, SQUASHED, residual
-from nld.figures._data.norm_free_runs import EPOCHS, MOMENTUM, STEPS
+from nld.figures._data import norm_free_data
+from nld.figures._data.norm_free_data import EPOCHS, MOMENTUM, OUTLIERS, REACH, SQUASHED, STEPS, residual
 from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import number, power_above
@@ -37,13 +36,13 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 0.1, weight_d
     settings = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": MOMENTUM, "steps": STEPS}
     epochs = EPOCHS[profile]
     ruling = judged(EVIDENCE, lambda seeds: measure(seeds, epochs), seed=seed, registered=epochs == EPOCHS["quick"])
-    parts = [*norm_free_runs.drawn(profile, seed, settings), ruling]
+    parts = [*norm_free_data.drawn(profile, seed, settings), ruling]
     return xr.merge(parts, combine_attrs="drop_conflicts").assign_attrs(settings, epochs=epochs)
 
 
 def measure(seeds, epochs: int = EPOCHS["quick"]) -> xr.Dataset:
     """What rules: accuracies by norm, and of LayerNorm and DyT the shapes and alphas; one row a seed."""
-    return norm_free_data.judged(norm_free_runs.trained(seeds, epochs), seeds)
+    return norm_free_data.judged(norm_free_data.trained(seeds, epochs), seeds)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -76,8 +75,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Evidence(
             "dyt-parity",
             f"Mean share of digits recognized by a network of {int(data.attrs['parameters']):,} parameters, in "
-            "percent: "
-            f"{means}.",
+            f"percent: {means}.",
             {"as accurate": accuracy["DyT"] - accuracy["LayerNorm"]},
         ),
         Evidence(
@@ -157,7 +155,6 @@ def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     rate, decay, momentum = (data.attrs[name] for name in ("learning_rate", "weight_decay", "momentum"))
     return (
         "Dynamic tanh copies the shape of layer normalization and exchanges its symmetry. **(a)** Single numbers "
@@ -173,7 +170,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     low, *_, high = np.sort(data["extremes"].sel(state="trained").median("seed").values[:-1])
     outliers = float(data["extremes"].sel(state="trained", layer=OUTLIERS).median())
     left, right = data["charge"].sel(rule="LayerNorm").values, data["charge"].sel(rule="DyT").values

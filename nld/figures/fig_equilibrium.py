@@ -78,22 +78,19 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     found = ", ".join(f"{value:.2f}" for value in late_ratios(data))
     grown = ", ".join(f"{value:.2f}" for value in drift_ratios(data))
     return (
         "Where norms stand still, filters turn by the angle $\\sqrt{2\\eta k/(1+\\beta)}$ a step, whatever the "
-        "gradients are. "
-        "Coloured: squared length of a step over squared norm of a filter, means over all filters of a "
+        "gradients are. Coloured: squared length of a step over squared norm of a filter, means over all filters of a "
         f"batch-normalized network and over {MEAN_OVER} steps, at four settings; dashed: the law. Over the second half "
         f"of the run the quotient of the two is {found}, from top to bottom; with the growth that the norms still have "
-        f"put into the law, {grown}. Digits with "
-        f"{100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; $\\eta$ in w²/ℓ, $k$ in ℓ/w²."
+        f"put into the law, {grown}. Digits with {100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; "
+        "$\\eta$ in w²/ℓ, $k$ in ℓ/w²."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     law, found = (", ".join(f"{value:.2g}" for value in each) for each in (data["predicted"].values, late_ratios(data)))
     return (
         f"Four noisy curves on a logarithmic axis and a dashed line for each, at {law}. Over the second half of the "

@@ -9,21 +9,8 @@ import xarray as xr
 
 from nld.experiment import run_sweep
 from nld.figures._data import experiment_contrasts as contrasts
+from nld.figures._data import experiment_table as sweeps
 from nld.figures._data import experiments_prose
-from nld.figures._data.experiment_table import (
-    MODES,
-    PANELS,
-    decisive,
-    final_accuracies,
-    gathered,
-    joined,
-    origin,
-    quick_sweep,
-    results,
-    scales,
-    selected,
-    table,
-)
 from nld.figures._render.experiment_panels import draw_accuracy, name_modes
 from nld.figures._render.labels import ticks_at
 from nld.figures._render.style import COLOR, new_figure
@@ -41,20 +28,20 @@ def compute(profile: str, *, seed: int = 0, learning_rate: float = 1.0, label_no
     the first of several, `learning_rate` that of B and C; both, and `label_noise`, belong to `quick`."""
     tables, origins = [], {}
     if profile == "quick":
-        for panel in PANELS:
-            runs = run_sweep(quick_sweep(panel, seed, learning_rate, label_noise))
-            tables.append(table(runs, panel, "quick"))
-            origins["quick"] = origin(runs)
-    of_paper, words = gathered("paper")
+        for panel in sweeps.PANELS:
+            runs = run_sweep(sweeps.quick_sweep(panel, seed, learning_rate, label_noise))
+            tables.append(sweeps.table(runs, panel, "quick"))
+            origins["quick"] = sweeps.origin(runs)
+    of_paper, words = sweeps.gathered("paper")
     if of_paper:
         origins["paper"] = words
     tables += of_paper
     attributes = {"profile": profile, "label_noise": label_noise} | {f"{k}_origin": v for k, v in origins.items()}
-    data = joined(tables).assign_attrs(attributes)
+    data = sweeps.joined(tables).assign_attrs(attributes)
     if profile != "quick":
         return data
     registered = (learning_rate, label_noise) == (1.0, 0.0)
-    chosen = contrasts.registered_values() if registered else selected(data, "quick")
+    chosen = contrasts.registered_values() if registered else sweeps.selected(data, "quick")
     ruling = judged(
         EVIDENCE, lambda seeds: measure(seeds, chosen, learning_rate, label_noise), seed=seed, registered=registered
     )
@@ -73,10 +60,10 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     None on a scale that the data lack.
     """
     found = contrasts.evidence(data) if "judged_accuracy" in data else []
-    if "paper" in scales(data):
+    if "paper" in sweeps.scales(data):
         held = {str(panel) for panel in data["panel"].values[data["scale"].values == "paper"]}
-        if held == set(PANELS):
-            rows = contrasts.from_table(data, "paper", selected(data, "paper"))
+        if held == set(sweeps.PANELS):
+            rows = contrasts.from_table(data, "paper", sweeps.selected(data, "paper"))
             found += contrasts.evidence(rows, "@paper")
     return rule(found)
 
@@ -88,7 +75,7 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
 
 def draw(data: xr.Dataset):
     """For each scale a row of accuracies over a row of loss curves; one column a panel."""
-    found = scales(data)
+    found = sweeps.scales(data)
     if not found:
         figure, axes = new_figure(size=(6.4, 1.2))
         axes.text(0.5, 0.5, "paper profile: not run yet (see the caption)", ha="center", va="center")
@@ -96,14 +83,14 @@ def draw(data: xr.Dataset):
         return figure
     figure, axes = new_figure(2 * len(found), 3, size=(6.4, 4.4 * len(found)), squeeze=False)
     for row, scale in enumerate(found):
-        for column, panel in enumerate(PANELS):
+        for column, panel in enumerate(sweeps.PANELS):
             above, below = axes[2 * row : 2 * row + 2, column]
             if not ((data["panel"] == panel) & (data["scale"] == scale)).any():
                 above.set_axis_off()
                 below.set_axis_off()
                 continue
-            draw_accuracy(above, *final_accuracies(data, panel, scale))
-            above.set(xlabel=PANELS[panel].label)
+            draw_accuracy(above, *sweeps.final_accuracies(data, panel, scale))
+            above.set(xlabel=sweeps.PANELS[panel].label)
             _draw_losses(data, panel, scale, below)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
         axes[2 * row, 0].set_ylabel("final test accuracy")
@@ -113,11 +100,11 @@ def draw(data: xr.Dataset):
 
 
 def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
-    curves = results(data, panel, "test_loss", scale, point=None)
-    steps = results(data, panel, "step", scale, point=None).values[0, 0, 0]
-    chosen = (float(curves["value"][0]), decisive(data, panel, scale))
+    curves = sweeps.results(data, panel, "test_loss", scale, point=None)
+    steps = sweeps.results(data, panel, "step", scale, point=None).values[0, 0, 0]
+    chosen = (float(curves["value"][0]), sweeps.decisive(data, panel, scale))
     for value, line in zip(chosen, (":", "-"), strict=True):
-        for mode, name in enumerate(MODES):
+        for mode, name in enumerate(sweeps.MODES):
             samples = curves.sel(constrained=mode, value=value).values
             axes.plot(steps, samples.mean(0), color=COLOR[name], linestyle=line, linewidth=1.4)
             if line == "-":
@@ -125,7 +112,7 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
             for seed in samples[~np.isfinite(samples[:, -1])]:  # where a diverged run was last seen
                 last = np.flatnonzero(np.isfinite(seed))[-1]
                 axes.plot(steps[last], seed[last], "x", color=COLOR[name], markersize=7)
-    symbol = PANELS[panel].label.split("$")[1]
+    symbol = sweeps.PANELS[panel].label.split("$")[1]
     axes.set_title(f"{panel}-2: ${symbol} = {chosen[0]:g}$ (dots), ${chosen[1]:g}$", fontsize=8)
     low, high = np.nanmin(curves.sel(value=list(chosen))), np.nanmax(curves.sel(value=list(chosen)))
     axes.set(xlabel="step $n$", xlim=(0, steps[-1]))
@@ -137,8 +124,7 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
-    found = scales(data)
+    found = sweeps.scales(data)
     if not found:
         return f"Unconstrained and constrained training at the paper's scale: not yet run. {MISSING}"
     origins = [f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found]
@@ -151,8 +137,7 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
-    found = scales(data)
+    found = sweeps.scales(data)
     if not found:
         return "An empty figure: the runs of the paper profile are not gathered yet."
     return "Three columns of accuracy above test loss. " + experiments_prose.accuracies(data, found[0])

@@ -10,20 +10,17 @@ import xarray as xr
 
 from nld.figures._data import charge_drifts, explicit_penalty, invariant_layers
 from nld.figures._data.charge_drifts import KINDS, REFERENCE
-from nld.figures._data.flattening_prose import numbers
-from nld.figures._data.two_parameter_valley import PATH_RATES, PATH_TIME, START, TARGET, gradient, paths
+from nld.figures._data.invariant_layers import LAYERS, layer_gap
+from nld.figures._data.two_parameter_valley import PATH_RATES, TARGET, charge, paths
 from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
-from nld.figures._render.text import power
+from nld.figures._render.text import at_most, number, power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
 CLAIMS = (
-    Claim(
-        "larger-rates-end-flatter",
-        "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate ends where the loss is flatter.",
-        (), "fig-flattening", "book/between-the-steps", "barrett2021implicit",
-    ),
+    Claim("larger-rates-end-flatter", "In the valley of $(y - ab)^2/2$, gradient descent with a larger learning rate "
+          "ends where the loss is flatter.", (), "fig-flattening", "book/between-the-steps", "barrett2021implicit"),
     invariant_layers.CLAIM,
     explicit_penalty.CLAIM,
 )  # fmt: skip
@@ -36,7 +33,7 @@ def compute(profile: str, *, momentum: float = 0.9, seed: int = 0) -> xr.Dataset
         momentum: beta of heavy ball and Nesterov.
         seed: of the networks.
     """
-    data = xr.Dataset({**paths(), **explicit_penalty.measured(gradient, START, PATH_RATES, PATH_TIME, seed)})
+    data = xr.Dataset({**paths(), **explicit_penalty.measured(seed)})
     drifts = charge_drifts.by_rule(momentum, seed)
     return data.merge(drifts).assign(invariant_layers.measured()).assign_attrs(momentum=momentum)
 
@@ -55,6 +52,45 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         invariant_layers.evidence(data),
         explicit_penalty.evidence(data),
     ])  # fmt: skip
+
+
+def deviations(data: xr.Dataset) -> str:
+    """What the network's deviations from the prediction do with the strength, the end of a sentence."""
+    gap = 100 * np.abs(data["drift"].values / data["prediction"].values - 1).max((0, 2))
+    ends = f"at most {at_most(gap[0])} % at the smallest strength and {at_most(gap[-1])} % at the largest"
+    return f"grow with the strength, as the next order should: {ends}" if (np.diff(gap) > 0).all() else f"are {ends}"
+
+
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for prose about the figure."""
+    flatness, penalized = ((data[name].values ** 2).sum(1) for name in ("end", "penalized_end"))
+    _, ball, look = data["coefficient"].values
+    ratio = data["drift"].values / data["prediction"].values
+    pair = ratio[2] / ratio[1]
+    layer = data["layer"].values
+    worst = np.abs(layer[:, 2] / [k for _, k in LAYERS] - 1)
+    return {
+        "path-rates": ", ".join(f"{x:g}" for x in data["path_rate"].values),
+        "layer-strengths": ", ".join(f"{eta * k:g}" for eta, k in LAYERS),
+        "flatness": ", ".join(f"{x:.3f}" for x in flatness),
+        "penalized-flatness": " and ".join(f"{x:.3f}" for x in penalized[1:]),
+        "penalty-share": f"{100 * (flatness[0] - penalized[-1]) / (flatness[0] - flatness[-1]):.0f} %",
+        "penalty-orders": " and ".join(f"{x:.2f}" for x in data["penalty_order"].values),
+        "charges": ", ".join(number(x, ".3f") for x in charge(data["end"].values)),
+        "law-gap": power_above(data["law_gap"].max()),
+        "layer-gap": power_above(layer_gap(data)),
+        "deviations": deviations(data),
+        "a-ball": f"{ball:g}",
+        "a-look": f"{look:g}",
+        "network-gap": at_most(100 * np.abs(ratio[:, 0] - 1).max()),
+        "network-gap-large": at_most(100 * np.abs(ratio[:, -1] - 1).max()),
+        "pair-gap": at_most(100 * np.abs(pair - 1).max()),
+        "toy-gap": at_most(100 * np.abs(data["toy_drift"].values / data["toy_prediction"].values - 1).max(), 1),
+        "cosines": ", ".join(f"{x:.3f}" for x in layer[:, 0]),
+        "fourth-powers": ", ".join(f"{x:.5f}" for x in layer[:, 1]),
+        "flow-fourth-powers": ", ".join(f"{eta / (2 * k):g}" for eta, k in LAYERS),
+        "rate-error": ", ".join(f"{100 * x:.2g}" for x in worst),
+    }
 
 
 def draw(data: xr.Dataset):
@@ -111,25 +147,22 @@ def _draw_drifts(data, axes) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     text = numbers(data)
     return (
         "The counter term moves the charges that gradient flow conserves, and in the same measure for every rule. "
         f"**(a)** Gradient descent on $f = \\tfrac12 (y - q_1 q_2)^2$, $y = {TARGET:g}$, leaves the hyperbola of "
         "gradient flow (dotted) towards the flat part of its minima; its charge $q_1^2 - q_2^2$ follows "
         f"{{eq}}`eq-toy-charge` to {text['law-gap']} w². Small steps go the same way if the penalty of large ones is "
-        f"added to the loss (line), {explicit_penalty.reach(data)}. **(b)** Drift of the charge of (a) and of "
-        "three charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient "
-        f"descent, heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the "
-        "valley from gradient flow alone, in the network from the drift of gradient descent at "
-        f"$\\eta = {REFERENCE:g}$ w²/ℓ. The "
-        f"measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
+        f"added to the loss (line), {explicit_penalty.reach(data)}. **(b)** Drift of the charge of (a) and of three "
+        "charges of a network of digits (full batches), relative to their size, over $2\\eta a$, for gradient descent, "
+        f"heavy ball and Nesterov ($\\beta = {data.attrs['momentum']:g}$; symbols). Dashed: predicted, in the valley "
+        f"from gradient flow alone, in the network from the drift of gradient descent at $\\eta = {REFERENCE:g}$ w²/ℓ. "
+        f"The measured drifts differ from it by at most {text['toy-gap']} % in the valley and {text['network-gap']} to "
         f"{text['network-gap-large']} % in the network, at the smallest and the largest strength."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     flat = (data["end"].values ** 2).sum(1)
     drift, penalized = data["drift"].values, (data["penalized_end"].values[-1] ** 2).sum()
     return (

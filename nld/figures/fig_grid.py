@@ -93,7 +93,6 @@ def draw(data: xr.Dataset):
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     free, held, settings = trained(data)
     which = "more settings than" if free > held else "as many settings as" if free == held else "fewer settings than"
     marks = ", ".join(
@@ -101,17 +100,15 @@ def caption(data: xr.Dataset) -> str:
         for shape, momentum in zip(("circles", "triangles", "squares"), data["momentum"].values, strict=True)
     )
     return (
-        f"Free norms train at {which} held ones: {free} of {settings} end below half the loss of guessing, "
-        f"against {held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of "
-        f"$\\eta$, $\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against "
-        "$\\eta/(1-\\beta)$, to which the effective rate at the start is proportional; "
-        f"{marks}; open marks unconstrained, full marks constrained. The dotted line is the loss of guessing. "
-        f"*quick:* {data.attrs['origin']}."
+        f"Free norms train at {which} held ones: {free} of {settings} end below half the loss of guessing, against "
+        f"{held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of $\\eta$, "
+        f"$\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against $\\eta/(1-\\beta)$, to "
+        f"which the effective rate at the start is proportional; {marks}; open marks unconstrained, full marks "
+        f"constrained. The dotted line is the loss of guessing. *quick:* {data.attrs['origin']}."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     free, held, settings = trained(data)
     loss, rates = final_loss(data).median("seed"), data["learning_rate"].values
     middle = loss.sel(weight_decay=DEFAULT["weight_decay"], momentum=DEFAULT["momentum"]).values

@@ -6,6 +6,7 @@ f(q) = 1 - q_1/|q|, one minus the cosine of the angle: a valley along the positi
 import numpy as np
 import xarray as xr
 
+from nld.figures._render.labels import label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import power_above
 from nld.inference import Evidence, Verdict, rule
@@ -90,19 +91,18 @@ def draw(data: xr.Dataset):
         norm = data["squared_norm"].sel(rule=name).values
         norms.plot(data["step"], norm, color=color)
         norms.plot(data["step"], data["predicted_squared_norm"].sel(rule=name), **predicted())
-        norms.annotate(name, (STEPS, norm[-1]), (-2, 6), textcoords="offset points", color=color, ha="right")
+        label_point(norms, name, (STEPS, norm[-1]), (-2, 6), color=color, ha="right", fontsize=9)
     plane.plot(*data["path"].values[0, 0], "o", color=predicted()["color"], markersize=4)
-    plane.annotate("start", data["path"].values[0, 0], (-4, -12), textcoords="offset points", ha="center")
+    label_point(plane, "start", data["path"].values[0, 0], (-4, -12), ha="center", fontsize=9)
     plane.set(aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]")
     norms.axhline(1, **BASELINE)
-    norms.annotate("gradient flow", (STEPS, 1), (-2, -12), textcoords="offset points", color="#888888", ha="right")
+    label_point(norms, "gradient flow", (STEPS, 1), (-2, -12), color="#888888", ha="right", fontsize=9)
     norms.set(xlabel="step $n$", ylabel="squared norm $r^2$ [w²]", xlim=(0, STEPS),
               ylim=(0, 1.15 * float(data["squared_norm"].max())))  # fmt: skip
     return figure
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     last = data["squared_norm"].isel(step=-1).values
     error = np.abs(data["predicted_squared_norm"] / data["squared_norm"] - 1).max()
     return (
@@ -118,7 +118,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["squared_norm"].isel(step=-1).values
     return (
         "Left, a plane whose grey shade depends on direction only, darkest to the left. A dotted arc follows a circle "

@@ -61,8 +61,7 @@ def _norm(data: xr.Dataset) -> Evidence:
         "meta-adaptive-norm",
         f"Squared norm over the average of squared updates, by layer: {_list(means['without momentum'])} at momentum "
         f"0, {_list(means['momentum 0.9'])} at {NORM_MOMENTA[1]:g}, and there "
-        f"{_list(means['momentum 0.9, corrected'])} "
-        "once the average is multiplied by (1 + beta)/(1 - beta).",
+        f"{_list(means['momentum 0.9, corrected'])} once the average is multiplied by (1 + beta)/(1 - beta).",
         {name: np.log(values.values).mean(-1) for name, values in samples.items()},
     )
 
@@ -135,7 +134,6 @@ def _draw_methods(axes, data: xr.Dataset) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     still, moving = (norm_ratios(data, "orthogonal", momentum) for momentum in NORM_MOMENTA)
     exact = np.concatenate([norm_ratios(data, "charge", momentum) for momentum in NORM_MOMENTA])
     losses = list(best(data).values())
@@ -154,12 +152,10 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     losses = list(best(data).values())
     moving = norm_ratios(data, "orthogonal", NORM_MOMENTA[1])
     return (
-        "Left: two norms on dashed curves, and a dotted curve that falls to a factor of "
-        f"{moving[-1]:.0f} below them. Right: four curves of loss over learning rate, with lowest points "
-        f"{losses[0]:.3f} for Adam, {losses[1]:.3f} and {losses[2]:.3f} for two kinds of 2-Adam, and {losses[3]:.3f} "
-        "for Adam with normalization."
+        f"Left: two norms on dashed curves, and a dotted curve that falls to a factor of {moving[-1]:.0f} below them. "
+        f"Right: four curves of loss over learning rate, with lowest points {losses[0]:.3f} for Adam, {losses[1]:.3f} "
+        f"and {losses[2]:.3f} for two kinds of 2-Adam, and {losses[3]:.3f} for Adam with normalization."
     )

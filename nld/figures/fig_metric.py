@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies.head_rotation import turning
+from nld.figures._data.orders_of_accuracy import exponent
 from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import number, power, power_above
@@ -19,17 +20,15 @@ MARKERS = {"SGD": "o", "Nesterov": "s", "Adam": "^", "AdamW": "v", "RMSProp": "D
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     """Turning of the heads of a transformer by optimizer and learning rate; one network serves all profiles."""
+    rates = [[END[name] / steps for steps in STEPS] for name in END]
     runs = [[turning(name, END[name] / steps, steps, seed=seed) for steps in STEPS] for name in END]
+    units = {"units": "w²/ℓ for SGD and Nesterov, w for the others"}
     return xr.Dataset(
         {
             "share": (("optimizer", "step"), np.array([row[-1].share for row in runs]), {"units": "1"}),
             "angle": (("optimizer", "rate"), np.array([[run.angle for run in row] for row in runs]), {"units": "rad"}),
             "drift": (("optimizer", "rate"), np.array([[run.drift for run in row] for row in runs]), {"units": "1"}),
-            "learning_rate": (
-                ("optimizer", "rate"),
-                np.array([[END[name] / steps for steps in STEPS] for name in END]),
-                {"units": "w²/ℓ for SGD and Nesterov, w for the others"},
-            ),
+            "learning_rate": (("optimizer", "rate"), rates, units),
         },
         coords={"optimizer": list(END), "step": np.arange(STEPS[-1])},
         attrs={"seed": seed},
@@ -38,12 +37,14 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
 
 def slopes(values: xr.DataArray, data: xr.Dataset) -> dict[str, float]:
     """Least-squares slope of the logarithm of a quantity over that of the learning rate, by optimizer."""
-    return {
-        str(name): float(
-            np.polyfit(np.log(data["learning_rate"].sel(optimizer=name)), np.log(values.sel(optimizer=name)), 1)[0]
-        )
-        for name in data["optimizer"].values
-    }
+    rates = data["learning_rate"]
+    names = data["optimizer"].values
+    return {str(name): exponent(rates.sel(optimizer=name), values.sel(optimizer=name)) for name in names}
+
+
+def mean_share(data: xr.Dataset) -> xr.DataArray:
+    """Share of a step along the rotations, mean over all but the first ten: (optimizer)."""
+    return data["share"].isel(step=slice(10, None)).mean("step")
 
 
 def small_steps(data: xr.Dataset) -> dict[str, str]:
@@ -61,7 +62,7 @@ def small_steps(data: xr.Dataset) -> dict[str, str]:
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Share of a step along the rotations: rounding in the Euclidean metric, and not under adaptive rules."""
     euclidean = float(data["share"].sel(optimizer="SGD").max())
-    share = data["share"].sel(optimizer=ADAPTIVE).isel(step=slice(10, None)).mean("step")
+    share = mean_share(data).sel(optimizer=ADAPTIVE)
     angle = slopes(data["angle"], data)
     listed = ", ".join(f"{name} {number(angle[name], '.2f')}" for name in ADAPTIVE)
     return rule([
@@ -105,29 +106,25 @@ def draw(data: xr.Dataset):
         axes.set_title(title, fontsize=9)
     for axes in panels[:2]:
         axes.set_ylim(1e-18, 3)
-    for place, name in enumerate(("Adam", "AdamW", "RMSProp")):
-        level = float(data["share"].sel(optimizer="Adam")[-1])
-        panels[0].text(0.95 * STEPS[-1], level / 12 ** (place + 1), name, color=COLOR[COLORS[name]], fontsize=8,
-                       ha="right", va="center")  # fmt: skip
-    for name in ("SGD", "Nesterov"):
-        level = float(data["share"].sel(optimizer=name).max())
-        panels[0].text(
-            0.95 * STEPS[-1], 2 * level, name, color=COLOR[COLORS[name]], fontsize=8, ha="right", va="bottom"
-        )
+    level = float(data["share"].sel(optimizer="Adam")[-1])
+    places = [(name, level / 12 ** (place + 1), "center") for place, name in enumerate(ADAPTIVE)]
+    places += [(name, 2 * float(data["share"].sel(optimizer=name).max()), "bottom") for name in ("SGD", "Nesterov")]
+    for name, height, side in places:
+        panels[0].text(0.95 * STEPS[-1], height, name, color=COLOR[COLORS[name]], fontsize=8, ha="right", va=side)
     return figure
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     angle, drift = slopes(data["angle"], data), slopes(data["drift"], data)
     listed = ", ".join(f"{name} {number(drift[name], '.2f')}" for name in drift)
-    share = data["share"].isel(step=slice(10, None)).mean("step")
+    share = mean_share(data)
+    adaptive = share.sel(optimizer=ADAPTIVE)
     return (
         "Only a Euclidean metric keeps the rotations of a transformer's heads out of the motion. **(a)** Part "
         "of each step that merely turns the heads, which the loss cannot notice: rounding "
         f"(at most {power_above(data['share'].sel(optimizer='SGD').max())}) under SGD with momentum, on average "
         f"{power(share.sel(optimizer='Nesterov'))} under Nesterov and "
-        f"{float(share.sel(optimizer=ADAPTIVE).min()):.2f} to {float(share.sel(optimizer=ADAPTIVE).max()):.2f} under "
+        f"{float(adaptive.min()):.2f} to {float(adaptive.max()):.2f} under "
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "
         f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {number(min(angle[n] for n in ADAPTIVE), '.2f')} to "
         f"{number(max(angle[n] for n in ADAPTIVE), '.2f')} under the adaptive rules. **(c)** Drift of "
@@ -136,7 +133,6 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     angle = data["angle"]
     turned, drifted = (
         ", ".join(
@@ -147,9 +143,8 @@ def alt(data: xr.Dataset) -> str:
     return (
         "Three panels with logarithmic axes. Left: over the steps, the share of a step along the rotations lies near "
         f"{power(data['share'].sel(optimizer='SGD').max())} for SGD and near "
-        f"{power(data['share'].isel(step=slice(10, None)).mean('step').drop_sel(optimizer='SGD').min())} or above for "
-        "the others. Middle: the angle turned against the learning rate is "
-        f"at most {power_above(angle.sel(optimizer='SGD').max())} radians for SGD; the slopes of the others are "
-        f"{turned}, and they reach {float(angle.max()):.2g} radians. Right: the slopes of the drift of the general "
-        f"linear charge are {drifted}."
+        f"{power(mean_share(data).drop_sel(optimizer='SGD').min())} or above for the others. Middle: the angle turned "
+        f"against the learning rate is at most {power_above(angle.sel(optimizer='SGD').max())} radians for SGD; the "
+        f"slopes of the others are {turned}, and they reach {float(angle.max()):.2g} radians. Right: the slopes of the "
+        f"drift of the general linear charge are {drifted}."
     )

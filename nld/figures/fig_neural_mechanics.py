@@ -4,24 +4,22 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data.charge_laws import END, KINDS, SHOWN, column, columns, first_zero
-from nld.figures._data.charge_laws_prose import numbers
 from nld.figures._render.labels import label_panel
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
 
-CHAPTER, SOURCE = "book/neural-mechanics", "kunin2021neural"
+PLACE = ((), "fig-neural-mechanics", "book/neural-mechanics", "kunin2021neural")
 CLAIMS = (
     Claim("symmetry-constrains-gradient-and-hessian", "A symmetry of the loss constrains gradient and Hessian at every "
-          r"point, for any data set: $\langle g, A\rangle = 0$ and $HA + DA^\top g = 0$.", (),
-          "fig-neural-mechanics", CHAPTER, SOURCE),
+          r"point, for any data set: $\langle g, A\rangle = 0$ and $HA + DA^\top g = 0$.", *PLACE),
     Claim("finite-rates-break-conservation-laws", "Finite learning rates break the conservation laws that the "
-          "symmetries give gradient flow.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
+          "symmetries give gradient flow.", *PLACE),
     Claim("integral-laws-predict-charges", "Integral expressions from modified gradient flow describe sums, squared "
-          "norms and their differences at finite learning rates, batch sizes and weight decay.", (),
-          "fig-neural-mechanics", CHAPTER, SOURCE),
+          "norms and their differences at finite learning rates, batch sizes and weight decay.", *PLACE),
     Claim("momentum-makes-charges-oscillate", "With momentum a charge is a harmonic oscillator, and weight decay above "
-          "a critical value makes it swing.", (), "fig-neural-mechanics", CHAPTER, SOURCE),
+          "a critical value makes it swing.", *PLACE),
 )  # fmt: skip
 SYMBOL = {"translation": "sum $\\langle q, n\\rangle$ [w]", "scale": "$\\|q\\|^2$ [w²]",
           "rescale": "$\\|q_{in}\\|^2 - \\|q_{out}\\|^2$ [w²]"}  # fmt: skip
@@ -33,6 +31,38 @@ def compute(profile: str, *, seed: int = 0, weight_decay: float = 0.01, momentum
     """Measured and predicted charges of a network of digits in five runs; one network serves both profiles."""
     runs = [column(rule, seed) for rule in columns(weight_decay, momentum)]
     return xr.concat(runs, "column").assign_attrs(seed=seed)
+
+
+def numbers(data: xr.Dataset) -> dict[str, str]:
+    """Numbers for the caption and for prose about the figure."""
+    worst = data["largest_error"]
+    plain, heavy, last = worst.isel(column=slice(0, 3)), worst.isel(column=slice(3, 5)), data.isel(column=-1)
+    norm = last["charge"].sel(kind="scale")
+    better = heavy.sel(law="integral") / heavy.sel(law="started")
+    squares = better.sel(kind=["scale", "rescale"])
+    started = heavy.sel(law="started")
+    percent = 100 * worst.sel(law="gradient flow", kind="scale")
+    return {
+        "exact": power_above(worst.sel(law="exact").max(), 1),
+        "integral-plain": power_above(plain.sel(law="integral").max(), 1),
+        "integral-no-decay": power(worst.isel(column=0).sel(law="integral").max()),
+        "integral-short": power_above(heavy.isel(column=0).sel(law="integral").max(), 1),
+        "integral-long": power_above(heavy.isel(column=1).sel(law="integral").max(), 1),
+        "started": power_above(started.max(), 1),
+        "flow-sums": power_above(plain.sel(law="gradient flow", kind="translation").max()),
+        "flow-sums-heavy": f"{100 * float(heavy.sel(law='gradient flow', kind='translation').max()):.2g} %",
+        "better-sums": " and ".join(f"{float(x):.0f}" for x in better.sel(kind="translation")),
+        "better-squares": f"{float(squares.min()):.1f} to {float(squares.max()):.1f}",
+        "flow-scale": f"{float(percent.min()):.0f} to {float(percent.max()):.0f} %",
+        "translation-kept": power(worst.isel(column=0).sel(law="gradient flow", kind="translation")),
+        "crossings": f"{int(last['crossings'])}",
+        "critical-short": f"{float(data['critical_weight_decay'].isel(column=3).sel(kind='translation')):.2g}",
+        "critical-long": power(last["critical_weight_decay"].sel(kind="translation"), 1),
+        "times-critical": f"{float(last['weight_decay'] / last['critical_weight_decay'].sel(kind='translation')):.2g}",
+        "gradient-constraint": power_above(data["gradient_constraint"].max()),
+        "hessian-constraint": power_above(data["hessian_constraint"].max()),
+        "tallest": f"{float(norm.max() / norm.isel(time=0).max()):.0f}",
+    }
 
 
 def draw(data: xr.Dataset):
@@ -78,7 +108,6 @@ def _share_heights(row) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     told = numbers(data)
     return (
         "Sums and squares of the weights that a symmetry ties together follow an integral law, and it is not that of "
@@ -86,25 +115,22 @@ def caption(data: xr.Dataset) -> str:
         f"translation, scale and rescale symmetry, {SHOWN} of each kind, measured in a network that learns digits from "
         "batches of 64 (coloured), predicted by the integral laws (dashed) and by gradient flow (dotted). **(e)** At a "
         f"momentum of {float(data['momentum'][-1]):g} the weight decay is {told['times-critical']} times the critical "
-        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. "
-        "**Bottom row:** the largest error over all charges of a kind (in the colours above), of gradient flow "
-        f"(dotted; {told['flow-scale']} for the squared norms), of the integral law (solid; up to "
-        f"{told['integral-plain']} without momentum and {told['integral-long']} with) and of the law in steps "
-        f"(thin; {told['exact']})."
+        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. **Bottom row:** the "
+        "largest error over all charges of a kind (in the colours above), of gradient flow (dotted; "
+        f"{told['flow-scale']} for the squared norms), of the integral law (solid; up to {told['integral-plain']} "
+        f"without momentum and {told['integral-long']} with) and of the law in steps (thin; {told['exact']})."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     told = numbers(data)
     return (
         "A grid of five columns and four rows. In every panel of the upper three rows dashed predictions lie on "
-        "coloured measured curves. The sums of the translation row stay level without weight decay, fall "
-        f"exponentially with it, and in the last column change their sign up to {told['crossings']} times. The squared "
-        "norms of the scale row rise above the dotted curves of gradient flow, in the last column up to "
-        f"{told['tallest']} times their first value. "
-        "In the bottom row the errors of the three laws are lines near "
-        f"{told['flow-scale']}, below {told['integral-long']} and below {told['exact']}."
+        "coloured measured curves. The sums of the translation row stay level without weight decay, fall exponentially "
+        f"with it, and in the last column change their sign up to {told['crossings']} times. The squared norms of the "
+        f"scale row rise above the dotted curves of gradient flow, in the last column up to {told['tallest']} times "
+        f"their first value. In the bottom row the errors of the three laws are lines near {told['flow-scale']}, below "
+        f"{told['integral-long']} and below {told['exact']}."
     )
 
 

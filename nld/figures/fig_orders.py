@@ -6,19 +6,70 @@ The modified equation m q'' + μ q' + ∇f + k q = 0 is compared with the iterat
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import mechanics_distances
-from nld.figures._data.anharmonic_loss import potential
-from nld.figures._data.mechanics_distances import RESCALED_TIME
-from nld.figures._data.power_law import exponent
+from nld.figures._data import orders_of_accuracy as orders
+from nld.figures._data.orders_of_accuracy import RESCALED_TIME, START, exponent, gradient
 from nld.figures._render.labels import label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power
 from nld.inference import Evidence, Verdict, rule
+from nld.learning_rules.rules import LearningRule, iterate
+from nld.theory.continuum import euler_lagrange_flow, fresh_velocity, gradient_flow
+
+RELAXATIONS = {"quick": (40, 57, 80, 113, 160, 226, 320), "paper": (40, 80, 160, 320, 640, 1280)}  # μ times the steps
+COARSE = 30  # steps of the path that the left panel shows
 
 
 def compute(profile: str, *, momentum: float = 0.9) -> xr.Dataset:
-    """Distances at t = 1.2 μ between iterates and both flows, by rule and rate, and one coarse path with its flows."""
-    return mechanics_distances.measured(profile, momentum)
+    """Distances at t = 1.2 μ between iterates and both flows, by rule and rate, and one coarse path with its flows.
+
+    The number of steps grows as 1/μ, so that the rules share their values of η/μ², which is what has to be small.
+    """
+    rules = orders.three_rules(momentum)
+    scaled = RESCALED_TIME / np.array(RELAXATIONS[profile])
+    errors = [[distances(make, RESCALED_TIME / x) for x in scaled] for make in rules.values()]
+    cold = [distances(rules["heavy ball"], RESCALED_TIME / x, warm=False)[1] for x in scaled]
+    distance = {"units": "w", "long_name": "distance to the iterate"}
+    data = xr.Dataset(
+        {
+            "error": (("rule", "scaled_rate", "flow"), np.array(errors), distance),
+            "cold_error": (("scaled_rate",), cold, {**distance, "comment": "heavy ball; mechanics starts at rest"}),
+        },
+        coords={
+            "rule": list(rules),
+            "scaled_rate": ("scaled_rate", scaled, {"units": "w²/ℓ", "long_name": "learning rate over μ²"}),
+            "flow": ["gradient flow", "mechanics"],
+        },
+        attrs={"momentum": momentum},
+    )
+    return data.assign(paths(rules["heavy ball"]))
+
+
+def flows(rule: LearningRule, time, warm: bool = True):
+    """Gradient flow and the rule's Euler-Lagrange flow from the start."""
+    velocity = fresh_velocity(rule, gradient, START) if warm else np.zeros(2)
+    return gradient_flow(rule, gradient, START, time), euler_lagrange_flow(rule, gradient, START, velocity, time)
+
+
+def distances(make, relaxations: float, warm: bool = True) -> list[float]:
+    """Distance of the last iterate to gradient flow and to the Euler-Lagrange flow, in w."""
+    rule, steps = orders.rule_and_steps(make, relaxations)
+    last = iterate(rule, gradient, START, steps).position[-1]
+    ends = flows(rule, [0, steps * rule.learning_rate], warm)
+    return [float(np.linalg.norm(last - flow.position[-1])) for flow in ends]
+
+
+def paths(make) -> dict:
+    """Iterates of one coarse run, twice as long, and the two flows."""
+    rule = make(RESCALED_TIME * make(1.0).friction / COARSE)
+    iterates = iterate(rule, gradient, START, 2 * COARSE)
+    fine = np.linspace(0, iterates.time[-1], 240)
+    curves = np.stack([flow.position for flow in flows(rule, fine)])
+    position = {"units": "w", "long_name": "position"}
+    return {
+        "iterates": (("step", "axis"), iterates.position, position),
+        "curves": (("flow", "time", "axis"), curves, position),
+        "coarse_rate": ((), rule.learning_rate, {"units": "w²/ℓ"}),
+    }
 
 
 def slopes(data: xr.Dataset) -> np.ndarray:
@@ -89,24 +140,17 @@ def draw(data: xr.Dataset):
         errors.plot(rate, error[:, 1], color=color, marker=marker, markersize=4, linewidth=1.1)
         label_point(errors, name, (rate[3], error[3, 1]), (12, -7), color=color)
     for index, (text, shift) in enumerate((("to gradient flow", 12), ("to mechanics", 26))):
-        label = f"{text}: slope {order[:, index].mean():.2f}"
-        errors.annotate(
-            label,
-            (rate[3], data["error"].values[:, 3, index].max()),
-            (0, shift),
-            textcoords="offset points",
-            ha="center",
-        )
+        label, place = f"{text}: slope {order[:, index].mean():.2f}", (rate[3], data["error"].values[:, 3, index].max())
+        label_point(errors, label, place, (0, shift), ha="center", fontsize=9)
     errors.set(xscale="log", yscale="log", ylabel="distance of the iterates [w]")
-    ticks = [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()]
-    ticks_at(errors.xaxis, ticks)
+    ticks_at(errors.xaxis, [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()])
     errors.set_xlabel("learning rate $\\eta/(1-\\beta)^2$ [w²/ℓ]")
     return figure
 
 
 def _draw_paths(data, plane) -> None:
     x, y = np.meshgrid(np.linspace(0.4, 1.85, 121), np.linspace(-0.05, 1.0, 121))
-    values = potential(np.stack([x, y], -1))
+    values = orders.potential(np.stack([x, y], -1))
     levels = values.min() + np.array([0.005, 0.03, 0.1, 0.25, 0.5, 0.9])
     plane.contour(x, y, values, levels=levels, colors="#999999", linewidths=0.5, linestyles="solid", alpha=0.6)
     descent, mechanics = data["curves"].values
@@ -114,15 +158,12 @@ def _draw_paths(data, plane) -> None:
     plane.plot(*iterates.T, "o", color=COLOR["heavy_ball"], markersize=3.5)
     plane.plot(*descent.T, **BASELINE)
     plane.plot(*mechanics.T, **predicted())
-    plane.annotate("gradient flow", descent[50], (-12, 12), textcoords="offset points", color="#888888", ha="right")
-    plane.annotate(
-        "heavy ball\nand its mechanics", iterates[20], (4, -28), textcoords="offset points", color=COLOR["heavy_ball"]
-    )
+    label_point(plane, "gradient flow", descent[50], (-12, 12), color="#888888", ha="right", fontsize=9)
+    label_point(plane, "heavy ball\nand its mechanics", iterates[20], (4, -28), color=COLOR["heavy_ball"], fontsize=9)
     plane.set(xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]")
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     flow, mechanics = (", ".join(f"{x:.2f}" for x in column) for column in slopes(data).T)
     return (
         "A learning rule follows its mechanics to second order in the learning rate, and gradient flow to first. "
@@ -135,15 +176,12 @@ def caption(data: xr.Dataset) -> str:
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     last = data["error"].values[:, -1]
     ratio = last[:, 0] / last[:, 1]
-    (low, high), (steep, steepest) = ((column.min(), column.max()) for column in slopes(data).T)
-    flow, mechanics = apart(data)
+    told, (flow, mechanics) = numbers(data), apart(data)
     return (
         f"Left: dots that turn into a valley, with a dashed curve at most {at_most(mechanics)} w from them and a "
         f"dotted one up to {at_most(flow)} w. Right: errors over the learning rate on logarithmic axes; three lines of "
-        f"slope {low:.2f} to {high:.2f} for gradient flow and "
-        f"three of slope {steep:.2f} to {steepest:.2f} for mechanics, which at the smallest rates are "
-        f"{power(ratio.min())} to {power(ratio.max())} times lower."
+        f"slope {told['flow-slopes']} for gradient flow and three of slope {told['mechanics-slopes']} for mechanics, "
+        f"which at the smallest rates are {power(ratio.min())} to {power(ratio.max())} times lower."
     )

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.rotation_measures import errors, lead, unbalance
 from nld.figures._data.rotation_runs import EVIDENCE, GROWTH, JUDGED, MEAN_OVER, SIZE, compute, measure
 from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
@@ -18,20 +17,19 @@ from nld.paper import Claim
 
 __all__ = ["CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "measure"]
 
-CHAPTER = "book/rotational-equilibrium"
+PLACE, KOSSON = ((), "fig-rotation", "book/rotational-equilibrium"), "kosson2024rotational"
 CLAIMS = (
     Claim("rotational-equilibrium", "With white gradients, heavy ball, AdamW and Adam with coupled decay settle at the "
-          "norms and angles that the closed forms give.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
-    Claim("rotational-equilibrium-of-lion", "Lion settles at the norm and angle of its closed form.",
-          (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "norms and angles that the closed forms give.", *PLACE, KOSSON),
+    Claim("rotational-equilibrium-of-lion", "Lion settles at the norm and angle of its closed form.", *PLACE, KOSSON),
     Claim("balanced-rotation", "AdamW turns all layers of a network by one angle, Adam with coupled decay each by its "
-          "own.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "own.", *PLACE, KOSSON),
     Claim("rotation-replaces-decay", "Turning filters by a prescribed angle, without weight decay on them, trains a "
-          "network as well as AdamW.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "network as well as AdamW.", *PLACE, KOSSON),
     Claim("balanced-rotation-generalizes", "Balanced rotation makes AdamW generalize better than Adam with coupled "
-          "decay.", (), "fig-rotation", CHAPTER, "kosson2024rotational"),
+          "decay.", *PLACE, KOSSON),
     Claim("projection-slows-growth", r"Without decay, momentum lets norms grow $(1+\beta)/(1-\beta)$ times as fast, "
-          "and projecting the step undoes it.", (), "fig-rotation", CHAPTER, "heo2021adamp"),
+          "and projecting the step undoes it.", *PLACE, "heo2021adamp"),
 )  # fmt: skip
 
 ALLOWED = {"heavy ball": 0.01, "AdamW": 0.01, "Adam": 0.01, "Lion": 0.05}  # what the closed forms should hold to
@@ -44,6 +42,25 @@ STYLE = {
     "SGDP": ("sgdp", "v"),
     "AdamP": ("adamp", "P"),
 }
+
+
+def errors(data: xr.Dataset, name: str, law: str = "closed") -> float:
+    """Largest relative error of norm and angle of a rule's walks, against the closed form or (``law``) all orders."""
+    rows = data.isel(walk=np.flatnonzero(data["rule"].values == name))
+    return max(float(abs(rows[part] / rows[f"{part}_{law}"] - 1).max()) for part in ("norm", "angle"))
+
+
+def unbalance(data: xr.Dataset, treatment: str) -> float:
+    """Largest over smallest angle of the layers, in the second half of a run."""
+    course = data["squared_angle"].sel(treatment=treatment)
+    late = np.sqrt(course.isel(course_step=slice(course.sizes["course_step"] // 2, None)).mean("course_step"))
+    return float(late.max() / late.min())
+
+
+def lead(data: xr.Dataset, one: str, other: str) -> np.ndarray:
+    """Difference of two accuracies in percentage points, seed by seed."""
+    accuracy = 100 * data["judged_accuracy"]
+    return (accuracy.sel(judged_rule=one) - accuracy.sel(judged_rule=other)).values
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -62,9 +79,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ),
         Evidence(
             "rotational-equilibrium-of-lion",
-            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay "
-            "within the "
-            f"memory, by {100 * lion_law:.2f} %.",
+            f"The closed form is off by {100 * found['Lion']:.1f} %; with the arcsine law of signs and decay within "
+            f"the memory, by {100 * lion_law:.2f} %.",
             checks={"closed form": found["Lion"] <= 0.01, "arcsine law": lion_law <= 0.01},
         ),
         Evidence(
@@ -103,11 +119,9 @@ def draw(data: xr.Dataset):
     label_point(panels[0, 1], "AdamW without\nthe charge", place, (-3, 9), ha="center", color=BASELINE["color"])
     panels[0, 0].set_title("(a) angles, every rule")
     panels[0, 1].set_title("(b) norms, every rule")
-    handles = [
-        panels[0, 0].plot([], [], marker, color=COLOR[color], label=LABEL.get(name, name), markersize=5)[0]
-        for name, (color, marker) in STYLE.items()
-    ]
-    panels[0, 0].legend(handles=handles, fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
+    for name, (color, marker) in STYLE.items():
+        panels[0, 0].plot([], [], marker, color=COLOR[color], label=LABEL.get(name, name), markersize=5)
+    panels[0, 0].legend(fontsize=7.5, loc="lower right", frameon=False, handletextpad=0.2)
     _explain(panels[0], data)
     step = data["course_step"].values
     top = math.sqrt(float(data["squared_angle"].max()))
@@ -137,11 +151,8 @@ def _explain(panels, data: xr.Dataset) -> None:
 
 
 def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
-    values = [data[f"{part}_law"].values, data[part].values, data[f"network_{part}_law"].values.ravel()]
-    values.append(data[f"network_{part}"].values.ravel())
-    if part == "norm":
-        values.append(data["norm_uncharged"].values)
-    both = np.concatenate(values)
+    names = [f"{part}_law", part, f"network_{part}_law", f"network_{part}", *["norm_uncharged"] * (part == "norm")]
+    both = np.concatenate([data[each].values.ravel() for each in names])
     limits = np.nanmin(both) / 1.5, np.nanmax(both) * 1.5
     axes.plot(limits, limits, **predicted())
     for of, (color, marker) in STYLE.items():
@@ -155,27 +166,24 @@ def _scatter(axes, data: xr.Dataset, part: str, name: str, unit: str) -> None:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     worst = 100 * max(errors(data, name, "law") for name in STYLE)
     short = data["network_momentum"].values < 0.99
     ratio = (data["network_angle"] / data["network_angle_law"]).values[short]
     return (
         "The learning rule fixes how far a normalized filter turns in a step, for all layers alike; Adam with coupled "
         "decay is the exception. **(a, b)** Angles and norms in equilibrium, measured over predicted: filled, walks of "
-        f"random gradients ({SIZE} coordinates), within {at_most(worst)} % of the dashed diagonal; open, three "
-        "layers of "
-        f"a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, but "
-        "for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
-        "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW "
-        f"($k = {data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ "
-        f"ℓ/w²), means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each "
-        "layer, from its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
+        f"random gradients ({SIZE} coordinates), within {at_most(worst)} % of the dashed diagonal; open, three layers "
+        f"of a network on digits, whose angles are {ratio.min():.2f} to {ratio.max():.2f} times the predicted ones, "
+        "but for Lion with a memory longer than an epoch (the open triangles off the line). Grey crosses: the norm of "
+        "AdamW where its charge is forgotten. **(c, d)** Angles of the network's layers in training under AdamW ($k = "
+        f"{data.attrs['weight_decay']:g}$/w) and Adam with coupled decay ($k = {data.attrs['coupled_decay']:g}$ ℓ/w²), "
+        f"means over {data.sizes['seed']} seeds and {MEAN_OVER} steps; dashed: predicted, in (d) for each layer, from "
+        "its gradients and its number $C$ of coordinates. Thicker lines are later layers; "
         f"{100 * data.attrs['label_noise']:.0f} % of the labels are wrong."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     law = np.sort(data["layer_law"].sel(treatment="Adam").values)
     wrong = float((data["norm"] / data["norm_uncharged"]).max())
     ratio = (data["network_angle"] / data["network_angle_law"]).values

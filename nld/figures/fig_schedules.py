@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import auto_tuning_evidence, traded_decay_evidence
 from nld.figures._data import schedule_runs as runs
 from nld.figures._data.schedule_runs import differences
+from nld.figures._data.schedules_evidence import CLAIMS, evidence
 from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
@@ -13,35 +13,29 @@ from nld.inference import FIRST_JUDGING_SEED, Verdict, rule
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.schedules import slow_eigenvalue
 
-CLAIMS = (*auto_tuning_evidence.CLAIMS, *traded_decay_evidence.CLAIMS)
+__all__ = ["CLAIMS", "alt", "caption", "compute", "draw", "judge"]
 
 SEEDS, RESTLESS_SEEDS = 3, 8  # judging seeds: nothing was chosen by looking at them
 ROUNDING = ("identity", "difference", "cosine", "step_difference")
 
 
 def compute(
-    profile: str,
-    *,
-    seed: int = 0,
-    learning_rate: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 2e-3,
+    profile: str, *, seed: int = 0, learning_rate: float = 0.1, momentum: float = 0.9, weight_decay: float = 2e-3,
     factor: float = 0.1,
-) -> xr.Dataset:
+) -> xr.Dataset:  # fmt: skip
     """Effective learning rates over six decades, and a network trained with decay and at schedules without it."""
     first = FIRST_JUDGING_SEED + seed
     seeds = range(first, first + SEEDS)
     trained = heavy_ball(learning_rate, momentum, weight_decay)
     restless = runs.restless(range(first, first + RESTLESS_SEEDS))
-    parts = [runs.tuning(seeds), runs.traded(trained, seeds), runs.stepped(trained, factor, seeds), restless]
-    data = xr.merge(parts)
+    data = xr.merge([runs.tuning(seeds), runs.traded(trained, seeds), runs.stepped(trained, factor, seeds), restless])
     attrs = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "factor": factor}
     return data.assign_attrs(attrs | {"alpha": slow_eigenvalue(trained), "tuning_steps": runs.TUNING_STEPS})
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Each claim by the bound, slope or largest difference that it states."""
-    return rule([*auto_tuning_evidence.evidence(data), *traded_decay_evidence.evidence(data)])
+    return rule(evidence(data))
 
 
 def draw(data: xr.Dataset):
@@ -134,31 +128,27 @@ def _tens(values) -> np.ndarray:
 
 
 def caption(data: xr.Dataset) -> str:
-    """MyST caption with the numbers of the data."""
     clean, found = data["effective_rate"].sel(noise=0), differences(data)
     grown = float(data["schedule"][-1] / data["schedule"][0])
     naive = f", if buffer and rates match, and {found['naive']:.1g} ℓ if the buffer is left at zero"
     return (
         "Weights in front of a normalization tune their own step, and for them weight decay is a growing learning "
-        "rate. **(a)** Effective learning rate after "
-        f"{data.attrs['tuning_steps']} steps of gradient descent on $\\langle q, Aq\\rangle/\\|q\\|^2$: blue between "
-        f"the two bounds (dashed), at most {at_most(clean.max())} per ℓ, over six decades of $\\eta$; with noise "
-        "(red) it forgets $\\eta$, as T&K (17) without momentum says (dashed). On $\\langle q, Aq\\rangle$ itself "
-        "(grey), where no norm can grow, it diverges. **(b)** Losses of a batch-normalized network on digits with "
-        "weight decay "
-        "(blue) and without it at an exponentially growing learning rate (dashed, a training run). **(c)** Their "
-        f"rates, one constant, one {grown:.3g} times larger at the end, and the norms of all their weights; dashed: "
-        "the blue norm times $\\alpha^{-n}$. **(d)** Differences of the losses to the run with decay: at most "
-        f"{power_above(max(found['exponential'], found['empty buffer']))} ℓ"
-        f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. "
-        "Largest of ten steps, median and range of "
-        f"{data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, "
-        f"$\\beta = {data.attrs['momentum']:g}$, $k = {data.attrs['weight_decay']:g}$ ℓ/w²."
+        f"rate. **(a)** Effective learning rate after {data.attrs['tuning_steps']} steps of gradient descent on "
+        f"$\\langle q, Aq\\rangle/\\|q\\|^2$: blue between the two bounds (dashed), at most {at_most(clean.max())} per "
+        "ℓ, over six decades of $\\eta$; with noise (red) it forgets $\\eta$, as T&K (17) without momentum says "
+        "(dashed). On $\\langle q, Aq\\rangle$ itself (grey), where no norm can grow, it diverges. **(b)** Losses of a "
+        "batch-normalized network on digits with weight decay (blue) and without it at an exponentially growing "
+        f"learning rate (dashed, a training run). **(c)** Their rates, one constant, one {grown:.3g} times larger at "
+        "the end, and the norms of all their weights; dashed: the blue norm times $\\alpha^{-n}$. **(d)** Differences "
+        f"of the losses to the run with decay: at most {power_above(max(found['exponential'], found['empty buffer']))} "
+        f"ℓ{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. Largest of ten "
+        f"steps, median and range of {data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = "
+        f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, $k = "
+        f"{data.attrs['weight_decay']:g}$ ℓ/w²."
     )
 
 
 def alt(data: xr.Dataset) -> str:
-    """What the figure shows, for those who cannot see it."""
     (clean, noisy), found = data["effective_rate"].median("seed").transpose("noise", "rate").values, differences(data)
     sizes = [power(found[run]) for run in ("exponential", "empty buffer", "naive", "decay dropped")]
     return (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_2
-from nld.figures._data import heavy_ball_charges
+from nld.symmetry import rotation, scale
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,7 @@ def test_fig_2_which_differences_shrink_with_the_learning_rate():
     np.testing.assert_allclose(ratio[1:], 1, rtol=0.01)  # the heaviest is still decaying when the picture ends
 
 
-@pytest.mark.parametrize(
-    ("gradient", "generator"),
-    [
-        (heavy_ball_charges.ring_gradient, heavy_ball_charges.turn),
-        (heavy_ball_charges.scale_gradient, heavy_ball_charges.stretch),
-    ],
-)
-def test_fig_2_losses_have_their_symmetry(gradient, generator):
+@pytest.mark.parametrize(("gradient", "symmetry"), [(fig_2.ring_gradient, rotation()), (fig_2.scale_gradient, scale())])
+def test_fig_2_losses_have_their_symmetry(gradient, symmetry):
     q = np.random.default_rng(0).normal(size=(20, 2))
-    np.testing.assert_allclose((gradient(q) * generator(q)).sum(-1), 0, atol=1e-12)
+    np.testing.assert_allclose((gradient(q) * np.stack(symmetry.generator(q.T), -1)).sum(-1), 0, atol=1e-12)

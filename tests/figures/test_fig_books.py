@@ -8,7 +8,7 @@ import xarray as xr
 from nld.experiment.datasets import data
 from nld.experiment.studies import monitored
 from nld.experiment.training.batches import BatchOrder, batch
-from nld.figures._data import books_of_networks
+from nld.figures import fig_books
 
 
 def record_of(epsilon):
@@ -22,7 +22,7 @@ def record():
 
 
 def test_fig_books_the_prediction_is_the_charge_and_needs_the_kinetic_term(record):
-    charge, law, without = books_of_networks.one_charge(record, "scale")
+    charge, law, without = fig_books.one_charge(record, "scale")
     scale = np.abs(charge).max()
     assert scale > 0
     np.testing.assert_allclose(law, charge, atol=1e-13 * scale)
@@ -46,7 +46,7 @@ def test_fig_books_without_a_kinetic_term_nothing_is_missing():
         | {"kind": ("block", ["scale"]), "momentum": ("step", np.full(4, 0.8))},
         coords={"block": ["only"]},
     )
-    found, law, without = books_of_networks.one_charge(record, "scale")
+    found, law, without = fig_books.one_charge(record, "scale")
     np.testing.assert_allclose(law, found, rtol=1e-14)
     np.testing.assert_allclose(without, found, rtol=1e-14)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nld.figures import fig_orders
-from nld.figures._data import anharmonic_loss, mechanics_distances
+from nld.figures._data import orders_of_accuracy
 from nld.learning_rules.rules import gradient_descent
 
 
@@ -27,13 +27,13 @@ def test_fig_orders_a_cold_start_loses_an_order(data):
 def test_fig_orders_gradient_belongs_to_potential():
     q, step = np.array([1.3, 0.4]), 1e-6
     slopes = [
-        (anharmonic_loss.potential(q + step * axis) - anharmonic_loss.potential(q - step * axis)) / (2 * step)
+        (orders_of_accuracy.potential(q + step * axis) - orders_of_accuracy.potential(q - step * axis)) / (2 * step)
         for axis in np.eye(2)
     ]
-    np.testing.assert_allclose(slopes, anharmonic_loss.gradient(q), rtol=1e-8)
+    np.testing.assert_allclose(slopes, orders_of_accuracy.gradient(q), rtol=1e-8)
 
 
 def test_fig_orders_distances_for_one_rule_shrink_with_the_rate():
-    coarse, fine = (mechanics_distances.distances(gradient_descent, n) for n in (20, 40))
+    coarse, fine = (fig_orders.distances(gradient_descent, n) for n in (20, 40))
     assert fine[0] < coarse[0] / 1.8
     assert fine[1] < coarse[1] / 3.6

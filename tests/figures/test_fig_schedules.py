@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from nld.figures import fig_schedules
-from nld.figures._data import auto_tuning_evidence, schedule_runs
+from nld.figures._data import schedule_runs, schedules_evidence
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED
 from tests.figures.judged import row
 
@@ -53,7 +53,7 @@ def test_fig_schedules_the_slope_of_noisy_runs_decides(small, slope, label):
     slopes = row(slope, 0.003, n=3)
     known = small.isel(seed=[0, 0, 0]).assign_coords(seed=[1, 2, 3])
     known["noisy_gradient"] = (("seed", "tuning_step"), small["tuning_step"].values ** slopes[:, None])
-    np.testing.assert_allclose(auto_tuning_evidence.noise_slopes(known), slopes, atol=1e-10)
+    np.testing.assert_allclose(schedules_evidence.noise_slopes(known), slopes, atol=1e-10)
     assert labels(known)["stationary-with-noise"] == label
 
 
@@ -83,7 +83,7 @@ def test_fig_schedules_the_theorem_asks_for_its_bound_and_no_slope(small, share,
     known = small.assign(
         smallest_gradient=share * small["smallest_gradient_bound"] * decay * xr.ones_like(small["seed"])
     )
-    assert auto_tuning_evidence.smallest_slope(known) == pytest.approx(exponent, abs=1e-12)
+    assert schedules_evidence.smallest_slope(known) == pytest.approx(exponent, abs=1e-12)
     assert labels(known)["stationary-at-any-rate"] == label
 
 
@@ -93,7 +93,7 @@ def test_fig_schedules_acceptance():
     assert float(data["identity"].max()) < 1e-11
     assert float(data["effective_rate"].sel(noise=0).max()) < 1  # self-limited below the stability of the form
     middle = (data["rate"] >= 1e-2) & (data["rate"] <= 1e2 * (1 + 1e-9))
-    assert bool((auto_tuning_evidence.share_of_bound(data)[:, middle.values] <= 1).all())
+    assert bool((schedules_evidence.share_of_bound(data)[:, middle.values] <= 1).all())
     assert set(data["rate"].values[data["form_diverged"].values == 1]) >= {data["rate"].values[6]}  # eta = 10
     # noise: four decades of learning rates, one effective rate, 1/sqrt(2 T) for unit noise
     flat = data["effective_rate"].sel(noise=1).isel(rate=slice(1, 8))

@@ -23,8 +23,6 @@ from nld.figures import (
     fig_rotation,
 )
 from nld.figures._data import (
-    effective_rates_prose,
-    flattening_prose,
     invariant_layers,
     meta_adaptive_prose,
     norm_free_prose,
@@ -111,7 +109,7 @@ def test_fig_closures_says_whether_full_batches_suffice():
 
 def test_fig_effective_rates_explains_only_what_the_rates_explain():
     data = reference("fig-effective-rates")
-    said = effective_rates_prose.sentences(data)
+    said = fig_effective_rates.sentences(data)
     assert "They are better because they end up where the rate is right" in said["best-rates"]
     assert "it can recover in time" in said["recovers"]
     assert said["decay-moves"].startswith("lifts")
@@ -123,19 +121,19 @@ def test_fig_effective_rates_explains_only_what_the_rates_explain():
         half_loss=data["half_loss"] / 10,
     )
     apart["half_rate"] = apart["half_rate"].where(data["panel"] != "C", 1.0)
-    said = effective_rates_prose.sentences(apart)
+    said = fig_effective_rates.sentences(apart)
     assert "the rate alone does not explain the losses" in said["best-rates"]
     assert "does not come back at this rate either" in said["recovers"]
     assert said["decay-moves"].startswith("does not steadily lift")
     assert said["exceptions"] == "No free run guesses."
-    fast = effective_rates_prose.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
+    fast = fig_effective_rates.exceptions(data.assign(half_rate=0 * data["half_rate"] + 20))
     assert fast.endswith("rates of up to 20 1/ℓ.")
 
 
 def test_fig_effective_rates_reads_the_course_of_one_rate():
     data = reference("fig-effective-rates")
     falling = data.assign(effective_rate=data["effective_rate"] * 0 + 90 / (1 + data["step"]))
-    assert effective_rates_prose.course(falling, 0.3) == "from 90 1/ℓ to 2.9 1/ℓ within 30 steps"
+    assert fig_effective_rates.course(falling, 0.3) == "from 90 1/ℓ to 2.9 1/ℓ within 30 steps"
     assert "bend towards each other" in fig_effective_rates.alt(data)
     assert "do not approach" in fig_effective_rates.alt(falling)
 
@@ -211,8 +209,8 @@ def test_fig_counter_terms_says_whether_the_energy_grows():
 
 def test_fig_flattening_says_what_deviations_do_with_the_strength():
     data = reference("fig-flattening")
-    assert flattening_prose.deviations(data).startswith("grow with the strength, as the next order should: at most")
-    assert flattening_prose.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
+    assert fig_flattening.deviations(data).startswith("grow with the strength, as the next order should: at most")
+    assert fig_flattening.deviations(data.assign(drift=1.1 * data["prediction"] + 0 * data["drift"])).startswith(
         "are at"
     )
     assert "only not as far" in fig_flattening.caption(data)

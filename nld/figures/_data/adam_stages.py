@@ -21,11 +21,9 @@ SELECTED = {"Adam": 1e-2, "2-Adam, second stage without momentum": 3e-3, "Adam w
 
 def methods(seed: int) -> xr.Dataset:
     """Training loss over the last twenty steps and test accuracy of each method at each learning rate."""
-    shape = (len(METHODS), len(RATES), METHOD_SEEDS)
-    loss, accuracy = np.empty(shape), np.empty(shape)
-    for i, name in enumerate(METHODS):
-        for j, rate in enumerate(RATES):
-            loss[i, j], accuracy[i, j] = _train(name, rate, range(seed, seed + METHOD_SEEDS))
+    seeds = range(seed, seed + METHOD_SEEDS)
+    runs = [[_train(name, rate, seeds) for rate in RATES] for name in METHODS]
+    loss, accuracy = np.array(runs, float).transpose(2, 0, 1, 3)
     return xr.Dataset(
         {
             "method_loss": (("method", "rate", "member"), loss, {"units": "ℓ"}),

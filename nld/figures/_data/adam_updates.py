@@ -12,11 +12,6 @@ GROWING = ((0.99, 0.95), (0.95, 0.9), (0.8, 0.5))  # outside, from long to short
 NETWORK_STEPS = 300
 
 
-def measured(seed: int, learning_rate: float) -> xr.Dataset:
-    """Bounds, what attains them, and updates in a network trained at ``learning_rate``."""
-    return xr.merge([plane(), boundary(), largest(seed, learning_rate), growth()])
-
-
 def plane() -> xr.Dataset:
     """The exact largest update over momentum and square decay."""
     momentum, decay = np.linspace(0, 0.995, 100), np.linspace(0.01, 0.995, 100)

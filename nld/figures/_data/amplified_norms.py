@@ -102,13 +102,10 @@ def _quotients(members: list[Experiment]) -> tuple[np.ndarray, np.ndarray]:
     return quotient, record["layer"].values
 
 
-def correlation_sum(momentum, correlation):
-    """chi = sum over all integers j of beta^|j| c^|j| = (1 + beta c)/(1 - beta c)."""
-    return (1 + momentum * correlation) / (1 - momentum * correlation)
-
-
 def prediction(momentum, correlation):
-    """chi/(1 - beta)²; for smooth gradients, c = 1, the paper's (1 + beta)/(1 - beta)³."""
+    """chi/(1 - beta)² with chi the sum over all integers j of beta^|j| c^|j|, which is (1 + beta c)/(1 - beta c); for
+    smooth gradients, c = 1, the paper's (1 + beta)/(1 - beta)³."""
     if correlation == 1:
         return momentum_amplification(momentum)
-    return correlation_sum(momentum, correlation) / (1 - momentum) ** 2
+    chi = (1 + momentum * correlation) / (1 - momentum * correlation)
+    return chi / (1 - momentum) ** 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nld.figures._data.power_law import exponent
+from nld.figures._data.orders_of_accuracy import exponent
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence
 from nld.learning_rules import potentials
@@ -23,26 +23,19 @@ WINDOW = (6, 60)  # clock of p = 2 within which every curvature scale is in play
 
 PLACE = ((), "fig-counter-terms", "book/between-the-steps", "wibisono2016variational")
 CLAIMS = (
-    Claim(
-        "bregman-rate",
-        r"Along the motion of an ideally scaled Bregman Lagrangian "
-        r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
-        r"$e^{-\beta}$.",
-        *PLACE,
-    ),
-    Claim(
-        "bregman-time-dilation",
-        "All motions of the polynomial family are one curve, travelled at different speeds.",
-        *PLACE,
-    ),
-)
+    Claim("bregman-rate", r"Along the motion of an ideally scaled Bregman Lagrangian "
+          r"$D_h(q^\ast, q + e^{-\alpha}\dot q) + e^{\beta} (f - f^\ast)$ never grows, so the loss falls at least as "
+          r"$e^{-\beta}$.", *PLACE),
+    Claim("bregman-time-dilation", "All motions of the polynomial family are one curve, travelled at different speeds.",
+          *PLACE),
+)  # fmt: skip
 
 
 def measured() -> dict:
     """Losses of q'' + (p + 1)/t q' + p² t^{p-2}/4 f' = 0 from rest, read at times with equal clocks t^p."""
     clock = np.geomspace(0.01, 100, 301)
     start, constant = np.ones_like(CURVATURES), 0.25
-    times, losses, energies, positions = [], [], [], []
+    rows = []
     for p in EXPONENTS:
         time = clock ** (2 / p)
         scaling = partial(bregman.polynomial_scaling, p, constant)
@@ -50,23 +43,16 @@ def measured() -> dict:
         loss = (CURVATURES * path.position**2).sum(1) / 2
         velocity: Any = path.velocity
         ahead = path.position + velocity * time[:, None] / p
-        times.append(time)
-        losses.append(loss)
-        energies.append((ahead**2).sum(1) / 2 + constant * time**p * loss)
-        positions.append(path.position)
-    energy, loss, time = np.array(energies), np.array(losses), np.array(times)
-    powers = np.array(EXPONENTS)[:, None]
-    same = np.abs(np.array(positions) - positions[EXPONENTS.index(2)])
+        rows.append((time, loss, (ahead**2).sum(1) / 2 + constant * time**p * loss, path.position))
+    time, loss, energy, position = (np.array(column) for column in zip(*rows, strict=True))
+    bound = constant * time ** np.array(EXPONENTS)[:, None] * loss / energy[:, :1]
+    same = np.abs(position - position[EXPONENTS.index(2)])
     return {
         "exponent": ("exponent", list(EXPONENTS)),
         "time": (("exponent", "moment"), time, {"units": "(w²/ℓ)^(1/p)", "long_name": "time of the Bregman motion"}),
         "loss": (("exponent", "moment"), loss, {"units": "ℓ", "long_name": "loss above its minimum"}),
         "energy_growth": (("exponent",), np.diff(energy).max(1) / energy[:, 0], {"long_name": "largest, relative"}),
-        "bound": (
-            ("exponent",),
-            (constant * time**powers * loss / energy[:, :1]).max(1),
-            {"long_name": "C t^p f/E(0)"},
-        ),
+        "bound": (("exponent",), bound.max(1), {"long_name": "C t^p f/E(0)"}),
         "dilation": (("exponent",), same.max((1, 2)), {"units": "w", "long_name": "distance to p = 2, same clock"}),
     }
 

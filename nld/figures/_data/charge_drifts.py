@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.studies import conservation
-from nld.figures._data import three_rules
+from nld.figures._data.orders_of_accuracy import three_rules
 from nld.figures._data.two_parameter_valley import START, TARGET, charge, gradient
 from nld.learning_rules import rules
 from nld.learning_rules.rules import iterate
@@ -22,7 +22,7 @@ KINDS = ("scale", "rescale", "general_linear")
 
 def by_rule(momentum: float, seed: int) -> xr.Dataset:
     """Drifts of the valley's charge and of a network's by rule and strength, and what predicts them."""
-    makers = three_rules.by_name(momentum)
+    makers = three_rules(momentum)
     toy = [[_toy_drift(make, s) for s in TOY_STRENGTHS] for make in makers.values()]
     network = [[_network_drift(name, make, s, seed) for s in STRENGTHS] for name, make in makers.items()]
     unit = conservation.drifts("gradient descent", REFERENCE, round(TIME / REFERENCE), seed)

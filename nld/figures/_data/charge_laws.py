@@ -36,6 +36,7 @@ def column(rule: LearningRule, seed: int) -> xr.Dataset:
     laws = {kind: predictions(rule, kind, run) for kind in KINDS}
     error = np.array([[abs(laws[i][law] - measured[i]).max(1) / abs(measured[i]).max() for law in LAWS] for i in KINDS])
     force = charges.along(run.gradient, [q[:-1] for q in run.position])
+    along = [abs(force[kind]).max() for kind in KINDS]
     curved = charges.hessian_constraints([q[-1] for q in run.position])
     critical = [integral_laws.critical_weight_decay(rule, kind) for kind in KINDS]
 
@@ -50,11 +51,7 @@ def column(rule: LearningRule, seed: int) -> xr.Dataset:
             "gradient_flow": curves({kind: laws[kind]["gradient flow"] for kind in KINDS}, "law of gradient flow"),
             "error": (("kind", "law", "time"), error[..., rows], {"units": "1", "long_name": "max |error|/max |x|"}),
             "largest_error": (("kind", "law"), error.max(-1), {"units": "1", "long_name": "its largest value"}),
-            "gradient_constraint": (
-                "kind",
-                [abs(force[kind]).max() for kind in KINDS],
-                {"units": "ℓ (translation: ℓ/w)"},
-            ),
+            "gradient_constraint": ("kind", along, {"units": "ℓ (translation: ℓ/w)"}),
             "hessian_constraint": ("kind", [curved[kind] for kind in KINDS], {"units": "ℓ/w"}),
             "critical_weight_decay": ("kind", critical, {"units": "ℓ/w²"}),
             "crossings": ((), crossings(measured["translation"]), {"units": "1", "long_name": "most changes of sign"}),

@@ -27,22 +27,15 @@ def train(
     With ``filters_only`` all that is not scale invariant keeps the default weight decay.
     """
     model, blocks = monitored.setup("digits_cnn", seed=seed)
+    other_decay = DEFAULT if filters_only else None
     record = monitored.train_with_monitor(
-        model,
-        blocks,
-        "AdamW",
-        learning_rate=RATE,
-        steps=steps,
-        weight_decay=weight_decay,
-        other_decay=DEFAULT if filters_only else None,
-        seed=seed,
-        label_noise=label_noise,
-    )
+        model, blocks, "AdamW", learning_rate=RATE, steps=steps, weight_decay=weight_decay, other_decay=other_decay,
+        seed=seed, label_noise=label_noise,
+    )  # fmt: skip
     return record, accuracy_on_test_images(model)
 
 
 def runs(seed: int, label_noise: float) -> xr.Dataset:
-    """Accuracy by weight decay and seed, angles and forecasts of the two decisions."""
     decays = sorted({DEFAULT, decided(), *OTHERS})
     seeds = range(seed, seed + SEEDS)
     trained = [[train(k, seed=s, label_noise=label_noise) for s in seeds] for k in decays]

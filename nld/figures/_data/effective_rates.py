@@ -21,11 +21,12 @@ def table(gathered: xr.Dataset, panel: str) -> xr.Dataset:
     rates = gathered["learning_rate_at_step"].transpose("run", "step").values[:, at, None]
     rate = np.median(rates / ((1 - column("momentum")[:, None, None]) * squared), axis=-1)
     half = int(np.searchsorted(gathered["evaluation_step"].values, gathered.sizes["step"] // 2))
+    before = column("learning_rate") / (1 - column("momentum"))  # before any schedule lowers the rate
     return xr.Dataset(
         {
             "effective_rate": (("run", "point"), rate, {"units": "1/ℓ", "long_name": "median over the filters"}),
             "squared_norm": (("run", "point"), np.median(squared, axis=-1), {"units": "w²", "long_name": "median"}),
-            "half_rate": ("run", np.median(_half(column, squared[:, half]), axis=-1), {"units": "1/ℓ"}),
+            "half_rate": ("run", np.median(before[:, None] / squared[:, half], axis=-1), {"units": "1/ℓ"}),
             "half_loss": ("run", gathered["test_loss"].values[:, half], {"units": "ℓ", "long_name": "test loss"}),
             "accuracy": ("run", gathered["test_accuracy"].values[:, -1], {"units": "1", "long_name": "at the end"}),
         },
@@ -37,11 +38,6 @@ def table(gathered: xr.Dataset, panel: str) -> xr.Dataset:
             **{field: ("run", column(field)) for field in ("learning_rate", "momentum", "weight_decay")},
         },
     )
-
-
-def _half(column, squared: np.ndarray) -> np.ndarray:
-    """Effective rate before the first milestone: (run, filter)."""
-    return (column("learning_rate") / (1 - column("momentum")))[:, None] / squared
 
 
 def means(data: xr.Dataset, panel: str, quantity: str = "half_rate") -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +66,11 @@ def spans(data: xr.Dataset) -> np.ndarray:
     return np.array([(row.max(1) / row.min(1)) for row in (large, momenta)])
 
 
-def lost(data: xr.Dataset) -> np.ndarray:
-    """Momenta of the free runs whose loss half-way is at least three quarters of that of guessing."""
-    runs = (data["constrained"] == 0) & (data["half_loss"] > 0.75 * np.log(10))
-    return data["momentum"].values[runs.values]
+def guesses(data: xr.Dataset) -> np.ndarray:
+    """Whether a run's loss half-way is more than three quarters of that of guessing: (run)."""
+    return data["half_loss"].values > 0.75 * np.log(10)
+
+
+def lost(data: xr.Dataset) -> xr.Dataset:
+    """The free runs that guess half-way."""
+    return data.isel(run=np.flatnonzero((data["constrained"].values == 0) & guesses(data)))

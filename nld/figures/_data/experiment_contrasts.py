@@ -13,6 +13,7 @@ import xarray as xr
 from nld.experiment import run_sweep
 from nld.experiment.runs.spec import Experiment
 from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, quick_sweep, results
+from nld.figures._render.text import number
 from nld.inference import Evidence
 from nld.inference.registration import registrations
 
@@ -42,42 +43,31 @@ def run(seeds: Sequence[int], chosen: dict[str, float], **base) -> xr.Dataset:
     chance, end = CHANCE["digits"], gathered.isel(evaluation_step=-1)
     diverged = gathered["diverged"].values
     shape = (len(seeds), len(places), len(MODES))
-    values = {
-        "judged_accuracy": np.where(diverged, chance, end["test_accuracy"].values)[at],
-        "judged_loss": np.where(diverged, -np.log(chance), end["test_loss"].values)[at],
-    }
-    units = {"judged_accuracy": "1", "judged_loss": "ℓ"}
+    accuracy = np.where(diverged, chance, end["test_accuracy"].values)[at].reshape(shape)
+    loss = np.where(diverged, -np.log(chance), end["test_loss"].values)[at].reshape(shape)
+    return _judged(accuracy, loss, [setting_name(*place) for place in places], {"judging_seed": list(seeds)})
+
+
+def _judged(accuracy: np.ndarray, loss: np.ndarray, names: list[str], coords: dict) -> xr.Dataset:
+    dims = ("judging_seed", "setting", "constrained_norm")
     return xr.Dataset(
-        {
-            name: (("judging_seed", "setting", "constrained_norm"), v.reshape(shape), {"units": units[name]})
-            for name, v in values.items()
-        },
-        coords={
-            "judging_seed": list(seeds),
-            "setting": [setting_name(*place) for place in places],
-            "constrained_norm": list(MODES),
-        },
+        {"judged_accuracy": (dims, accuracy, {"units": "1"}), "judged_loss": (dims, loss, {"units": "ℓ"})},
+        coords={**coords, "setting": names, "constrained_norm": list(MODES)},
     )
 
 
 def from_table(data: xr.Dataset, scale: str, chosen: dict[str, float]) -> xr.Dataset:
     """The same numbers from runs that were gathered elsewhere, in the order of their seeds."""
-    found: dict[str, list] = {"judged_accuracy": [], "judged_loss": []}
+    rows: dict[str, list] = {"test_accuracy": [], "test_loss": []}
     names = []
     for panel in PANELS:
-        grids = [results(data, panel, quantity, scale) for quantity in ("test_accuracy", "test_loss")]
-        values = [float(v) for v in grids[0]["value"].values]
+        grids = {quantity: results(data, panel, quantity, scale) for quantity in rows}
+        values = [float(v) for v in grids["test_loss"]["value"].values]
         for value in values if panel == "B" else (values[0], chosen[panel]):
             names.append(setting_name(panel, value))
-            for rows, grid in zip(found.values(), grids, strict=True):
-                rows.append(grid.sel(value=value).transpose("seed", "constrained").values)
-    return xr.Dataset(
-        {
-            name: (("judging_seed", "setting", "constrained_norm"), np.stack(rows, 1), {"units": unit})
-            for (name, rows), unit in zip(found.items(), ("1", "ℓ"), strict=True)
-        },
-        coords={"setting": names, "constrained_norm": list(MODES)},
-    )
+            for quantity, grid in grids.items():
+                rows[quantity].append(grid.sel(value=value).transpose("seed", "constrained").values)
+    return _judged(np.stack(rows["test_accuracy"], 1), np.stack(rows["test_loss"], 1), names, {})
 
 
 def setting_name(panel: str, value: float) -> str:
@@ -119,7 +109,7 @@ def rates(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
     }
     end = data["judged_accuracy"].sel(setting=high).mean("judging_seed").values
     numbers = (
-        f"At learning rate {low[2:]} free and held norms differ by {_mean(samples['agreement in accuracy'])} points of "
+        f"At learning rate {low[2:]} free and held norms differ by {number(lead(data, low).mean(), '.2f')} points of "
         f"accuracy and by {100 * float(samples['agreement in loss'].mean()):.1f} % in loss; at {high[2:]} they reach "
         f"{100 * end[0]:.1f} and {100 * end[1]:.1f} %."
     )
@@ -130,7 +120,7 @@ def momenta(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
     """B: the lead grows from every momentum to the next."""
     leads = {name: lead(data, name) for name in names}
     samples = {f"from {one[2:]} to {two[2:]}": leads[two] - leads[one] for one, two in pairwise(names)}
-    listed = ", ".join(f"{_mean(values)} at {name[2:]}" for name, values in leads.items())
+    listed = ", ".join(f"{number(values.mean(), '.2f')} at {name[2:]}" for name, values in leads.items())
     return Evidence(CLAIMS["B"] + suffix, f"Lead of free norms in points of accuracy, by momentum: {listed}.", samples)
 
 
@@ -144,10 +134,10 @@ def decay(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
         "loss, free norms": np.log(loss[0] / loss[1]),
         "more than with held norms": gains[:, 0] - gains[:, 1],
     }
+    free, held = (number(gains[:, mode].mean(), ".2f") for mode in (0, 1))
     numbers = (
-        f"Weight decay {names[1][2:]} against none adds {_mean(gains[:, 0])} points of accuracy with free norms and "
-        f"{_mean(gains[:, 1])} with held ones; with free norms it divides the loss by "
-        f"{float(np.exp(samples['loss, free norms'].mean())):.3g}."
+        f"Weight decay {names[1][2:]} against none adds {free} points of accuracy with free norms and {held} with held "
+        f"ones; with free norms it divides the loss by {float(np.exp(samples['loss, free norms'].mean())):.3g}."
     )
     return Evidence(CLAIMS["C"] + suffix, numbers, samples)
 
@@ -156,7 +146,3 @@ def registered_values() -> dict[str, float]:
     """The values that the registered selection gave, by panel."""
     known = registrations()
     return {panel: known[CLAIMS[panel]].selected for panel in ("A", "C")}
-
-
-def _mean(values: np.ndarray) -> str:
-    return f"{values.mean():.2f}".replace("-", "−")

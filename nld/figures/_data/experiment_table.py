@@ -68,10 +68,9 @@ def commands(scale: str) -> str:
     """How to run and gather the sweeps of a scale, as MyST text."""
     names = ", ".join(f"{scale}-{panel.spec}" for panel in PANELS.values())
     return (
-        f"`nld data fetch tiny-imagenet`, then for each NAME of {names}: "
-        "`nld sweep run nld/experiment/runs/specs/NAME.toml "
-        "--executor pool` and `nld sweep gather nld/experiment/runs/specs/NAME.toml --summary --output "
-        f"results/{scale}/NAME.nc`"
+        f"`nld data fetch tiny-imagenet`, then for each NAME of {names}: `nld sweep run "
+        "nld/experiment/runs/specs/NAME.toml --executor pool` and `nld sweep gather "
+        f"nld/experiment/runs/specs/NAME.toml --summary --output results/{scale}/NAME.nc`"
     )
 
 
@@ -84,18 +83,15 @@ def table(gathered: xr.Dataset, panel: str, scale: str) -> xr.Dataset:
         held = name in gathered
         units[name] = {"units": "ℓ" if name.endswith("loss") else "1"}
         columns[name] = gathered[name].values.astype(float) if held else np.full((runs, len(steps)), np.nan)
+    growth = {"units": "1", "long_name": "of squared norms, median over filters"}
     seeds = gathered["seed"].values if "seed" in gathered.coords else np.full(runs, gathered.attrs["seed"])
     return xr.Dataset(
         {name: (("run", "point"), column, units[name]) for name, column in columns.items()}
-        | {"step": (("run", "point"), np.tile(steps.astype(float), (runs, 1)), {"units": "1"})}
         | {
-            "norm_growth": (
-                "run",
-                _growth(gathered),
-                {"units": "1", "long_name": "of squared norms, median over filters"},
-            )
-        }
-        | {"diverged": ("run", gathered["diverged"].values.astype(int), {"long_name": "whether the loss left bounds"})},
+            "step": (("run", "point"), np.tile(steps.astype(float), (runs, 1)), {"units": "1"}),
+            "norm_growth": ("run", _growth(gathered), growth),
+            "diverged": ("run", gathered["diverged"].values.astype(int), {"long_name": "whether the loss left bounds"}),
+        },
         coords={
             "panel": ("run", np.full(runs, panel, dtype=object)),
             "scale": ("run", np.full(runs, scale, dtype=object)),

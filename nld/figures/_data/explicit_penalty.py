@@ -4,16 +4,15 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data import flow_distances
+from nld.figures._data.two_parameter_valley import PATH_RATES, PATH_TIME, START, gradient
 from nld.inference import Evidence
 from nld.learning_rules.rules import Gradient, gradient_descent, iterate
 from nld.paper import Claim
 from nld.theory.counter_terms import with_gradient_penalty
 
-CLAIM = Claim(
-    "implicit-penalty-can-be-explicit",
-    "The penalty that large steps imply can be added to the loss as a regularizer, which controls it directly.",
-    (), "fig-flattening", "book/between-the-steps", "barrett2021implicit",
-)  # fmt: skip
+CLAIM = Claim("implicit-penalty-can-be-explicit", "The penalty that large steps imply can be added to the loss as a "
+              "regularizer, which controls it directly.", (), "fig-flattening", "book/between-the-steps",
+              "barrett2021implicit")  # fmt: skip
 FINER = 8  # small steps in the place of a large one
 SHOWN = slice(0, 2000, 5)  # steps of the path that are drawn
 
@@ -27,17 +26,12 @@ def distances(slope: Gradient, start, rate: float, steps: int) -> tuple[float, f
     return float(np.linalg.norm(last - alone)), float(np.linalg.norm(last - helped))
 
 
-def measured(slope: Gradient, start, rates, time: float, seed: int) -> dict:
-    """Variables of fig-flattening: where small steps with the penalty of each rate end, and orders of the distance.
-
-    Args:
-        slope, start, time: of the two-parameter valley.
-        rates: learning rates whose penalty is added; the smallest is that of the small steps.
-        seed: of the small network on which orders are measured.
-    """
-    small = min(rates)
-    forces = [with_gradient_penalty(slope, (rate - small) / 4) for rate in rates]
-    paths = [iterate(gradient_descent(small), force, start, round(time / small)).position for force in forces]
+def measured(seed: int) -> dict:
+    """Variables of fig-flattening: where small steps with the penalty of each rate end in the two-parameter valley, and
+    orders of the distance in a small network, drawn with the seed."""
+    small = min(PATH_RATES)
+    forces = [with_gradient_penalty(gradient, (rate - small) / 4) for rate in PATH_RATES]
+    paths = [iterate(gradient_descent(small), force, START, round(PATH_TIME / small)).position for force in forces]
     network, begin = flow_distances.network(seed)
     counts = np.array(flow_distances.NETWORK_STEPS)
     table = [distances(network, begin, flow_distances.NETWORK_TIME / n, n) for n in counts]

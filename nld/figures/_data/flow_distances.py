@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nld.figures._data import three_rules
-from nld.figures._data.anharmonic_loss import START, gradient
-from nld.figures._data.power_law import exponent
+from nld.figures._data.orders_of_accuracy import START, exponent, gradient, rule_and_steps, three_rules
 from nld.learning_rules import potentials, rules
 from nld.learning_rules.rules import LearningRule, iterate
 from nld.results import arithmetic
 from nld.theory import bregman, continuum
 from nld.theory.counter_terms import slow_flow, startup_delay, state_on_manifold
 
-RESCALED_TIME = 1.2  # t/mu at which distances are measured
 RELAXATIONS = {"quick": (40, 67, 113, 190, 320), "paper": (40, 67, 113, 190, 320, 538)}  # mu times the steps
 NETWORK_TIME, NETWORK_STEPS = 4, (40, 80, 160, 320)
 ACCELERATED_TIME, ACCELERATED_STEPS = 2.0, (40, 80, 160, 320, 640)
@@ -33,53 +30,40 @@ def cases(profile: str, momentum: float, seed: int) -> list[Case]:
 def measured(profile: str, momentum: float, seed: int) -> xr.Dataset:
     """Distances of iterates to their flows over the step, by case, and attractions by rule."""
     rows = cases(profile, momentum, seed)
+    with_buffer = ("heavy ball", "Nesterov")
+    attractions = [_attraction(three_rules(momentum)[name]) for name in with_buffer]
     longest = max(len(steps) for *_, steps, _ in rows)
     step, error = (
         np.array([[*row, *[np.nan] * (longest - len(row))] for row in column])
         for column in zip(*(case[3:] for case in rows), strict=True)
     )
+    rate = {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"}
     return xr.Dataset(
         {
             "error": (("case", "point"), error, {"units": "w", "long_name": "distance of the iterates to the flow"}),
-            "step": (
-                ("case", "point"),
-                step,
-                {"units": "w²/ℓ", "long_name": "learning rate over μ² (last case: root)"},
-            ),
+            "step": (("case", "point"), step, rate),
             "predicted_order": (("case",), [case[2] for case in rows]),
             "group": (("case",), [case[0] for case in rows]),
-            "attraction": (("rule",), attractions(momentum)),
+            "attraction": (("rule",), attractions),
         },
-        coords={"case": [case[1] for case in rows], "rule": ["heavy ball", "Nesterov"]},
+        coords={"case": [case[1] for case in rows], "rule": list(with_buffer)},
         attrs={"momentum": momentum, "mirror_momentum": MIRROR_MOMENTUM},
     )
 
 
-def attractions(momentum: float) -> list[float]:
-    """Factors by which a step of heavy ball and of Nesterov shrinks the distance to the slow manifold."""
-    makers = three_rules.by_name(momentum)
-    return [_attraction(makers[name]) for name in ("heavy ball", "Nesterov")]
-
-
 def _euclidean_cases(profile: str, momentum: float) -> Iterator[Case]:
     """The three rules on the loss of fig-orders."""
-    for group, make in three_rules.by_name(momentum).items():
+    for group, make in three_rules(momentum).items():
         labels = [("gradient flow", 1), ("1 counter term", 2), ("2 counter terms", 3)]
         measures = [distances]
         if group != "gradient descent":  # without a buffer there is nothing to fill
             labels += [("1 term, empty buffer", 1), ("the same, delay taken off", 2)]
             measures += [cold_distances]
-        runs = [_rule_for(make, relaxations) for relaxations in RELAXATIONS[profile]]
+        runs = [rule_and_steps(make, relaxations) for relaxations in RELAXATIONS[profile]]
         scale = [rule.learning_rate / rule.friction**2 for rule, _ in runs]
         rows = [[x for measure in measures for x in measure(rule, gradient, START, steps)] for rule, steps in runs]
         for (label, order), error in zip(labels, np.array(rows).T, strict=True):
             yield group, f"{group}: {label}", order, scale, error
-
-
-def _rule_for(make: Callable[[float], LearningRule], relaxations: float) -> tuple[LearningRule, int]:
-    friction = make(1.0).friction
-    steps = round(relaxations / friction)
-    return make(RESCALED_TIME * friction / steps), steps
 
 
 def distances(rule: LearningRule, slope, start, steps: int, orders=(0, 1, 2)) -> list[float]:
@@ -98,7 +82,7 @@ def cold_distances(rule: LearningRule, slope, start, steps: int) -> list[float]:
 
 def _attraction(make: Callable[[float], LearningRule]) -> float:
     """Factor by which a step shrinks the distance of iterates from an empty buffer to the slow flow they end on."""
-    rule, _ = _rule_for(make, 3200)
+    rule, _ = rule_and_steps(make, 3200)
     count = round(2 / rule.friction)
     fresh = iterate(rule, gradient, START, count).position
     late = startup_delay(rule) * rule.learning_rate
@@ -139,7 +123,7 @@ def _mirror_cases(profile: str) -> Iterator[Case]:
     """Mirror descent with momentum under entropy: natural gradient flow, Table 1's scaling, the ideal one."""
     rows = []
     for relaxations in RELAXATIONS[profile]:
-        rule, steps = _rule_for(lambda rate: rules.mirror(rate, potentials.entropy, MIRROR_MOMENTUM), relaxations)
+        rule, steps = rule_and_steps(lambda rate: rules.mirror(rate, potentials.entropy, MIRROR_MOMENTUM), relaxations)
         end = [0, steps * rule.learning_rate]
         flows = [continuum.gradient_flow(rule, gradient, START, end)]
         velocity = continuum.fresh_velocity(rule, gradient, START)

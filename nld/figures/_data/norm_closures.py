@@ -46,23 +46,17 @@ def runs(seed: int, weight_decay: float) -> xr.Dataset:
         restarted[index] = later.value[-1] / measured[index, -1]
         law[-1, index] = predict_squared_norm_from_steps(rule, row["squared_step"].values, measured[index, 0]).value
     coarse = measure_filters([base.replace(learning_rate=0.1, steps=COARSE_STEPS, epsilon=COARSE_EPSILON)])
-    exact = predict_squared_norm_from_steps(
-        heavy_ball(0.1, base.momentum, weight_decay),
-        coarse["squared_step"].values[0],
-        coarse["squared_norm"].values[0, 0],
-    )
+    steps, first = coarse["squared_step"].values[0], coarse["squared_norm"].values[0, 0]
+    exact = predict_squared_norm_from_steps(heavy_ball(0.1, base.momentum, weight_decay), steps, first)
     coarse_error = np.abs(exact.value / squared_norms(coarse)[0] - 1).max()
+    again = "last predicted over measured norm, from restart_step on"
     points, units = ("member", "point", "filter"), {"units": "w²"}
     return xr.Dataset(
         {
             "squared_norm": (points, measured, {**units, "long_name": "measured squared norm"}),
             "predicted": (("closure", *points), law, {**units, "long_name": "predicted squared norm"}),
             "chi": (("member", "step", "filter"), chi, {"units": "1", "long_name": "measured correlation sum"}),
-            "restarted": (
-                ("member", "filter"),
-                restarted,
-                {"units": "1", "long_name": "last predicted over measured norm, from restart_step on"},
-            ),
+            "restarted": (("member", "filter"), restarted, {"units": "1", "long_name": again}),
             "cosine": ((), float(np.abs(record["cosine"]).max()), {"long_name": "largest |cos(gradient, filter)|"}),
             "coarse_error": ((), coarse_error, {"long_name": "error of the exact law at PyTorch's epsilon"}),
         },

@@ -1,4 +1,4 @@
-"""The data of the figure on dynamic tanh: shapes of layer normalization, alphas, charges and their drifts."""
+"""The data of the figure on dynamic tanh: trained networks, shapes of layer normalization, alphas, charges, drifts."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,10 @@ from nld.experiment.studies import input_output, norm_free, residual_stream
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.discrete import predict_quadratic_charge_from_steps
 
+SEEDS = {"quick": 3, "paper": 5}
+EPOCHS = {"quick": 15, "paper": 60}
+RATE = 5e-3  # of AdamW
+STEPS, MOMENTUM = 300, 0.9  # of SGD
 RULES = ["LayerNorm", "DyT"]
 RATES, TIME = (8e-3, 4e-3, 2e-3), 0.08  # of gradient descent on full batches, and its training time in w²/ℓ
 IMAGES = 128
@@ -17,6 +21,33 @@ OUTLIERS = "two outliers"
 FACTOR = 1.7  # of the writers, in the test of invariance
 SQUASHED = 0.9  # of the line of the middle: less makes the pooled map of a layer an S
 PARITY = 1.5  # points of accuracy within which two norms count as alike, as registered
+EXTREMES = {"units": "1", "long_name": "outputs of the 1 % extreme inputs over the line of the middle"}
+
+
+def trained(seeds: Sequence[int], epochs: int) -> dict[str, norm_free.Trained]:
+    """Networks with each norm after AdamW, by norm."""
+    return {
+        norm: norm_free.train_transformers(norm, seeds, learning_rate=RATE, epochs=epochs) for norm in norm_free.NORMS
+    }
+
+
+def drawn(profile: str, seed: int, settings: dict) -> list[xr.Dataset]:
+    """Shapes, alphas and accuracies after AdamW; both charges under SGD; their drift under gradient descent.
+
+    Args:
+        settings: learning_rate, weight_decay, momentum and steps under SGD.
+    """
+    seeds = list(range(seed, seed + SEEDS[profile]))
+    networks = trained(seeds, EPOCHS[profile])
+    untrained = [norm_free.build("LayerNorm", seed=each) for each in seeds]
+    accuracy = (("norm", "seed"), [each.accuracy for each in networks.values()], {"units": "1"})
+    return [
+        shapes(networks["LayerNorm"].models, seeds, untrained),
+        alphas(networks["DyT"].models, seeds),
+        xr.Dataset({"accuracy": accuracy}, {"norm": list(networks), "seed": seeds}),
+        charges(settings, seed),
+        drifts(seed),
+    ]
 
 
 def shapes(models: Sequence, seeds: Sequence[int], untrained: Sequence) -> xr.Dataset:
@@ -32,22 +63,21 @@ def shapes(models: Sequence, seeds: Sequence[int], untrained: Sequence) -> xr.Da
              for name in layers] for p in found]  # fmt: skip
     extremes = [[[input_output.extremes(*p[name]) for name in layers] for p in each] for each in (before, found)]
     draw = np.random.default_rng(seeds[0])
-    dots, drawn, deviations = [], [], []
+    dots, curves, deviations = [], [], []
     for name, (_, tanh, _) in zip(layers, fits[0], strict=True):
         x, y = (values.ravel() for values in found[0][name])
         picked, straight = _spread(x, draw), input_output.middle(x, y)
         dots.append([x[picked], y[picked]])
         deviations.append(x.std())
-        drawn.append([[fit.amplitude, fit.slope, fit.offset] for fit in (straight, tanh)])
+        curves.append([[fit.amplitude, fit.slope, fit.offset] for fit in (straight, tanh)])
     explained = [[[fit.explained for fit in row] for row in each] for each in fits]
     bend = [max(input_output.bends(*p[name]) for p in found) for name in layers]
-    squashed = "outputs of the 1 % extreme inputs over the line of the middle"
     return xr.Dataset(
         {
             "explained": (("seed", "layer", "curve"), explained, {"units": "1", "long_name": "R²"}),
-            "extremes": (("state", "seed", "layer"), extremes, {"units": "1", "long_name": squashed}),
+            "extremes": (("state", "seed", "layer"), extremes, EXTREMES),
             "dots": (("layer", "axis", "dot"), dots, {"units": "w for inputs, 1 for outputs"}),
-            "drawn": (("layer", "line", "coefficient"), drawn, {"long_name": "amplitude, slope, offset"}),
+            "drawn": (("layer", "line", "coefficient"), curves, {"long_name": "amplitude, slope, offset"}),
             "input_deviation": ("layer", deviations, {"units": "w"}),
             "bend": ("layer", bend, {"units": "1", "long_name": "largest 1 - R² of one token's own line"}),
         },
@@ -146,25 +176,24 @@ def gain(data: xr.Dataset) -> xr.DataArray:
     return explained.sel(curve="tanh") - explained.sel(curve="line")
 
 
-def judged(trained: dict, seeds: Sequence[int]) -> xr.Dataset:
+def judged(networks: dict, seeds: Sequence[int]) -> xr.Dataset:
     """Per-seed numbers that rule: accuracy by norm; extremes of the first and last layer; rank correlation of alpha.
 
     Args:
-        trained: ``norm_free.Trained`` by norm.
+        networks: ``norm_free.Trained`` by norm.
     """
-    found = [input_output.pairs(model) for model in trained["LayerNorm"].models]
+    found = [input_output.pairs(model) for model in networks["LayerNorm"].models]
     ends = [(names[0], names[-1]) for names in map(list, found)]
     extremes = [[input_output.extremes(*p[name]) for name in names] for p, names in zip(found, ends, strict=True)]
-    correlation = rank_correlations(alphas(trained["DyT"].models, list(seeds)))
-    accuracy = np.array([each.accuracy for each in trained.values()]).T
-    squashed = "outputs of the 1 % extreme inputs over the line of the middle"
+    correlation = rank_correlations(alphas(networks["DyT"].models, list(seeds)))
+    accuracy = np.array([each.accuracy for each in networks.values()]).T
     return xr.Dataset(
         {
             "judged_accuracy": (("judging_seed", "trained_norm"), accuracy, {"units": "1"}),
-            "judged_extremes": (("judging_seed", "end_layer"), extremes, {"units": "1", "long_name": squashed}),
+            "judged_extremes": (("judging_seed", "end_layer"), extremes, EXTREMES),
             "judged_correlation": (("judging_seed",), correlation, {"units": "1"}),
         },
-        coords={"judging_seed": list(seeds), "trained_norm": list(trained), "end_layer": ["first", "last"]},
+        coords={"judging_seed": list(seeds), "trained_norm": list(networks), "end_layer": ["first", "last"]},
     )
 
 

@@ -55,7 +55,8 @@ def lockstep(data: xr.Dataset) -> dict[str, str]:
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers and sentences for prose about the figure."""
     accuracy = 100 * data["judged_accuracy"].mean("judging_seed")
-    more, error = (100 * value for value in advantage(data, "tanh(x/2)"))
+    over_half = data["judged_accuracy"].sel(trained_norm="DyT") - data["judged_accuracy"].sel(trained_norm="tanh(x/2)")
+    more, error = 100 * float(over_half.mean()), 100 * float(over_half.std(ddof=1) / np.sqrt(over_half.size))
     return {
         **{
             f"accuracy-{norm}": f"{float(accuracy.sel(trained_norm=norm)):.1f} %"
@@ -95,9 +96,3 @@ def shape_in_words(data: xr.Dataset) -> str:
     if last >= SQUASHED:
         return f"That is hardly an S in the last layer, which we would call one below {SQUASHED:g}."
     return f"That is an S in the last layer, if a mild one: we call it one below {SQUASHED:g}."
-
-
-def advantage(data: xr.Dataset, fixed: str) -> tuple[float, float]:
-    """Accuracy with a learned alpha less that with a fixed one: mean over judging seeds and its standard error."""
-    more = data["judged_accuracy"].sel(trained_norm="DyT") - data["judged_accuracy"].sel(trained_norm=fixed)
-    return float(more.mean()), float(more.std(ddof=1) / np.sqrt(more.size))

@@ -19,6 +19,7 @@ CALM, RESTLESS_GRADIENT = 1e-6, 0.1  # unit gradients that count as converged an
 
 
 def tuning(seeds) -> xr.Dataset:
+    """Descent at every rate, without noise and with it, and what bounds and laws say of it."""
     landscape = auto_tuning.rayleigh_landscape(tuned.eigenvalues())
     found = [[tuned.descend(RATES, TUNING_STEPS, noise=noise, seed=seed) for seed in seeds] for noise in NOISE]
     low, high, noisy = [], [], []
@@ -30,20 +31,22 @@ def tuning(seeds) -> xr.Dataset:
         kicked = auto_tuning.squared_norm_bounds(landscape, RATES, 1.0, np.hypot(first, NOISE[1]))[0]
         noisy.append([_noisy(rate, start) for rate, start in zip(RATES, kicked, strict=True)])
     clean = found[0]
+    effective = [[run["learning_rate"] / run["squared_norm"].isel(step=-1) for run in row] for row in found]
     identity = [[abs(run["counted"] / run["squared_norm"] - 1).max("step") for run in row] for row in found]
     limit = auto_tuning.smallest_gradient_bound(landscape, RATES, 1.0, TUNING_STEPS)
     squares = np.array([(run["unit_gradient"].isel(rate=slice(2, 9)) ** 2).mean("rate") for run in found[1]])
-    kept = (("seed", "rate"), "1/ℓ")
+    diverged = tuned.squared_norms_on_the_form(RATES, TUNING_STEPS, seed=seeds[0]) > 1e6
+    by_run = ("seed", "rate")
     variables: dict = {
-        "effective_rate": (("noise", "seed", "rate"), [[_effective(run) for run in row] for row in found], "1/ℓ"),
-        "lowest": (kept[0], low, kept[1]),
-        "highest": (kept[0], high, kept[1]),
-        "noisy_law": (kept[0], noisy, kept[1]),
-        "identity": (("noise", "seed", "rate"), np.array(identity), "1"),
-        "smallest_gradient": ((*kept[0], "tuning_step"), [run["smallest_gradient"].values for run in clean], "ℓ"),
+        "effective_rate": (("noise", *by_run), effective, "1/ℓ"),
+        "lowest": (by_run, low, "1/ℓ"),
+        "highest": (by_run, high, "1/ℓ"),
+        "noisy_law": (by_run, noisy, "1/ℓ"),
+        "identity": (("noise", *by_run), identity, "1"),
+        "smallest_gradient": ((*by_run, "tuning_step"), [run["smallest_gradient"].values for run in clean], "ℓ"),
         "smallest_gradient_bound": (("rate",), limit, "ℓ"),
         "noisy_gradient": (("seed", "tuning_step"), np.sqrt(squares), "ℓ"),
-        "form_diverged": (("rate",), _diverged(seeds[0]), "1"),
+        "form_diverged": (("rate",), diverged.astype(int), "1"),
     }
     return xr.Dataset(
         {name: (dims, np.asarray(values), {"units": unit}) for name, (dims, values, unit) in variables.items()},
@@ -51,18 +54,10 @@ def tuning(seeds) -> xr.Dataset:
     )
 
 
-def _effective(run: xr.Dataset) -> np.ndarray:
-    return (run["learning_rate"] / run["squared_norm"].isel(step=-1)).values
-
-
 def _noisy(rate: float, start: float) -> float:
     """Eq 17 without momentum and decay, driven by the noise alone, from the norm after the first step."""
     law = predict_squared_norm(gradient_descent(rate), np.full(TUNING_STEPS - 1, NOISE[1] ** 2), start)
     return rate / law.value[-1]
-
-
-def _diverged(seed: int) -> np.ndarray:
-    return (tuned.squared_norms_on_the_form(RATES, TUNING_STEPS, seed=seed) > 1e6).astype(int)
 
 
 def traded(rule: LearningRule, seeds) -> xr.Dataset:

@@ -2,8 +2,8 @@
 
 import xarray as xr
 
-from nld.figures._data.auto_tuning_evidence import noise_slopes, share_of_bound, smallest_slope
 from nld.figures._data.schedule_runs import CALM, RESTLESS_GRADIENT, differences
+from nld.figures._data.schedules_evidence import noise_slopes, share_of_bound, smallest_slope
 from nld.figures._render.text import at_most, number, power, power_above
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment import Experiment, Sweep, run_sweep
+from nld.figures._data.ring_valley import gradient, potential
 from nld.inference import FIRST_JUDGING_SEED
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.continuum import euler_lagrange_flow
@@ -11,16 +12,6 @@ from nld.theory.continuum import euler_lagrange_flow
 ANGLE = 2 * np.pi / 5  # of the rotation in (a), in radians
 FACTOR = 10.0  # multiplies every filter in (b), as in the paper
 SEEDS = {"quick": 8, "paper": 3}  # judging seeds: nothing was chosen by looking at them
-
-
-def potential(q):
-    """f(q) = (|q|² - 1)²/4, a valley around a circle; shape (..., 2) to (...)."""
-    return ((q**2).sum(-1) - 1) ** 2 / 4
-
-
-def gradient(q):
-    """Gradient of ``potential``: (|q|² - 1) q."""
-    return ((q**2).sum(-1, keepdims=True) - 1) * q
 
 
 def particle() -> xr.Dataset:
@@ -47,19 +38,16 @@ def particle() -> xr.Dataset:
 def networks(profile: str, seed: int, learning_rate: float) -> xr.Dataset:
     """(b) Training loss with filters as initialized and multiplied by ten, for several seeds; `paper` needs a GPU,
     and goes on where it was interrupted."""
-    base = {
-        "quick": Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5),
-        "paper": Experiment(
+    base = Experiment(learning_rate=learning_rate, weight_decay=0.0, steps=200, evaluate_every=5)
+    if profile == "paper":
+        base = base.replace(
             network="vgg11",
             dataset="tiny-imagenet",
-            learning_rate=learning_rate,
-            weight_decay=0.0,
             steps=5000,
             evaluate_every=100,
             device="cuda",
             precision="bfloat16",
-        ),
-    }[profile]
+        )
     first, scales = FIRST_JUDGING_SEED + seed, (1.0, FACTOR)
     seeds = tuple(range(first, first + SEEDS[profile]))
     sweep = Sweep(base=base, vary={"filter_scale": scales, "seed": seeds})

@@ -1,6 +1,7 @@
 """The pictures of a monitor's report, from its record: books, norms, rates and angles."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,11 +14,6 @@ from nld.monitor.diagnosis import equilibrium_step, tolerance
 
 COLORS = [f"C{i}" for i in range(6)]  # one a line; more layers are thinned out evenly
 POINTS = 600  # points of a line
-
-
-def _picture(height: float = 3.2):
-    figure = Figure(figsize=(6.4, height))
-    return figure, figure.add_subplot()
 
 
 def _thin(record: xr.Dataset) -> xr.Dataset:
@@ -37,36 +33,38 @@ def _scale(record: xr.Dataset) -> xr.Dataset:
     return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, len(COLORS))).astype(int)))
 
 
-def _labelled(axes, steps: xr.DataArray, lines: list[tuple[str, np.ndarray, str]]) -> None:
+def _over_steps(record: xr.Dataset, lines: list[tuple[str, np.ndarray, str]], label: str) -> Figure:
     """Lines on a logarithmic axis with their names at the right end; names that would overlap are moved apart."""
+    figure = Figure(figsize=(6.4, 3.2))
+    axes = figure.add_subplot()
+    axes.set_yscale("log")
+    axes.set_ylim(*_limits([line for _, line, _ in lines]))
     axes.margins(x=0)
     ends = []
     for name, line, color in lines:
         finite = line[np.isfinite(line) & (line > 0)]
         if finite.size:
-            axes.plot(steps, line, **({"color": color, "linewidth": 1.3} if color in COLORS else predicted()))
+            axes.plot(record.step, line, **({"color": color, "linewidth": 1.3} if color in COLORS else predicted()))
             ends.append((float(finite[-1]), name, color))
     low, high = np.log10(axes.get_ylim())
     position = -np.inf
     for value, name, color in sorted(ends):
         position = max((np.log10(value) - low) / (high - low), position + 0.075)
         axes.annotate(_short(name), (1.015, position), xycoords="axes fraction", color=color, fontsize=8, va="center")
+    axes.set_xlabel("step $n$")
+    axes.set_ylabel(label)
+    return figure
 
 
 def draw_books(record: xr.Dataset) -> Figure:
     """Relative residual of every block against the step: median over units, and the worst unit."""
     record = _thin(record)
-    figure, axes = _picture()
     worst = record.relative_residual.max("unit").max("block").where(lambda v: v > 0)
     median = record.relative_residual.median("unit").median("block").where(lambda v: v > 0)
     allowed = worst * 0 + tolerance(record)
-    axes.set_yscale("log")
-    axes.set_ylim(*_limits(worst, median, allowed))
     lines = [("worst unit", worst.values, "C1"), ("median unit", median.values, "C0")]
-    _labelled(axes, record.step, [*lines, ("tolerance", allowed.values, mpl.rcParams["text.color"])])
-    axes.set_xlabel("step $n$")
-    axes.set_ylabel(r"$|$residual$|\,/\,|\pi||A(q)|$")
-    return figure
+    lines.append(("tolerance", allowed.values, mpl.rcParams["text.color"]))
+    return _over_steps(record, lines, r"$|$residual$|\,/\,|\pi||A(q)|$")
 
 
 def draw_terms(record: xr.Dataset) -> Figure:
@@ -76,7 +74,8 @@ def draw_terms(record: xr.Dataset) -> Figure:
     sizes = {name: abs(record[name]).sum(over).values for name in names}
     total = sum(sizes.values())
     blocks = record.sizes["block"]
-    figure, axes = _picture(0.8 + 0.24 * blocks)
+    figure = Figure(figsize=(6.4, 0.8 + 0.24 * blocks))
+    axes = figure.add_subplot()
     # A charge that nothing moves has a share of rounding errors only: that is no share of anything.
     balanced = (record.relative_residual.max(["step", "unit"]) <= tolerance(record)).values
     still = balanced & (sizes["residual"] >= 0.5 * total)
@@ -97,46 +96,22 @@ def draw_terms(record: xr.Dataset) -> Figure:
     return figure
 
 
-def _draw_medians(record: xr.Dataset, name: str, label: str) -> Figure:
+def _draw_medians(name: str, label: str, record: xr.Dataset) -> Figure:
     """A positive quantity of each scale-invariant layer against the step, median over its units."""
     record = _thin(_scale(record))
-    figure, axes = _picture()
-    values = record[name].median("unit")
-    axes.set_yscale("log")
-    axes.set_ylim(*_limits(values))
-    _labelled(axes, record.step, _of_blocks(record, values))
-    axes.set_xlabel("step $n$")
-    axes.set_ylabel(label)
-    return figure
-
-
-def draw_norms(record: xr.Dataset) -> Figure:
-    """Squared norm of each layer's filters, median over filters."""
-    return _draw_medians(record, "squared_norm", r"$|q|^2$, median over units  (w$^2$)")
-
-
-def draw_rates(record: xr.Dataset) -> Figure:
-    """Effective learning rate of each layer's filters, median over filters."""
-    return _draw_medians(record, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/ℓ)")
+    return _over_steps(record, _of_blocks(record, record[name].median("unit")), label)
 
 
 def draw_angles(record: xr.Dataset) -> Figure:
     """Angular step of each layer's filters against the equilibrium value."""
     record = _thin(_scale(record))
-    figure, axes = _picture()
-    axes.set_yscale("log")
     # Angles scatter from step to step: show a running root mean square over a fortieth of the run.
     window = max(record.sizes["step"] // 40, 1)
     squared = (record.angular_step**2).mean("unit").rolling(step=window, min_periods=1).mean()
-    values = np.sqrt(squared)
-    expected = equilibrium_step(record)
-    axes.set_ylim(*_limits(values, expected))
-    found = [line for line in np.unique(expected.values.T, axis=0) if np.isfinite(line).any()]
+    found = [line for line in np.unique(equilibrium_step(record).values.T, axis=0) if np.isfinite(line).any()]
     predictions = [("equilibrium", line, mpl.rcParams["text.color"]) for line in found]
-    _labelled(axes, record.step, [*_of_blocks(record, values), *predictions])
-    axes.set_xlabel("step $n$")
-    axes.set_ylabel("angular step, r.m.s. over units  (rad)")
-    return figure
+    lines = [*_of_blocks(record, np.sqrt(squared)), *predictions]
+    return _over_steps(record, lines, "angular step, r.m.s. over units  (rad)")
 
 
 def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.ndarray, str]]:
@@ -145,9 +120,9 @@ def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.n
     return [(str(name), values.sel(block=name).values, color) for name, color in zip(names, COLORS, strict=False)]
 
 
-def _limits(*lines: xr.DataArray) -> tuple[float, float]:
+def _limits(lines: list[np.ndarray]) -> tuple[float, float]:
     """Limits of a logarithmic axis around the positive values."""
-    values = np.concatenate([line.values.ravel() for line in lines])
+    values = np.concatenate([line.ravel() for line in lines])
     positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
         return 0.1, 1.0
@@ -160,8 +135,14 @@ PICTURES = {
         "Are the books balanced? Residual of the exact law over the largest value its charge could have.",
     ),
     "terms": (draw_terms, "What moves each charge: shares of dissipation, kinetic symmetry breaking and weight decay."),
-    "norms": (draw_norms, "Squared norms of the scale-invariant layers."),
-    "rates": (draw_rates, "The learning rate that each layer's direction really sees."),
+    "norms": (
+        partial(_draw_medians, "squared_norm", r"$|q|^2$, median over units  (w$^2$)"),
+        "Squared norms of the scale-invariant layers.",
+    ),
+    "rates": (
+        partial(_draw_medians, "effective_learning_rate", r"effective learning rate $\eta/|q|^2$  (1/ℓ)"),
+        "The learning rate that each layer's direction really sees.",
+    ),
     "angles": (draw_angles, "Angle by which each layer turns a step, and the angle it will turn at equilibrium."),
 }
 _NEED_SCALE = ("norms", "rates", "angles")

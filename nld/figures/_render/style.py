@@ -63,6 +63,12 @@ def new_figure(
     return figure, figure.subplots(rows, columns, **options)
 
 
+def new_mosaic(layout: Any, size: tuple[float, float], **options) -> tuple[Figure, dict[str, Any]]:
+    """The same with axes by the names that ``layout``, a list of rows, gives them."""
+    figure = Figure(figsize=size)
+    return figure, figure.subplot_mosaic(layout, **options)
+
+
 def band(axes, x, samples: np.ndarray, color: str, **line) -> None:
     """Median over the first axis of ``samples`` with the range from minimum to maximum as a band."""
     axes.fill_between(x, samples.min(0), samples.max(0), color=color, alpha=0.25, linewidth=0)

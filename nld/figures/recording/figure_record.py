@@ -70,8 +70,8 @@ def record_figure(name: str, module: ModuleType, profile: str, parameters: dict)
     sources = source_hash(module.__name__)
     spec = {"figure": name, "profile": profile, "parameters": parameters, "source_hash": sources}
     shown = Shown(name, store.root() / "figures" / name / key(spec, packages(), arithmetic.identity()))
-    force = bool(os.environ.get("NLD_FORCE"))
-    if force or not _is_whole(shown.folder):  # what is whole is shown without a lock, also where nothing can be written
+    force, whole = bool(os.environ.get("NLD_FORCE")), shown.folder.is_dir() and not seals.flaw(shown.folder)
+    if force or not whole:  # what is whole is shown without a lock, also where nothing can be written
         shown.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(shown.folder.with_suffix(".lock")):  # two chapters that show one figure compute it once
             if not store.heal(shown.folder) or force:
@@ -98,10 +98,6 @@ def key(origin: dict, versions: dict, settings: dict) -> str:
     """
     spec = {name: origin[name] for name in ("figure", "profile", "parameters")}
     return store.content_key({**spec, "sources": origin["source_hash"], "packages": versions, "arithmetic": settings})
-
-
-def _is_whole(folder: Path) -> bool:
-    return folder.is_dir() and not seals.flaw(folder)
 
 
 def _compute_and_write(folder: Path, module: ModuleType, spec: dict) -> None:

@@ -31,7 +31,7 @@ def joined(reference: xr.Dataset | None, data: xr.Dataset, arithmetic: str) -> x
             )
     parts[arithmetic] = data
     first, *others = parts.values()
-    spreads = {n: max([*(_distance(first[n].values, each[n].values) for each in others), _known(reference, n)])
+    spreads = {n: max([*(distance(each[n].values, first[n].values) for each in others), _known(reference, n)])
                for n in first.data_vars}  # fmt: skip
     shared = [n for n, x in spreads.items() if x <= NEAR]
     apart = [each.drop_vars(shared) for each in parts.values()]
@@ -66,12 +66,15 @@ def _known(reference: xr.Dataset | None, name) -> float:
     return float(reference[name].attrs.get("spread", 0.0)) if reference is not None and name in reference else 0.0
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference over the largest value; infinite where they are not finite in the same places."""
-    if not np.issubdtype(one.dtype, np.number):
-        return 0.0 if np.array_equal(one, other) else np.inf
-    finite = np.isfinite(one)
-    if not np.array_equal(finite, np.isfinite(other)):
+def distance(new: np.ndarray, old: np.ndarray) -> float:
+    """Largest absolute difference over the largest absolute old value; infinite where finite and not finite meet.
+
+    Values that are no numbers are at 0 if they are equal, and else infinitely far.
+    """
+    if not np.issubdtype(old.dtype, np.number):
+        return 0.0 if np.array_equal(new, old) else np.inf
+    finite = np.isfinite(old)
+    if not np.array_equal(np.isfinite(new), finite) or not np.array_equal(new[~finite], old[~finite], equal_nan=True):
         return np.inf
-    largest = np.abs(one[finite]).max(initial=0.0) or 1.0
-    return float(np.abs(one[finite] - other[finite]).max(initial=0.0) / largest)
+    largest = np.abs(old[finite]).max(initial=0.0) or 1.0
+    return float(np.abs(new[finite] - old[finite]).max(initial=0.0) / largest)

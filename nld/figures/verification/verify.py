@@ -18,6 +18,7 @@ import xarray as xr
 from scipy import stats
 
 from nld.errors import InvalidInput
+from nld.figures.verification.reference import distance
 from nld.inference.verdict import SAME, Verdict, compare
 
 DEFAULT = 1e-6
@@ -100,38 +101,27 @@ def _compared(data: xr.Dataset, reference: xr.Dataset, name: str, rounding: bool
     several = "arithmetic" in kept.dims
     rows = kept.transpose("arithmetic", ...) if several else kept.expand_dims("arithmetic")
     if not np.issubdtype(kept.dtype, np.number):
-        return Moved(name, 0.0 if np.array_equal(new.values, rows.values[0]) else np.inf, 0.0, "words")
+        return Moved(name, distance(new.values, rows.values[0]), 0.0, "words")
     if rounding:
         return _rounding(name, new.values.astype(float), rows.values.astype(float))
     seeds = next((d for d in SEEDS if d in new.dims), None)
     if seeds == JUDGING and set(new.dims) == set(rows.dims[1:]):
-        same = new.shape == rows.shape[1:] and _distance(new.values, rows.values[0]) <= DEFAULT
+        same = new.shape == rows.shape[1:] and distance(new.values, rows.values[0]) <= DEFAULT
         if not same:  # other judging seeds, more of them, or another processor's
             return _intervals(name, new, rows, str(seeds))
     if new.shape != rows.shape[1:]:
         return Moved(name, np.inf, 0.0, "numbers")
     values, stored = new.values.astype(float), rows.values.astype(float)
-    spread = max([_distance(row, stored[0]) for row in stored[1:]], default=float(kept.attrs.get("spread", 0.0)))
+    spread = max([distance(row, stored[0]) for row in stored[1:]], default=float(kept.attrs.get("spread", 0.0)))
     along = seeds or (new["seed"].dims[0] if "seed" in new.coords and new["seed"].ndim else None)
     along = None if name in data.coords else along  # a coordinate is what it is
     if np.isfinite(spread) and FACTOR * spread <= LARGEST:
-        moved = Moved(name, _distance(values, stored[0]), max(DEFAULT, FACTOR * spread), "numbers")
+        moved = Moved(name, distance(values, stored[0]), max(DEFAULT, FACTOR * spread), "numbers")
         if moved.holds or along is None:
             return moved  # else a run that the reference's arithmetics left alone may have been amplified here
     if along is not None:
         return _intervals(name, new, rows, str(along))
     return _tenths(name, values, stored)
-
-
-def _distance(new: np.ndarray, old: np.ndarray) -> float:
-    """Largest absolute difference over the largest absolute old value; infinite where finite and not finite meet."""
-    finite = np.isfinite(old)
-    if not np.array_equal(np.isfinite(new), finite) or not np.array_equal(new[~finite], old[~finite], equal_nan=True):
-        return np.inf
-    if not finite.any():
-        return 0.0
-    largest = np.abs(old[finite]).max() or 1.0
-    return float(np.abs(new[finite] - old[finite]).max() / largest)
 
 
 def _rounding(name: str, new: np.ndarray, stored: np.ndarray) -> Moved:
@@ -188,5 +178,5 @@ def _tenths(name: str, new: np.ndarray, stored: np.ndarray) -> Moved:
         return np.stack([part.mean(axis) for part in parts])
 
     rows = [means(row) for row in stored]
-    spread = max(_distance(row, rows[0]) for row in rows[1:])
-    return Moved(name, _distance(means(new), rows[0]), min(max(DEFAULT, FACTOR * spread), 0.5), "means over tenths")
+    spread = max(distance(row, rows[0]) for row in rows[1:])
+    return Moved(name, distance(means(new), rows[0]), min(max(DEFAULT, FACTOR * spread), 0.5), "means over tenths")
