@@ -17,8 +17,8 @@ from nld.symmetry import Kind
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 
-def watched(steps):
-    network, optimizer = zoo()
+def watched(steps, name="momentum"):
+    network, optimizer = zoo(name)
     with nld.Monitor(network, optimizer, BLOCKS) as monitor:
         train(network, optimizer, steps)
     return monitor.record()
@@ -118,3 +118,11 @@ def test_law_without_memory_and_decay_a_broken_symmetry_leaves_its_violation(kin
     record = monitor.record()
     assert float(record.violation.min()) > 1e-3
     xr.testing.assert_allclose(record.relative_residual, record.violation, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "coefficient"),
+    [("sgd", 1), ("momentum", 1), ("dampened", 1 - 0.3), ("adam", 1 - 0.9), ("muon, short memory", 1 - 0.3)],
+)
+def test_a_record_says_how_much_of_a_gradient_enters_the_momentum(name, coefficient):
+    assert watched(3, name).coefficient.values[1:] == pytest.approx(coefficient, rel=1e-12)
