@@ -1,6 +1,7 @@
 """`make bench` finds its benchmarks, and nothing else."""
 
 import ast
+import tomllib
 
 import pytest
 
@@ -18,6 +19,14 @@ def test_every_benchmark_defines_its_table():
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture):
     assert main(["bok"]) == 2
     assert "expected names among book, ensemble" in capsys.readouterr().err
+
+
+def test_what_nobody_could_notice_is_a_change_of_a_line_that_is_there():
+    for row in tomllib.loads((FOLDER / "mutants.toml").read_text("utf-8"))["equivalent"]:
+        lines = (FOLDER.parent / row["file"]).read_text("utf-8").splitlines()
+        assert row["before"] in map(str.strip, lines), row["file"]
+        assert row["after"] != row["before"]
+        assert row["reason"]
 
 
 SOURCE = '''"""Text with 1 number."""
