@@ -24,7 +24,7 @@ WAYS = {
     "from nld.series import Trajectory": {"nld.series"},
     "import nld\n\nnld.series.Trajectory": {"nld.series"},
     "import nld as n\n\nn.series": {"nld.series"},
-    "from nld.figures import _render as r\n\nr.style.COLOR": {"nld.figures._render.style"},
+    "from nld.figures._render import style as r\n\nr.COLOR": {"nld.figures._render.style"},
     "import nld\n\nnld.heavy_ball(0.1, 0.9)": {"nld.learning_rules.rules"},
     "from nld import heavy_ball": {"nld.learning_rules.rules"},
     "def late():\n    from nld import symmetry": {"nld.symmetry"},
