@@ -46,8 +46,8 @@ def test_a_record_of_each_format_is_what_its_training_gives_today(path, lazy):
     with nld.monitor.load(path, lazy) as record:
         assert f"format-{format_of(record)}" == path.stem
         today = of_today()[list(record.data_vars)]
-        # Normal numbers of single precision, of which starts are drawn, differ by a rounding of 1e-7 between instruction
-        # sets, and twelve steps multiply that by some ten.
+        # Starts are drawn as normal numbers of single precision, which differ by a rounding of 1e-7 between instruction
+        # sets; twelve steps multiply that by some ten.
         xr.testing.assert_allclose(record.load(), today, rtol=1e-4, atol=1e-6)
 
 
