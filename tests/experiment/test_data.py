@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nld.errors import DataError
 from nld.experiment import Experiment
-from nld.experiment.datasets import cache, fetch
+from nld.experiment.datasets import cache, data, fetch
 from nld.experiment.datasets.fetch import Source
 from nld.experiment.runs import run
 
@@ -122,7 +123,9 @@ def test_a_damaged_folder_names_what_is_wrong(home, official, kind):
 def test_without_data_the_run_says_how_to_get_them(home):
     with pytest.raises(DataError, match=r"nld data fetch cifar-10$"):
         run(Experiment(dataset="cifar-10"))
-    with pytest.raises(ValueError, match="must be one of digits, tiny-imagenet, cifar-10, got 'mnist'"):
+    with pytest.raises(
+        ValueError, match="must be one of digits, tiny-imagenet, tiny-imagenet-20, cifar-10, got 'mnist'"
+    ):
         run(Experiment(dataset="mnist"))
 
 
@@ -138,3 +141,20 @@ def test_fetch_command_from_a_folder(home, official, monkeypatch, capsys):
     shutil.rmtree(official)
     assert main(["data", "fetch", "tiny"]) == 0  # it is here: nothing is needed
     assert main(["data", "fetch", "imagenet"]) == 2
+
+
+def test_every_tenth_class_is_taken_and_numbered_anew(monkeypatch):
+    labels = torch.arange(30) % 30
+    images = labels.to(torch.uint8)[:, None, None, None].expand(30, 3, 2, 2)
+    moments = {"mean": torch.zeros(3, 1, 1), "scale": torch.ones(3, 1, 1)}
+    whole = data.Data(
+        name="tiny-imagenet", classes=30, train_images=images, train_labels=labels, test_images=images.flip(0),
+        test_labels=labels.flip(0), checksum="c", **moments,
+    )  # fmt: skip
+    monkeypatch.setitem(data.DATASETS, "tiny-imagenet", lambda: whole)
+    part = data.tiny_imagenet_20.__wrapped__()
+    assert (part.name, part.classes, part.checksum) == ("tiny-imagenet-20", 3, "c")
+    assert part.train_labels.tolist() == [0, 1, 2]
+    assert part.test_labels.tolist() == [2, 1, 0]
+    assert part.train_images[:, 0, 0, 0].tolist() == [0, 10, 20]
+    assert part.test_images[:, 0, 0, 0].tolist() == [20, 10, 0]

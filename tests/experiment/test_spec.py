@@ -11,7 +11,7 @@ from nld.experiment.training import networks
 FLOATS = [field.name for field in dataclasses.fields(Experiment) if field.type is float]
 WRONG = {
     "network": ("resnet", "one of bare_mlp, digits_cnn, mlp, transformer, vgg11, got 'resnet'"),
-    "dataset": ("mnist", "one of digits, tiny-imagenet, cifar-10, got 'mnist'"),
+    "dataset": ("mnist", "one of digits, tiny-imagenet, tiny-imagenet-20, cifar-10, got 'mnist'"),
     "seed": (-1, "from 0 to 2**63 - 1, got -1"),
     "train_size": (-5, "at least 2, or none for all images, got -5"),
     "test_size": (0, "at least 2, or none for all images, got 0"),
