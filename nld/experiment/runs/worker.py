@@ -28,7 +28,7 @@ def work(
 
     Args:
         experiments: with those that are done. What is trained together follows from all of them: a run that is missing
-            alone is trained as it was with the others, and comes out the same to the last bit.
+            alone is trained as it was with the others, and comes out the same to the last bit on one thread.
         members: largest ensemble; 1 trains each run alone, with checkpoints. An ensemble keeps none: killed, it
             starts again.
     """
