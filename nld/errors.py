@@ -3,6 +3,9 @@
 It is all that a command shows of them; any other exception is a fault of ours and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class NldError(Exception):
     """Any error that `nld` raises on purpose; a command ends with its ``exit_code``: 1 failed, 2 wrong usage."""
@@ -44,3 +47,9 @@ class ToolError(NldError, RuntimeError):
 
 class Damaged(NldError, RuntimeError):
     """What was kept is no longer what was written, and nothing can compute it again; the message says what to do."""
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """What a message about an unknown name adds: the nearest of those that are known, if one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -11,7 +11,7 @@ from functools import cache
 
 from nld import figures, paper
 from nld.errors import InvalidInput
-from nld.inference.registration import SCALES, Registration, registrations
+from nld.inference.registration import SCALES, Registration, registered_for, registrations
 from nld.inference.verdict import LABELS, UNTESTED, Verdict
 
 
@@ -58,7 +58,7 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
     Raises:
         ValueError: a figure rules on a claim that nobody has stated, or that is not registered.
     """
-    claims, registered = known(), registrations()
+    claims = known()
     by_claim: dict[str, list[Ruling]] = {name: [] for name in claims}
     for name in figures.names():
         judge = getattr(figures.load(name), "judge", None)
@@ -70,7 +70,7 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
         for verdict in judge(data):
             if verdict.claim not in claims:
                 raise InvalidInput(f"expected {name} to rule on a claim in {sorted(claims)}, got {verdict.claim!r}")
-            registration = registered.get(f"{verdict.claim}@{verdict.scale}") or registered[verdict.claim]
+            registration = registered_for(verdict.claim, verdict.scale)
             row = Ruling(claims[verdict.claim], verdict, registration, name, profile, verdict.scale, processor)
             by_claim[verdict.claim].append(row)
     return [ruling for name, rulings in by_claim.items() for ruling in _with_untested(claims[name], rulings, profile)]

@@ -1,13 +1,12 @@
 """The catalogue of figures: their names, the module that defines each, and how one is shown."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from nld.errors import InvalidInput
+from nld.errors import InvalidInput, did_you_mean
 from nld.figures.recording.figure_record import Shown, record_figure
 
 FOLDER = Path(__file__).parent
@@ -26,8 +25,7 @@ def load(name: str) -> ModuleType:
         ValueError: there is no such figure, or its module lacks a part.
     """
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names())
         raise InvalidInput(f"expected the name of a figure, got {name!r}{hint} There are: {', '.join(names())}")
     module = importlib.import_module(f"nld.figures.{name.replace('-', '_')}")
     missing = [part for part in ("compute", "draw", "caption", "alt") if not callable(getattr(module, part, None))]

@@ -20,8 +20,11 @@ MARKERS = {"SGD": "o", "Nesterov": "s", "Adam": "^", "AdamW": "v", "RMSProp": "D
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     """Turning of the heads of a transformer by optimizer and learning rate; one network serves all profiles."""
-    rates = [[END[name] / steps for steps in STEPS] for name in END]
-    runs = [[turning(name, END[name] / steps, steps, seed=seed) for steps in STEPS] for name in END]
+    rates = np.array([[END[name] / steps for steps in STEPS] for name in END])
+    runs = [
+        [turning(name, float(rate), steps, seed=seed) for rate, steps in zip(row, STEPS, strict=True)]
+        for name, row in zip(END, rates, strict=True)
+    ]
     units = {"units": "w²/ℓ for SGD and Nesterov, w for the others"}
     return xr.Dataset(
         {

@@ -150,6 +150,12 @@ def registrations() -> dict[str, Registration]:
     return {name: _registration(name, table) for name, table in _content()["claims"].items()}
 
 
+def registered_for(claim: str, scale: str) -> Registration:
+    """The registration of a claim at one scale; that of its only scale, where it is registered once."""
+    known = registrations()
+    return known.get(f"{claim}@{scale}") or known[claim]
+
+
 def _registration(claim: str, table: Mapping) -> Registration:
     parts = tuple(_made(Part, part, f"part {number} of {claim}") for number, part in enumerate(table.get("parts", ())))
     made = _made(Registration, {**table, "claim": claim, "parts": parts}, claim)

@@ -34,12 +34,16 @@ def certainty(finding: Finding) -> str:
     return ", ".join(parts)
 
 
+def outcome(finding: Finding) -> str:
+    """The outcome of a part in words."""
+    words = WORDS[finding.outcome] + (", below the effect of interest" if finding.below else "")
+    return f"{words} (a correction named beforehand)" if finding.alternative else words
+
+
 def finding_in_words(finding: Finding) -> str:
     """One line: part, outcome, effect and certainty."""
-    words = WORDS[finding.outcome] + (", below the effect of interest" if finding.below else "")
-    named = " (named correction)" if finding.alternative else ""
     rest = "; ".join(filter(None, (effect(finding), certainty(finding))))
-    return f"{finding.part}{named}: {words}" + (f"; {rest}" if rest else "")
+    return f"{finding.part}: {outcome(finding)}" + (f"; {rest}" if rest else "")
 
 
 def _number(value: float, finding: Finding) -> str:

@@ -68,6 +68,15 @@ class LearningRule:
         """mu = 1 - beta. Paper: Eq 3."""
         return 1 - self.momentum
 
+    def require_linear(self, otherwise: str) -> None:
+        """Refuse all rules but gradient descent and heavy ball, whose step is linear in past gradients and weights.
+
+        Raises:
+            InvalidInput: it is another rule; the message ends with ``otherwise``, what to do instead.
+        """
+        if self.square_decay is not None or self.potential.name != "euclidean" or self.lookahead:
+            raise InvalidInput(f"expected gradient descent or heavy ball, got {self.name}; {otherwise}")
+
     def step(self, q, state: tuple, gradient: Gradient) -> tuple:
         """One update: (q, state) -> (q, state)."""
         return self.update(self, q, state, gradient)

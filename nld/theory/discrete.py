@@ -100,10 +100,7 @@ def predict_linear_charge_in_steps(rule: LearningRule, steps: int, initial) -> P
 
 def _advanced(rule, quantity, source, initial, degree, given=()) -> Prediction:
     """C <- C + 2 half + source, half <- beta (half + source) - degree eta k C/2."""
-    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise InvalidInput(
-            f"expected gradient descent or heavy ball, got {rule.name}; use next_charge with its own steps"
-        )
+    rule.require_linear("use next_charge with its own steps")
     value = np.empty((len(source) + 1, *source.shape[1:]))
     value[0] = initial
     before, half = np.zeros(source.shape[1:]), np.zeros(source.shape[1:])

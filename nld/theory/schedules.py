@@ -125,6 +125,5 @@ def _with_rate(rule: LearningRule, learning_rate: float) -> LearningRule:
 
 
 def _checked(rule: LearningRule) -> LearningRule:
-    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise InvalidInput(f"expected gradient descent or heavy ball, got {rule.name}; only their decay is linear")
+    rule.require_linear("only their decay is linear")
     return rule

@@ -236,10 +236,7 @@ def _closure(rule, closure, shape):
 
 
 def _checked(rule, squared_gradient, initial):
-    if rule.square_decay is not None or rule.potential.name != "euclidean" or rule.lookahead:
-        raise InvalidInput(
-            f"expected gradient descent or heavy ball, got {rule.name}; for other rules use nld.theory.discrete"
-        )
+    rule.require_linear("for other rules use nld.theory.discrete")
     source, start = np.asarray(squared_gradient, float), np.asarray(initial, float)
     if source.ndim not in (1, 2) or source.shape[0] == 0:
         raise InvalidInput(

@@ -13,7 +13,7 @@ from nld.claims import history, ledger_file
 from nld.claims import rulings as claims
 from nld.inference import registration as registry
 from nld.inference.verdict import OPPOSITE, PASSES, REFUTED, REPRODUCED, UNTESTED, Finding, Verdict
-from nld.publish.pages import reference, ruling
+from nld.publish.pages import reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def invented(monkeypatch):
     monkeypatch.setattr(figures, "parameters", lambda name: ())
     shown = SimpleNamespace(data=xr.Dataset(), provenance={"device": "an abacus"})
     monkeypatch.setattr(figures, "show", lambda name, profile: shown)
-    for module in (claims, ruling):
+    for module in (claims, registry):
         monkeypatch.setattr(module, "registrations", lambda: known)
     yield modules, known
     claims.known.cache_clear()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nld.errors import UsageError
+from nld.errors import UsageError, did_you_mean
 from nld.publish.execution import chapter_cache, page_cache
 from nld.publish.execution.chapter_cache import Plan
-from nld.publish.execution.chapters import Chapter, did_you_mean, find_chapter, read_chapters
+from nld.publish.execution.chapters import Chapter, find_chapter, read_chapters
 from nld.publish.execution.execute import COLOUR, failure
 from nld.publish.execution.pool import Job, run_jobs
 from nld.publish.execution.progress import Progress

@@ -1,7 +1,5 @@
 """The chapters of the book: what `_toc.yml` lists, and the cells and parameters of each."""
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import yaml
 from sphinx_external_toc.parsing import MalformedError, parse_toc_data
 
-from nld.errors import UsageError
+from nld.errors import UsageError, did_you_mean
 from nld.publish.execution.parameters import Parameter, read_parameters
 
 # What an entry of `_toc.yml` may hold (sphinx-external-toc).
@@ -152,9 +150,3 @@ def find_chapter(chapters: list[Chapter], name: str) -> Chapter:
     hint = did_you_mean(wanted.split("/")[-1], [chapter.name for chapter in chapters], cutoff=0.4) or "."
     listing = ", ".join(chapter.label for chapter in chapters)
     raise UsageError(f"unknown chapter {name!r}{hint}\nThe chapters are: {listing}")
-
-
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """What a message about an unknown name adds: the nearest of those that are known, if one is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nld.inference.registration import registrations
-from nld.inference.report import WORDS, certainty, effect
-from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED, UNTESTED, Finding, Verdict
+from nld.inference.registration import registered_for
+from nld.inference.report import certainty, effect, outcome
+from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED, UNTESTED, Verdict
 from nld.publish.pages.equation_numbers import as_roles
 from nld.publish.pages.plain_math import typeset
 
@@ -46,20 +46,12 @@ def ruling(verdicts: Iterable[Verdict], claim: str) -> Myst:
 
 def findings_table(verdict: Verdict) -> str:
     """The findings of a verdict with what was tested, in MyST."""
-    known = registrations()
-    registration = known.get(f"{verdict.claim}@{verdict.scale}") or known[verdict.claim]
-    estimands = {part.name: part.estimand for part in registration.parts}
+    estimands = {part.name: part.estimand for part in registered_for(verdict.claim, verdict.scale).parts}
     rows = ["| part | what is tested | effect, 95 % | evidence | |", "|---|---|---|---|---|"]
     for finding in verdict.findings:
         cells = (finding.part, estimands.get(finding.part, ""), effect(finding), certainty(finding), outcome(finding))
         rows.append("| " + " | ".join(escape(cell).replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(rows)
-
-
-def outcome(finding: Finding) -> str:
-    """The outcome of a part in words."""
-    words = WORDS[finding.outcome] + (", below the effect of interest" if finding.below else "")
-    return f"{words} (a correction named beforehand)" if finding.alternative else words
 
 
 def escape(text: str) -> str:
