@@ -10,7 +10,7 @@ from nld import errors, figures
 from nld.cli import main
 
 ROOT = Path(__file__).parents[1]
-FAMILY = [value for value in vars(errors).values() if inspect.isclass(value)]
+FAMILY = [value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__]
 WRONG_USAGE = {"InvalidInput", "ParameterError", "UsageError"}
 MODULES = sorted(path for path in (ROOT / "nld").rglob("*.py") if path.name != "errors.py")
 # What Python's own classes stand for is a fault of ours; what can be expected has a class in nld/errors.py.
