@@ -12,6 +12,7 @@ import xarray as xr
 
 from nld.experiment import run_sweep
 from nld.experiment.runs import specs
+from nld.experiment.runs.ensemble import needs_plain_loop
 from nld.experiment.runs.spec import Experiment
 from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, results
 from nld.figures._render.text import number
@@ -45,7 +46,8 @@ def run(
     grid = [(seed, *place, held) for seed in seeds for place in places for held in (False, True)]
     runs = [_experiment(scale, *each, **base) for each in grid]
     distinct = list(dict.fromkeys(runs))
-    gathered = run_sweep(distinct)
+    # An ensemble keeps its core busy by itself; runs of the plain loop go one to a core.
+    gathered = run_sweep(distinct, executor="pool" if any(map(needs_plain_loop, distinct)) else "ensemble")
     at = [distinct.index(each) for each in runs]
     chance, end = CHANCE[runs[0].dataset], gathered.isel(evaluation_step=-1)
     diverged = gathered["diverged"].values
