@@ -75,7 +75,7 @@ def draw(data: xr.Dataset):
             axes[panel].tick_params(labelleft=False)
     label_point(axes["A"], "guessing", (0, 100 * CHANCE), (0, 3))
     axes["A"].set_ylabel("final test accuracy [%]")
-    name_modes(axes["B"], 0.03)
+    name_modes(axes["B"], top=0.92)
     if "judged_half_rate" in data:
         for name, (marker, _) in MARKS.items():
             seeds = data.sel(constrained_norm=name)
