@@ -13,6 +13,7 @@ EXAMPLE = """examples:
   nld claims --live --seed 10000      run judging seeds from 20,000 here, instead of reading kept ones
   nld claims --against ledger.json    compare with a ledger that --save wrote; exit status 1 if a verdict reverses
   nld claims --gather fig-dyt         run the judging seeds of a figure on this processor and keep them in results/
+  nld claims --repeat fig-dyt         run one judging seed here and compare its numbers with the kept ones
   nld claims --replay                 whether today's code gives the kept seeds to the bit
   nld claims --log WHY                log what changed since the last entry, with the reason
 """
@@ -33,9 +34,14 @@ def add_parser(subparsers) -> None:
         "--gather", metavar="FIGURE", action="append", default=[], help="keep judging seeds of a figure"
     )
     parser.add_argument(
+        "--repeat", metavar="FIGURE", help="run judging seed 10,000 + SEED here; exit status 1 if it is unlike the kept"
+    )
+    parser.add_argument(
         "--replay",
-        action="store_true",
-        help="rerun the first kept seeds; equal to the bit, they are today's code's too",
+        metavar="FIGURE",
+        nargs="*",
+        help="rerun the first kept seeds, of all figures that need no fetched data; equal to the bit, they are today's "
+        "code's too",
     )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
 
@@ -49,8 +55,10 @@ def run(args) -> int:
     announce_scale(args.profile, figures.names())
     for name in args.gather:
         _gather(name)
-    if args.replay:
-        return _replay()
+    if args.repeat:
+        return _repeat(args.repeat, args.seed)
+    if args.replay is not None:
+        return _replay(args.replay)
     return 0 if args.gather else _rule(args)
 
 
@@ -99,26 +107,50 @@ def _print_history() -> int:
     return 0
 
 
-def _replay() -> int:
-    """Rerun the first kept seeds of every figure; 1 if one came out differently."""
-    from nld.figures.evidence import replay
+def _replay(names: list[str]) -> int:
+    """Rerun the first kept seeds of the figures; 1 if one came out differently."""
+    from nld.figures.evidence import AT_ONCE, replay
 
     differ = 0
-    for name in figures.names():
-        module = figures.load(name)
-        if hasattr(module, "EVIDENCE"):
-            equal = replay(module.EVIDENCE, module.measure)
-            differ += not equal
-            print(f"{name}: {'equal to the bit' if equal else 'differs; gather it again'}", flush=True)
+    for name in names or [each for each in _keeping() if not hasattr(figures.load(each), "DATASET")]:
+        module = _keeper(name)
+        equal = replay(module.EVIDENCE, module.measure, getattr(module, "AT_ONCE", AT_ONCE))
+        differ += not equal
+        print(f"{name}: {'equal to the bit' if equal else 'differs; gather it again'}", flush=True)
     return int(differ > 0)
 
 
 def _gather(name: str) -> None:
     """Run the judging seeds of a figure that are missing on this processor."""
-    from nld.figures.evidence import KEPT_SEEDS, gather
+    from nld.figures.evidence import AT_ONCE, KEPT_SEEDS, gather
 
+    module = _keeper(name)
+    count, at_once = getattr(module, "KEPT_SEEDS", KEPT_SEEDS), getattr(module, "AT_ONCE", AT_ONCE)
+    print(gather(module.EVIDENCE, module.measure, count, at_once=at_once))
+
+
+def _repeat(name: str, shift: int) -> int:
+    """Run one judging seed; 1 if one of its numbers lies where no further seed would."""
+    from nld.figures.repeated import repeat
+
+    module = _keeper(name)
+    rows = repeat(module.EVIDENCE, module.measure, shift)
+    print(f"{'':48} {'here':>10} {'kept':>10}   a further seed lies in")
+    for row in rows:
+        place = f"[{row.low:.4g}, {row.high:.4g}]"
+        print(f"{row.name:48} {row.here:10.4g} {row.kept:10.4g}   {place}{'' if row.inside else '  OUTSIDE'}")
+    outside = sum(not row.inside for row in rows)
+    print(f"{len(rows) - outside} of {len(rows)} numbers lie where those of a further seed would.")
+    return int(outside > 0)
+
+
+def _keeping() -> list[str]:
+    return [name for name in figures.names() if hasattr(figures.load(name), "EVIDENCE")]
+
+
+def _keeper(name: str):
+    """The module of a figure that keeps judging seeds."""
     module = figures.load(name)
     if not hasattr(module, "EVIDENCE"):
-        keeping = [each for each in figures.names() if hasattr(figures.load(each), "EVIDENCE")]
-        raise InvalidInput(f"expected a figure that keeps judging seeds, one of {', '.join(keeping)}, got {name!r}")
-    print(gather(module.EVIDENCE, module.measure, getattr(module, "KEPT_SEEDS", KEPT_SEEDS)))
+        raise InvalidInput(f"expected a figure that keeps judging seeds, one of {', '.join(_keeping())}, got {name!r}")
+    return module

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nld.errors import InvalidInput
+from nld.errors import InvalidInput, Missing
 from nld.experiment.runs.fingerprint import arithmetic_name
 from nld.inference import FIRST_JUDGING_SEED
 from nld.results import stored_results
@@ -32,6 +32,7 @@ LATER = (
     *PROSE,
 )  # fmt: skip
 KEPT_SEEDS = 32  # that are kept, unless a figure's module says otherwise: what most sequential tests may take
+AT_ONCE = 8  # that are run between two writes, and that a replay runs again
 LIVE = 8  # judging seeds that are run on the spot
 Measure = Callable[[Sequence[int]], xr.Dataset]  # seeds to per-seed numbers along judging_seed
 
@@ -45,14 +46,25 @@ def judged(place: str, measure: Measure, *, seed: int = 0, registered: bool = Tr
         seed: shifts the block of judging seeds.
         registered: whether all other parameters have the values that kept evidence was computed with.
     """
-    path = kept_path(place)
-    if registered and seed == 0 and path is not None and kept_evidence_counts():
-        kept = _read(path).isel(arithmetic=0)
-        stale = kept.attrs["sources"] != sources(measure.__module__)
-        origin = str(kept["arithmetic"].values) + ", by an earlier version of the code" * stale
-        return kept.drop_vars("arithmetic").drop_attrs(deep=False).assign_attrs(judged_on=origin)
+    if registered and seed == 0 and kept_path(place) is not None and kept_evidence_counts():
+        return kept(place, measure.__module__)
     first = FIRST_JUDGING_SEED + seed
     return measure(range(first, first + live)).assign_attrs(judged_on=arithmetic_name())
+
+
+def kept(place: str, module: str) -> xr.Dataset:
+    """Kept per-seed numbers of the first arithmetic; ``judged_on`` says which, and whether the module changed since.
+
+    Raises:
+        Missing: none are kept.
+    """
+    path = kept_path(place)
+    if path is None:
+        raise Missing(f"expected kept evidence in {place}, got no such file; restore it or gather it")
+    row = _read(path).isel(arithmetic=0)
+    stale = row.attrs["sources"] != sources(module)
+    origin = str(row["arithmetic"].values) + ", by an earlier version of the code" * stale
+    return row.drop_vars("arithmetic").drop_attrs(deep=False).assign_attrs(judged_on=origin)
 
 
 def kept_path(place: str) -> Path | None:
@@ -81,7 +93,7 @@ def _presents(node: ast.stmt) -> bool:
 
 
 def gather(
-    place: str, measure: Measure, count: int, *, at_once: int = 8, progress: Callable[[str], None] = print
+    place: str, measure: Measure, count: int, *, at_once: int = AT_ONCE, progress: Callable[[str], None] = print
 ) -> Path:
     """Run judging seeds that are not kept yet on this arithmetic, and keep them; earlier ones are not run again.
 
@@ -109,7 +121,7 @@ def gather(
         write(joined, path)
 
 
-def replay(place: str, measure: Measure, at_once: int = 8) -> bool:
+def replay(place: str, measure: Measure, at_once: int = AT_ONCE) -> bool:
     """Whether the first kept seeds come out equal to the bit with today's code; if so, the evidence is that code's too.
 
     Raises:

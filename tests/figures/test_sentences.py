@@ -26,9 +26,12 @@ from nld.figures._data import (
     invariant_layers,
     meta_adaptive_prose,
     norm_free_prose,
+    photographs_prose,
     rotation_prose,
     schedules_prose,
 )
+from nld.inference.registration import registrations
+from nld.inference.verdict import OPEN, OPPOSITE, PASSES, UNDECIDED, Finding, Verdict
 from tests.figures.judged import row
 from tests.figures.test_captions import reference
 
@@ -151,13 +154,31 @@ def test_fig_grid_compares_the_pair_and_counts_the_settings():
     assert "at as many settings as held ones" in fig_grid.caption(trained)
 
 
-def test_fig_photographs_calls_a_rate_too_large_only_where_nothing_is_learned():
+@pytest.mark.parametrize(
+    ("outcome", "first"),
+    [(PASSES, "Free and held runs lie on one curve."), (OPEN, "Whether free"), (OPPOSITE, "Free and held runs do not")],
+)
+def test_fig_photographs_says_of_the_mechanism_what_was_found(outcome, first):
+    parts = {part.name: part for part in registrations()["effective-rate-explains-loss"].parts}
+    findings = tuple(Finding(name, outcome, 1.0, n=16, e_value=500.0, needed=40) for name in parts)
+    listed = {
+        claim: tuple(Finding(part, outcome, 1.0, n=9, e_value=500.0, needed=40) for part in ("from 0 to 0.9",))
+        for claim in photographs_prose.LISTED
+    }
+    verdicts = [Verdict(name, UNDECIDED, "", found) for name, found in listed.items()]
+    verdicts.append(Verdict("effective-rate-explains-loss", UNDECIDED, "", findings))
+    said = photographs_prose.sentences(reference("fig-photographs"), verdicts)
+    assert said["curve"].startswith(first)
+    assert said["curve"].count(".") == 3
+    assert said["needed"] == ", ".join(f"{panel} {40 if outcome == OPEN else 9}" for panel in "ABC")
+    assert said["steps"].startswith("From momentum 0 to momentum 0.9 ")
+
+
+def test_fig_photographs_says_where_free_norms_lead_nowhere():
     data = reference("fig-photographs")
-    assert "too large a rate" in fig_photographs.sentences(data)["with-decay"]
-    learned = data.assign(test_accuracy=data["test_accuracy"] * 0 + 0.5)
-    said = fig_photographs.sentences(learned)
-    assert said["with-momentum"] == "the best mean accuracy is 50.0 %, where guessing gives 0.5 %"
-    assert "free norms lead nowhere" in fig_photographs.caption(learned)
+    level = data.assign(test_accuracy=data["test_accuracy"] * 0 + 0.5)
+    assert "free norms lead nowhere" in fig_photographs.caption(level)
+    assert fig_photographs.sentences(level)["best"] == "50 %, 10 times what guessing gives"
 
 
 def test_fig_books_says_whether_the_default_epsilon_hurts_more_and_more():

@@ -4,48 +4,59 @@ A setting is named by its panel and its value, such as ("B", 0.9). Values that w
 A and the weight decay of C, were chosen on validation images with other seeds; test images and judging seeds rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 
 from nld.experiment import run_sweep
+from nld.experiment.runs import specs
+from nld.experiment.runs.ensemble import needs_plain_loop
 from nld.experiment.runs.spec import Experiment
-from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, quick_sweep, results
+from nld.figures._data.experiment_table import CHANCE, MODES, PANELS, results
 from nld.figures._render.text import number
 from nld.inference import Evidence
-from nld.inference.registration import registrations
+from nld.inference.registration import registered_for
 
 CLAIMS = {"A": "finite-learning-rate", "B": "momentum-advantage", "C": "weight-decay-helps"}
 
 
-def settings(chosen: dict[str, float]) -> list[tuple[str, float]]:
+Quantities = Callable[[xr.Dataset], Mapping[str, np.ndarray]]
+
+
+def settings(chosen: dict[str, float], scale: str = "quick") -> list[tuple[str, float]]:
     """What is judged: the smallest and the chosen rate, every momentum, no weight decay and the chosen one."""
-    rates, momenta = (quick_sweep(panel).vary[PANELS[panel].field] for panel in ("A", "B"))
+    rates, momenta = (specs.sweep(f"{scale}-{spec}").vary[field] for spec, field, *_ in (PANELS["A"], PANELS["B"]))
     return [("A", rates[0]), ("A", chosen["A"]), *(("B", m) for m in momenta), ("C", 0.0), ("C", chosen["C"])]
 
 
-def run(seeds: Sequence[int], chosen: dict[str, float], **base) -> xr.Dataset:
+def run(
+    seeds: Sequence[int], chosen: dict[str, float], scale: str = "quick", more: Quantities | None = None, **base
+) -> xr.Dataset:
     """Final test accuracy and loss of every setting, free and held, (judging_seed, setting, constrained).
 
     A run that diverged counts as one that guesses.
 
     Args:
-        base: learning rate of B and C, and label noise, as for ``quick_sweep``.
+        more: further quantities of gathered runs by name, each (run), which are kept beside the two.
+        base: learning rate of B and C, and label noise.
     """
-    places = settings(chosen)
+    places = settings(chosen, scale)
     grid = [(seed, *place, held) for seed in seeds for place in places for held in (False, True)]
-    runs = [_experiment(*each, **base) for each in grid]
+    runs = [_experiment(scale, *each, **base) for each in grid]
     distinct = list(dict.fromkeys(runs))
-    gathered = run_sweep(distinct)
+    # An ensemble keeps its core busy by itself; runs of the plain loop go one to a core.
+    gathered = run_sweep(distinct, executor="pool" if any(map(needs_plain_loop, distinct)) else "ensemble")
     at = [distinct.index(each) for each in runs]
-    chance, end = CHANCE["digits"], gathered.isel(evaluation_step=-1)
+    chance, end = CHANCE[runs[0].dataset], gathered.isel(evaluation_step=-1)
     diverged = gathered["diverged"].values
     shape = (len(seeds), len(places), len(MODES))
     accuracy = np.where(diverged, chance, end["test_accuracy"].values)[at].reshape(shape)
     loss = np.where(diverged, -np.log(chance), end["test_loss"].values)[at].reshape(shape)
-    return _judged(accuracy, loss, [setting_name(*place) for place in places], {"judging_seed": list(seeds)})
+    judged = _judged(accuracy, loss, [setting_name(*place) for place in places], {"judging_seed": list(seeds)})
+    extra = more(gathered) if more else {}
+    return judged.assign({name: (judged["judged_loss"].dims, v[at].reshape(shape)) for name, v in extra.items()})
 
 
 def _judged(accuracy: np.ndarray, loss: np.ndarray, names: list[str], coords: dict) -> xr.Dataset:
@@ -75,9 +86,9 @@ def setting_name(panel: str, value: float) -> str:
     return f"{panel} {value:g}"
 
 
-def _experiment(seed: int, panel: str, value: float, held: bool, **base) -> Experiment:
-    sweep = quick_sweep(panel, **base)
-    return sweep.base.replace(seed=int(seed), constrained=held, **{PANELS[panel].field: value})
+def _experiment(scale: str, seed: int, panel: str, value: float, held: bool, **base) -> Experiment:
+    fields = {"seed": int(seed), "constrained": held, PANELS[panel].field: value}
+    return specs.sweep(f"{scale}-{PANELS[panel].spec}", **base).base.replace(**fields)
 
 
 def lead(data: xr.Dataset, setting: str, quantity: str = "judged_accuracy") -> np.ndarray:
@@ -142,7 +153,6 @@ def decay(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
     return Evidence(CLAIMS["C"] + suffix, numbers, samples)
 
 
-def registered_values() -> dict[str, float]:
+def registered_values(scale: str = "digits") -> dict[str, float]:
     """The values that the registered selection gave, by panel."""
-    known = registrations()
-    return {panel: known[CLAIMS[panel]].selected for panel in ("A", "C")}
+    return {panel: registered_for(CLAIMS[panel], scale).selected for panel in ("A", "C")}

@@ -16,7 +16,7 @@ RESULTS = {"photographs": "results/photographs/*.nc", "paper": "results/paper/*.
 EVALUATED = ("test_accuracy", "test_loss", "train_loss")
 VALIDATED = ("validation_accuracy", "validation_loss")  # where images were held out
 MODES = ("unconstrained", "constrained")  # norms of filters free, and held at their initial values
-CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200}
+CHANCE = {"digits": 1 / 10, "tiny-imagenet": 1 / 200, "tiny-imagenet-20": 1 / 20}
 
 
 class Panel(NamedTuple):

@@ -8,10 +8,10 @@ from nld.figures._render.style import COLOR
 MARKS = {"unconstrained": ("o", "●"), "constrained": ("s", "■")}  # norms of filters free, and held: marker and sign
 
 
-def name_modes(axes, left: float = 0.03, apart: float = 0.1) -> None:
-    """The two marks with their names, in the lower left."""
+def name_modes(axes, left: float = 0.03, apart: float = 0.1, top: float = 0.14) -> None:
+    """The two marks with their names, in the lower left unless told otherwise."""
     for mode, (name, (_, sign)) in enumerate(MARKS.items()):
-        label_panel(axes, f"{sign} {name}", left, 0.14 - apart * mode, color=COLOR[name])
+        label_panel(axes, f"{sign} {name}", left, top - apart * mode, color=COLOR[name])
 
 
 def draw_accuracy(axes, values: np.ndarray, accuracy: np.ndarray, diverged: np.ndarray) -> None:
