@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from nld.experiment.runs import specs
+from nld.experiment.studies.training_cost import training_flops
 from nld.figures._data import experiment_contrasts as contrasts
 from nld.figures._data import experiment_table as sweeps
 from nld.figures._data import experiments_prose, photographs_prose, rate_curve
-from nld.figures._data.training_cost import training_flops
 from nld.figures._render.experiment_panels import MARKS, draw_accuracy, name_modes
 from nld.figures._render.labels import label_point
 from nld.figures._render.style import COLOR, new_mosaic, predicted
