@@ -70,6 +70,35 @@ def test_relu_has_one_law_a_unit_and_none_under_momentum(r):
     assert int(count(relu_pair(2, 2, r), "momentum")) == 0
 
 
+def test_deep_relu_networks_have_one_law_a_hidden_unit():
+    """phi lists the product of weights along every path from an input to an output."""
+    case = (lambda q: torch.einsum("ai,ba,ob->oiab", *q)), normal((2, 2), (2, 2), (2, 2))
+    laws = count(case)
+    assert (int(laws), laws.ranks) == (4, (8, 8))
+
+
+def test_the_law_of_multiplicative_updates_holds_along_their_flow_and_the_euclidean_one_does_not():
+    u, v = (part.abs() + 0.1 for part in normal((3, 2), (4, 2)))
+    (goal,) = normal((3, 4), seed=2)
+
+    def slope(u, v):
+        residual = u @ v.T - goal.abs()
+        return -u * (residual @ v), -v * (residual.T @ u)
+
+    def laws(u, v):
+        return u.sum(0) - v.sum(0), (u**2).sum(0) - (v**2).sum(0)
+
+    linear, square = laws(u, v)
+    for _ in range(400):
+        k1 = slope(u, v)
+        k2 = slope(u + 0.005 * k1[0], v + 0.005 * k1[1])
+        k3 = slope(u + 0.005 * k2[0], v + 0.005 * k2[1])
+        k4 = slope(u + 0.01 * k3[0], v + 0.01 * k3[1])
+        u, v = (q + 0.01 / 6 * (a + 2 * b + 2 * c + d) for q, a, b, c, d in zip((u, v), k1, k2, k3, k4, strict=True))
+    assert float((laws(u, v)[0] - linear).abs().max()) < 1e-10
+    assert float((laws(u, v)[1] - square).abs().max()) > 0.1
+
+
 DEEP = {(2, 2, 2): (3, (4, 5, 5)), (2, 2, 2, 2): (6, (4, 6, 6)), (2, 1, 3, 2): (7, (3, 4, 4)),
         (2, 3, 2, 2): (9, (4, 7, 7))}  # fmt: skip
 
