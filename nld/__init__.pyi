@@ -15,6 +15,7 @@ from . import symmetry as symmetry
 from . import theory as theory
 from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries
+from .finder import count_conservation_laws as count_conservation_laws
 from .finder import find_symmetries as find_symmetries
 from .learning_rules import LearningRule as LearningRule
 from .learning_rules import gradient_descent as gradient_descent

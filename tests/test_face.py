@@ -27,10 +27,13 @@ def public(package):
 EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
-        "heavy_ball", "nesterov", "compare", "errors", "experiment", "figures", "finder", "learning_rules", "monitor",
-        "paper", "series", "symmetry", "theory",
+        "heavy_ball", "nesterov", "count_conservation_laws", "compare", "errors", "experiment", "figures", "finder",
+        "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
     },
-    "nld.finder": {"Block", "Member", "Symmetries", "Violation", "check_symmetries", "find_symmetries"},
+    "nld.finder": {
+        "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
+        "find_symmetries",
+    },
     "nld.monitor": {"ADAPTERS", "Adapter", "Finding", "Monitor", "findings", "load", "save"},
     "nld.experiment": {"Experiment", "RunStore", "Sweep", "gather", "run", "run_sweep", "status"},
     "nld.theory": {"predict_squared_norm", "predict_quadratic_charge", "predict_linear_charge", "noether", "bregman"},
