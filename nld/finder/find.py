@@ -91,15 +91,19 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, double: bool
     with standing_in:
         tape = record(lambda: outcome(twin), parameters)
 
+    tolerance = TOLERANCE[torch.float64 if double else torch.float32]
+
     @contextlib.contextmanager
     def exact() -> Iterator[None]:
         with elementary(), standing_in, WithoutEpsilon():
             yield
 
     def measure(candidates: list[Block]) -> list[Violation]:
-        return check_symmetries(twin, lambda model: scalar(outcome(model)), candidates, context=exact)
+        return check_symmetries(
+            twin, lambda model: scalar(outcome(model)), candidates, context=exact, tolerance=tolerance
+        )
 
-    found, notes = _search(tape, real, measure, TOLERANCE[torch.float64 if double else torch.float32])
+    found, notes = _search(tape, real, measure, tolerance)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     return Symmetries((_prefixed(block, prefix) for block in found), complex_ones + notes, tape.epsilons)
 
