@@ -82,13 +82,14 @@ def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever happens inside, parameters, buffers, flags and random state are as before afterwards."""
+def untouched(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """Whatever happens inside, parameters, buffers, flags and random state are as before; yields the parameters' values
+    of before."""
     saved = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
     flags = [(module, module.training) for module in model.modules()]
     with own_random_state(model):
         try:
-            yield
+            yield {name: value for (name, _), (_, value) in zip(model.named_parameters(), saved, strict=False)}
         finally:
             with torch.no_grad():
                 for tensor, value in saved:
@@ -168,7 +169,7 @@ def check_symmetries(
         with context():
             return loss_fn(model)
 
-    with untouched(model):
+    with untouched(model) as before:
         with torch.enable_grad():
             value = loss()
             if value.numel() != 1 or not bool(torch.isfinite(value)):
@@ -183,13 +184,12 @@ def check_symmetries(
         del value  # and the activations with it
 
         def change(numbers: Sequence[int]) -> float:
-            saved = {name: values[name].clone() for number in numbers for name in blocks[number].parameters}
             with torch.no_grad():
                 for number in numbers:
                     transform(blocks[number], values, amount, seed=number)
                 moved = loss().item()
-                for name, before in saved.items():
-                    values[name].copy_(before)
+                for name in {name for number in numbers for name in blocks[number].parameters}:
+                    values[name].copy_(before[name])
             return abs(moved - original) / max(abs(original), whole * 1e-3)
 
         changes = _changes(change, along, tolerance)
