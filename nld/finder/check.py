@@ -82,13 +82,14 @@ def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever happens inside, parameters, buffers, flags and random state are as before afterwards."""
+def untouched(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """Whatever happens inside, parameters, buffers, flags and random state are as before; yields the parameters' values
+    of before."""
     saved = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
     flags = [(module, module.training) for module in model.modules()]
     with own_random_state(model):
         try:
-            yield
+            yield {name: value for (name, _), (_, value) in zip(model.named_parameters(), saved, strict=False)}
         finally:
             with torch.no_grad():
                 for tensor, value in saved:
@@ -134,6 +135,7 @@ def check_symmetries(
     blocks: Sequence[Block],
     amount: float = 0.3,
     context: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    tolerance: float | None = None,
 ) -> list[Violation]:
     """Measured violation of each symmetry: |<g, A q>| / (|g| |A q|), and the loss after a finite transformation.
 
@@ -145,6 +147,9 @@ def check_symmetries(
         blocks: as found by ``find_symmetries``.
         amount: size of the finite transformation, the standard deviation of log-factors, matrices or shifts.
         context: entered around every forward and backward pass.
+        tolerance: None transforms one block at a time. Otherwise all blocks whose gradient is within it are
+            transformed at once, and halves of them where that changes the loss by more, down to single blocks; the
+            ``loss_change`` of a block that holds is then that of its group.
 
     Raises:
         ValueError: the loss is not one finite number, or a block names a parameter that the model does not have.
@@ -164,7 +169,7 @@ def check_symmetries(
         with context():
             return loss_fn(model)
 
-    with untouched(model):
+    with untouched(model) as before:
         with torch.enable_grad():
             value = loss()
             if value.numel() != 1 or not bool(torch.isfinite(value)):
@@ -172,17 +177,51 @@ def check_symmetries(
             with context():
                 gradients = _gradients(value.sum(), parameters)
         values = {n: p.detach() for n, p in parameters.items()}
-        whole = math.sqrt(sum(float(g.abs().double().square().sum()) for g in gradients.values())) or 1.0
+        whole = math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values())) or 1.0
+        along = [_largest_overlap(block, values, gradients, whole) for block in blocks]
+        del gradients
         original = value.item()
-        result = []
-        for number, block in enumerate(blocks):
-            precision = max(torch.finfo(values[name].dtype).eps for name in block.parameters)
-            gradient = float(overlap(block, values, gradients, precision**0.25 * whole).max())
-            saved = {name: values[name].clone() for name in block.parameters}
+        del value  # and the activations with it
+
+        def change(numbers: Sequence[int]) -> float:
             with torch.no_grad():
-                transform(block, values, amount, seed=number)
-                change = abs(loss().item() - original) / max(abs(original), whole * 1e-3)
-                for name, before in saved.items():
-                    values[name].copy_(before)
-            result.append(Violation(block, gradient, change))
+                for number in numbers:
+                    transform(blocks[number], values, amount, seed=number)
+                moved = loss().item()
+                for name in {name for number in numbers for name in blocks[number].parameters}:
+                    values[name].copy_(before[name])
+            return abs(moved - original) / max(abs(original), whole * 1e-3)
+
+        changes = _changes(change, along, tolerance)
+    return [Violation(block, along[number], changes[number]) for number, block in enumerate(blocks)]
+
+
+def _largest_overlap(
+    block: Block, values: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor], whole: float
+) -> float:
+    """The largest overlap of any unit; a gradient that is all but none beside the whole one is measured by that."""
+    precision = max(torch.finfo(values[name].dtype).eps for name in block.parameters)
+    return float(overlap(block, values, gradients, precision**0.25 * whole).max())
+
+
+def _changes(
+    change: Callable[[Sequence[int]], float], gradients: Sequence[float], tolerance: float | None
+) -> dict[int, float]:
+    """The change of the loss for each block, by its number.
+
+    A composition of symmetries is one, whatever the order: if the loss does not notice a random one, each holds (that
+    two violations cancel has probability zero). Otherwise the halves are tried, so that what fails has failed alone.
+    """
+    numbers = range(len(gradients))
+    together = [n for n in numbers if tolerance is not None and gradients[n] <= tolerance]
+    groups = [[n] for n in sorted(set(numbers) - set(together))] + ([together] if together else [])
+    result: dict[int, float] = {}
+    while groups:
+        group = groups.pop()
+        size = change(group)
+        if len(group) == 1 or (tolerance is not None and size <= tolerance):
+            result.update(dict.fromkeys(group, size))
+        else:
+            middle = len(group) // 2
+            groups += [group[:middle], group[middle:]]
     return result

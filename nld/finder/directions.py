@@ -36,15 +36,27 @@ def directions(equations: Equations, axes: Sequence[Axis]) -> list[dict[int, Spa
     return list(result.values())
 
 
-def parts(direction: dict[int, Sparse], axes: Sequence[Axis]) -> list[Part]:
-    """A direction as the parts of a unit, the first with coefficient 1, and with few entries."""
-    touched = {axes[number].parameter for number in direction}
-    numbers_of: dict[str, list[int]] = defaultdict(list)
+def numbers_by_parameter(axes: Sequence[Axis]) -> dict[str, list[int]]:
+    """The numbers of the axes of each parameter."""
+    result: dict[str, list[int]] = defaultdict(list)
     for number, axis in enumerate(axes):
-        if axis.parameter in touched:
-            numbers_of[axis.parameter].append(number)
+        result[axis.parameter].append(number)
+    return result
+
+
+def parts(
+    direction: dict[int, Sparse], axes: Sequence[Axis], numbers_of: dict[str, list[int]] | None = None
+) -> list[Part]:
+    """A direction as the parts of a unit, the first with coefficient 1, and with few entries.
+
+    Args:
+        direction: one of ``directions``.
+        axes: of all parameters.
+        numbers_of: what ``numbers_by_parameter`` says of the axes, for who asks often.
+    """
+    numbers_of = numbers_of or numbers_by_parameter(axes)
     result: list[Part] = []
-    for first, *others in numbers_of.values():
+    for first, *others in sorted(numbers_of[name] for name in {axes[number].parameter for number in direction}):
         vectors = {number: dict(direction.get(number, {})) for number in (first, *others)}
         for number in others:
             _shift_constants(vectors[first], axes[first], vectors[number], axes[number])
@@ -90,17 +102,26 @@ def _shift_constants(rows: Sparse, row_axis: Axis, columns: Sparse, column_axis:
     """Move the constant between two axes of a parameter (for each of its groups) to where fewest entries are left."""
     groups = column_axis.shape[0] if len(column_axis.axes) == 2 else 1  # of a convolution
     wide, tall = len(column_axis.unknowns) // groups, len(row_axis.unknowns) // groups
-    for group in range(groups):
-        inside = [columns.get(group * wide + i, 0) for i in range(wide)]
-        above = [rows.get(group * tall + i, 0) for i in range(tall)]
-        counts, heights = Counter(inside), Counter(above)
+    counts, heights = _counts(columns, wide, groups), _counts(rows, tall, groups)
+    for group in {index // wide for index in columns} | {index // tall for index in rows}:
         # after the move, column entries equal to c and row entries equal to -c are gone
-        best = max([0, *counts, *(-h for h in heights)], key=lambda c: (counts[c] + heights[-c], c == 0))
+        inside, above = counts[group], heights[group]
+        best = max([0, *inside, *(-h for h in above)], key=lambda c: (inside[c] + above[-c], c == 0))
         if best:
-            for i, value in enumerate(inside):
-                put(columns, group * wide + i, value - best)
-            for i, value in enumerate(above):
-                put(rows, group * tall + i, value + best)
+            for i in range(group * wide, (group + 1) * wide):
+                put(columns, i, columns.get(i, 0) - best)
+            for i in range(group * tall, (group + 1) * tall):
+                put(rows, i, rows.get(i, 0) + best)
+
+
+def _counts(vector: Sparse, size: int, groups: int) -> list[Counter]:
+    """How often each coefficient stands in each group of so many entries, zeros among them."""
+    counts = [Counter() for _ in range(groups)]
+    for index, coefficient in sorted(vector.items()):
+        counts[index // size][coefficient] += 1
+    for group in counts:
+        group[0] += size - group.total()
+    return counts
 
 
 def put(vector: Sparse, index: int, value: Fraction | int) -> None:

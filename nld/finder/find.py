@@ -12,7 +12,7 @@ from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.blocks import blocks
 from nld.finder.check import Violation, check_symmetries, own_random_state
-from nld.finder.directions import directions, parts, sparser
+from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
 from nld.finder.scale.scale_exponents import scale_exponents
@@ -72,7 +72,9 @@ def find_symmetries(
         torch.manual_seed(0)
         try:
             return _find(module, prefix, example_inputs, loss, double=True)
-        except RuntimeError:  # a layer that fixes its own dtype cannot run in float64; any other error comes back
+        except InvalidInput:
+            raise
+        except Exception:  # a layer may refuse float64 with any error; what has another cause comes back
             return _find(module, prefix, example_inputs, loss, double=False)
 
 
@@ -91,15 +93,19 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, double: bool
     with standing_in:
         tape = record(lambda: outcome(twin), parameters)
 
+    tolerance = TOLERANCE[torch.float64 if double else torch.float32]
+
     @contextlib.contextmanager
     def exact() -> Iterator[None]:
         with elementary(), standing_in, WithoutEpsilon():
             yield
 
     def measure(candidates: list[Block]) -> list[Violation]:
-        return check_symmetries(twin, lambda model: scalar(outcome(model)), candidates, context=exact)
+        return check_symmetries(
+            twin, lambda model: scalar(outcome(model)), candidates, context=exact, tolerance=tolerance
+        )
 
-    found, notes = _search(tape, real, measure, TOLERANCE[torch.float64 if double else torch.float32])
+    found, notes = _search(tape, real, measure, tolerance)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     return Symmetries((_prefixed(block, prefix) for block in found), complex_ones + notes, tape.epsilons)
 
@@ -120,7 +126,8 @@ def _search(
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
     exponents = scale_exponents(tape, trainable)
-    units = [parts(direction, exponents.axes) for direction in directions(exponents.equations, exponents.axes)]
+    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
+    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
     measured += measure(blocks(None, units, shapes) + translations(shifts(tape, trainable), shapes))
 

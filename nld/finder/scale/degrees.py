@@ -48,6 +48,20 @@ class Degrees:
             self.equations.tie(dict.fromkeys(row))
         return first_along(labels, axes).expand(labels.shape)
 
+    def tied(self, ref: Ref, axis: int) -> list[Term]:
+        """The terms of an activation, with the demand that they are equal along an axis.
+
+        Terms that do not vary along it are left apart: a large table has a term for its rows and one for its columns.
+        """
+        terms = self.values.get(ref.index, [])
+        varying = [term for term in terms if varies(term[0], axis)]
+        constant = [term for term in terms if not varies(term[0], axis)]
+        if not varying:
+            for labels, _ in constant:
+                self.tie(labels, [axis])
+            return constant
+        return [(self.tie(self.fold(varying), [axis]), 1), *constant]
+
     def vanish(self, ref: Ref) -> None:
         """Demand that an activation does not scale."""
         if ref.index in self.values:
@@ -83,7 +97,9 @@ class Degrees:
         for axis in (a for a in range(front) if any(varies(labels, a) for labels, _ in terms)):
             slices = [core(labels).movedim(axis, 0).flatten(1) for labels, _ in terms if varies(labels, axis)]
             _, places[axis] = torch.unique(torch.cat(slices, 1), dim=0, return_inverse=True)
-            firsts = torch.stack([(places[axis] == i).nonzero()[0, 0] for i in range(int(places[axis].max()) + 1)])
+            count = int(places[axis].max()) + 1
+            indices = torch.arange(len(places[axis]))
+            firsts = torch.full((count,), len(indices)).scatter_reduce(0, places[axis], indices, "amin")
             terms = [(_take(labels, axis, firsts), factor) for labels, factor in terms]
         result = self.equations.new(tuple(terms[0][0].shape[a] if a in places else 1 for a in range(front)))
         aligned = result.reshape(*result.shape, *[1] * (len(shape) - front)).expand(terms[0][0].shape)

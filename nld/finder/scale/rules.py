@@ -45,8 +45,8 @@ def _complex(degrees: Degrees, call: Call):
 
 def _embedding(degrees: Degrees, call: Call):
     weight, indices = call.arguments["weight"], call.arguments["indices"]
-    labels = degrees.tie(degrees.labels(weight), [0])
-    return [labels[0].expand(*indices.shape, weight.shape[1])]
+    shape = (*indices.shape, weight.shape[1])
+    return [[(labels[0].expand(shape), factor) for labels, factor in degrees.tied(weight, 0)]]
 
 
 def _index(degrees: Degrees, call: Call):

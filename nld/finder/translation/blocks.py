@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from nld.finder.block import Block, Member
 from nld.finder.blocks import Shapes, blocks, named_block, range_of, regular_pattern, runs
-from nld.finder.directions import Part, Sparse, directions, parts, put
+from nld.finder.directions import Part, Sparse, directions, numbers_by_parameter, parts, put
 from nld.finder.linear_system import Axis
 from nld.finder.translation.shifts import Shifts
 from nld.symmetry import Kind
@@ -51,16 +51,17 @@ def _full_members(parameter: str, shape: tuple[int, ...], covered: Covered) -> I
 def _even_units(shifts: Shifts, covered: Covered, shapes: Shapes) -> list[list[Part]]:
     """Units of the even shifts, up to those that are covered; what is found alone is covered from then on."""
     even, units = shifts.even, []
+    numbers_of = numbers_by_parameter(even)
     free = directions(shifts.equations, even)
     for direction in free:  # a constant shift of one vector alone is not repeated in the shifts of several
         for number, vector in direction.items():
             single = len(direction) == 1 and len(vector) > 1 and _is_constant(vector)
             if single and _modulo(vector, even[number], covered, shapes):
                 covered[even[number].parameter].add((even[number].axes[0], tuple(sorted(vector))))
-                units.append(parts(direction, even))
+                units.append(parts(direction, even, numbers_of))
     for direction in free:
         reduced = {n: _modulo(vector, even[n], covered, shapes) for n, vector in direction.items()}
-        unit = parts({n: vector for n, vector in reduced.items() if vector}, even)
+        unit = parts({n: vector for n, vector in reduced.items() if vector}, even, numbers_of)
         if unit and unit not in units:
             units.append(unit)
     return units

@@ -51,15 +51,39 @@ def _embedding(known: Responses, call: Call, responses: Inputs):
 
 def _index(known: Responses, call: Call, responses: Inputs):
     source = call.arguments["self"]
-    indices = [None if i is None else i.value for i in call.arguments["indices"]]
-    axes = [axis for axis, index in enumerate(indices) if index is not None]
+    if call.name == "index_select":
+        chosen, axes = (call.arguments["dim"], call.arguments["index"].value), [call.arguments["dim"]]
+    else:
+        chosen = ([None if i is None else i.value for i in call.arguments["indices"]],)
+        axes = [axis for axis, index in enumerate(chosen[0]) if index is not None]
     result = []
     for response in responses.get(source.index, []):
         if varies(response.unknowns, *axes):
             known.vanish([response])
         else:
-            result.append(response.map(lambda t: compress(call.function(t, indices))))
+            result.append(response.map(lambda t: compress(call.function(t, *chosen))))
     return [result]
+
+
+def _scattered(known: Responses, call: Call, responses: Inputs):
+    """Rows added to the rows of another tensor that an index names: how many each row gets is the data's."""
+    shape, index = call.outputs[0].shape, call.arguments["index"]
+    axis = call.arguments["dim"] % max(len(shape), 1)
+    source = call.arguments["source" if call.name == "index_add" else "src"]
+    if not isinstance(source, Ref) or any(
+        n != m for a, (n, m) in enumerate(zip(source.shape, shape, strict=True)) if a != axis
+    ):
+        return None
+    by_index = index.varies if len(index.shape) == len(shape) else [False] * len(shape)
+    result = list(responses[call.arguments["self"].index])
+    for response in responses[source.index]:
+        if varies(response.unknowns, axis):
+            known.vanish([response])
+            continue
+        unknowns = response.unknowns.narrow(axis, 0, 1).expand(shape)
+        along = [a == axis or by_index[a] or varies(response.labels, a) for a in range(len(shape))]
+        result.append(Response(unknowns, known.unrelated(shape, along), response.coefficient))
+    return [known.merged(result, shape)]
 
 
 def _sum(known: Responses, call: Call, responses: Inputs):
@@ -247,7 +271,8 @@ RULES: dict[str, Callable] = {
     "var_mean": _spread_and_mean,
     "convolution": _convolution,
     "embedding": _embedding,
-    "index": _index,
+    **dict.fromkeys(("index", "index_select"), _index),
+    **dict.fromkeys(("index_add", "scatter_add"), _scattered),
 }
 
 
