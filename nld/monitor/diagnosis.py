@@ -90,6 +90,11 @@ def tolerance(record: xr.Dataset) -> float:
     return max(TOLERANCE.get(name, 1e-4) for name in record.attrs["precision"].split(", "))
 
 
+def followed(record: xr.Dataset) -> np.ndarray:
+    """Whether a block had a gradient or moved at any step, (block,): the books of others are empty."""
+    return ((record.squared_gradient > 0) | (record.squared_step > 0)).any(["step", "unit"]).values
+
+
 def findings(record: xr.Dataset) -> list[Finding]:
     """Everything worth a sentence in a record, most urgent first.
 
@@ -148,9 +153,15 @@ def _books(record: xr.Dataset):
             yield Finding("books", name, False, text)
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
-    if bool((worst <= allowed).all()) and not faulty:
-        count = record.sizes["block"]
+    moved = followed(record)
+    if not moved.any():
+        text = "Nothing was followed: no parameter of these blocks had a gradient or moved. Give the monitor the "
+        text += "optimizer that trains them, and see that the loss depends on them (requires_grad, no detach)."
+        yield Finding("books", "", False, text)
+    elif bool((worst <= allowed).all()) and not faulty:
+        count, still = int(moved.sum()), int((~moved).sum())
         text = f"All {count} books balance" if count > 1 else "The books balance"
+        text += f" (not counting {still} of blocks that had no gradient and did not move)" if still else ""
         text += f": the relative residual is at most {float(worst.max()):.1e}"
         yield Finding("books", "", True, text + f" ({record.attrs['precision']}).")
 

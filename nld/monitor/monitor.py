@@ -4,7 +4,7 @@ import datetime
 import json
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
+from nld.finder.preconditions import require_modes
 from nld.finder.wrappers import unwrap
 from nld.monitor import monitor_record as records
 from nld.monitor.finished_steps import FinishedSteps, no_steps
 from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizers import Adapter, adapter_for
+from nld.monitor.preconditions import require_optimizer
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
 
@@ -38,16 +40,19 @@ class Monitor:
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
         optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``.
-        blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs``.
+        blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs`` and ``loss``.
         every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
         stream: a file that the record is appended to, so that memory stays bounded on long runs.
         adapter: where the optimizer keeps its momentum, if it is not one of those known.
+        example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
         TypeError: the optimizer is not known and there is no adapter.
-        ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, or a file to
-            stream to exists or has no folder.
+        ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, the optimizer has
+            none of the model's parameters or is a list of optimizers, parameters are on the meta device, or a file to
+            stream to exists or has no folder. Before the first step: the symmetries were found in the other mode (train
+            or eval), and a submodule computes otherwise in it.
 
     Example:
         with nld.Monitor(model, optimizer, blocks) as monitor:
@@ -66,6 +71,7 @@ class Monitor:
         stream: str | os.PathLike | None = None,
         adapter: Adapter | None = None,
         example_inputs=None,
+        loss: Callable[..., torch.Tensor] | None = None,
     ):
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
@@ -75,6 +81,7 @@ class Monitor:
             )
         if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
             raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
+        require_optimizer(model, optimizer)
         adapter = adapter or adapter_for(optimizer)
         if blocks is None:
             if example_inputs is None:
@@ -83,8 +90,10 @@ class Monitor:
                 )
             from nld.finder import find_symmetries
 
-            blocks = find_symmetries(unwrap(model)[0], example_inputs)
+            blocks = find_symmetries(unwrap(model)[0], example_inputs, loss)
         self.blocks = list(blocks)
+        self._model = model
+        self._modes: Mapping[str, bool] | None = getattr(blocks, "modes", {})  # None once they were compared
         self._due = schedule(every)
         self._means = units == "mean"
         self._stream = stream
@@ -92,6 +101,8 @@ class Monitor:
         self._buffer = MeasurementBuffer(self._tracked)
         self._optimizer = optimizer
         self._attributes = _provenance(model, optimizer, self._tracked)
+        if output := getattr(blocks, "output", ""):
+            self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
         self._step = 0
         self._fresh = True  # the positions of the last step are not known
@@ -145,6 +156,9 @@ class Monitor:
 
     def _before_step(self, _, args, kwargs):
         """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""
+        if self._modes is not None:
+            require_modes(self._model, self._modes)
+            self._modes = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
             self._measure()
