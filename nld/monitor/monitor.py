@@ -19,6 +19,7 @@ from nld.monitor import monitor_record as records
 from nld.monitor.finished_steps import FinishedSteps, no_steps
 from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizers import Adapter, adapter_for
+from nld.monitor.precision import GradientPrecision, Unmoved
 from nld.monitor.preconditions import require_optimizer
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
@@ -99,6 +100,8 @@ class Monitor:
         self._stream = stream
         self._tracked = TrackedParameters(model, optimizer, self.blocks, adapter)
         self._buffer = MeasurementBuffer(self._tracked)
+        self._gradient_precision = GradientPrecision(self._tracked.parameters)
+        self._unmoved = Unmoved(self._tracked.named())
         self._optimizer = optimizer
         self._attributes = _provenance(model, optimizer, self._tracked)
         if output := getattr(blocks, "output", ""):
@@ -125,6 +128,7 @@ class Monitor:
             return
         for handle in self._handles:
             handle.remove()
+        self._gradient_precision.close()
         self._handles = []
         try:
             self._end_step()
@@ -152,7 +156,12 @@ class Monitor:
         return finished.over_units(self.blocks) if self._means else finished
 
     def _dataset(self, finished: FinishedSteps) -> xr.Dataset:
-        return records.dataset(finished, self._tracked, self._attributes, unit_means=self._means)
+        seen = {}
+        if coarse := self._gradient_precision.coarsest():
+            seen["gradient_precision"] = coarse
+        if shares := self._unmoved.shares():
+            seen["unmoved"] = json.dumps(shares)
+        return records.dataset(finished, self._tracked, self._attributes | seen, unit_means=self._means)
 
     def _before_step(self, _, args, kwargs):
         """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""
@@ -182,6 +191,8 @@ class Monitor:
         return args, {**kwargs, "closure": counted}
 
     def _after_step(self, *_):
+        self._gradient_precision.close()
+        self._unmoved.after_step()
         self._step += 1
 
     def _before_load(self, *_):
@@ -213,6 +224,8 @@ class Monitor:
         if todo.measure:
             self._take(updates, fresh=self._fresh, keep=todo.keep)
         self._fresh = not todo.keep
+        if self._due(self._step):
+            self._unmoved.before_step(getattr(self._optimizer, "found_inf", None))
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
         if self._buffer.full:

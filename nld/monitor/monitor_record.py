@@ -174,6 +174,7 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
         return
     count = record.sizes["step"]
     with h5netcdf.File(path, "a") as file:
+        file.attrs.update(record.attrs)
         size = file.dimensions["step"].size
         last = file.variables["step"][max(0, size - count) : size]
         begin = size - int((last >= record["step"].values[:1]).sum())
