@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from nld.finder.block import Block
 from nld.finder.preconditions import require_modes
 from nld.finder.wrappers import unwrap
 from nld.monitor import monitor_record as records
+from nld.monitor.before_load import BeforeLoad
 from nld.monitor.finished_steps import FinishedSteps, no_steps
 from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizers import Adapter, adapter_for
@@ -23,6 +25,8 @@ from nld.monitor.precision import GradientPrecision, Unmoved
 from nld.monitor.preconditions import require_optimizer
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
+
+FLUSH = 30.0  # seconds after which a stream is appended to
 
 
 class Monitor:
@@ -44,8 +48,11 @@ class Monitor:
         blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs`` and ``loss``.
         every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
-        stream: a file that the record is appended to, so that memory stays bounded on long runs.
+        stream: a file that the record is appended to, so that memory stays bounded on long runs. It is there after
+            the second step that is recorded, at most half a minute behind, and another process may read it
+            meanwhile (``nld.monitor.load``, not ``lazy``).
         adapter: where the optimizer keeps its momentum, if it is not one of those known.
+        first_step: the number of the first step, where a training is resumed.
         example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
@@ -73,7 +80,10 @@ class Monitor:
         adapter: Adapter | None = None,
         example_inputs=None,
         loss: Callable[..., torch.Tensor] | None = None,
+        first_step: int = 0,
     ):
+        if first_step < 0:
+            raise InvalidInput(f"expected first_step to be the number of a step, 0 or more, got {first_step!r}")
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
         if stream is not None and os.path.exists(stream):
@@ -107,13 +117,15 @@ class Monitor:
         if output := getattr(blocks, "output", ""):
             self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
-        self._step = 0
+        self._step = self._first_step = int(first_step)
+        self._flush_due = 0.0  # when a stream is appended to next, by the monotonic clock
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
         self._handles = [
             optimizer.register_step_pre_hook(before),
             optimizer.register_step_post_hook(self._after_step),
             optimizer.register_load_state_dict_pre_hook(self._before_load),
+            unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load)),
         ]
 
     def __enter__(self) -> "Monitor":
@@ -196,7 +208,7 @@ class Monitor:
         self._step += 1
 
     def _before_load(self, *_):
-        """New momenta are about to come: end the last step with those that made it."""
+        """New weights or momenta are about to come: end the last step with those that made it."""
         self._end_step()
 
     def _pending(self) -> bool:
@@ -214,7 +226,7 @@ class Monitor:
         updates = self._tracked.updates()
         todo = action(
             now=self._due(self._step),
-            before=self._step > 0 and self._due(self._step - 1),
+            before=self._step > self._first_step and self._due(self._step - 1),
             after=self._due(self._step + 1),
             bare=any(update.buffer is None for update in updates),
             fresh=self._fresh,
@@ -228,7 +240,7 @@ class Monitor:
             self._unmoved.before_step(getattr(self._optimizer, "found_inf", None))
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
-        if self._buffer.full:
+        if self._buffer.full or (self._stream is not None and time.monotonic() >= self._flush_due):
             self._flush()
         self._buffer.measure(updates, self._step, fresh, keep, final)
 
@@ -240,6 +252,7 @@ class Monitor:
         if self._stream is None or not self._finished:
             return
         try:
+            self._flush_due = time.monotonic() + FLUSH
             records.append(self._dataset(FinishedSteps.join(self._finished)), self._stream)
         except OSError as error:  # a disk that is full or a file that others read must not end a training
             warnings.warn(
