@@ -1,7 +1,7 @@
 """The continuous symmetries of a model's loss in its parameters, read off its operations and then measured."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,12 @@ from nld.finder.check import Violation, check_symmetries, own_random_state
 from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
+from nld.finder.preconditions import modes, require_searchable
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import Tape, WithoutEpsilon, elementary, record
 from nld.finder.translation.blocks import translations
 from nld.finder.translation.shifts import shifts
-from nld.finder.twin import StandIn, doubled, make_generic, outcome_of, scalar_of, twin_of
+from nld.finder.twin import Outcome, StandIn, doubled, make_generic, scalar_of, twin_of
 from nld.finder.wrappers import unwrap
 from nld.symmetry import Kind
 
@@ -35,11 +36,20 @@ class Symmetries(list[Block]):
 
     ``not_analysed`` names operations without a rule (no symmetry passes through them) and candidates that the
     analysis proposed but the measurement refused; ``epsilons`` are the normalizations' small constants, up to which
-    scale symmetries in front of them hold.
+    scale symmetries in front of them hold; ``output`` says what was taken as the output, where a model returns more
+    than a tensor; ``modes`` has the mode that each submodule was in which computes otherwise in training.
     """
 
-    def __init__(self, found: Iterable[Block] = (), not_analysed: Iterable[str] = (), epsilons: Iterable[float] = ()):
+    def __init__(
+        self,
+        found: Iterable[Block] = (),
+        not_analysed: Iterable[str] = (),
+        epsilons: Iterable[float] = (),
+        output: str = "",
+        modes: Mapping[str, bool] | None = None,
+    ):
         super().__init__(found)
+        self.output, self.modes = output, dict(modes or {})
         self.not_analysed = tuple(not_analysed)
         self.epsilons = tuple(sorted(epsilons))
 
@@ -61,13 +71,17 @@ def find_symmetries(
         example_inputs: a tensor, a tuple of positional or a mapping of keyword arguments. Sizes should be generic:
             a batch of at least 3 and images of more than one pixel at the last normalization, so that nothing is
             constant by accident.
-        loss: None asks for symmetries of every output. Otherwise a function of the output to a scalar,
-            or a criterion of output and target such as ``nn.CrossEntropyLoss()``, for which a target is drawn.
+        loss: None asks for symmetries of the output: of its field ``loss`` if there is one, else of all that a model
+            returns but caches, hidden states and attentions; ``output`` of the result says what was taken. Otherwise
+            a function of all that the model returns to a scalar, or a criterion of output and target such as
+            ``nn.CrossEntropyLoss()``, for which a target is drawn; it is applied to the logits.
 
     Raises:
-        ValueError: the model has no trainable parameter or returns no floating-point tensor.
+        ValueError: the model has no trainable parameter, lies on the meta device, or its output is no floating-point
+            tensor that depends on them; or the loss is no function.
     """
     module, prefix = unwrap(model)
+    require_searchable(module, loss)
     with own_random_state(module):
         torch.manual_seed(0)
         try:
@@ -87,8 +101,8 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, double: bool
     real = {name for name, p in free.items() if not p.is_complex()}
     standing_in = StandIn(model, twin)
     make_generic(parameters.values())
-    outcome = outcome_of(doubled(example_inputs) if double else example_inputs, loss)
-    with elementary(), standing_in:
+    outcome = Outcome(doubled(example_inputs) if double else example_inputs, loss)
+    with torch.enable_grad(), elementary(), standing_in:
         scalar = scalar_of(outcome(twin), loss)
     with standing_in:
         tape = record(lambda: outcome(twin), parameters)
@@ -107,7 +121,8 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, double: bool
 
     found, notes = _search(tape, real, measure, tolerance)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
-    return Symmetries((_prefixed(block, prefix) for block in found), complex_ones + notes, tape.epsilons)
+    prefixed = (_prefixed(block, prefix) for block in found)
+    return Symmetries(prefixed, complex_ones + notes, tape.epsilons, outcome.words, modes(model))
 
 
 def _search(
@@ -171,6 +186,8 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     if not symmetries:
         lines.append("none found")
+    if symmetries.output:
+        lines += ["", f"Taken as the output: {symmetries.output}."]
     if symmetries.epsilons:
         values = ", ".join(f"{value:g}" for value in symmetries.epsilons)
         lines += ["", f"Scale symmetries hold up to eps / variance of the normalization behind them (eps: {values})."]

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map, tree_map_only
 
 from nld.errors import InvalidInput
+from nld.finder.outputs import output_of, single_tensor
 from nld.finder.tape import tensors
 
 
@@ -59,28 +60,36 @@ class StandIn(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def outcome_of(example_inputs: Any, loss) -> Callable[[nn.Module], Any]:
-    """Model to what must not change: its output, or the loss of it."""
+class Outcome:
+    """Model to what must not change: its output (see ``nld.finder.outputs``), or the loss of it.
 
-    def forward(model: nn.Module):
+    ``words`` says after the first call what was taken as the output; empty if that is all the model returns.
+    """
+
+    def __init__(self, example_inputs: Any, loss):
+        self.example_inputs, self.loss = example_inputs, loss
+        self.wants_target = loss is not None and _wants_target(loss)
+        self.target: torch.Tensor | None = None
+        self.words = ""
+
+    def __call__(self, model: nn.Module) -> Any:
+        returned = self._forward(model)
+        if self.loss is None:
+            output, self.words = output_of(returned)
+            return output
+        if not self.wants_target:
+            return self.loss(returned)
+        output, self.words = single_tensor(returned)
+        if self.target is None:
+            self.target = _target(self.loss, output.detach())
+        return self.loss(output, self.target)
+
+    def _forward(self, model: nn.Module) -> Any:
         torch.manual_seed(1)
-        if isinstance(example_inputs, Mapping):
-            return model(**example_inputs)
-        return model(*example_inputs) if isinstance(example_inputs, (tuple, list)) else model(example_inputs)
-
-    if loss is None:
-        return forward
-    if not _wants_target(loss):
-        return lambda model: loss(forward(model))
-    targets: list[torch.Tensor] = []
-
-    def with_target(model: nn.Module):
-        output = forward(model)
-        if not targets:
-            targets.append(_target(loss, output.detach()))
-        return loss(output, targets[0])
-
-    return with_target
+        inputs = self.example_inputs
+        if isinstance(inputs, Mapping):
+            return model(**inputs)
+        return model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
 
 
 def _wants_target(loss) -> bool:
@@ -109,6 +118,11 @@ def scalar_of(example: Any, loss) -> Callable[[Any], torch.Tensor]:
     if not floats(example):
         raise InvalidInput(
             f"expected floating-point tensors as output, got {type(example)}; return the logits or the loss"
+        )
+    if not any(t.requires_grad for t in floats(example)):
+        raise InvalidInput(
+            "expected an output that depends on the parameters, got one without gradient; take torch.no_grad, "
+            ".detach() and .item() out of the forward pass and the loss, or unfreeze the parameters that it uses"
         )
     weights = [torch.randn_like(t.detach()) if loss is None else torch.ones_like(t.detach()) for t in floats(example)]
     return lambda output: sum((w * t).sum() for w, t in zip(weights, floats(output), strict=True))  # pyright: ignore

@@ -1,5 +1,6 @@
 """What a record says, in plain words: are the books balanced, what breaks them, how far is equilibrium."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,12 @@ from nld.errors import InvalidInput
 from nld.monitor.audit import faults
 from nld.monitor.monitor_record import require
 
-# Relative residual above which a symmetry does not hold as it should, by the precision of the weights.
+# Relative residual above which a symmetry does not hold as it should, by the precision that computed the gradient.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 # Relative spacing of numbers, by precision.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
+STILL = 0.5  # above this share of entries that a step does not move, steps are said to be rounded away
 NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
 
 
@@ -86,8 +88,19 @@ def steps_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
 
 
 def tolerance(record: xr.Dataset) -> float:
-    """Relative residual that the weights' precision allows."""
-    return max(TOLERANCE.get(name, 1e-4) for name in record.attrs["precision"].split(", "))
+    """Relative residual that the precision of weights and gradients allows."""
+    return max(TOLERANCE.get(name, 1e-4) for name in _precisions(record))
+
+
+def _precisions(record: xr.Dataset) -> list[str]:
+    """Those of the weights, and what computed the gradient where that is coarser, as under autocast."""
+    coarse = record.attrs.get("gradient_precision")
+    return record.attrs["precision"].split(", ") + ([coarse] if coarse else [])
+
+
+def followed(record: xr.Dataset) -> np.ndarray:
+    """Whether a block had a gradient or moved at any step, (block,): the books of others are empty."""
+    return ((record.squared_gradient > 0) | (record.squared_step > 0)).any(["step", "unit"]).values
 
 
 def findings(record: xr.Dataset) -> list[Finding]:
@@ -101,7 +114,14 @@ def findings(record: xr.Dataset) -> list[Finding]:
         raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
-    found = [*_weights(record), *_books(record), *_metric(record), *_equilibrium(record), *_rates(record)]
+    found = [
+        *_weights(record),
+        *_rounded_away(record),
+        *_books(record),
+        *_metric(record),
+        *_equilibrium(record),
+        *_rates(record),
+    ]
     return sorted(found, key=lambda finding: finding.good)
 
 
@@ -116,13 +136,27 @@ def _weights(record: xr.Dataset):
         yield Finding("weights", "", False, text)
 
 
+def _rounded_away(record: xr.Dataset):
+    """Steps too short for the precision of the weights; see nld.monitor.precision.Unmoved."""
+    shares = json.loads(record.attrs.get("unmoved", "{}"))
+    still = sorted((name for name in shares if shares[name] > STILL), key=lambda name: -shares[name])
+    if still:
+        worst, count = still[0], f"{len(still)} of {len(shares)} tensors in half precision"
+        text = (
+            f"Rounding eats the steps of {count}: of the entries of {worst} that have a gradient, {shares[worst]:.0%} "
+        )
+        text += "stay where they are in a step, for it is less than half the spacing of numbers there. Keep a float32 "
+        text += "copy of the weights that the optimizer steps (autocast does), or round stochastically."
+        yield Finding("weights", "", False, text)
+
+
 def _rounding(record: xr.Dataset, name: str) -> float | None:
     """Where all that unbalances a block is rounding: its gradient there over the record's largest one; else None.
 
     Autograd rounds at the size of what it adds up. Where that cancels, as behind a loss that is nearly constant, the
     little that is left of a gradient respects no symmetry, while residuals are relative to that little.
     """
-    epsilon = max(EPSILON.get(kind, EPSILON["float32"]) for kind in record.attrs["precision"].split(", "))
+    epsilon = max(EPSILON.get(kind, EPSILON["float32"]) for kind in _precisions(record))
     size = np.sqrt(record.squared_gradient)
     share = size.sel(block=name) / size.max()
     residual = record.relative_residual.sel(block=name)
@@ -148,11 +182,17 @@ def _books(record: xr.Dataset):
             yield Finding("books", name, False, text)
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
-    if bool((worst <= allowed).all()) and not faulty:
-        count = record.sizes["block"]
+    moved = followed(record)
+    if not moved.any():
+        text = "Nothing was followed: no parameter of these blocks had a gradient or moved. Give the monitor the "
+        text += "optimizer that trains them, and see that the loss depends on them (requires_grad, no detach)."
+        yield Finding("books", "", False, text)
+    elif bool((worst <= allowed).all()) and not faulty:
+        count, still = int(moved.sum()), int((~moved).sum())
         text = f"All {count} books balance" if count > 1 else "The books balance"
+        text += f" (not counting {still} of blocks that had no gradient and did not move)" if still else ""
         text += f": the relative residual is at most {float(worst.max()):.1e}"
-        yield Finding("books", "", True, text + f" ({record.attrs['precision']}).")
+        yield Finding("books", "", True, text + f" ({', '.join(dict.fromkeys(_precisions(record)))}).")
 
 
 def _cause(record: xr.Dataset, name: str) -> str:

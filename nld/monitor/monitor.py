@@ -3,8 +3,9 @@
 import datetime
 import json
 import os
+import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,19 @@ import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
+from nld.finder.preconditions import require_modes
 from nld.finder.wrappers import unwrap
 from nld.monitor import monitor_record as records
+from nld.monitor.before_load import BeforeLoad
 from nld.monitor.finished_steps import FinishedSteps, no_steps
 from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizers import Adapter, adapter_for
+from nld.monitor.precision import GradientPrecision, Unmoved
+from nld.monitor.preconditions import require_optimizer
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
+
+FLUSH = 30.0  # seconds after which a stream is appended to
 
 
 class Monitor:
@@ -38,16 +45,22 @@ class Monitor:
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
         optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``.
-        blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs``.
+        blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs`` and ``loss``.
         every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
-        stream: a file that the record is appended to, so that memory stays bounded on long runs.
+        stream: a file that the record is appended to, so that memory stays bounded on long runs. It is there after
+            the second step that is recorded, at most half a minute behind, and another process may read it
+            meanwhile (``nld.monitor.load``, not ``lazy``).
         adapter: where the optimizer keeps its momentum, if it is not one of those known.
+        first_step: the number of the first step, where a training is resumed.
+        example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
         TypeError: the optimizer is not known and there is no adapter.
-        ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, or a file to
-            stream to exists or has no folder.
+        ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, the optimizer has
+            none of the model's parameters or is a list of optimizers, parameters are on the meta device, or a file to
+            stream to exists or has no folder. Before the first step: the symmetries were found in the other mode (train
+            or eval), and a submodule computes otherwise in it.
 
     Example:
         with nld.Monitor(model, optimizer, blocks) as monitor:
@@ -66,7 +79,11 @@ class Monitor:
         stream: str | os.PathLike | None = None,
         adapter: Adapter | None = None,
         example_inputs=None,
+        loss: Callable[..., torch.Tensor] | None = None,
+        first_step: int = 0,
     ):
+        if first_step < 0:
+            raise InvalidInput(f"expected first_step to be the number of a step, 0 or more, got {first_step!r}")
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
         if stream is not None and os.path.exists(stream):
@@ -75,6 +92,7 @@ class Monitor:
             )
         if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
             raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
+        require_optimizer(model, optimizer)
         adapter = adapter or adapter_for(optimizer)
         if blocks is None:
             if example_inputs is None:
@@ -83,23 +101,31 @@ class Monitor:
                 )
             from nld.finder import find_symmetries
 
-            blocks = find_symmetries(unwrap(model)[0], example_inputs)
+            blocks = find_symmetries(unwrap(model)[0], example_inputs, loss)
         self.blocks = list(blocks)
+        self._model = model
+        self._modes: Mapping[str, bool] | None = getattr(blocks, "modes", {})  # None once they were compared
         self._due = schedule(every)
         self._means = units == "mean"
         self._stream = stream
         self._tracked = TrackedParameters(model, optimizer, self.blocks, adapter)
         self._buffer = MeasurementBuffer(self._tracked)
+        self._gradient_precision = GradientPrecision(self._tracked.parameters)
+        self._unmoved = Unmoved(self._tracked.named())
         self._optimizer = optimizer
         self._attributes = _provenance(model, optimizer, self._tracked)
+        if output := getattr(blocks, "output", ""):
+            self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
-        self._step = 0
+        self._step = self._first_step = int(first_step)
+        self._flush_due = 0.0  # when a stream is appended to next, by the monotonic clock
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
         self._handles = [
             optimizer.register_step_pre_hook(before),
             optimizer.register_step_post_hook(self._after_step),
             optimizer.register_load_state_dict_pre_hook(self._before_load),
+            unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load)),
         ]
 
     def __enter__(self) -> "Monitor":
@@ -114,6 +140,7 @@ class Monitor:
             return
         for handle in self._handles:
             handle.remove()
+        self._gradient_precision.close()
         self._handles = []
         try:
             self._end_step()
@@ -141,10 +168,18 @@ class Monitor:
         return finished.over_units(self.blocks) if self._means else finished
 
     def _dataset(self, finished: FinishedSteps) -> xr.Dataset:
-        return records.dataset(finished, self._tracked, self._attributes, unit_means=self._means)
+        seen = {}
+        if coarse := self._gradient_precision.coarsest():
+            seen["gradient_precision"] = coarse
+        if shares := self._unmoved.shares():
+            seen["unmoved"] = json.dumps(shares)
+        return records.dataset(finished, self._tracked, self._attributes | seen, unit_means=self._means)
 
     def _before_step(self, _, args, kwargs):
         """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""
+        if self._modes is not None:
+            require_modes(self._model, self._modes)
+            self._modes = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
             self._measure()
@@ -168,10 +203,12 @@ class Monitor:
         return args, {**kwargs, "closure": counted}
 
     def _after_step(self, *_):
+        self._gradient_precision.close()
+        self._unmoved.after_step()
         self._step += 1
 
     def _before_load(self, *_):
-        """New momenta are about to come: end the last step with those that made it."""
+        """New weights or momenta are about to come: end the last step with those that made it."""
         self._end_step()
 
     def _pending(self) -> bool:
@@ -189,7 +226,7 @@ class Monitor:
         updates = self._tracked.updates()
         todo = action(
             now=self._due(self._step),
-            before=self._step > 0 and self._due(self._step - 1),
+            before=self._step > self._first_step and self._due(self._step - 1),
             after=self._due(self._step + 1),
             bare=any(update.buffer is None for update in updates),
             fresh=self._fresh,
@@ -199,9 +236,11 @@ class Monitor:
         if todo.measure:
             self._take(updates, fresh=self._fresh, keep=todo.keep)
         self._fresh = not todo.keep
+        if self._due(self._step):
+            self._unmoved.before_step(getattr(self._optimizer, "found_inf", None))
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
-        if self._buffer.full:
+        if self._buffer.full or (self._stream is not None and time.monotonic() >= self._flush_due):
             self._flush()
         self._buffer.measure(updates, self._step, fresh, keep, final)
 
@@ -213,6 +252,7 @@ class Monitor:
         if self._stream is None or not self._finished:
             return
         try:
+            self._flush_due = time.monotonic() + FLUSH
             records.append(self._dataset(FinishedSteps.join(self._finished)), self._stream)
         except OSError as error:  # a disk that is full or a file that others read must not end a training
             warnings.warn(

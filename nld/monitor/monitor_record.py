@@ -20,6 +20,7 @@ from nld.monitor.quantities import QUANTITIES
 from nld.monitor.tracked_parameters import TrackedParameters
 
 FORMAT = 2
+CHUNK = 64  # steps of a stream that are compressed together
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
 # What a record has beside QUANTITIES, and the first format that has it.
 COORDINATES = dict.fromkeys(
@@ -109,15 +110,21 @@ def require(record: xr.Dataset) -> None:
         )
 
 
-def save(record: xr.Dataset, path: str | os.PathLike) -> Path:
+def save(record: xr.Dataset, path: str | os.PathLike, chunk: int | None = None) -> Path:
     """Write a record as netCDF; the file appears whole or not at all.
+
+    Args:
+        chunk: steps that are compressed together, where more will be appended; None leaves that to netCDF.
 
     Returns:
         The path.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    encoding = {name: {"zlib": True, "complevel": 1} for name in record.data_vars}
+    encoding: dict = {name: {"zlib": True, "complevel": 1} for name in record.data_vars}
+    if chunk is not None:
+        for name, variable in record.data_vars.items():
+            encoding[name]["chunksizes"] = (chunk, *(max(size, 1) for size in variable.shape[1:]))
     record.to_netcdf(partial, engine="h5netcdf", encoding=encoding, unlimited_dims=["step"])
     os.replace(partial, path)
     return path
@@ -170,10 +177,11 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
     """
     path = Path(path)
     if not path.exists():
-        save(record, path)
+        save(record, path, CHUNK)
         return
     count = record.sizes["step"]
     with h5netcdf.File(path, "a") as file:
+        file.attrs.update(record.attrs)
         size = file.dimensions["step"].size
         last = file.variables["step"][max(0, size - count) : size]
         begin = size - int((last >= record["step"].values[:1]).sum())

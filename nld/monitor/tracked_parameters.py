@@ -110,6 +110,10 @@ class TrackedParameters:
         ]
         self.equilibrium = [self._equilibrium(parameters, updates) for parameters in self._of_block]
 
+    def named(self) -> dict[str, torch.Tensor]:
+        """The parameters by the names that blocks give them."""
+        return {name: self.parameters[place] for name, place in self._place.items()}
+
     def updates(self) -> tuple[MomentumUpdate, ...]:
         """The optimizer's numbers for each of its parameter groups, as they are now."""
         if [len(group["params"]) for group in self.optimizer.param_groups] != self._sizes:

@@ -1,11 +1,15 @@
 """What is not exact arithmetic on an exact symmetry: epsilons, half precision, scaled gradients."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import nld
+from nld.monitor import findings
+from nld.monitor.precision import fits
 from tests.monitor.zoo import BLOCKS, BOUND, NOISY, Noisy, batch, loss_of, train, worst, zoo
 
 
@@ -83,3 +87,67 @@ def test_low_matmul_precision_does_not_reach_the_books():
         torch.set_float32_matmul_precision(before)
     network, _ = zoo("momentum", torch.float32)
     assert row.values == pytest.approx(network.scaled.detach().square().sum(1).numpy(), rel=1e-6)
+
+
+def followed(precision=torch.float32, autocast=False, clip=False, rate=0.05, fault=0.0):
+    """A record of a normalized network, trained in some precision; ``fault`` is added to its gradients."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 24), nn.LayerNorm(24), nn.ReLU(), nn.Linear(24, 10)).to(precision)
+    blocks = nld.find_symmetries(model, torch.randn(8, 30, dtype=precision))
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(10):
+            x, y = torch.randn(16, 30, dtype=precision), torch.randint(10, (16,))
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+                loss = nn.functional.cross_entropy(model(x).float(), y)
+            loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            for parameter in model.parameters():
+                parameter.grad += fault * parameter.grad.abs().mean()
+            optimizer.step()
+    return monitor.record()
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_books_of_autocast_balance_in_its_precision(clip):
+    record = followed(autocast=True, clip=clip)
+    assert record.attrs["precision"] == "float32"
+    assert record.attrs["gradient_precision"] == "bfloat16"
+    assert float(record.relative_residual.max()) > 1e-4  # what float32 would not have
+    assert not [f.text for f in findings(record) if f.topic == "books" and not f.good]
+
+
+def test_a_fault_is_still_seen_under_autocast():
+    assert [f for f in findings(followed(autocast=True, fault=0.5)) if f.topic == "books" and not f.good]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+def test_gradients_in_the_precision_of_their_weights_loosen_nothing(precision):
+    assert "gradient_precision" not in followed(precision).attrs
+
+
+@pytest.mark.parametrize(("rate", "still"), [(1e-6, True), (1.0, False)])
+def test_steps_that_rounding_eats_are_named(rate, still):
+    record = followed(torch.bfloat16, rate=rate)
+    gains = json.loads(record.attrs["unmoved"])["1.weight"]  # they begin at 1
+    assert gains == 1.0 if still else gains < 0.5
+    said = [f.text for f in findings(record) if f.text.startswith("Rounding eats")]
+    assert bool(said) is still
+    assert "unmoved" not in followed(rate=rate).attrs
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (torch.linspace(1, 2, 40).bfloat16().float(), torch.bfloat16),
+        (torch.linspace(1, 2, 400).half().float(), torch.float16),
+        (torch.linspace(1, 2, 40).double(), torch.float32),
+        (torch.linspace(1, 2, 40), None),
+        (torch.linspace(1, 2, 40).bfloat16(), None),
+        (torch.ones(40), None),  # says nothing
+    ],
+)
+def test_the_coarsest_precision_that_fits(values, dtype):
+    assert fits(values) == dtype
