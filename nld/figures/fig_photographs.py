@@ -65,7 +65,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Final accuracies, one column a panel, over the losses of the judging seeds against their effective rates."""
-    figure, axes = new_mosaic([list(sweeps.PANELS), ["rate"] * 3], (6.4, 4.6), height_ratios=[1, 1.1])
+    judged = "judged_half_rate" in data
+    layout, size = ([list(sweeps.PANELS), ["rate"] * 3], (6.4, 4.6)) if judged else ([list(sweeps.PANELS)], (6.4, 2.4))
+    figure, axes = new_mosaic(layout, size)
     for panel, (_, _, label, _) in sweeps.PANELS.items():
         values, accuracy, diverged = sweeps.final_accuracies(data, panel, SCALE)
         draw_accuracy(axes[panel], values, 100 * accuracy, diverged)
@@ -76,21 +78,22 @@ def draw(data: xr.Dataset):
     label_point(axes["A"], "guessing", (0, 100 * CHANCE), (0, 3))
     axes["A"].set_ylabel("final test accuracy [%]")
     name_modes(axes["B"], top=0.92)
-    if "judged_half_rate" in data:
-        for name, (marker, _) in MARKS.items():
-            seeds = data.sel(constrained_norm=name)
-            axes["rate"].plot(
-                seeds["judged_half_rate"].values.ravel(), seeds["judged_half_loss"].values.ravel(), marker,
-                color=COLOR[name], markersize=3.5, alpha=0.5,
-            )  # fmt: skip
-        x, curve = _common_curve(data)
-        axes["rate"].plot(x, curve, color="0.4", linewidth=1)
-    axes["rate"].axhline(-np.log(CHANCE), **predicted(linewidth=0.8))
-    axes["rate"].set(
+    if judged:
+        _draw_rates(data, axes["rate"])
+    return figure
+
+
+def _draw_rates(data: xr.Dataset, axes) -> None:
+    for name, (marker, _) in MARKS.items():
+        seeds = data.sel(constrained_norm=name)
+        rate, loss = (seeds[f"judged_half_{quantity}"].values.ravel() for quantity in ("rate", "loss"))
+        axes.plot(rate, loss, marker, color=COLOR[name], markersize=3.5, alpha=0.5)
+    axes.plot(*_common_curve(data), color="0.4", linewidth=1)
+    axes.axhline(-np.log(CHANCE), **predicted(linewidth=0.8))
+    axes.set(
         xscale="log", xlabel="effective rate half-way $\\eta/((1-\\beta)r^2)$ [1/ℓ]", ylabel="test loss half-way [ℓ]",
         title="one curve?",
     )  # fmt: skip
-    return figure
 
 
 def _common_curve(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

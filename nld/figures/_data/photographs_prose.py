@@ -8,11 +8,12 @@ from nld.inference import Verdict
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES, Finding
 
 SCALE = "photographs"
+UNJUDGED = "No judging seed has been run yet."
 LISTED = {"finite-learning-rate": "A", "momentum-advantage": "B", "weight-decay-helps": "C"}
 
 
 def sentences(data: xr.Dataset, verdicts: list[Verdict]) -> dict[str, str]:
-    """Sentences and numbers of the chapter, each chosen by the data; empty where no judging seed is kept."""
+    """Sentences and numbers of the chapter, each chosen by the data."""
     chance = 100 * CHANCE["tiny-imagenet-20"]
     best = max(100 * float(results(data, panel, "test_accuracy", SCALE).mean("seed").max()) for panel in "ABC")
     leads = 100 * advantage(data, "A", "test_accuracy", SCALE).mean("seed")
@@ -24,9 +25,9 @@ def sentences(data: xr.Dataset, verdicts: list[Verdict]) -> dict[str, str]:
         "rates-first": number(leads[0], ".1f"),
         "rates-last": number(leads[-1], ".1f"),
         "decay": _decay(data),
-        "curve": "",
-        "steps": "",
-        "needed": "",
+        "curve": UNJUDGED,
+        "steps": UNJUDGED,
+        "needed": "open: none is run yet",
     }
     if not verdicts:
         return said
