@@ -79,7 +79,15 @@ def test_evidence_of_other_code_says_so_until_it_is_replayed_to_the_bit(checkout
         evidence.replay(PLACE, measure)
 
 
-@pytest.mark.parametrize("name", [n for n in figures.names() if hasattr(figures.load(n), "EVIDENCE")])
+KEEPING = [name for name in figures.names() if evidence.kept_path(getattr(figures.load(name), "EVIDENCE", ""))]
+
+
+def test_every_figure_that_runs_here_keeps_its_evidence():
+    asked = [name for name in figures.names() if hasattr(figures.load(name), "EVIDENCE")]
+    assert {name for name in asked if not hasattr(figures.load(name), "DATASET")} <= set(KEEPING)
+
+
+@pytest.mark.parametrize("name", KEEPING)
 def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name):
     module = figures.load(name)
     path = evidence.kept_path(module.EVIDENCE)

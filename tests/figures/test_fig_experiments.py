@@ -103,9 +103,9 @@ def test_a_judged_run_that_diverges_counts_as_one_that_guesses(tmp_path, monkeyp
     monkeypatch.setenv("NLD_STORE", str(tmp_path))
     real = contrasts._experiment
 
-    def short(seed, panel, value, held, **base):
+    def short(scale, seed, panel, value, held, **base):
         wild = {"divergence_bound": 1e-3} if (panel, held) == ("B", True) else {}
-        return real(seed, panel, value, held, **base).replace(steps=4, evaluate_every=4, **wild)
+        return real(scale, seed, panel, value, held, **base).replace(steps=4, evaluate_every=4, **wild)
 
     monkeypatch.setattr(contrasts, "_experiment", short)
     found = contrasts.run([10_000, 10_001], contrasts.registered_values())

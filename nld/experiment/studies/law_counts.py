@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import pandas as pd
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from nld.experiment.training.networks import from_seed
 from nld.finder import ConservationLaws, count_conservation_laws, find_symmetries
+from nld.table import Table
 
 FLOWS = ("gradient", "momentum", "mirror")
 Architecture = tuple[Callable[[], nn.Module], tuple[int, ...]]  # makes a model, and the shape of one input
@@ -104,11 +104,11 @@ def linear_pair(n: int, m: int, r: int, flow: str, seed: int = 0) -> Conservatio
     return count_conservation_laws(lambda q: q[0] @ q[1].mT, theta, flow)
 
 
-def table(architectures: Mapping[str, Architecture], seed: int = 0) -> pd.DataFrame:
+def table(architectures: Mapping[str, Architecture], seed: int = 0) -> Table:
     """Number of laws by architecture and flow, with "+" where the listed symmetries explain fewer."""
 
     def cell(count: ConservationLaws) -> str:
         return f"{int(count)}{'' if count.complete else '+'}"
 
-    rows = {name: [cell(count) for count in laws(a, seed=seed).values()] for name, a in architectures.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(FLOWS))
+    rows = [(name, *map(cell, laws(each, seed=seed).values())) for name, each in architectures.items()]
+    return Table(("architecture", *FLOWS), tuple(rows))

@@ -11,7 +11,7 @@ from nld.errors import InvalidInput
 _WORDS = {
     r"\alpha": "α", r"\beta": "β", r"\eta": "η", r"\rho": "ρ", r"\lambda": "λ", r"\mu": "μ", r"\nabla": "∇",
     r"\hat g": "ĝ", r"\dot q": "q̇", r"\langle": "⟨", r"\rangle": "⟩", r"\lVert": "‖", r"\rVert": "‖", r"\log": "log",
-    r"\pi": "π", r"\chi": "χ", r"\ln": "ln ", r"\lvert": "|", r"\rvert": "|",
+    r"\pi": "π", r"\chi": "χ", r"\ln": "ln ", r"\lvert": "|", r"\rvert": "|", r"\tau": "τ", r"\mathsf T": "T",
     r"\exp": "exp", r"\le": "≤", r"\ge": "≥", r"\cdot": "·", r"\,": " ", r"\;": " ", r"\top": "T", r"\ast": "*",
 }  # fmt: skip
 # The longest first; one that ends in a letter does not begin a longer one.
