@@ -41,7 +41,7 @@ def _line(rulings: list[Ruling]) -> str:
     last = rulings[-1]
     picture = render(
         "thumbnail.html",
-        address=f"{last.claim.chapter.rpartition('/')[2]}.html#{last.figure}",
+        address=f"claims.html#claim-{last.claim.name}",
         files=f"../figures/{last.figure}/",
         alt=f"Thumbnail of {last.figure}",
     )
