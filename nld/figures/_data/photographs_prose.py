@@ -44,7 +44,7 @@ def _decay(data: xr.Dataset) -> str:
     for mode, words in enumerate(("free", "held")):
         gained = (gains.sel(constrained=mode) - gains.sel(constrained=mode, value=0)).isel(value=slice(1, None))
         value = float(gained["value"].values[int(gained.values.argmax())])
-        parts.append(f"{number(gained.max(), '+.1f')} points with {words} norms, at $k = {value:g}$ ℓ/w²")
+        parts.append(f"{number(gained.max(), '+.1f')} points with {words} norms, at {value:g} ℓ/w²")
     return f"The largest mean change that a decay brings is {parts[0]}, and {parts[1]}"
 
 
