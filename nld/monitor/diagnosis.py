@@ -114,14 +114,8 @@ def findings(record: xr.Dataset) -> list[Finding]:
         raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
-    found = [
-        *_weights(record),
-        *_rounded_away(record),
-        *_books(record),
-        *_metric(record),
-        *_equilibrium(record),
-        *_rates(record),
-    ]
+    subjects = (_weights, _rounded_away, _books, _metric, _equilibrium, _rates)
+    found = [finding for of_subject in subjects for finding in of_subject(record)]
     return sorted(found, key=lambda finding: finding.good)
 
 
