@@ -20,13 +20,20 @@ PROGRAMS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",  # containers give 64 MB of it, little for the decoded images
+]
 # Chromium writes when it printed, and numbers that count what it made before; equal books are to be equal bytes.
 NODES = re.compile(rb"(?<=\()node\d{8}(?=\))")
 DATES = re.compile(rb"/(CreationDate|ModDate) \(D:\d{14}")
 # Scripts in files of their own, but for MathJax.
 UNPRINTED = re.compile(r'<script\b[^>]*\bsrc="(?![^"]*mathjax)[^"]*"[^>]*></script>')
 
+PRINTS = 4  # at most: now and then one print differs from the next, so two in a row must agree
 PATIENCE = 300_000  # ms that the browser may take to open the page: all chapters at once, on a busy machine
 HERE = Path(__file__).parent
 NOTE = "Solutions of the exercises, the data of the figures and the way to rerun them are at "
@@ -61,22 +68,35 @@ def print_book(root: Path, path: Path) -> None:
     }
     page_file = _one_page(root)
     page_file.write_text(printable(page_file.read_text("utf-8"), about), "utf-8")
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-            page = browser.new_page(color_scheme="light")
-            page.set_default_timeout(PATIENCE)
-            page.emulate_media(media="print")  # from the start: a layout for the screen would be thrown away
-            page.goto(page_file.as_uri())
-            page.evaluate("async () => { await MathJax.startup.promise; }")
-            page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => {})))")
-            content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-            browser.close()
-    except Error as error:
-        raise ToolError(f"{program} could not print {page_file}: {error.message.strip()}") from error
     stamp = about["date"].replace("-", "").encode() + b"000000"
+    previous, content = None, b""
+    for _ in range(PRINTS):
+        try:
+            with sync_playwright() as playwright:
+                content = _renumbered(DATES.sub(rb"/\1 (D:" + stamp, _printed(playwright, program, page_file)))
+        except Error as error:
+            raise ToolError(f"{program} could not print {page_file}: {error.message.strip()}") from error
+        if content == previous:
+            break
+        previous = content
+    else:
+        raise ToolError(f"{program} printed {page_file} {PRINTS} times, and no two in a row were equal; end other work")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_renumbered(DATES.sub(rb"/\1 (D:" + stamp, content)))
+    path.write_bytes(content)
+
+
+def _printed(playwright, program: str, page_file: Path) -> bytes:
+    """The page as a PDF, from a new browser, once its formulas, fonts and images are there."""
+    browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    page = browser.new_page(color_scheme="light")
+    page.set_default_timeout(PATIENCE)
+    page.emulate_media(media="print")  # from the start: a layout for the screen would be thrown away
+    page.goto(page_file.as_uri())
+    page.evaluate("async () => { await MathJax.startup.promise; await document.fonts.ready; }")
+    page.evaluate("() => Promise.all([...document.images].map(image => image.decode()))")
+    content = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    browser.close()
+    return content
 
 
 def printable(text: str, about: dict) -> str:
