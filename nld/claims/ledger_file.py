@@ -16,6 +16,8 @@ Rows = dict[tuple[str, str], tuple[Verdict, str]]
 def write(rulings: Sequence[Ruling], path: str | Path) -> None:
     """Write verdicts with their findings, scale and processor as JSON."""
     rows = [{**asdict(ruling.verdict), "scale": ruling.scale, "processor": ruling.processor} for ruling in rulings]
+    for row in rows:
+        del row["samples"]  # the figures' data hold them
     Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
 
 

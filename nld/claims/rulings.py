@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from nld import figures, paper
+from nld.claims.further_seeds import Further, of_figure
 from nld.errors import InvalidInput
 from nld.inference.registration import SCALES, Registration, registered_for, registrations
 from nld.inference.verdict import LABELS, UNTESTED, Verdict
@@ -22,6 +23,7 @@ class Ruling:
     Args:
         scale: at which the verdict holds.
         processor: on which the judged runs were computed; "" where nothing was run.
+        further: what further seeds say that were run in other copies; they change no verdict.
     """
 
     claim: paper.Claim
@@ -31,6 +33,7 @@ class Ruling:
     profile: str
     scale: str
     processor: str = ""
+    further: tuple[Further, ...] = ()
 
 
 @cache
@@ -71,7 +74,10 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
             if verdict.claim not in claims:
                 raise InvalidInput(f"expected {name} to rule on a claim in {sorted(claims)}, got {verdict.claim!r}")
             registration = registered_for(verdict.claim, verdict.scale)
-            row = Ruling(claims[verdict.claim], verdict, registration, name, profile, verdict.scale, processor)
+            row = Ruling(
+                claims[verdict.claim], verdict, registration, name, profile, verdict.scale, processor,
+                of_figure(registration, name),
+            )  # fmt: skip
             by_claim[verdict.claim].append(row)
     return [ruling for name, rulings in by_claim.items() for ruling in _with_untested(claims[name], rulings, profile)]
 

@@ -2,10 +2,20 @@
 
 import os
 import textwrap
+from pathlib import Path
 
 from nld import figures
-from nld.commands import add_command, announce_scale
+from nld.commands import add_command, announce_scale, positive, writing
 from nld.errors import InvalidInput
+
+AT_ONCE = 8  # further seeds
+ADD_EXAMPLE = """examples:
+  nld claims add-evidence fig-dyt                                     eight further seeds
+  nld claims add-evidence fig-dyt --count 4 --key ~/.ssh/id_ed25519   four, in a record that is signed
+"""
+MERGE_EXAMPLE = """example:
+  nld claims merge-evidence fig-dyt-0123456789abcdef.json
+"""
 
 EXAMPLE = """examples:
   nld claims                          the ledger: verdict, effect, interval, seeds, e-value, processor
@@ -16,6 +26,8 @@ EXAMPLE = """examples:
   nld claims --repeat fig-dyt         run one judging seed here and compare its numbers with the kept ones
   nld claims --replay                 whether today's code gives the kept seeds to the bit
   nld claims --log WHY                log what changed since the last entry, with the reason
+  nld claims add-evidence fig-dyt     run further judging seeds here, as a record that another copy can merge
+  nld claims merge-evidence FILE      merge such a record: the ledger shows its seeds beside the verdicts
 """
 
 
@@ -44,6 +56,15 @@ def add_parser(subparsers) -> None:
         "code's too",
     )
     parser.add_argument("--log", metavar="WHY", help="log changed verdicts and registrations")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    add = add_command(actions, "add-evidence", "run further judging seeds as a record for others", ADD_EXAMPLE, _add)
+    add.add_argument("figure", help="that keeps judging seeds")
+    add.add_argument("--count", type=positive(int), default=AT_ONCE, help=f"seeds to run (default: {AT_ONCE})")
+    add.add_argument("--first", type=int, help="the first of them (default: the next that nobody merged here)")
+    add.add_argument("--key", type=Path, help="an SSH key that signs the record")
+    add.add_argument("--output", type=Path, help="file to write (default: named by figure and content, here)")
+    merge = add_command(actions, "merge-evidence", "merge such records into this copy", MERGE_EXAMPLE, _merge)
+    merge.add_argument("files", type=Path, nargs="+", help="records of `nld claims add-evidence`")
 
 
 def run(args) -> int:
@@ -60,6 +81,28 @@ def run(args) -> int:
     if args.replay is not None:
         return _replay(args.replay)
     return 0 if args.gather else _rule(args)
+
+
+def _add(args) -> int:
+    """Run further judging seeds and write them as a record."""
+    from nld.claims import batches
+
+    record = batches.measured(args.figure, args.count, args.first)
+    record = batches.signed(record, args.key) if args.key else record
+    path = args.output or Path(f"{args.figure}-{batches.content_hash(record)[:16]}.json")
+    with writing(path):
+        path.write_text(batches.text(record), "utf-8")
+    print(f"{path}: seeds {record['seeds'][0]} to {record['seeds'][-1]} of {', '.join(record['claims'])}")
+    return 0
+
+
+def _merge(args) -> int:
+    """Merge records of further judging seeds."""
+    from nld.claims import batches
+
+    for path in args.files:
+        print(batches.merge(path))
+    return 0
 
 
 def _rule(args) -> int:
@@ -92,6 +135,8 @@ def _rule(args) -> int:
             print(textwrap.fill(plain(typeset(text)), 100, initial_indent="    ", subsequent_indent="    "))
         for finding in ruling.verdict.findings:
             print(f"    - {plain(typeset(finding_in_words(finding)))}")
+        for further in ruling.further:
+            print(f"    - {plain(typeset(str(further)))}")
         if ruling.figure:
             print(f"    figure {ruling.figure}, profile {ruling.profile}, {ruling.processor}")
     return 0

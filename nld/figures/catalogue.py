@@ -26,7 +26,7 @@ def load(name: str) -> ModuleType:
     """
     if name not in names():
         hint = did_you_mean(name, names())
-        raise InvalidInput(f"expected the name of a figure, got {name!r}{hint} There are: {', '.join(names())}")
+        raise InvalidInput(f"expected the name of a figure, got {name!r}{hint}; there are: {', '.join(names())}")
     module = importlib.import_module(f"nld.figures.{name.replace('-', '_')}")
     missing = [part for part in ("compute", "draw", "caption", "alt") if not callable(getattr(module, part, None))]
     if missing:

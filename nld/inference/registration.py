@@ -152,8 +152,12 @@ def registrations() -> dict[str, Registration]:
 
 def registered_for(claim: str, scale: str) -> Registration:
     """The registration of a claim at one scale; that of its only scale, where it is registered once."""
-    known = registrations()
-    return known.get(f"{claim}@{scale}") or known[claim]
+    return registrations()[registration_name(claim, scale)]
+
+
+def registration_name(claim: str, scale: str) -> str:
+    """The name under which a claim is registered at a scale: with "@scale" where it is registered at more than one."""
+    return name if (name := f"{claim}@{scale}") in registrations() else claim
 
 
 def _registration(claim: str, table: Mapping) -> Registration:

@@ -48,7 +48,12 @@ def rule(evidence: Sequence[Evidence]) -> list[Verdict]:
     _adjust([(r, findings) for r, _, findings in found])
     return [
         Verdict(
-            each.claim.partition("@")[0], label_of(tuple(findings)), each.numbers, tuple(findings), registration.scale
+            each.claim.partition("@")[0],
+            label_of(tuple(findings)),
+            each.numbers,
+            tuple(findings),
+            registration.scale,
+            {part: tuple(map(float, samples)) for part, samples in each.samples.items()},
         )
         for registration, each, findings in found
     ]

@@ -1,6 +1,7 @@
 """The verdicts on a claim, and a verdict with the findings that it rests on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from nld.errors import InvalidInput
 
@@ -66,6 +67,7 @@ class Verdict:
         numbers: sentences with the numbers that decide.
         findings: one for each registered part; none on a claim that nothing tests.
         scale: of the experiment.
+        samples: by part, the per-seed numbers that its test took, in the order of the seeds.
     """
 
     claim: str
@@ -73,6 +75,7 @@ class Verdict:
     numbers: str
     findings: tuple[Finding, ...] = ()
     scale: str = ""
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self):
         if self.label not in LABELS:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nld import figures
 from nld.inference.verdict import NEGLIGIBLE, PASSES, Finding, Verdict
 from nld.publish.pages import strongest
 
@@ -37,7 +38,7 @@ def test_the_closed_form_is_judged_on_the_runs_with_momentum(shown, ratios, word
 def test_the_benefit_is_what_the_registered_test_says(monkeypatch, shown, outcome, words):
     findings = (Finding("agreement in loss", PASSES), Finding("lead at the large rate", outcome, effect=-12.4, n=32))
     verdicts = [Verdict("another", "undecided", ""), Verdict("finite-learning-rate", "undecided", "", findings)]
-    monkeypatch.setattr(strongest.fig_experiments, "judge", lambda data: verdicts)
+    monkeypatch.setattr(figures.load("fig-experiments"), "judge", lambda data: verdicts)
     shown(None)
     sentence = strongest._benefit("quick")
     assert words in sentence

@@ -25,7 +25,7 @@ from nld.errors import Damaged, Missing, ToolError
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import read_chapters
 from nld.publish.exports.archive_record import describe, zenodo
-from nld.publish.pages import card
+from nld.publish.pages import card, linked_data
 from nld.publish.rendering import render
 from nld.results import seals, store, stored_results
 
@@ -75,7 +75,9 @@ def collect(root: Path, pdf: Path, record: dict) -> dict[str, bytes]:
         key = chapter_cache.current(root / ".nld", chapter).get("key")
         if not key:
             raise Missing(f"expected chapter {chapter.name} to have run, found no copy of it; nld book build")
-        files[f"notebooks/{chapter.name}.ipynb"] = chapter_cache.notebook_path(root / ".nld", key).read_bytes()
+        content = chapter_cache.notebook_path(root / ".nld", key).read_bytes()
+        files[f"notebooks/{chapter.name}.ipynb"] = content
+        files |= {f"{chapter.name}.jsonld": _json(found) for found in linked_data.found_in(content)}
     files |= runs_behind(root / ".nld", origins) | _results(root / "results")
     files |= {name: (root / name).read_bytes() for name in RECORDS}
     wheel, content = build_wheel(root, date.fromisoformat(str(record["date-released"])))

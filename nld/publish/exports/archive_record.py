@@ -11,6 +11,7 @@ MEDIA = {
     ".html": "text/html",
     ".ipynb": "application/x-ipynb+json",
     ".json": "application/json",
+    ".jsonld": "application/ld+json",
     ".js": "text/javascript",
     ".nc": "application/x-netcdf",
     ".pdf": "application/pdf",

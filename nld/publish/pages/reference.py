@@ -12,6 +12,7 @@ from nld.claims.rulings import Ruling, ledger
 from nld.inference.registration import SCALES
 from nld.inference.verdict import LABELS
 from nld.paper.notation import SYMBOLS
+from nld.publish.pages import linked_data
 from nld.publish.pages.ruling import Myst, badge, escape, findings_table
 from nld.results.places import PACKAGE
 
@@ -57,7 +58,8 @@ def claims(profile: str) -> Myst:
         for source, of_source in groupby(rows, key=lambda ruling: ruling.claim.source):
             blocks += [_heading(f"{{cite:t}}`{source}`", 3)] * (not of_paper)
             blocks += [_claim(list(of_claim)) for _, of_claim in groupby(of_source, key=lambda r: r.claim.name)]
-    return Myst("\n\n".join([*blocks, _heading("What changed", 2), _changes()]))
+    text = "\n\n".join([*blocks, _heading("What changed", 2), _changes()])
+    return Myst(text, {linked_data.MIME: linked_data.linked_data(rulings)})
 
 
 def _scoreboard(rulings: list[Ruling]) -> str:
@@ -105,6 +107,7 @@ def _inside(ruling: Ruling) -> list[str]:
     return [
         f"*{ruling.scale}.* {escape(ruling.verdict.numbers)}",
         findings_table(ruling.verdict),
+        *(f"- {escape(str(further))}" for further in ruling.further),
         "; ".join(words) + ".",
     ]
 

@@ -1,7 +1,7 @@
 """A verdict as a page prints it: its badge, its numbers, and a table of what each registered part came to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nld.inference.registration import registered_for
 from nld.inference.report import certainty, effect, outcome
@@ -22,12 +22,13 @@ SHADES = {
 
 @dataclass(frozen=True)
 class Myst:
-    """MyST text as the output of a cell."""
+    """MyST text as the output of a cell; ``more`` says the same to machines, by MIME type, in the notebook alone."""
 
     text: str
+    more: dict = field(default_factory=dict)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        return {"text/markdown": self.text, "text/plain": self.text}
+        return {"text/markdown": self.text, "text/plain": self.text, **self.more}
 
 
 def badge(label: str, text: str = "") -> str:

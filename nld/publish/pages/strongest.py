@@ -3,7 +3,6 @@
 import numpy as np
 
 from nld import figures
-from nld.figures import fig_books, fig_closures, fig_decision, fig_experiments
 from nld.figures._data import experiment_contrasts as contrasts
 from nld.figures._render.text import number, power_above
 from nld.inference.verdict import PASSES
@@ -17,7 +16,7 @@ def strongest(profile: str) -> Myst:
 
 
 def _closed_form(profile: str) -> str:
-    ratio = fig_closures.ratios(figures.show("fig-closures", profile).data)
+    ratio = figures.load("fig-closures").ratios(figures.show("fig-closures", profile).data)
     low, high = np.sort(ratio.sel(closure="smooth").isel(member=slice(1, None)).values)[[0, -1]]
     size = f"{low:.1f} to {high:.1f} times" + (" too large" if low > 1 else " as large as what is measured")
     return (
@@ -32,29 +31,30 @@ def _exact_law(profile: str) -> str:
     return (
         "**A law of finite steps** takes its place, for steps of any size and any mini-batch. Over every step and the "
         f"{int(data['charges'].sum())} charges of {data.sizes['network']} networks it leaves less than "
-        f"{power_above(fig_books.worst(data)['float64'])} of their size: {{doc}}`keeping-the-books`."
+        f"{power_above(figures.load('fig-books').worst(data)['float64'])} of their size: {{doc}}`keeping-the-books`."
     )
 
 
 def _benefit(profile: str) -> str:
     (verdict,) = (
         verdict
-        for verdict in fig_experiments.judge(figures.show("fig-experiments", profile).data)
+        for verdict in figures.load("fig-experiments").judge(figures.show("fig-experiments", profile).data)
         if verdict.claim == "finite-learning-rate"
     )
     (lead,) = (finding for finding in verdict.findings if finding.part.startswith("lead"))
+    points = number(lead.effect or 0.0, ".0f")
     rate = contrasts.registered_values("digits")["A"]
     can = "can forgive a learning rate" if lead.outcome == PASSES else "need not forgive a learning rate"
     return (
         f"**The broken symmetry** {can} that is too large. On digits at $\\eta = {rate:g}$ w²/ℓ a network whose norms "
-        f"are free leads one whose norms are held by {number(lead.effect, '.0f')} points of accuracy, in the mean over "
+        f"are free leads one whose norms are held by {points} points of accuracy, in the mean over "
         f"{lead.n} seeds: {{doc}}`what-symmetry-breaking-buys`."
     )
 
 
 def _instrument(profile: str) -> str:
     data = figures.show("fig-decision", profile).data
-    (default, chosen), (before, after) = fig_decision.decisions(data)
+    (default, chosen), (before, after) = figures.load("fig-decision").decisions(data)
     return (
         "**The law is an instrument.** What does not obey it is a fault of the training loop, and what it measures "
         f"changes decisions: at the monitor's word we raised a weight decay from {default:g} to {chosen:g} 1/w, and "
