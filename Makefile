@@ -8,7 +8,7 @@ SUPPORTED = import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) e
   "expected Python 3.11 to 3.13, got %d.%d; name another, such as: make book PYTHON=python3.12" % sys.version_info[:2])
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf archive test lint bench mutants figures clean
+.PHONY: help book pdf archive release test lint bench mutants figures clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ pdf: $(READY)  ## print the book to _build/book.pdf (needs Chromium)
 
 archive: $(READY)  ## pack pages, PDF, notebooks and data into dist/ (needs Chromium)
 	@$(RUN) -m nld.cli book archive
+
+release: archive test  ## check and pack what a release needs into dist/; signs and sends nothing
+	@$(RUN) -m nld.publish.exports.release
 
 test: $(READY)  ## the whole test suite but the slow ones
 	@$(RUN) -m pytest -n auto -m "not slow"

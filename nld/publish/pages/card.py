@@ -22,7 +22,7 @@ FILES = {
 }
 SHADES = {REPRODUCED: "good", BELOW: "good", CORRECTED: "mixed", PARTLY: "mixed", REFUTED: "bad"}
 # What differs between two equal runs: shown from provenance.js, so that equal books are equal bytes.
-RUNNING = {"device": "Processor", "wall_seconds": "Wall time", "python": "Python", "packages": "Packages"}
+RUNNING = {"device": "Processor", "wall_seconds": "A rerun takes", "python": "Python", "packages": "Packages"}
 
 
 def in_words(changed: dict) -> str:
@@ -91,12 +91,23 @@ def rerun_command(origin: dict) -> str:
     return f".venv/bin/nld figure show {origin['figure']} --profile {origin['profile']}{parameters}"
 
 
+def rerun_time(seconds: float) -> str:
+    """What a rerun costs, in minutes.
+
+    >>> rerun_time(4.21), rerun_time(200)
+    ('under a minute: 4.2 s', 'about 3 minutes: 200.0 s')
+    """
+    minutes = round(seconds / 60)
+    words = "under a minute" if seconds < 60 else f"about {minutes} minute{'s' * (minutes > 1)}"
+    return f"{words}: {seconds:.1f} s"
+
+
 def write_script(folder: Path) -> None:
     """Write provenance.js beside provenance.json: pages opened from a disk may load scripts, but not JSON."""
     origin = json.loads((folder / "provenance.json").read_text("utf-8"))
     shown = {
         "device": origin["device"],
-        "wall_seconds": f"{origin['wall_seconds']:.1f} s",
+        "wall_seconds": rerun_time(origin["wall_seconds"]),
         "python": origin["python"],
         "packages": ", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
     }
