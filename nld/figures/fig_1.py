@@ -9,7 +9,7 @@ import xarray as xr
 
 from nld.figures._data.ring_valley import potential
 from nld.figures._data.two_starts import FACTOR, networks, particle
-from nld.figures._render.labels import label_point
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import COLOR, band, new_mosaic
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -75,21 +75,21 @@ def _draw_particle(data, plane, energies) -> None:
     values = potential(np.stack(np.meshgrid(grid, grid), -1))
     plane.contour(grid, grid, values, levels=[0.02, 0.15, 0.5, 1.2], colors="#999999", linewidths=0.6, alpha=0.7)
     colors = (COLOR["original"], COLOR["transformed"])
-    for path, color, name, at in zip(
-        data["path"].values, colors, ("start", "rotated start"), ((6, -12), (8, 4)), strict=True
-    ):
+    outside = ((17, 0), (6, 18))  # of the outermost contour
+    for path, color, name, at in zip(data["path"].values, colors, ("start", "rotated start"), outside, strict=True):
         plane.plot(*path.T, color=color, linewidth=1.1)
         plane.plot(*path[0], "o", color=color)
-        label_point(plane, name, path[0], at, color=color, ha="center")
+        label_point(plane, name, path[0], at, color=color, ha="left", va="center")
     plane.set(
-        aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9)
+        aspect="equal", xlabel="parameter $q_1$ [w]", ylabel="parameter $q_2$ [w]", xlim=(-1.9, 2.6), ylim=(-1.9, 2.2)
     )
     plane.set_title("(a) rotation: the path rotates along …")
     time = data["time"].values
-    energies.plot(time, data["energy"].values[0], color=colors[0], linewidth=3.2, label="start")
-    energies.plot(time, data["energy"].values[1], color=colors[1], linewidth=1.2, linestyle="--", label="rotated start")
+    energies.plot(time, data["energy"].values[0], color=colors[0], linewidth=3.2)
+    energies.plot(time, data["energy"].values[1], color=colors[1], linewidth=1.2, linestyle="--")
     energies.set(xlabel="time $t$ [w²/ℓ]", ylabel="energy [ℓ]", yscale="log")
-    energies.legend()
+    label_panel(energies, "start (wide line)", 0.95, 0.88, color=colors[0], ha="right")
+    label_panel(energies, "rotated start (dashed)", 0.95, 0.80, color=colors[1], ha="right")
     energies.set_title("… and the energies coincide")
 
 

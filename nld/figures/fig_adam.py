@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures._data import adam_updates as updates
 from nld.figures._data.adam_updates import GROWING, NETWORK_STEPS, SETTINGS, stated_default, worst_default
-from nld.figures._render.labels import label_point, letter_panels
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import Evidence, Verdict, rule
@@ -92,7 +92,8 @@ def draw(data: xr.Dataset):
     figure, (a, b) = new_figure(1, 2, size=(6.4, 3.4))
     _draw_plane(a, data)
     _draw_updates(b, data)
-    letter_panels((a, b))
+    a.set_title("(a) largest possible update")
+    b.set_title("(b) largest update at the three stars")
     return figure
 
 
@@ -130,13 +131,14 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
         axes.plot(data["update_step"], row["law"], **predicted())
         axes.plot(data["worst_step"], row["worst"], "o", color=color, markersize=3.5)
         axes.plot(data["update_step"], row["network_update"], color=color, linewidth=1)
-    places = ((0, 298, 5.2, "right"), (1, 298, 0.22, "right"), (2, 298, 90, "right"))
+    places = ((0, 298, 5.2, "right"), (1, 298, 0.22, "right"), (2, 298, 66, "right"))
     for index, x, y, side in places:
         momentum, square_decay = SETTINGS[index]
         text = f"$\\beta = {momentum:g}$, $\\rho = {square_decay:g}$"
         label_point(axes, text, (x, y), color=COLORS[index], ha=side)
-    label_point(axes, "network", (298, 34), color=COLORS[2], ha="right")
-    label_point(axes, "continuous\ntime", (100, 560), (-4, 0), color=BASELINE["color"], ha="right")
+    label_point(axes, "network", (298, 31), color=COLORS[2], ha="right")
+    label_panel(axes, "dots: worst gradients\ndashed: bound\nthin: network", 0.03, 0.86)
+    label_point(axes, "continuous\ntime", (96, 200), (-4, 0), color=BASELINE["color"], ha="right")
     axes.set(
         xlabel="step $n$", ylabel="largest update $|u_n|$", yscale="log", xlim=(0, NETWORK_STEPS), ylim=(0.15, 1e4)
     )

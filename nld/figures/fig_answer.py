@@ -87,6 +87,8 @@ def draw(data: xr.Dataset):
     for label, index, color, height in (("as initialized", 0, "original", -26), ("filters × 10", 1, "transformed", 17)):
         place = (step[at], middle[index, at])
         label_point(losses, label, place, (0, height), color=COLOR[color], ha="center", fontsize=9)
+        end = (step[at], np.median(data["effective_learning_rate"].values[index, :, at]))
+        label_point(rates, label, end, (0, 12), color=COLOR[color], ha="center", fontsize=9)
     at, leader = int(0.24 * len(step)), {"arrowstyle": "-", "linewidth": 0.8, "color": predicted()["color"]}
     place = (step[at], middle[2, at])
     label_point(losses, "predicted:\nlearning rate ÷ 100", place, (14, 24), fontsize=9, arrowprops=leader)

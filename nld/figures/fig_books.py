@@ -137,13 +137,17 @@ def draw(data: xr.Dataset):
         above, below = panels[:, index]
         row = data.sel(network=network)
         shown = str(row["shown"].values)
-        above.plot(step, row["charge"], color=COLOR[shown])
-        above.plot(step, row["predicted"], **predicted())
+        above.plot(step, row["charge"], color=COLOR[shown], linewidth=3, alpha=0.75)
+        above.plot(step, row["predicted"], **predicted(linewidth=0.8, linestyle=(0, (3, 5))))
         above.plot(step, row["without"], **BASELINE)
         above.set_title(f"({'abc'[index]}) {CASES[str(network)][0]}")
         above.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
         height = (0.06, 0.9, 0.85)[index]
         label_panel(above, f"{shown} charge", 0.96, height, color=COLOR[shown], ha="right")
+        if index == 1:
+            label_panel(above, "dashed: predicted", 0.96, height - 0.09, ha="right")
+            text = "dotted: without\nkinetic breaking"
+            label_panel(above, text, 0.96, height - 0.26, color=BASELINE["color"], ha="right")
         for precision, alpha in (("float64", 1.0), ("float32", 0.55)):
             for kind in data["kind"].values:
                 values = row["residual"].sel(precision=precision, kind=kind).values

@@ -5,14 +5,22 @@ import xarray as xr
 
 from nld.figures._data import norm_closures
 from nld.figures._data.norm_closures import ARMS, RATES, STEPS
-from nld.figures._render.labels import label_point
-from nld.figures._render.style import COLOR, new_figure, predicted
+from nld.figures._render.labels import label_point, ticks_at
+from nld.figures._render.style import COLOR, new_mosaic, predicted
 from nld.figures._render.text import at_most, power_above
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
 
 LINES = {"smooth": (0, (5, 2)), "white": (0, (1, 1.2)), "measured": (0, (6, 2, 1, 2))}
 SHADE = {"smooth": COLOR["constrained"], "white": COLOR["nesterov"], "measured": COLOR["adam"], "exact": "#888888"}
+NAMES = {
+    "smooth": "T&K (17), smooth",
+    "white": "white noise",
+    "measured": "with measured $\\chi$",
+    "exact": "exact law",
+}
+MARKERS = {"smooth": "D", "white": "o", "measured": "s", "exact": "x"}
+SHOWN = 2  # the run whose errors are drawn
 EVIDENCE, KEPT_SEEDS = "results/evidence/fig-closures.nc", 8
 
 
@@ -80,52 +88,73 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
 
 
 def draw(data: xr.Dataset):
-    """One column a run: norms above, relative errors below."""
-    figure, axes = new_figure(2, len(RATES), size=(6.4, 4.4), sharex=True, height_ratios=[1.5, 1])
-    error, points = errors(data), np.arange(data.sizes["point"])
-    for index, (eta, beta) in enumerate(RATES):
-        above, below = axes[:, index]
-        norm = data["squared_norm"].isel(member=index).median("filter")
-        above.plot(points, norm, color=COLOR["unconstrained"], linewidth=2.4, alpha=0.7)
-        for closure, dashes in LINES.items():
-            law = data["predicted"].sel(closure=closure).isel(member=index).median("filter")
-            above.plot(points, law, **predicted(linestyle=dashes))
-            below.plot(points[1:], error.sel(closure=closure).isel(member=index)[1:], color=SHADE[closure],
-                       linestyle=dashes)  # fmt: skip
-        exact = np.maximum(error.sel(closure="exact").isel(member=index)[1:], 1e-17)
-        below.plot(points[1:], exact, color=SHADE["exact"], linewidth=0.8)
-        above.set_title(f"$\\eta = {eta:g}$, $\\beta = {beta:g}$", fontsize=8)
-        top = float(data["predicted"].isel(member=index).median("filter").max())
-        above.set(ylim=(0.9 * float(norm.min()), 1.1 * max(top, float(norm.max()))), yscale="log")
-        above.minorticks_off()
-        low, high = above.get_ylim()
-        ticks = np.geomspace(low, high, 6)[1:-1]
-        above.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks])
-        below.set(yscale="log", ylim=(3e-17, 1e3), xlim=(0, STEPS), xticks=[0, STEPS // 2, STEPS])
-        if index:
-            below.tick_params(labelleft=False)
-    _label(axes, data, error)
-    axes[0, 0].set_ylabel("squared norm $r^2$ [w²]")
-    axes[1, 0].set_ylabel("relative error")
-    figure.supxlabel("step $n$", fontsize=9)
+    """Predicted over measured norms at the end; errors of one run; below, norms of the runs with momentum."""
+    with_momentum = [index for index, (_, beta) in enumerate(RATES) if beta]
+    layout = [["ratios"] * 3 + ["errors"] * 3, [f"norm {index}" for index in with_momentum for _ in range(2)]]
+    figure, axes = new_mosaic(layout, (6.4, 4.9), height_ratios=[1.15, 1])
+    _draw_ratios(data, axes["ratios"])
+    _draw_errors(data, axes["errors"])
+    for letter, index in zip("cde", with_momentum, strict=True):
+        _draw_norms(data.isel(member=index), axes[f"norm {index}"])
+        axes[f"norm {index}"].set_title(f"({letter}) {_setting(index)}")
+    axes[f"norm {with_momentum[0]}"].set_ylabel("squared norm $r^2$ [w²]")
+    axes[f"norm {with_momentum[1]}"].set_xlabel("step $n$")
+    _draw_names(data.isel(member=with_momentum[0]), axes[f"norm {with_momentum[0]}"])
     return figure
 
 
-def _label(axes, data: xr.Dataset, error: xr.DataArray) -> None:
-    """Names of the lines, in the second column, where they lie apart."""
-    at = int(0.5 * data.sizes["point"])
-    names = {"smooth": ("T&K (17)", (14, -14), (0, 5)), "white": ("white", (0, -13), (20, -19))}
-    names["measured"] = ("measured, $\\chi$", (0, 6), (-20, -13))
-    for closure, (name, shift, below) in names.items():
-        law = data["predicted"].sel(closure=closure).isel(member=1).median("filter").values[at]
-        color = COLOR["unconstrained"] if closure == "measured" else predicted()["color"]
-        label_point(axes[0, 1], name, (at, law), shift, color=color, ha="center")
-        place = (at, float(error.sel(closure=closure).isel(member=1)[at]))
-        leader = {"arrowstyle": "-", "color": SHADE[closure], "linewidth": 0.7} if closure == "white" else None
-        short = name.split()[-1] if closure == "measured" else name
-        label_point(axes[1, 1], short, place, below, ha="center", color=SHADE[closure], arrowprops=leader)
-    place = (at, float(error.sel(closure="exact").isel(member=1)[at]))
-    label_point(axes[1, 1], "exact law", place, (0, 7), ha="center", color=SHADE["exact"])
+def _setting(index: int, between: str = ", ") -> str:
+    eta, beta = RATES[index]
+    return f"$\\eta = {eta:g}${between}$\\beta = {beta:g}$"
+
+
+def _draw_ratios(data: xr.Dataset, axes) -> None:
+    found, places = ratios(data), np.arange(len(RATES))
+    axes.axhline(1, **predicted(linewidth=0.8))
+    shifts = {"smooth": (0, 9), "white": (0, -16), "measured": (0, 8)}
+    for closure, shift in shifts.items():
+        values = found.sel(closure=closure).values
+        axes.plot(places, values, MARKERS[closure], color=SHADE[closure], markersize=6)
+        label_point(axes, NAMES[closure], (places[-2], values[-2]), shift, ha="center", color=SHADE[closure])
+    label_point(axes, "all three", (places[0], float(found.isel(member=0).max())), (0, 9), ha="center")
+    axes.set_xticks(places, [_setting(index, "\n") for index in places])
+    axes.set(yscale="log", ylabel="predicted / measured $r^2$ [1]", xlim=(-0.5, len(RATES) - 0.4))
+    axes.set_ylim(0.45, 2.2 * float(found.max()))
+    ticks_at(axes.yaxis, [0.5, 1, 2, 5, 10])
+    axes.set_title("(a) at the end of four runs")
+
+
+def _draw_errors(data: xr.Dataset, axes) -> None:
+    error, points = errors(data).isel(member=SHOWN), np.arange(data.sizes["point"])
+    heights = {"smooth": 12, "white": 0.004, "measured": 2e-5, "exact": 2e-11}
+    for closure, color in SHADE.items():
+        values = np.maximum(error.sel(closure=closure)[1:], 1e-17)
+        axes.plot(points[1:], values, color=color, linestyle=LINES.get(closure, "-"), linewidth=1.3)
+        label_point(axes, NAMES[closure], (0.97 * STEPS, heights[closure]), ha="right", color=color)
+    axes.set(yscale="log", ylim=(3e-17, 1e3), xlim=(0, STEPS), xlabel="step $n$", ylabel="relative error [1]")
+    axes.set_title(f"(b) {_setting(SHOWN)}")
+
+
+def _draw_norms(run: xr.Dataset, axes) -> None:
+    points = np.arange(run.sizes["point"])
+    norm, laws = run["squared_norm"].median("filter"), run["predicted"].median("filter")
+    axes.plot(points, norm, color=COLOR["unconstrained"], linewidth=2.6, alpha=0.7)
+    for closure, dashes in LINES.items():
+        axes.plot(points, laws.sel(closure=closure), **predicted(linestyle=dashes))
+    axes.set(ylim=(0.85 * float(norm.min()), 1.15 * float(max(laws.max(), norm.max()))), yscale="log")
+    low, high = axes.get_ylim()
+    ticks_at(axes.yaxis, [tick for tick in (0.3, 0.5, 0.8, 1, 2, 5, 10, 20) if low <= tick <= high])
+    axes.set(xlim=(0, STEPS), xticks=[0, STEPS // 2, STEPS])
+
+
+def _draw_names(run: xr.Dataset, axes) -> None:
+    """Names of the lines, in the run where they lie apart."""
+    at, laws = int(0.55 * run.sizes["point"]), run["predicted"].median("filter")
+    label_point(axes, "T&K (17)", (at, float(laws.sel(closure="smooth")[at])), (10, -19), ha="center")
+    label_point(axes, "white noise", (at, float(laws.sel(closure="white")[at])), (14, -13), ha="center")
+    norm = (at, float(run["squared_norm"].median("filter")[at]))
+    label_point(axes, "measured", norm, (0, 18), ha="center", color=COLOR["unconstrained"])
+    label_point(axes, "with $\\chi$", norm, (0, 6), ha="center")
 
 
 def caption(data: xr.Dataset) -> str:
@@ -133,13 +162,15 @@ def caption(data: xr.Dataset) -> str:
     worst = float(errors(data).sel(closure="exact").max())
     smooth = [f"{float(value):.1f}" for value in found.sel(closure="smooth")[1:]]
     return (
-        "T&K (17) assumes smooth gradients, and mini-batches are not. **Top:** the squared norm of a filter (blue, "
-        f"measured; medians over the {data.sizes['filter']} filters of a batch-normalized network on digits) and three "
-        "predictions from its measured gradients: T&K (17) (long dashes), white gradients (short dashes), and $\\chi$ "
-        "measured in the same run (dash-dotted). Without momentum the three are one. At the end T&K (17) is "
-        f"{', '.join(smooth[:-1])} and {smooth[-1]} times the measurement in the other three columns. **Bottom:** "
-        "relative errors; the grey line is the exact discrete law, which is fed with the lengths of the steps, at most "
-        f"{power_above(worst)}. Mean $\\chi$ over the last third: {', '.join(f'{value:.2f}' for value in chi)}. $k = "
+        "T&K (17) assumes smooth gradients, and mini-batch gradients are not smooth. **(a)** Predicted over measured "
+        f"squared norm after {STEPS} steps, at four settings. Three predictions use the measured gradients: T&K (17), "
+        "which takes them for smooth; white noise; and the correlation sum $\\chi$ measured in the same run. Without "
+        f"momentum the three are one; with it T&K (17) is {', '.join(smooth[:-1])} and {smooth[-1]} times the "
+        "measurement. **(b)** Relative errors at one setting. The grey line is the exact discrete law, which is given "
+        f"the lengths of the steps; at all settings its error is at most {power_above(worst)}. **(c, d, e)** Squared "
+        "norms: measured (blue), T&K (17) (long dashes), white noise (dots) and measured $\\chi$ (dash-dotted). All "
+        f"values are medians over the {data.sizes['filter']} filters of a batch-normalized network on digits. Mean "
+        f"$\\chi$ over the last third: {', '.join(f'{value:.2f}' for value in chi)}. $k = "
         f"{data.attrs['weight_decay']:g}$ ℓ/w², batches of 64, $\\eta$ in w²/ℓ."
     )
 
@@ -147,10 +178,11 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     found, still = ratios(data).isel(member=2), 100 * float(abs(ratios(data).isel(member=0) - 1).max())
     return (
-        "Four columns, one for each learning rate and momentum; norms above, errors below. In the first, without "
-        f"momentum, all predictions end within {at_most(still)} % of the measured norm. In the third, at momentum 0.9, "
-        f"the smooth closure ends at {float(found.sel(closure='smooth')):.1f}, the white one at "
-        f"{float(found.sel(closure='white')):.2f} and the measured one at {float(found.sel(closure='measured')):.2f} "
-        "times the measurement. The exact law's error is at most "
+        "Five panels. Top left, predicted over measured norm at four settings: without momentum all predictions end "
+        f"within {at_most(still)} % of the measured norm; at learning rate {RATES[2][0]:g} and momentum "
+        f"{RATES[2][1]:g} the smooth closure ends at {float(found.sel(closure='smooth')):.1f}, the white one at "
+        f"{float(found.sel(closure='white')):.2f} and the one with measured chi at "
+        f"{float(found.sel(closure='measured')):.2f} times the measurement. Below, norms over the steps of three runs "
+        "with momentum. Top right, relative errors on a logarithmic axis; the exact law's is at most "
         f"{power_above(errors(data).sel(closure='exact').max())}."
     )

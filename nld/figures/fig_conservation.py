@@ -86,20 +86,34 @@ def draw(data: xr.Dataset):
     """Drift over the learning rate, one panel an optimizer."""
     figure, panels = new_figure(1, 2, size=(6.4, 3.4), sharey=True)
     kinds = [str(kind) for kind in data["symmetry"].values]
+    # Scale and general linear drift alike: large open squares show behind small dots.
+    marks = {
+        "translation": {"marker": "o", "markersize": 3.5},
+        "scale": {"marker": "s", "markersize": 8, "markerfacecolor": "none"},
+        "rescale": {"marker": "^", "markersize": 5},
+        "general_linear": {"marker": "o", "markersize": 3.5},
+    }
     for index, (axes, name, unit) in enumerate(zip(panels, data["optimizer"].values, ("w²/ℓ", "w"), strict=True)):
         rate, drift = data["learning_rate"].values[index], data["drift"].values[index]
         for column, kind in enumerate(kinds):
-            band(axes, rate, drift[:, :, column], COLOR[kind], marker="o", markersize=3.5)
+            width = 3.2 if kind == "scale" else 1.4
+            band(axes, rate, drift[:, :, column], COLOR[kind], linewidth=width, **marks[kind])
         axes.set(xscale="log", yscale="log", xlabel=f"learning rate $\\eta$ [{unit}]", ylim=(3e-17, 20))
         ticks_at(axes.xaxis, rate)
         axes.set_title(f"({'ab'[index]}) {name}")
     rate, drift = data["learning_rate"].values[0], np.median(data["drift"].values[0], axis=0)
     panels[0].plot(rate, drift[-1, 2] / 4 * rate / rate[-1], **predicted())
     label_point(panels[0], "$\\propto \\eta$, predicted", (rate[2], drift[2, 2] / 4), (0, -16), ha="center", fontsize=9)
-    order = slopes(data)
-    for column, kind in enumerate(kinds):
-        text = kind.replace("_", " ") + ("" if column == 0 else f": slope {order[0, column]:.2f} in (a)")
-        label_panel(panels[1], text, 0.04, 0.42 - 0.08 * column, color=COLOR[kind])
+    order = slopes(data)[0]
+    names = {
+        kind: f"{kind.replace('_', ' ')}: slope {order[column]:.2f}" for column, kind in enumerate(kinds) if column
+    }
+    signs = {"scale": "□", "rescale": "▲", "general_linear": "●"}
+    for place, (kind, text) in enumerate(names.items()):
+        label_panel(panels[0], f"{signs[kind]} {text}", 0.06, 0.44 - 0.07 * place, color=COLOR[kind])
+    label_point(panels[0], "translation", (rate[0], drift[0, 0]), (0, 9), color=COLOR["translation"], ha="right")
+    last, end = np.median(data["drift"].values[1], axis=0)[0], data["learning_rate"].values[1][0]
+    label_point(panels[1], "translation", (end, last[0]), (0, 6), color=COLOR["translation"], ha="right")
     panels[0].set_ylabel("drift of the charge [1]")
     return figure
 

@@ -64,22 +64,26 @@ def draw(data: xr.Dataset):
     for row, (name, color) in enumerate(zip(("default", "decided"), ("original", "transformed"), strict=True)):
         decision = data.isel(decision=row)
         for layer in range(data.sizes["block"]):
-            panels[0].plot(step, decision["angular_step"].isel(block=layer), color=COLOR[color], linewidth=0.8)
+            angle = decision["angular_step"].isel(block=layer).values
+            panels[0].plot(step, angle, color=COLOR[color], linewidth=0.8)
+            if name == "default":
+                end = (step[-1], np.median(angle[-len(angle) // 10 :]))
+                label_point(panels[0], f"layer {layer + 1}", end, (4, -3), color=COLOR[color], annotation_clip=False)
         level = float(decision["equilibrium_step"])
         panels[0].axhline(level, **predicted())
-        text = f"$k = {float(decision['decision']):g}$, {name}"
-        label_point(panels[0], text, (step[-1] / 3, level), (0, 4), ha="center", color=COLOR[color])
+        text = f"equilibrium at $k = {float(decision['decision']):g}$, {name}"
+        label_point(panels[0], text, (step[-1] * (0.5, 0.36)[row], level), (0, 4), ha="center", color=COLOR[color])
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
     panels[0].set_title("(a) how far filters turn")
     decays = data["weight_decay"].values
-    panels[1].plot(decays, data["accuracy"].median("seed"), color=COLOR["unconstrained"])
-    panels[1].plot(decays, data["accuracy"].values, "o", color=COLOR["unconstrained"], markersize=4)
+    for accuracy in data["accuracy"].transpose("seed", ...).values:
+        panels[1].plot(decays, accuracy, color=COLOR["unconstrained"], marker="o", markersize=4, linewidth=1)
     chosen = float(data["decision"][1])
     filters = data["accuracy_filters_only"].values
     panels[1].plot(np.full(len(filters), chosen), filters, "^", color=COLOR["constrained"], markersize=5)
     best = (decays[1], float(data["accuracy"].isel(weight_decay=1).max()))
     label_point(panels[1], "all weights", best, (-4, 10), ha="right", color=COLOR["unconstrained"])
-    label_point(panels[1], "filters only", (chosen, filters.min()), (0, -12), ha="center", color=COLOR["constrained"])
+    label_point(panels[1], "filters only", (chosen, filters.min()), (-11, -20), ha="center", color=COLOR["constrained"])
     panels[1].set(xscale="log", xlabel="weight decay $k$ [1/w]", ylabel="test accuracy [1]")
     ticks_at(panels[1].xaxis, decays)
     panels[1].set_title("(b) what it is worth")
@@ -100,7 +104,8 @@ def caption(data: xr.Dataset) -> str:
         f"Accuracy on clean test images after training with {100 * data.attrs['label_noise']:.0f} % wrong labels: "
         f"{100 * accuracy[0]:.1f} % at $k = {default:g}$, "
         f"{100 * accuracy[1]:.1f} % at $k = {chosen:g}$; triangles: $k = {chosen:g}$ for "
-        f"the filters alone, which the loss cannot notice. Dots are {data.sizes['seed']} seeds, the line their median."
+        f"the filters alone, which the loss cannot notice. A line joins the runs of one seed; there are "
+        f"{data.sizes['seed']} seeds."
     )
 
 

@@ -7,7 +7,7 @@ switched. Smooth gradients, for which Eq 17 is meant.
 import numpy as np
 import xarray as xr
 
-from nld.figures._render.labels import label_point
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import COLOR, new_figure, predicted
 from nld.figures._render.text import at_most
 from nld.inference import Evidence, Verdict, rule
@@ -143,14 +143,8 @@ def draw(data: xr.Dataset):
     residual.axhline(0, linewidth=0.6, color=predicted()["color"])
     norms.set(ylabel="squared norm $r^2$ [w²]", ylim=(0, None))
     residual.set(ylabel="T&K (17) / measured\n$-$ 1 [%]", xlabel="step $n$", xlim=(0, step[-1]))
-    other = norms.secondary_yaxis("right", functions=(lambda y: y / _unit(data), lambda y: y * _unit(data)))
-    other.set_ylabel(f"$\\sqrt{{G}}$ for $k = {BASE_DECAY:g}$ [ℓ]")
+    label_panel(norms, "measured: wide lines\nT&K (17): dashed\n$\\sqrt{G}$ in units of $r^2$: circles", 0.02, 0.8)
     return figure
-
-
-def _unit(data: xr.Dataset) -> float:
-    """Squared norm that stands for √G = 1 ℓ, for the middle weight decay."""
-    return float(np.sqrt(gain(heavy_ball(data.attrs["learning_rate"], data.attrs["momentum"], BASE_DECAY))))
 
 
 def caption(data: xr.Dataset) -> str:
@@ -158,8 +152,8 @@ def caption(data: xr.Dataset) -> str:
         "The norm of a normalized filter is RMSProp's accumulator in disguise. **Top:** the gradient at unit norm is "
         f"switched between {LEVELS[0]:g}, {LEVELS[1]:g} and {LEVELS[2]:g} ℓ. **Middle:** squared norm $r^2$ under "
         "heavy ball (coloured) for three weight decays; dashed, T&K (17). Circles are $\\sqrt{G}$ from RMSProp's own "
-        "recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in the units that the dictionary "
-        "fixes (right axis, for the middle curve); for $k = 0$ they are AdaGrad's. The middle curve forgets in "
+        "recursion under the same gradients, with $\\rho = 1 - 4 k \\eta/(1-\\beta)$, in units of a squared norm that "
+        "the dictionary fixes for each $k$; for $k = 0$ they are AdaGrad's. The middle curve forgets in "
         f"{data.attrs['memory']:.0f} steps, the lower one in a quarter of that, the upper one never. **Bottom:** T&K "
         f"(17) misses the measured norm by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} %. $\\eta = "
         f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$."

@@ -7,7 +7,7 @@ from nld.experiment.studies import norm_free
 from nld.figures._data import norm_free_data
 from nld.figures._data.norm_free_data import EPOCHS, MOMENTUM, OUTLIERS, REACH, SQUASHED, STEPS, residual
 from nld.figures._render.labels import label_panel, label_point
-from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.style import BASELINE, COLOR, new_mosaic, predicted
 from nld.figures._render.text import number, power_above
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
@@ -88,29 +88,30 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset):
-    """Shapes of six layers above; below, the two charges and their residuals."""
-    figure, _ = new_figure(size=(6.4, 5.7))
-    figure.clear()
-    names = [str(name) for name in data["layer"].values]
-    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.74, 1])[:, 0]
-    shapes = top.subplots(1, len(names), sharey=True, sharex=True)
-    for index, (axes, name) in enumerate(zip(shapes, names, strict=True)):
-        _draw_shape(axes, data.sel(layer=name))
-        axes.set_title(f"layer {index + 1}" if name != OUTLIERS else OUTLIERS, fontsize=8)
-    shapes[0].text(4.7, 0.6, "tanh", fontsize=8, ha="right")
-    shapes[0].text(-1.6, 5.6, "slope of\nthe middle", fontsize=7, color=BASELINE["color"], ha="center")
-    shapes[0].set_ylabel("output $y$ [1]")
-    top.suptitle(
-        "(a) LayerNorm in a trained network, layer by layer, and on tokens with outliers", x=0.01, ha="left", fontsize=9
-    )
-    top.supxlabel("input $x$ over its standard deviation [1]", fontsize=9)
-    below = bottom.subplots(2, 2, sharex=True, height_ratios=[1, 0.42])
-    _draw_charge(below[:, 0], data.sel(rule="LayerNorm"), COLOR["scale"])
-    _draw_charge(below[:, 1], data.sel(rule="DyT"), COLOR["rescale"])
-    below[0, 0].set_title("(b) LayerNorm: scale, charge $\\|\\theta\\|^2$")
-    below[0, 1].set_title("(c) DyT: rescale, charge $\\|\\theta\\|^2 - \\sum\\alpha^2$")
-    below[0, 0].set_ylabel("charge [w²]")
-    below[1, 0].set_ylabel("residual [1]")
+    """Shapes of the most bent layer and with outliers, and how far each layer bends; both charges, and residuals."""
+    figure, axes = new_mosaic([[*"abc"], [*"def"]], (6.4, 4.6), height_ratios=[1, 1.05])
+    names = [str(name) for name in data["layer"].values if name != OUTLIERS]
+    bent = int(data["extremes"].sel(state="trained", layer=names).median("seed").argmin("layer"))
+    _draw_shape(axes["a"], data.sel(layer=names[bent]))
+    axes["a"].set_title(f"(a) LayerNorm, layer {bent + 1}")
+    label_panel(axes["a"], "fitted tanh", 0.97, 0.3, ha="right")
+    label_panel(axes["a"], "slope of\nthe middle", 0.4, 0.84, ha="center", color=BASELINE["color"])
+    _draw_shape(axes["b"], data.sel(layer=OUTLIERS))
+    axes["b"].set_title(f"(b) on {OUTLIERS}")
+    axes["a"].set_ylabel("output $y$ [1]")
+    _draw_extremes(axes["c"], data, names)
+    _draw_charge(axes["d"], data.sel(rule="LayerNorm"), COLOR["scale"])
+    _draw_charge(axes["e"], data.sel(rule="DyT"), COLOR["rescale"])
+    axes["d"].set_title("(d) LayerNorm: $\\|\\theta\\|^2$")
+    axes["e"].set_title("(e) DyT: $\\|\\theta\\|^2 - \\sum\\alpha^2$")
+    axes["d"].set_ylabel("charge [w²]")
+    for name, color, height in (("LayerNorm", COLOR["scale"], 0.9), ("DyT", COLOR["rescale"], 0.8)):
+        error = residual(data.sel(rule=name)).values
+        axes["f"].plot(data["point"], np.where(error > 0, error, np.nan), color=color, linewidth=0.8)
+        label_panel(axes["f"], name, 0.97, height, color=color, ha="right")
+    axes["f"].set(yscale="log", ylim=(1e-18, 1e-12), xlim=(0, data.sizes["point"] - 1), xlabel="step $n$")
+    axes["f"].set(ylabel="residual [1]")
+    axes["f"].set_title("(f) what is left")
     return figure
 
 
@@ -123,47 +124,55 @@ def _draw_shape(axes, layer: xr.Dataset) -> None:
     axes.plot(grid, slope * grid * deviation + start, **BASELINE)
     axes.plot(grid, amplitude * np.tanh(steep * grid * deviation) + offset, **predicted())
     axes.set(ylim=(-8.3, 8.3), xlim=(-REACH, REACH), xticks=[-4, 0, 4], yticks=[-6, -3, 0, 3, 6])
-    squashed = float(layer["extremes"].sel(state="trained").median("seed"))
-    free = (0.04, 0.97, "left", "top") if str(layer["layer"].values) == OUTLIERS else (0.97, 0.03, "right", "bottom")
-    label_panel(axes, f"extremes\n× {squashed:.2f}", *free[:2], ha=free[2], va=free[3], fontsize=7)
+    axes.set_xlabel("input $x$ over its deviation [1]")
 
 
-def _draw_charge(panels, run: xr.Dataset, color: str) -> None:
-    above, below = panels
+def _draw_extremes(axes, data: xr.Dataset, names: list[str]) -> None:
+    axes.axhline(1, **BASELINE)
+    label_panel(axes, "straight line", 0.03, 0.93, color=BASELINE["color"])
+    places = np.arange(len(names) + 1)
+    for state, filling, shift in (("untrained", "none", -0.12), ("trained", "full", 0.12)):
+        values = data["extremes"].sel(state=state, layer=[*names, OUTLIERS]).transpose("layer", "seed").values
+        middle, at = np.median(values, 1), places + shift
+        axes.vlines(at, values.min(1), values.max(1), color=COLOR["scale"], linewidth=1)
+        axes.plot(at, middle, "o", color=COLOR["scale"], fillstyle=filling, markersize=4.5)
+    axes.set_xticks(places, [*(str(index + 1) for index in range(len(names))), "out-\nliers"])
+    axes.set(xlabel="layer", ylabel="extremes over straight line [1]", ylim=(0, 1.15))
+    label_panel(axes, "● trained\n○ untrained", 0.05, 0.08, color=COLOR["scale"])
+    axes.set_title("(c) how far each bends")
+
+
+def _draw_charge(axes, run: xr.Dataset, color: str) -> None:
     point, charge = run["point"].values, run["charge"].values
     writers, readers = run["squared_norm"].values.T
-    above.plot(point, charge, color=color)
-    above.plot(point, run["predicted"], **predicted())
-    above.plot(point, run["without"], **BASELINE)
-    top = 1.08 * writers.max()
-    above.set(xlim=(0, point[-1]), ylim=(0, top))
+    axes.plot(point, charge, color=color, linewidth=2.6, alpha=0.75)
+    axes.plot(point, run["predicted"], **predicted(linewidth=0.9, linestyle=(0, (3, 4))))
+    axes.plot(point, run["without"], **BASELINE)
+    axes.set(xlim=(0, point[-1]), ylim=(0, 1.08 * writers.max()), xlabel="step $n$")
     last = len(point) - 1
     if not readers.any():
-        label_point(
-            above, "weight decay alone", (last, run["without"][-1]), (-4, -14), color=BASELINE["color"], ha="right"
-        )
-        label_point(above, "measured", (165, charge[165]), (-8, 10), color=color, ha="right")
-        label_point(above, "predicted", (165, charge[165]), (8, -14))
+        place = (last, run["without"][-1])
+        label_point(axes, "weight decay alone", place, (-2, -12), color=BASELINE["color"], ha="right")
+        label_point(axes, "measured", (165, charge[165]), (-8, 10), color=color, ha="right")
+        label_point(axes, "predicted", (165, charge[165]), (8, -14))
     else:
         for side, text, at in ((writers, "$\\|\\theta\\|^2$", 0.87), (readers, "$\\sum\\alpha^2$", 0.6)):
-            above.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
-            label_point(above, text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right")
-        label_point(above, "charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center")
-    error = residual(run).values
-    below.plot(point, np.where(error > 0, error, np.nan), color=color, linewidth=0.8)
-    below.set(yscale="log", ylim=(1e-17, 1e-13), yticks=[1e-16, 1e-14], xlabel="step $n$")
+            axes.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
+            label_point(axes, text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right")
+        label_point(axes, "charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center")
 
 
 def caption(data: xr.Dataset) -> str:
     rate, decay, momentum = (data.attrs[name] for name in ("learning_rate", "weight_decay", "momentum"))
     return (
         "Dynamic tanh copies the shape of layer normalization and exchanges its symmetry. **(a)** Single numbers "
-        "before and after each LayerNorm of a transformer trained on digits, and on random tokens with two outlier "
-        "coordinates, with a fitted tanh (dashed) and the slope of the middle (dotted). Numbers in the panels: what "
-        "the 1 % most extreme inputs give, over what that slope would give. Dots are drawn evenly along $x$. "
-        "**(b, c)** The charge of the symmetry that scales all weights $\\theta$ writing to the residual stream, with "
-        "LayerNorm and with DyT, under SGD: measured, predicted by the exact law (dashed), and what weight decay alone "
-        "would do (dotted). Below, measured minus predicted over the largest change of the charge: at most "
+        "before and after the LayerNorm of a transformer trained on digits that bends most, with a fitted tanh "
+        "(dashed) and the slope of the middle (dotted); dots are drawn evenly along $x$. **(b)** The same on random "
+        "tokens with two outlier coordinates. **(c)** What the 1 % most extreme inputs give, over what the slope of "
+        f"the middle would give, by layer: medians and ranges of {data.sizes['seed']} seeds. **(d, e)** The charge of "
+        "the symmetry that scales all weights $\\theta$ writing to the residual stream, with LayerNorm and with DyT, "
+        "under SGD: measured, predicted by the exact law (dashed), and what weight decay alone would do (dotted). "
+        "**(f)** Measured minus predicted over the largest change of the charge: at most "
         f"{power_above(residual(data).max())}. Double precision, $\\eta = {rate:g}$ w²/ℓ, $\\beta = {momentum:g}$, "
         f"$k = {decay:g}$ ℓ/w²."
     )
@@ -175,10 +184,10 @@ def alt(data: xr.Dataset) -> str:
     left, right = data["charge"].sel(rule="LayerNorm").values, data["charge"].sel(rule="DyT").values
     readers = data["squared_norm"].sel(rule="DyT").values[:, 1]
     return (
-        "Above, six clouds of dots. In five layers of a trained network they follow a line in the middle; at both ends "
-        f"outputs are {low:.2f} to {high:.2f} of the line's, on tokens with two outlier coordinates {outliers:.2f}. "
-        f"Below left, the charge with LayerNorm goes from {left[0]:.0f} to "
-        f"{left[-1]:.0f} w². Below right, that with DyT goes from {right[0]:.0f} down to {right.min():.0f} and ends at "
-        f"{right[-1]:.0f} w², while the sum of squared alphas goes from {readers[0]:.2f} to {readers[-1]:.0f}. Dashed "
-        "predictions cover both curves; dotted curves of weight decay alone go elsewhere."
+        "Six panels. Above, two clouds of dots that follow a line in the middle and bend away from it at both ends. "
+        f"Beside them, by how much: in five layers of a trained network outputs are {low:.2f} to {high:.2f} of the "
+        f"line's, on tokens with two outlier coordinates {outliers:.2f}. Below, the charge with LayerNorm goes from "
+        f"{left[0]:.0f} to {left[-1]:.0f} w², and that with DyT from {right[0]:.0f} down to {right.min():.0f} and ends "
+        f"at {right[-1]:.0f} w², while the sum of squared alphas goes from {readers[0]:.2f} to {readers[-1]:.0f}. "
+        "Dashed predictions cover both curves; dotted curves of weight decay alone go elsewhere."
     )

@@ -48,12 +48,19 @@ def late_ratios(data: xr.Dataset) -> np.ndarray:
     return (_late(data["squared_angle"]).mean("step") / data["predicted"]).values
 
 
-def drift_ratios(data: xr.Dataset) -> np.ndarray:
-    """The same with the law for a norm that still grows by a fraction d a step: (2 eta k + (1 - beta) d)/(1 + beta)."""
+def drifting_law(data: xr.Dataset) -> xr.DataArray:
+    """The law for a norm that grows by a fraction d a step, (2 eta k + (1 - beta) d)/(1 + beta): (member).
+
+    d is measured over the second half of the run.
+    """
     norm = _late(data["squared_norm"])
     growth = np.log(norm.isel(step=-1) / norm.isel(step=0)) / ((norm.sizes["step"] - 1) * MEAN_OVER)
-    law = data["predicted"] + (1 - data["momentum"]) / (1 + data["momentum"]) * growth
-    return (_late(data["squared_angle"]).mean("step") / law).values
+    return data["predicted"] + (1 - data["momentum"]) / (1 + data["momentum"]) * growth
+
+
+def drift_ratios(data: xr.Dataset) -> np.ndarray:
+    """Measured over ``drifting_law``, mean over the second half of the run: (member)."""
+    return (_late(data["squared_angle"]).mean("step") / drifting_law(data)).values
 
 
 def _late(values: xr.DataArray) -> xr.DataArray:
@@ -66,13 +73,18 @@ def draw(data: xr.Dataset):
     axes = axes[0, 0]
     colors = (COLOR["gradient_descent"], COLOR["heavy_ball"], COLOR["adam"], COLOR["constrained"])
     step = data["step"].values
+    late = _late(data["step"]).values[[0, -1]]
     for index, color in enumerate(colors):
         row = data.isel(member=index)
         axes.plot(step, row["squared_angle"], color=color)
         axes.axhline(float(row["predicted"]), **predicted())
+        axes.plot(late, [float(drifting_law(data)[index])] * 2, **predicted(linestyle="-", linewidth=0.9))
         text = f"$\\eta = {float(row['learning_rate']):g}$, $\\beta = {float(row['momentum']):g}$, "
         text += f"$k = {float(row['weight_decay']):g}$"
         label_point(axes, text, (step[-1], float(row["predicted"])), (6, -3), color=color, annotation_clip=False)
+    lowest = (late[0], float(drifting_law(data)[-1]))
+    label_point(axes, "solid: the law for norms that still grow", lowest, (-4, 14), ha="center")
+    label_point(axes, "dashed: the law for norms that stand still", (late[0], float(data["predicted"][-1])), (-4, -12))
     axes.set(xlabel="step $n$", ylabel="squared turn $\\|p\\|^2/\\|q\\|^2$", yscale="log", xlim=(0, step[-1]))
     return figure
 
@@ -84,15 +96,18 @@ def caption(data: xr.Dataset) -> str:
         "Where norms stand still, filters turn by the angle $\\sqrt{2\\eta k/(1+\\beta)}$ a step, whatever the "
         "gradients are. Coloured: squared length of a step over squared norm of a filter, means over all filters of a "
         f"batch-normalized network and over {MEAN_OVER} steps, at four settings; dashed: the law. Over the second half "
-        f"of the run the quotient of the two is {found}, from top to bottom; with the growth that the norms still have "
-        f"put into the law, {grown}. Digits with {100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; "
+        f"of the run the quotient of the two is {found}, from top to bottom. The norms still grow then; the law with "
+        f"that growth put in (short solid lines) gives quotients of {grown}. Digits with "
+        f"{100 * data.attrs['label_noise']:.0f} % wrong labels, batches of 64; "
         "$\\eta$ in w²/ℓ, $k$ in ℓ/w²."
     )
 
 
 def alt(data: xr.Dataset) -> str:
     law, found = (", ".join(f"{value:.2g}" for value in each) for each in (data["predicted"].values, late_ratios(data)))
+    grown = ", ".join(f"{value:.2g}" for value in drift_ratios(data))
     return (
         f"Four noisy curves on a logarithmic axis and a dashed line for each, at {law}. Over the second half of the "
-        f"steps the curves are at {found} times their lines."
+        f"steps the curves are at {found} times their lines, and at {grown} times short solid lines, which "
+        "allow for the growth of the norms."
     )

@@ -12,8 +12,8 @@ from nld.figures._data import experiment_contrasts as contrasts
 from nld.figures._data import experiment_table as sweeps
 from nld.figures._data import experiments_prose
 from nld.figures._render.experiment_panels import draw_accuracy, name_modes
-from nld.figures._render.labels import ticks_at
-from nld.figures._render.style import COLOR, new_figure
+from nld.figures._render.labels import label_point, ticks_at
+from nld.figures._render.style import BASELINE, COLOR, new_figure
 from nld.figures.evidence import judged
 from nld.inference import Verdict, rule
 
@@ -81,8 +81,9 @@ def draw(data: xr.Dataset):
         axes.text(0.5, 0.5, "paper profile: not run yet (see the caption)", ha="center", va="center")
         axes.set_axis_off()
         return figure
-    figure, axes = new_figure(2 * len(found), 3, size=(6.4, 4.4 * len(found)), squeeze=False)
+    figure, axes = new_figure(2 * len(found), 3, size=(6.4, 4.4 * len(found)), squeeze=False, sharey="row")
     for row, scale in enumerate(found):
+        chance = float(data["chance"].values[data["scale"].values == scale][0])
         for column, panel in enumerate(sweeps.PANELS):
             above, below = axes[2 * row : 2 * row + 2, column]
             if not ((data["panel"] == panel) & (data["scale"] == scale)).any():
@@ -90,12 +91,15 @@ def draw(data: xr.Dataset):
                 below.set_axis_off()
                 continue
             draw_accuracy(above, *sweeps.final_accuracies(data, panel, scale))
-            above.set(xlabel=sweeps.PANELS[panel].label)
+            above.axhline(chance, **BASELINE)
+            above.set(xlabel=sweeps.PANELS[panel].label, ylim=(-0.06, 1.03), yticks=[0, 0.25, 0.5, 0.75, 1])
             _draw_losses(data, panel, scale, below)
+            below.axhline(-np.log(chance), **BASELINE)
             above.set_title(f"{panel}-1" + (f" ({scale})" if len(found) > 1 else ""))
-        axes[2 * row, 0].set_ylabel("final test accuracy")
+        axes[2 * row, 0].set_ylabel("final test accuracy [1]")
         axes[2 * row + 1, 0].set_ylabel("test loss [ℓ]")
-    name_modes(axes[0, 0])
+        label_point(axes[2 * row, 0], "guessing", (0, chance), (0, -12), va="bottom", color=BASELINE["color"])
+    name_modes(axes[0, 0], top=0.38)
     return figure
 
 
@@ -113,14 +117,12 @@ def _draw_losses(data: xr.Dataset, panel: str, scale: str, axes) -> None:
                 last = np.flatnonzero(np.isfinite(seed))[-1]
                 axes.plot(steps[last], seed[last], "x", color=COLOR[name], markersize=7)
     symbol = sweeps.PANELS[panel].label.split("$")[1]
-    axes.set_title(f"{panel}-2: ${symbol} = {chosen[0]:g}$ (dots), ${chosen[1]:g}$", fontsize=8)
-    low, high = np.nanmin(curves.sel(value=list(chosen))), np.nanmax(curves.sel(value=list(chosen)))
-    axes.set(xlabel="step $n$", xlim=(0, steps[-1]))
-    if high < 4 * low:
-        return
-    axes.set(yscale="log", ylim=(0.85 * low, 1.15 * min(high, 20)))
-    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if 0.85 * low <= tick <= 1.15 * high]
-    ticks_at(axes.yaxis, ticks)
+    axes.set_title(f"{panel}-2: dotted ${symbol} = {chosen[0]:g}$,\nsolid ${symbol} = {chosen[1]:g}$", fontsize=8)
+    axes.set(xlabel="step $n$", xlim=(0, steps[-1]), yscale="log")
+    losses = data["test_loss"].values[data["scale"].values == scale]
+    low, high = 0.85 * np.nanmin(losses), 1.3 * min(np.nanmax(losses), 20)
+    axes.set_ylim(low, high)
+    ticks_at(axes.yaxis, [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if low <= tick <= high])
 
 
 def caption(data: xr.Dataset) -> str:
@@ -129,7 +131,8 @@ def caption(data: xr.Dataset) -> str:
         return f"Unconstrained and constrained training at the paper's scale: not yet run. {MISSING}"
     origins = [f"*{name}:* {data.attrs[f'{name}_origin']}." for name in found]
     shown = experiments_prose.panels(data, found[0])
-    rest = " ".join([shown, ROWS, *origins, *([] if "paper" in found else [MISSING])])
+    guessing = "Grey dots: guessing."
+    rest = " ".join([shown, ROWS, guessing, *origins, *([] if "paper" in found else [MISSING])])
     return (
         "Learning rate, momentum and weight decay with the norms of filters free (unconstrained) and held at "
         f"their initial values (constrained). {rest}"

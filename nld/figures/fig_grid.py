@@ -6,11 +6,11 @@ import xarray as xr
 from nld.figures._data import run_grid
 from nld.figures._data.experiment_table import MODES, PANELS
 from nld.figures._data.run_grid import DEFAULT, GRID, GUESSING, final_loss
-from nld.figures._render.labels import label_panel, ticks_at
+from nld.figures._render.experiment_panels import MARKS
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_figure
 
 EXPLORATORY = "a map of settings to explore; the contrasts of fig-experiments rule"
-MARKER = "ovs"  # one a momentum
 
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
@@ -64,47 +64,45 @@ def in_words(data: xr.Dataset) -> dict[str, str]:
 
 
 def draw(data: xr.Dataset):
-    """One panel a weight decay: final test loss against what sets the effective rate at the start."""
-    figure, axes = new_figure(1, len(data["weight_decay"]), size=(6.4, 2.9), sharey=True)
-    loss = final_loss(data)
+    """One panel a weight decay: final test losses of free and held runs in pairs, a row a setting."""
+    figure, axes = new_figure(1, len(data["weight_decay"]), size=(6.4, 3.4), sharex=True, sharey=True)
+    loss = final_loss(data).stack(setting=("learning_rate", "momentum"))
+    rate = loss["learning_rate"] / (1 - loss["momentum"])
+    loss = loss.isel(setting=np.lexsort((loss["momentum"].values, rate.values)))
+    rows = np.arange(loss.sizes["setting"])
     for panel, decay in zip(axes, data["weight_decay"].values, strict=True):
-        panel.axhline(GUESSING, **BASELINE)
+        pair = loss.sel(weight_decay=decay)
+        middle = pair.median("seed")
+        panel.axvline(GUESSING, **BASELINE)
+        ends = middle.transpose("constrained", "setting").values
+        panel.hlines(rows, ends.min(0), ends.max(0), color=BASELINE["color"], linewidth=0.8, alpha=0.6)
         for mode, name in enumerate(MODES):
-            for marker, momentum in zip(MARKER, data["momentum"].values, strict=True):
-                line = loss.sel(constrained=mode, weight_decay=decay, momentum=momentum)
-                at = line["learning_rate"] / (1 - momentum)
-                panel.plot(
-                    at, line.median("seed"), color=COLOR[name], marker=marker, markersize=4,
-                    linewidth=1, markerfacecolor=COLOR[name] if mode else "none", alpha=0.85,
-                )  # fmt: skip
-                panel.vlines(at, line.min("seed"), line.max("seed"), color=COLOR[name], linewidth=0.8, alpha=0.85)
-        panel.set(xscale="log", yscale="log", xlabel="$\\eta/(1-\\beta)$ [w²/ℓ]", ylim=(0.05, 16))
+            run = pair.sel(constrained=mode)
+            beside = rows + (0.14, -0.14)[mode]  # bars that do not cover each other
+            panel.hlines(beside, run.min("seed"), run.max("seed"), color=COLOR[name], linewidth=1, alpha=0.7)
+            panel.plot(ends[mode], rows, MARKS[name][0], color=COLOR[name], markersize=5)
+        panel.set(xscale="log", xlim=(0.07, 4), ylim=(-0.7, len(rows) - 0.3))
         panel.set_title(f"$k$ = {decay:g} ℓ/w²")
-        ticks_at(panel.yaxis, [0.1, 0.2, 0.5, 1, 2, 5])
-    axes[0].set_ylabel("test loss at the end [ℓ]")
-    axes[0].text(0.012, GUESSING * 1.1, "guessing", fontsize=8, color=BASELINE["color"])
-    for mode, name in enumerate(MODES):
-        label_panel(axes[1], name, 0.04, 0.9 - 0.08 * mode, color=COLOR[name])
-    for row, (marker, momentum) in enumerate(zip(MARKER, data["momentum"].values, strict=True)):
-        at = {"transform": axes[2].transAxes, "color": BASELINE["color"]}
-        axes[2].plot(0.07, 0.925 - 0.08 * row, marker=marker, markersize=4, markerfacecolor="none", **at)
-        axes[2].text(0.12, 0.9 - 0.08 * row, f"$\\beta$ = {momentum:g}", fontsize=8, **at)
+        ticks_at(panel.xaxis, [0.1, 0.2, 0.5, 1, 2])
+    names = zip(loss["learning_rate"].values, loss["momentum"].values, strict=True)
+    axes[0].set_yticks(rows, [f"$\\eta$ = {eta:g}, $\\beta$ = {momentum:g}" for eta, momentum in names])
+    axes[0].set_ylabel("larger $\\eta/(1-\\beta)$ $\\rightarrow$")
+    axes[1].set_xlabel("test loss at the end [ℓ]")
+    label_point(axes[0], "guessing", (GUESSING, 2), (-3, 0), ha="right", va="center", color=BASELINE["color"])
+    for place, (name, (_, sign)) in enumerate(MARKS.items()):
+        label_panel(axes[1], f"{sign} {name}", 0.84, 0.33 - 0.07 * place, color=COLOR[name], ha="right")
     return figure
 
 
 def caption(data: xr.Dataset) -> str:
     free, held, settings = trained(data)
     which = "more settings than" if free > held else "as many settings as" if free == held else "fewer settings than"
-    marks = ", ".join(
-        f"{shape} $\\beta = {momentum:g}$"
-        for shape, momentum in zip(("circles", "triangles", "squares"), data["momentum"].values, strict=True)
-    )
     return (
         f"Free norms train at {which} held ones: {free} of {settings} end below half the loss of guessing, against "
         f"{held}. Test loss after {int(data['step'][-1])} steps at constant learning rate on a grid of $\\eta$, "
-        f"$\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds, against $\\eta/(1-\\beta)$, to "
-        f"which the effective rate at the start is proportional; {marks}; open marks unconstrained, full marks "
-        f"constrained. The dotted line is the loss of guessing. *quick:* {data.attrs['origin']}."
+        f"$\\beta$ and $k$, medians and ranges (bars) of {data.sizes['seed']} seeds: circles unconstrained, squares "
+        "constrained. Rows are in the order of $\\eta/(1-\\beta)$, to which the effective rate at the start is "
+        f"proportional. The dotted line is the loss of guessing. *quick:* {data.attrs['origin']}."
     )
 
 
@@ -114,8 +112,8 @@ def alt(data: xr.Dataset) -> str:
     middle = loss.sel(weight_decay=DEFAULT["weight_decay"], momentum=DEFAULT["momentum"]).values
     listed = ["; ".join(f"{value:.2g} at {rate:g}" for value, rate in zip(row, rates, strict=True)) for row in middle]
     return (
-        f"{len(data['weight_decay'])} panels, one a {PANELS['C'].words}: final test loss against learning rate over "
-        f"one minus momentum. {free} free and {held} held runs of {settings} end below half the loss of guessing. At "
-        f"momentum {DEFAULT['momentum']:g} and weight decay {DEFAULT['weight_decay']:g} the free run's loss is "
-        f"{listed[0]}, the held run's {listed[1]}."
+        f"{len(data['weight_decay'])} panels, one a {PANELS['C'].words}: pairs of final test losses, free and held, in "
+        f"rows of learning rate and momentum. {free} free and {held} held runs of {settings} end below half the loss "
+        f"of guessing. At momentum {DEFAULT['momentum']:g} and weight decay {DEFAULT['weight_decay']:g} the free run's "
+        f"loss is {listed[0]}, the held run's {listed[1]}."
     )

@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures._data.adam_stages import METHOD_DECAY, METHOD_STEPS, RATES, SELECTED, best, judged_losses, methods
 from nld.figures._data.filter_norms_under_adam import NORM_DECAY, NORM_MOMENTA, judged_norm_ratios, norm_ratios, norms
-from nld.figures._render.labels import label_point, letter_panels
+from nld.figures._render.labels import label_panel, label_point
 from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
 from nld.figures.evidence import judged
 from nld.inference import Evidence, Verdict, rule
@@ -98,7 +98,8 @@ def draw(data: xr.Dataset):
     figure, (a, b) = new_figure(1, 2, size=(6.4, 3.2))
     _draw_norms(a, data)
     _draw_methods(b, data)
-    letter_panels((a, b))
+    a.set_title("(a) norm of a filter under AdamW")
+    b.set_title("(b) loss by learning rate")
     return figure
 
 
@@ -116,6 +117,7 @@ def _draw_norms(axes, data: xr.Dataset) -> None:
     paper = layer["norm_predicted"].sel(closure="orthogonal").values[1]
     text = f"average of squared\nupdates, {last}"
     label_point(axes, text, (step[len(step) // 2], paper[len(step) // 2]), (4, 12), color=BASELINE["color"])
+    label_panel(axes, "solid: measured\ndashed: predicted, with the charge", 0.16, 0.6)
     axes.set(xlabel="step $n$", ylabel="mean squared norm $\\|q\\|^2$ [w²]", yscale="log", xlim=(0, step[-1]))
 
 

@@ -16,6 +16,8 @@ ADAPTIVE = ["Adam", "AdamW", "RMSProp"]
 KEPT, TURNED = 1e-12, 1e-2  # shares of a step along the rotations that are rounding, and that are not
 COLORS = {"SGD": "heavy_ball", "Nesterov": "nesterov", "Adam": "adam", "AdamW": "adamw", "RMSProp": "rmsprop"}
 MARKERS = {"SGD": "o", "Nesterov": "s", "Adam": "^", "AdamW": "v", "RMSProp": "D"}
+SIGNS = {"SGD": "●", "Nesterov": "■", "Adam": "△", "AdamW": "▽", "RMSProp": "◇"}
+DASHES = {"AdamW": (0, (5, 2)), "RMSProp": (0, (1.5, 1.5))}
 
 
 def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
@@ -84,23 +86,29 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset):
     """Share of each step along the rotations; angle turned and drift of the charge over the learning rate."""
-    figure, panels = new_figure(1, 3, size=(6.4, 3.4))
+    figure, panels = new_figure(1, 3, size=(6.4, 3.6))
     names = [str(name) for name in data["optimizer"].values]
     relative = data["learning_rate"] / data["learning_rate"].isel(rate=0)
-    for name in names:
+    step, places = data["step"].values, dict(zip(ADAPTIVE, (1.12, 1.0, 0.89), strict=True))
+    for index, name in enumerate(names):
         color, row = COLOR[COLORS[name]], data.sel(optimizer=name)
-        below = name == "Adam"  # AdamW runs on top of it: here the two are nearly one
-        panels[0].plot(data["step"], row["share"], color=color, linewidth=3.6 if below else None)
-        x = relative.sel(optimizer=name)
+        # Adaptive rules nearly agree: open marks, moved a little to the side, and other dashes tell them apart.
+        open_mark = {"markerfacecolor": "none"} if name in ADAPTIVE else {}
+        mark = {"color": color, "marker": MARKERS[name], "markersize": 6 if name in ADAPTIVE else 4, **open_mark}
+        dashes = {"linestyle": DASHES.get(name, "-"), "linewidth": 1.2}
+        marked = slice(4 + 5 * index, None, 26)
+        panels[0].plot(step, row["share"], color=color, **dashes)
+        panels[0].plot(step[marked], row["share"].values[marked], linestyle="none", **mark)
+        x = relative.sel(optimizer=name) * places.get(name, 1)
         for axes, quantity in zip(panels[1:], ("angle", "drift"), strict=True):
-            axes.plot(x, row[quantity], color=color, marker=MARKERS[name], markersize=7 if below else 4)
+            axes.plot(x, row[quantity], **dashes, **mark)
     x = relative.isel(optimizer=0).values
     for axes, quantity, name, order in ((panels[1], "angle", "Nesterov", 2), (panels[2], "drift", "SGD", 1)):
         line = float(data[quantity].sel(optimizer=name)[0]) * x**order / 2
         axes.plot(x, line, **predicted())
         text = "$\\propto \\eta$" if order == 1 else f"$\\propto \\eta^{order}$"
         label_point(axes, text, (x[1], line[1]), (4, -10))
-    panels[0].set(xlabel="step $n$", ylabel="share of the step [1]", xlim=(0, int(data["step"][-1])))
+    panels[0].set(xlabel="step $n$", ylabel="share of the step [1]", xlim=(0, int(step[-1])))
     for axes, unit in zip(panels[1:], ("angle turned [rad]", "drift [1]"), strict=True):
         axes.set(xscale="log", xlabel="learning rate $\\eta/\\eta_0$", ylabel=unit)
         ticks_at(axes.xaxis, x)
@@ -110,10 +118,11 @@ def draw(data: xr.Dataset):
     for axes in panels[:2]:
         axes.set_ylim(1e-18, 3)
     level = float(data["share"].sel(optimizer="Adam")[-1])
-    places = [(name, level / 12 ** (place + 1), "center") for place, name in enumerate(ADAPTIVE)]
-    places += [(name, 2 * float(data["share"].sel(optimizer=name).max()), "bottom") for name in ("SGD", "Nesterov")]
-    for name, height, side in places:
-        panels[0].text(0.95 * STEPS[-1], height, name, color=COLOR[COLORS[name]], fontsize=8, ha="right", va=side)
+    heights = [(name, level / 12 ** (place + 1), "center") for place, name in enumerate(ADAPTIVE)]
+    heights += [(name, 3 * float(data["share"].sel(optimizer=name).max()), "bottom") for name in ("SGD", "Nesterov")]
+    for name, height, side in heights:
+        text = f"{SIGNS[name]} {name}"
+        panels[0].text(0.95 * STEPS[-1], height, text, color=COLOR[COLORS[name]], fontsize=8, ha="right", va=side)
     return figure
 
 
@@ -131,7 +140,8 @@ def caption(data: xr.Dataset) -> str:
         "the adaptive rules. **(b)** Angle turned in a fixed training time against the learning rate, relative to the "
         f"largest: slope {angle['Nesterov']:.2f} under Nesterov, {number(min(angle[n] for n in ADAPTIVE), '.2f')} to "
         f"{number(max(angle[n] for n in ADAPTIVE), '.2f')} under the adaptive rules. **(c)** Drift of "
-        f"$QQ^\\top - KK^\\top$, which gradient flow conserves: slopes {listed}. Dashed: slopes 2 and 1."
+        f"$QQ^\\top - KK^\\top$, which gradient flow conserves: slopes {listed}. Black dashes: slopes 2 and "
+        "1. In (b) and (c) marks of the adaptive rules stand a little aside, so that none hides another."
     )
 
 

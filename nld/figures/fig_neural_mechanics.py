@@ -5,7 +5,7 @@ import xarray as xr
 
 from nld.figures._data.charge_laws import END, KINDS, SHOWN, column, columns, first_zero
 from nld.figures._render.labels import label_panel
-from nld.figures._render.style import BASELINE, COLOR, new_figure, predicted
+from nld.figures._render.style import BASELINE, COLOR, new_mosaic, predicted
 from nld.figures._render.text import power, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.paper import Claim
@@ -23,7 +23,8 @@ CLAIMS = (
 )  # fmt: skip
 SYMBOL = {"translation": "sum $\\langle q, n\\rangle$ [w]", "scale": "$\\|q\\|^2$ [w²]",
           "rescale": "$\\|q_{in}\\|^2 - \\|q_{out}\\|^2$ [w²]"}  # fmt: skip
-ERROR_LINES = {"exact": {"linewidth": 0.7, "alpha": 0.6}, "integral": {}, "gradient flow": {"linestyle": ":"}}
+LAWS = {"gradient flow": ("o", "none"), "integral": ("o", "full"), "exact": ("|", "full")}  # mark and filling
+PANELS = (("scale", 2), ("translation", 2), ("rescale", 2), ("translation", -1), ("scale", -1))  # kind and column
 ROUNDING = ("gradient_constraint", "hessian_constraint")
 
 
@@ -66,71 +67,70 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
 
 
 def draw(data: xr.Dataset):
-    """Rows of symmetries and a row of errors, columns of runs."""
-    columns = data.sizes["column"]
-    figure, panels = new_figure(4, columns, size=(6.4, 6.4), sharex=True)
-    time = data["time"].values
-    for i in range(columns):
-        rule = data.isel(column=i)
-        for j, kind in enumerate(KINDS):
-            axes, row = panels[j, i], rule.sel(kind=kind)
-            axes.plot(time, row["gradient_flow"].values.T, **BASELINE)
-            axes.plot(time, row["charge"].values.T, color=COLOR[kind], linewidth=2.2)
-            axes.plot(time, row["predicted"].values.T, **predicted(linewidth=0.8, linestyle=(0, (3, 4))))
-            for law, line in ERROR_LINES.items():
-                values = row["error"].sel(law=law).values
-                panels[-1, i].plot(time, np.where(values > 0, values, np.nan), color=COLOR[kind], **line)
-        below = panels[-1, i]
-        below.set(yscale="log", ylim=(1e-17, 100), xlabel="$t$ [w²/ℓ]", xlim=(0, END), xticks=(0, 30, 60))
-        title = f"({'abcde'[i]}) $\\beta = {float(rule['momentum']):g}$\n$k = {float(rule['weight_decay']):g}$"
-        panels[0, i].set_title(title, fontsize=9)
-    for j, kind in enumerate(KINDS):
-        panels[j, 0].set_ylabel(f"{kind}\n{SYMBOL[kind]}", color=COLOR[kind])
-        _share_heights(panels[j, :-1])
-        panels[j, -1].yaxis.tick_right()
-        panels[j, -1].locator_params(axis="y", nbins=4)
-    panels[-1, 0].set_ylabel("error of the law\nover largest $|x|$ [1]")
-    for axes in panels[-1, 1:]:
-        axes.tick_params(labelleft=False)
-    for height, text in ((0.94, "gradient flow"), (0.58, "integral law"), (0.26, "law in steps")):
-        label_panel(panels[-1, 2], text, 0.97, height, ha="right", va="center", fontsize=7.5)
-    label_panel(panels[1, 0], "gradient flow", 0.06, 0.2, color="#888888", fontsize=7.5)
+    """Charges of three kinds in a run without momentum, of two in the run with most; largest errors of all runs."""
+    figure, axes = new_mosaic([[*"abc"], [*"def"]], (6.4, 4.4), height_ratios=[1, 1.05])
+    for letter, (kind, index) in zip("abcde", PANELS, strict=True):
+        run = data.isel(column=index)
+        _draw_charges(axes[letter], data["time"].values, run.sel(kind=kind), COLOR[kind])
+        axes[letter].set(ylabel=f"{kind} {SYMBOL[kind]}")
+        setting = f"$\\beta = {float(run['momentum']):g}$, $k = {float(run['weight_decay']):g}$"
+        axes[letter].set_title(f"({letter}) {setting}", fontsize=8.5)
+    for letter in "abcde":
+        axes[letter].set(xlabel="$t$ [w²/ℓ]", xlim=(0, END), xticks=(0, 30, 60))
+    label_panel(axes["a"], "gradient flow", 0.05, 0.08, color=BASELINE["color"])
+    label_panel(axes["a"], "measured", 0.45, 0.84, color=COLOR["scale"])
+    label_panel(axes["a"], "integral law", 0.45, 0.74)
+    _draw_errors(axes["f"], data)
     return figure
 
 
-def _share_heights(row) -> None:
-    """One range for a row of panels, with tick labels at its left."""
-    low, high = (pick(axes.get_ylim()[end] for axes in row) for pick, end in ((min, 0), (max, 1)))
-    for axes in row:
-        axes.set_ylim(low, high)
-    for axes in row[1:]:
-        axes.tick_params(labelleft=False)
+def _draw_charges(axes, time: np.ndarray, row: xr.Dataset, color: str) -> None:
+    axes.plot(time, row["gradient_flow"].values.T, **BASELINE)
+    axes.plot(time, row["charge"].values.T, color=color, linewidth=2.6, alpha=0.75)
+    axes.plot(time, row["predicted"].values.T, **predicted(linewidth=0.8, linestyle=(0, (3, 5))))
+
+
+def _draw_errors(axes, data: xr.Dataset) -> None:
+    places = np.arange(data.sizes["column"])
+    for law, (marker, filling) in LAWS.items():
+        for shift, kind in zip((-0.2, 0, 0.2), KINDS, strict=True):
+            values = data["largest_error"].sel(law=law, kind=kind).values
+            mark = {"marker": marker, "fillstyle": filling, "color": COLOR[kind], "markersize": 4.5}
+            axes.plot(np.where(values > 0, values, np.nan), places + shift, linestyle="none", **mark)
+    runs = zip(data["momentum"].values, data["weight_decay"].values, strict=True)
+    axes.set_yticks(places, [f"{momentum:g}, {decay:g}" for momentum, decay in runs], fontsize=7)
+    axes.set(xscale="log", xlim=(1e-17, 1e2), ylim=(len(places) - 0.4, -2.4), ylabel="$\\beta$, $k$")
+    axes.set(xlabel="largest error [1]", xticks=[1e-16, 1e-8, 1])
+    axes.set_title("(f) all runs", fontsize=8.5)
+    names = ((1e-16, -0.8, "| law in steps"), (1, -1.4, "● integral law"), (50, -2.0, "○ gradient flow"))
+    for place, height, text in names:
+        axes.text(place, height, text, fontsize=7.5, ha="right" if place > 1e-9 else "left", va="center")
 
 
 def caption(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
         "Sums and squares of the weights that a symmetry ties together follow an integral law, and it is not that of "
-        "gradient flow. Columns: three weight decays without momentum and two with, in ℓ/w². Rows: charges of "
-        f"translation, scale and rescale symmetry, {SHOWN} of each kind, measured in a network that learns digits from "
-        "batches of 64 (coloured), predicted by the integral laws (dashed) and by gradient flow (dotted). **(e)** At a "
-        f"momentum of {float(data['momentum'][-1]):g} the weight decay is {told['times-critical']} times the critical "
-        f"{told['critical-long']} ℓ/w²; sums change their sign up to {told['crossings']} times. **Bottom row:** the "
-        "largest error over all charges of a kind (in the colours above), of gradient flow (dotted; "
-        f"{told['flow-scale']} for the squared norms), of the integral law (solid; up to {told['integral-plain']} "
-        f"without momentum and {told['integral-long']} with) and of the law in steps (thin; {told['exact']})."
+        f"gradient flow. **(a, b, c)** Charges of scale, translation and rescale symmetry, {SHOWN} of each kind, "
+        "measured in a network that learns digits from batches of 64 without momentum (coloured), predicted by the "
+        "integral laws (dashed) and by gradient flow (dotted). **(d, e)** Sums and squared norms with momentum "
+        f"{float(data['momentum'][-1]):g}: the weight decay is {told['times-critical']} times the critical "
+        f"{told['critical-long']} ℓ/w², and sums change their sign up to {told['crossings']} times. **(f)** The "
+        "largest error over all charges of a kind, over the largest charge, in five runs: of gradient flow (open "
+        f"circles; {told['flow-scale']} for the squared norms), of the integral law (full circles; up to "
+        f"{told['integral-plain']} without momentum and {told['integral-long']} with) and of the law in steps (bars; "
+        f"{told['exact']}). $k$ in ℓ/w²."
     )
 
 
 def alt(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
-        "A grid of five columns and four rows. In every panel of the upper three rows dashed predictions lie on "
-        "coloured measured curves. The sums of the translation row stay level without weight decay, fall exponentially "
-        f"with it, and in the last column change their sign up to {told['crossings']} times. The squared norms of the "
-        f"scale row rise above the dotted curves of gradient flow, in the last column up to {told['tallest']} times "
-        f"their first value. In the bottom row the errors of the three laws are lines near {told['flow-scale']}, below "
-        f"{told['integral-long']} and below {told['exact']}."
+        "Six panels. In the first five dashed predictions lie on coloured measured curves. Without momentum squared "
+        "norms stay above the dotted curves of gradient flow while sums fall exponentially; with momentum "
+        f"{float(data['momentum'][-1]):g} sums change their sign up to {told['crossings']} times and squared norms "
+        f"rise up to {told['tallest']} times their first value. In the last panel the largest errors of three laws in "
+        f"five runs lie near {told['flow-scale']}, below {told['integral-long']} and below {told['exact']}."
     )
 
 

@@ -139,8 +139,9 @@ def draw(data: xr.Dataset):
         errors.plot(rate, error[:, 0], ":", color=color, marker=marker, markerfacecolor="none", markersize=4)
         errors.plot(rate, error[:, 1], color=color, marker=marker, markersize=4, linewidth=1.1)
         label_point(errors, name, (rate[3], error[3, 1]), (12, -7), color=color)
-    for index, (text, shift) in enumerate((("to gradient flow", 12), ("to mechanics", 26))):
-        label, place = f"{text}: slope {order[:, index].mean():.2f}", (rate[3], data["error"].values[:, 3, index].max())
+    for index, (text, shift) in enumerate((("to gradient flow", -20), ("to mechanics", 26))):
+        beside = data["error"].values[:, 3, index].max() if shift > 0 else data["error"].values[:, 3, index].min()
+        label, place = f"{text}: slope {order[:, index].mean():.2f}", (rate[3], beside)
         label_point(errors, label, place, (0, shift), ha="center", fontsize=9)
     errors.set(xscale="log", yscale="log", ylabel="distance of the iterates [w]")
     ticks_at(errors.xaxis, [x for x in (0.005, 0.01, 0.02, 0.05, 0.1) if rate.min() <= x <= rate.max()])

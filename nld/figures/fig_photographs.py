@@ -14,7 +14,7 @@ from nld.figures._data import experiment_table as sweeps
 from nld.figures._data import experiments_prose, photographs_prose, rate_curve
 from nld.figures._render.experiment_panels import MARKS, draw_accuracy, name_modes
 from nld.figures._render.labels import label_point
-from nld.figures._render.style import COLOR, new_mosaic, predicted
+from nld.figures._render.style import BASELINE, COLOR, new_mosaic
 from nld.figures._render.text import at_most
 from nld.figures.evidence import kept, kept_path
 from nld.inference import Verdict, rule
@@ -71,25 +71,27 @@ def draw(data: xr.Dataset):
     for panel, (_, _, label, _) in sweeps.PANELS.items():
         values, accuracy, diverged = sweeps.final_accuracies(data, panel, SCALE)
         draw_accuracy(axes[panel], values, 100 * accuracy, diverged)
-        axes[panel].axhline(100 * CHANCE, **predicted(linewidth=0.8))
+        axes[panel].axhline(100 * CHANCE, **BASELINE)
         axes[panel].set(xlabel=label, title=panel, ylim=(0, 65))
         if panel != "A":
             axes[panel].tick_params(labelleft=False)
-    label_point(axes["A"], "guessing", (0, 100 * CHANCE), (0, 3))
+    label_point(axes["A"], "guessing", (0, 100 * CHANCE), (0, 3), color=BASELINE["color"])
     axes["A"].set_ylabel("final test accuracy [%]")
-    name_modes(axes["B"], top=0.92)
+    name_modes(axes["B"], top=0.45)
     if judged:
         _draw_rates(data, axes["rate"])
     return figure
 
 
 def _draw_rates(data: xr.Dataset, axes) -> None:
+    rates = data["judged_half_rate"].values
     for name, (marker, _) in MARKS.items():
         seeds = data.sel(constrained_norm=name)
         rate, loss = (seeds[f"judged_half_{quantity}"].values.ravel() for quantity in ("rate", "loss"))
         axes.plot(rate, loss, marker, color=COLOR[name], markersize=3.5, alpha=0.5)
     axes.plot(*_common_curve(data), color="0.4", linewidth=1)
-    axes.axhline(-np.log(CHANCE), **predicted(linewidth=0.8))
+    axes.axhline(-np.log(CHANCE), **BASELINE)
+    label_point(axes, "guessing", (rates.min(), -np.log(CHANCE)), (0, 4), color=BASELINE["color"])
     axes.set(
         xscale="log", xlabel="effective rate half-way $\\eta/((1-\\beta)r^2)$ [1/ℓ]", ylabel="test loss half-way [ℓ]",
         title="one curve?",
@@ -124,7 +126,7 @@ def caption(data: xr.Dataset) -> str:
     )
     ahead = f"lead by at most {at_most(lead(data))} percentage points of accuracy" if lead(data) > 0 else "lead nowhere"
     return (
-        f"On photographs free norms {ahead}. {experiments_prose.panels(data, SCALE)} The marks are means, the dashed "
+        f"On photographs free norms {ahead}. {experiments_prose.panels(data, SCALE)} The marks are means, the dotted "
         f"lines guessing. {curve}{data.attrs[f'{SCALE}_origin']}; {{doc}}`reproducibility` says how it is run again."
     )
 

@@ -7,7 +7,7 @@ from nld.figures._data import schedule_runs as runs
 from nld.figures._data.schedule_runs import differences
 from nld.figures._data.schedules_evidence import CLAIMS, evidence
 from nld.figures._render.labels import label_panel, label_point, ticks_at
-from nld.figures._render.style import BASELINE, COLOR, band, new_figure, predicted
+from nld.figures._render.style import BASELINE, COLOR, band, new_mosaic, predicted
 from nld.figures._render.text import at_most, power, power_above
 from nld.inference import FIRST_JUDGING_SEED, Verdict, rule
 from nld.learning_rules.rules import heavy_ball
@@ -39,12 +39,13 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset):
-    """Effective rates; losses; rates and norms; differences of losses."""
-    figure, axes = new_figure(2, 2, size=(6.4, 5.4))
-    _draw_tuning(axes[0, 0], data)
-    _draw_losses(axes[0, 1], data)
-    _draw_schedule(axes[1, 0], data)
-    _draw_differences(axes[1, 1], data)
+    """Effective rates and losses above; rates, norms and differences of losses below."""
+    figure, axes = new_mosaic([[*"aaabbb"], [*"ccddee"]], (6.4, 5.2))
+    _draw_tuning(axes["a"], data)
+    _draw_losses(axes["b"], data)
+    _draw_rates(axes["c"], data)
+    _draw_norms(axes["d"], data)
+    _draw_differences(axes["e"], data)
     return figure
 
 
@@ -81,33 +82,39 @@ def _draw_losses(axes, data: xr.Dataset) -> None:
     label_point(axes, "no decay, growing rate", (step[at], loss[at]), (4, 26))
 
 
-def _draw_schedule(axes, data: xr.Dataset) -> None:
+def _draw_rates(axes, data: xr.Dataset) -> None:
     before, after = COLOR["original"], COLOR["transformed"]
-    step, point = data["step"].values, data["point"].values
+    step, rate = data["step"].values, data["schedule"].values
     axes.plot(step, np.full(len(step), data.attrs["learning_rate"]), color=before)
-    axes.plot(step, data["schedule"], color=after)
-    axes.plot(point, data["norm"].sel(run="weight decay"), color=before)
-    axes.plot(point, data["norm"].sel(run="exponential"), color=after)
-    axes.plot(point, data["norm"].sel(run="weight decay") * data["scale"], **predicted())
-    at = int(0.55 * len(step))
-    places = (
-        ("rate with decay", data.attrs["learning_rate"], before, (0, 5)),
-        ("rate without", float(data["schedule"][at]), after, (22, -10)),
-        ("norm with decay", float(data["norm"].sel(run="weight decay")[at]), before, (0, -11)),
-        ("norm without", float(data["norm"].sel(run="exponential")[at]), after, (-16, 8)),
-    )
-    for text, value, color, shift in places:
-        label_point(axes, text, (at, value), shift, color=color, ha="center")
-    axes.set(xlabel="step $n$", ylabel="rate $\\eta$ [w²/ℓ], norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]),
+    axes.plot(step, rate, color=after)
+    at = int(0.5 * len(step))
+    label_point(axes, "with decay", (at, data.attrs["learning_rate"]), (0, 5), color=before, ha="center")
+    label_point(axes, "without", (at, rate[at]), (-4, 4), color=after, ha="right")
+    axes.set(xlabel="step $n$", ylabel="learning rate $\\eta$ [w²/ℓ]", yscale="log", xlim=(0, data.sizes["step"]),
              title="(c)")  # fmt: skip
+
+
+def _draw_norms(axes, data: xr.Dataset) -> None:
+    before, after = COLOR["original"], COLOR["transformed"]
+    point, norm = data["point"].values, data["norm"]
+    axes.plot(point, norm.sel(run="weight decay"), color=before)
+    axes.plot(point, norm.sel(run="exponential"), color=after, linewidth=2.6, alpha=0.75)
+    axes.plot(point, norm.sel(run="weight decay") * data["scale"], **predicted())
+    at = int(0.55 * len(point))
+    with_decay, without = (float(norm.sel(run=run)[at]) for run in ("weight decay", "exponential"))
+    label_point(axes, "with decay", (point[at], with_decay), (0, 6), color=before, ha="center")
+    label_point(axes, "without", (point[at], without), (-4, 8), color=after, ha="right")
+    label_point(axes, "predicted", (point[at], without), (4, -10))
+    axes.set(xlabel="step $n$", ylabel="norm $r$ [w]", yscale="log", xlim=(0, data.sizes["step"]), title="(d)")
+    ticks_at(axes.yaxis, [5, 10, 20, 50])
 
 
 def _draw_differences(axes, data: xr.Dataset) -> None:
     lines = (
-        ("decay dropped", None, "decay dropped, rate kept"),
-        ("naive", COLOR["scale"], "growing rate, buffer at zero"),
-        ("exponential", COLOR["transformed"], "growing rate, matched buffer"),
-        ("empty buffer", COLOR["heavy_ball"], "warmed-up rate, empty buffer"),
+        ("decay dropped", None, "decay dropped"),
+        ("naive", COLOR["scale"], "buffer left at zero"),
+        ("exponential", COLOR["transformed"], "buffer matched"),
+        ("empty buffer", COLOR["heavy_ball"], "rate warmed up"),
     )
     step = _tens(data["step"]).mean(1)
     for run, color, _ in lines:
@@ -119,7 +126,7 @@ def _draw_differences(axes, data: xr.Dataset) -> None:
     for place, (_, color, text) in zip((0.94, 0.74, 0.26, 0.18), lines, strict=True):
         label_panel(axes, text, 0.97, place, color=color or "#888888", ha="right")
     axes.set(xlabel="step $n$", ylabel="loss difference $|\\Delta f|$ [ℓ]", yscale="log", ylim=(3e-17, 3),
-             xlim=(0, data.sizes["step"]), title="(d)")  # fmt: skip
+             xlim=(0, data.sizes["step"]), title="(e)")  # fmt: skip
 
 
 def _tens(values) -> np.ndarray:
@@ -139,9 +146,10 @@ def caption(data: xr.Dataset) -> str:
         "(dashed). On $\\langle q, Aq\\rangle$ itself (grey), where no norm can grow, it diverges. **(b)** Losses of a "
         "batch-normalized network on digits with weight decay (blue) and without it at an exponentially growing "
         f"learning rate (dashed, a training run). **(c)** Their rates, one constant, one {grown:.3g} times larger at "
-        "the end, and the norms of all their weights; dashed: the blue norm times $\\alpha^{-n}$. **(d)** Differences "
-        f"of the losses to the run with decay: at most {power_above(max(found['exponential'], found['empty buffer']))} "
-        f"ℓ{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. Largest of ten "
+        "the end. **(d)** The norms of all their weights; dashed: the blue norm times $\\alpha^{-n}$. **(e)** "
+        f"Differences of the losses to the run with decay: at most "
+        f"{power_above(max(found['exponential'], found['empty buffer']))} ℓ"
+        f"{naive if data.attrs['momentum'] else ', and without momentum there is no buffer to match'}. Largest of ten "
         f"steps, median and range of {data.sizes['seed']} seeds; zeros drawn at $10^{{-16}}$. $\\eta = "
         f"{data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, $k = "
         f"{data.attrs['weight_decay']:g}$ ℓ/w²."
@@ -152,9 +160,9 @@ def alt(data: xr.Dataset) -> str:
     (clean, noisy), found = data["effective_rate"].median("seed").transpose("noise", "rate").values, differences(data)
     sizes = [power(found[run]) for run in ("exponential", "empty buffer", "naive", "decay dropped")]
     return (
-        f"Four panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
+        f"Five panels. (a) Blue dots rise with the learning rate to {clean.max():.2g} and fall again, between dashed "
         f"bounds; red squares lie at {power(noisy.min(), 1)} to {power(noisy.max(), 1)}; grey crosses on the diagonal "
         "mark divergence. (b) A dashed loss curve lies on a solid blue one. (c) On a logarithmic axis one rate is "
-        "level and the other a rising straight line; likewise one norm rises above the other. (d) Four differences of "
+        "level and the other a rising straight line. (d) One norm rises above the other. (e) Four differences of "
         f"losses; their largest values are {', '.join(sizes)} ℓ."
     )

@@ -17,12 +17,6 @@ def label_panel(axes, text: str, x: float, y: float, **properties) -> None:
     axes.text(x, y, text, transform=axes.transAxes, **{"fontsize": 8, **properties})
 
 
-def letter_panels(panels) -> None:
-    """(a), (b) ... above panels in their order."""
-    for letter, axes in zip("abcdefgh", panels, strict=False):
-        axes.set_title(f"({letter})", fontsize=9)
-
-
 def ticks_at(axis, values) -> None:
     """Ticks at these values of ``axes.xaxis`` or ``axes.yaxis``, as plain numbers, and at no others between them."""
     axis.set_ticks(values, [f"{value:g}" for value in values])
