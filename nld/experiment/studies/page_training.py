@@ -49,7 +49,11 @@ def two_layers(filter_scale: float = 1.0, seed: int = 0) -> nn.Sequential:
         nn.Linear(FILTERS, source.classes),
     ).double()
     with torch.no_grad():
-        for parameter, inputs in ((network[0].weight, pixels), (network[3].weight, FILTERS), (network[3].bias, FILTERS)):
+        for parameter, inputs in (
+            (network[0].weight, pixels),
+            (network[3].weight, FILTERS),
+            (network[3].bias, FILTERS),
+        ):
             draws = torch.tensor(list(islice(drawn, parameter.numel())), dtype=torch.float64)
             parameter.copy_(((2 * draws - 1) * (1 / math.sqrt(inputs))).view_as(parameter))
         network[0].weight.mul_(filter_scale)
@@ -81,13 +85,11 @@ def train_two_layers(
         hold_norms: whether each filter is scaled back to the norm it had at first, after every step.
 
     Returns:
-        Dataset with ``loss`` (step), of the batch before the step, the monitor's MEASURED of the filters' scale symmetry
-        (step, filter), and ``last_squared_norm`` (filter).
+        Dataset with ``loss`` (step), of the batch before the step, the monitor's MEASURED of the filters' scale
+        symmetry (step, filter), and ``last_squared_norm`` (filter).
     """
     network = two_layers(filter_scale, seed)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
-    )
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     example = next(batches(1, seed))[0]
     blocks = [block for block in find_symmetries(network, example, nn.CrossEntropyLoss()) if block.kind == "scale"]
     constraint = FixedNorms([network[0].weight]) if hold_norms else None
