@@ -1,0 +1,207 @@
+"""The network that trains in the page: in a real browser, from a disk, its numbers are those of PyTorch."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nld.experiment.studies import page_training
+from nld.publish.explorables import explorable_training
+from tests.browser.reader import SIZE
+
+pytestmark = pytest.mark.browser
+STATIC = Path(__file__).parents[2] / "book" / "_static"
+DEFAULT = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.0005, "filter_scale": 1.0, "hold": False}
+PROGRAM = """([data, p]) => {
+  const { decode, run } = window.module.exports, out = run(data, decode(data), p);
+  while (out.step());
+  return out;
+}"""
+WATCH = """() => {
+  const line = document.querySelector('[data-quantity=squared_norm] polyline[data-curve=measured]');
+  const before = line.getAttribute('points'), button = document.querySelector('.nld-training button');
+  button.addEventListener('click', () => { window.clicked = performance.now(); }, {capture: true});
+  new MutationObserver(() => { window.drawn ??= performance.now(); }).observe(line, {attributes: true});
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    """The explorable alone in a page on the disk, without a book around it."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(STATIC, folder / "_static")
+    (folder / "book").mkdir()
+    page = folder / "book" / "page.html"
+    html = explorable_training.show().data
+    style = '<link rel="stylesheet" href="../_static/nld.css">'
+    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{style}{html}', "utf-8")
+    return page.as_uri()
+
+
+def in_the_browser(tab, setting: dict, steps: int) -> dict[str, np.ndarray]:
+    """What the script computes, without a page around it."""
+    page = tab.open("about:blank").page
+    page.evaluate("window.module = {exports: {}}")
+    page.add_script_tag(path=STATIC / "explorable-training.js")
+    data = json.loads(explorable_training.page_data()) | {"steps": steps}
+    return {name: np.array(value) for name, value in page.evaluate(PROGRAM, [data, setting]).items()}
+
+
+def by_pytorch(setting: dict, steps: int, moved: bool = False) -> dict[str, np.ndarray]:
+    """The same training by PyTorch alone: loss, charge of the momentum buffer, squared norms.
+
+    Args:
+        moved: whether every parameter starts one unit in the last place away.
+    """
+    network = page_training.two_layers(setting["filter_scale"])
+    if moved:
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(torch.nextafter(parameter, parameter + 1))
+    filters = network[0].weight
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=setting["learning_rate"],
+        momentum=setting["momentum"],
+        weight_decay=setting["weight_decay"],
+    )
+    start = filters.detach().norm(dim=1, keepdim=True)
+    out = {
+        "loss": [],
+        "charge": [],
+        "squared_norm": [filters.detach().square().sum(1)],
+        "squared_step": [],
+        "gradient": [],
+    }
+    for images, labels in page_training.batches(steps):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        loss.backward()
+        before = filters.detach().clone()
+        out["gradient"].append(filters.grad.square().sum(1))
+        optimizer.step()
+        out["loss"].append(loss.detach())
+        out["charge"].append((optimizer.state[filters]["momentum_buffer"] * before).sum(1))
+        out["squared_step"].append((filters.detach() - before).square().sum(1))
+        if setting["hold"]:
+            with torch.no_grad():
+                filters.mul_(start / filters.norm(dim=1, keepdim=True))
+        out["squared_norm"].append(filters.detach().square().sum(1))
+    return {name: torch.stack(rows).numpy() for name, rows in out.items()}
+
+
+def agree(found: dict, expected: dict, rtol: float) -> None:
+    for name in ("loss", "charge", "squared_norm"):
+        size = np.abs(expected[name]).max()  # charges pass through zero
+        np.testing.assert_allclose(found[name], expected[name], rtol=rtol, atol=rtol * size, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"hold": True}, {"momentum": 0.5, "weight_decay": 0.01}, {"learning_rate": 1.0, "filter_scale": 10.0}],
+    ids=str,
+)
+def test_fifty_steps_are_those_of_pytorch(tab, changed):
+    setting = DEFAULT | changed
+    agree(in_the_browser(tab, setting, 50), by_pytorch(setting, 50), rtol=1e-9)
+
+
+def test_what_is_predicted_is_what_the_theory_predicts(tab):
+    found, measured = in_the_browser(tab, DEFAULT, 50), by_pytorch(DEFAULT, 50)
+    norm, beta, eta, k = measured["squared_norm"], 0.9, 0.1, 0.0005
+    exact, charge, before = [norm[0]], np.zeros_like(norm[0]), 0
+    for step in measured["squared_step"]:  # the recursion of the exact law
+        charge = beta * (charge + before) - eta * k * exact[-1]
+        exact.append(exact[-1] + 2 * charge + step)
+        before = step
+    np.testing.assert_allclose(found["exact"], exact, rtol=1e-9)
+    rate = 4 * k * eta / (1 - beta)  # T&K (17), as an integral over steps in each of which |g^|² is constant
+    unit = norm[:-1] * measured["gradient"]
+    for name, chi in (("white", 1.0), ("smooth", 19.0)):
+        forgotten = np.exp(-rate * np.arange(len(unit))[::-1])[:, None] * unit
+        gain = 2 * eta**2 * chi / (1 - beta) ** 2 * (1 - np.exp(-rate)) / rate
+        last = np.sqrt(gain * forgotten.sum(0) + np.exp(-rate * len(unit)) * norm[0] ** 2)
+        np.testing.assert_allclose(found[name][-1], last, rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_thousand_steps_are_those_of_pytorch(tab):
+    agree(in_the_browser(tab, DEFAULT, 1000), by_pytorch(DEFAULT, 1000), rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [{"hold": True}, {"learning_rate": 1.0}, {"momentum": 0.98}], ids=str)
+def test_elsewhere_the_browser_is_as_near_as_another_rounding(tab, changed):
+    """Training amplifies rounding: two runs from starts one unit apart bound what may be asked."""
+    setting = DEFAULT | changed
+    found, expected, twin = (
+        in_the_browser(tab, setting, 1000),
+        by_pytorch(setting, 1000),
+        by_pytorch(setting, 1000, True),
+    )
+    for name in ("loss", "charge", "squared_norm"):
+        apart = np.abs(twin[name] - expected[name]).max()
+        size = np.abs(expected[name]).max()
+        assert np.abs(found[name] - expected[name]).max() <= 100 * apart + 1e-12 * size, name
+
+
+def test_a_click_trains_and_ends_where_pytorch_ended(tab, address):
+    opened = tab.open(address, wait=False)
+    page = opened.page
+    text = page.locator(".nld-training output").inner_text()
+    curves = "() => [...document.querySelectorAll('.nld-training polyline')].map(l => l.getAttribute('points'))"
+    stood = page.evaluate(curves)
+    page.evaluate(WATCH)
+    page.locator(".nld-training button").click()
+    page.wait_for_selector(".nld-training[data-state=trained]")
+    assert page.evaluate("window.drawn - window.clicked") < 1000  # ms; a slice is 12
+    assert page.locator(".nld-training output").inner_text() == text
+    for before, after in zip(stood, page.evaluate(curves), strict=True):
+        points = [np.array([p.split(",") for p in line.split()], dtype=float) for line in (before, after)]
+        np.testing.assert_allclose(points[1], points[0], atol=0.11)  # coordinates have one decimal
+    assert opened.complaints == []
+    assert opened.failed == []
+
+
+def test_keys_move_and_hold_and_the_text_follows(tab, address):
+    opened = tab.open(address, wait=False)
+    page = opened.page
+    page.locator("input[name=learning_rate]").focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.wait_for_selector(".nld-training[data-state=trained]")
+    assert "Every norm is what it was at first" in page.locator("output").inner_text()
+    assert page.locator("[data-quantity=squared_norm] [data-curve=smooth]").get_attribute("points") == ""
+    heights = page.locator("[data-quantity=squared_norm] [data-curve=measured]").get_attribute("points").split()
+    assert len({point.split(",")[1] for point in heights}) == 1
+    page.locator("input[name=filter_scale]").focus()
+    page.keyboard.press("End")
+    page.wait_for_selector(".nld-training[data-state=trained]")
+    assert page.locator("input[name=filter_scale]").get_attribute("aria-valuetext") == "10"
+    expected = 100 * np.median(by_pytorch(DEFAULT, 1)["squared_norm"][0])
+    assert f"in the median {expected:.3g} w²" in page.locator("output").inner_text()
+    assert page.locator("[data-quantity=loss] [data-curve=before]").get_attribute("points")
+    assert opened.complaints == []
+
+
+def test_a_run_that_diverges_is_said_to(tab, address):
+    page = tab.open(address, wait=False).page
+    page.evaluate("document.querySelector('input[name=learning_rate]').max = 400")
+    slider = page.locator("input[name=learning_rate]")
+    slider.evaluate("slider => { slider.value = 200; slider.dispatchEvent(new Event('input')); }")
+    page.wait_for_selector(".nld-training[data-state=trained]")
+    assert "this run diverged" in page.locator("output").inner_text()
+
+
+def test_without_scripts_the_run_of_pytorch_stands_there(browser, address):
+    page = browser.new_context(java_script_enabled=False, viewport=SIZE).new_page()
+    page.goto(address)
+    assert page.locator(".nld-training noscript").inner_text().startswith("Training in the page needs JavaScript.")
+    assert not page.locator(".nld-training fieldset").is_visible()
+    assert page.locator("[data-quantity=squared_norm] polyline").count() == 5
+    assert "T&K (17)" in page.locator(".nld-training output").inner_text()
+    page.context.close()
