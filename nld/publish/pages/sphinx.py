@@ -28,6 +28,7 @@ from nld.inference.verdict import REVERSED
 from nld.publish.execution import chapter_cache
 from nld.publish.execution.chapters import Chapter
 from nld.publish.execution.execute import FIGURE_MIME, KERNEL, authored
+from nld.publish.pages import linked_data
 from nld.publish.pages.card import card, in_words, write_script
 from nld.publish.pages.citation import citation
 from nld.publish.pages.equation_numbers import as_roles, number_equations
@@ -118,6 +119,8 @@ def _copy_outputs(document: str, copy, notebook) -> None:
         return
     for cell, done in zip(wanted, ran, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        for output in cell.outputs:
+            output.get("data", {}).pop(linked_data.MIME, None)  # for machines, which no page shows
     notebook.metadata["language_info"] = copy.metadata["language_info"]
 
 
