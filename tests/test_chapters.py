@@ -112,6 +112,11 @@ def test_labels_are_unique():
     assert len(labels) == len(set(labels))
 
 
+def test_no_two_pages_share_a_title():
+    titles = [re.search(r"^# (.+)$", chapter.text, re.MULTILINE)[1] for chapter in ALL]
+    assert len(titles) == len(set(titles))
+
+
 def test_every_citation_is_in_the_bibliography():
     known = pybtex.database.parse_file(ROOT / "book" / "references.bib").entries
     assert known

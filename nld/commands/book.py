@@ -8,7 +8,7 @@ EXAMPLE = """examples:
   nld book build                                    the whole book
   nld book build --chapter 01 -p learning_rate 0.2  one chapter with another learning rate
   nld book build --chapter 01 --parameters FILE     the same from a YAML file, with lines such as learning_rate: 0.2
-  nld book build --why                              say what runs again, and because of what
+  nld book build --why                              list what runs again, and the reasons
 """
 PDF = """example:
   nld book pdf --to book.pdf                       the whole book, after executing what changed

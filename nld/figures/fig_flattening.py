@@ -138,6 +138,7 @@ def _draw_drifts(data, axes) -> None:
         text = label if "valley" in label else f"network, {label}"
         label_point(axes, text, (strength[0], expected[0]), (-8, -9 if low else 1), ha="right")
     axes.set(xscale="log", yscale="log", xlim=(7e-5, 0.4), xlabel="strength of the counter term $2\\eta a$ [w²/ℓ]")
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 1.6)  # room for the lowest label
     axes.set_ylabel("drift of the charge, relative [1]")
     for index, (name, color) in enumerate(zip(names, colors, strict=True)):
         a = data["coefficient"].values[index]
