@@ -112,8 +112,8 @@ def caption(data: xr.Dataset) -> str:
         "rotation-symmetric valley (grey contours): rotating the start rotates the whole path, to "
         f"{power(data['path_error'])} w, and the energies coincide, to {power(data['energy_error'])} ℓ. "
         f"**(b)** A batch-normalized network trained by SGD on images, with its filters as initialized and with every "
-        f"filter multiplied by {FACTOR:g}: the losses at step 0 {same_start(data)}, the "
-        f"training runs do not agree. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
+        f"filter multiplied by {FACTOR:g}: the losses at step 0 {same_start(data)}, and "
+        f"the training runs do not agree. Lines are medians and bands the range over {data.sizes['seed']} seeds; "
         f"$\\eta = {data.attrs['learning_rate']:g}$ w²/ℓ, $\\beta = {data.attrs['momentum']:g}$, $k = 0$."
     )
 

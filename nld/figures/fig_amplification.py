@@ -115,7 +115,7 @@ def at_nine_tenths(data: xr.Dataset) -> dict[str, float]:
 def caption(data: xr.Dataset) -> str:
     found, layers = at_nine_tenths(data), data["network"].sel(network_momentum=0.9).values
     return (
-        "Momentum amplifies the growth of norms, by how much depends on how long gradients stay the same. **Top:** the "
+        "Momentum amplifies the growth of norms; by how much depends on how long gradients stay the same. **Top:** the "
         "growth of $r^4$ in units of what gradient descent at the same $\\eta$ would give. Dots: measured in a model "
         f"with {SIZE} coordinates, for smooth, white and partly correlated gradients; dashed, predicted: "
         "$(1+\\beta)/(1-\\beta)^3$, $1/(1-\\beta)^2$, and $\\chi/(1-\\beta)^2$ between them. At $\\beta = 0.9$ the "

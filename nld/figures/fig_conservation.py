@@ -123,8 +123,8 @@ def caption(data: xr.Dataset) -> str:
     listed = ", ".join(f"{x:.2f}" for x in slopes(data)[0, 1:])
     stays = "stays within rounding," if drift[0, :, 0].max() < KEPT else "moves by at most"
     return (
-        "What gradient flow conserves, gradient descent conserves up to the breaking of its kinetic energy; Adam does "
-        f"not conserve it. Drift of four kinds of charges in a network of digits ({data.attrs['images']} images, full "
+        "Gradient descent keeps the charges of gradient flow up to the breaking of its kinetic energy; Adam does not "
+        f"keep them. Drift of four kinds of charges in a network of digits ({data.attrs['images']} images, full "
         "batches, fixed training time), relative to the norm (translation) or the squared norms of the layers. **(a)** "
         f"Under gradient descent the charge of a translation {stays} "
         f"{power_above(drift[0, :, 0].max())}; the others drift with the learning rate (slopes {listed}; "
@@ -138,7 +138,7 @@ def alt(data: xr.Dataset) -> str:
     return (
         "Two panels with logarithmic axes. Left, gradient descent: the drifts of scale, rescale and general linear "
         f"charges fall with the learning rate along straight lines from {drift[0, 0, 1:].max():.1g} to "
-        f"{drift[0, -1, 1:].min():.1g}, and that of translation stays near {power(drift[0, :, 0].max())}. Right, Adam: "
-        f"four lines of slopes {number(orders.min(), '.2f')} to {number(orders.max(), '.2f')} between "
+        f"{power(drift[0, -1, 1:].min())}, and that of translation stays near {power(drift[0, :, 0].max())}. Right, "
+        f"Adam: four lines of slopes {number(orders.min(), '.2f')} to {number(orders.max(), '.2f')} between "
         f"{drift[1].min():.2g} and {drift[1].max():.2g}."
     )

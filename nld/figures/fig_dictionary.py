@@ -164,7 +164,7 @@ def alt(data: xr.Dataset) -> str:
     last = data["squared_norm"].isel(step=-1).values
     return (
         f"Three panels over {len(LEVELS) * PART} steps. The gradient steps up, then down. Three squared norms respond: "
-        f"without weight decay the norm only rises, to {last[0]:.2g}; with weight decay it follows the gradient up and "
+        f"without weight decay the norm only rises, to {last[0]:.3g}; with weight decay it follows the gradient up and "
         f"down, the faster the larger the decay, and ends at {last[1]:.2g} and {last[2]:.2g}. Dashed lines and circles "
         f"lie on all three; they differ by at most {at_most(100 * worst(data, 'eq17', 'squared_norm'))} percent."
     )

@@ -11,7 +11,7 @@ from nld.figures._data.effective_rates import OTHER_RATE, SHOWN, guesses, lost, 
 from nld.figures._data.experiment_table import MODES, PANELS, quick_sweep
 from nld.figures._render.experiment_panels import name_modes
 from nld.figures._render.labels import even_ticks
-from nld.figures._render.style import COLOR, new_mosaic, predicted
+from nld.figures._render.style import BASELINE, COLOR, new_mosaic
 from nld.figures._render.text import number
 
 EXPLORATORY = "it looks into the runs of fig-experiments, whose judging seeds rule on the findings"
@@ -110,8 +110,8 @@ def draw(data: xr.Dataset):
         axes["loss"].plot(
             runs["half_rate"], runs["half_loss"], "os"[mode], color=COLOR[name], markersize=3.5, alpha=0.6
         )
-    axes["loss"].axhline(np.log(10), **predicted(linewidth=0.8))
-    axes["loss"].text(0.03, np.log(10) * 1.06, "guessing", fontsize=8)
+    axes["loss"].axhline(np.log(10), **BASELINE)
+    axes["loss"].text(0.022, np.log(10) * 1.06, "guessing", fontsize=8, color=BASELINE["color"])
     axes["loss"].set(
         xscale="log", yscale="log", xlabel="effective rate half-way [1/ℓ]", ylabel="test loss half-way [ℓ]"
     )
@@ -144,7 +144,7 @@ def caption(data: xr.Dataset) -> str:
         f"over momenta it is {held_momenta:.0f} against {free_momenta:.1f}. Weight decay {decay} the free norms' rate, "
         f"from {decayed[0]:.2g} to {decayed[-1]:.2g} per ℓ. **Bottom left:** its course for $\\eta = $ {SHOWN[0]:g} "
         f"(dots), {SHOWN[1]:g} (dashes) and {SHOWN[2]:g} w²/ℓ (solid). **Bottom right:** test loss half-way against "
-        f"the effective rate, one mark a run, with momentum also swept at $\\eta = {OTHER_RATE:g}$ w²/ℓ; the dashed "
+        f"the effective rate, one mark a run, with momentum also swept at $\\eta = {OTHER_RATE:g}$ w²/ℓ; the dotted "
         f"line is the loss of guessing. Of the free runs, {gone} lie near it or above: {fate}."
     )
 

@@ -105,7 +105,7 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     law, found = (", ".join(f"{value:.2g}" for value in each) for each in (data["predicted"].values, late_ratios(data)))
-    grown = ", ".join(f"{value:.2g}" for value in drift_ratios(data))
+    grown = ", ".join(f"{value:.2f}" for value in drift_ratios(data))
     return (
         f"Four noisy curves on a logarithmic axis and a dashed line for each, at {law}. Over the second half of the "
         f"steps the curves are at {found} times their lines, and at {grown} times short solid lines, which "

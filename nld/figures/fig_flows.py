@@ -11,7 +11,7 @@ import xarray as xr
 from nld import symmetry
 from nld.figures._data.orders_of_accuracy import exponent
 from nld.figures._render.style import COLOR, new_figure, predicted
-from nld.figures._render.text import power_above
+from nld.figures._render.text import number, power_above
 from nld.inference import Evidence, Verdict, rule
 from nld.learning_rules import potentials
 from nld.theory import bregman
@@ -183,7 +183,7 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     rows = relative(data, "measured_slope")
     listed = "; ".join(
-        f"{name} {', '.join(f'{x + 0:.2f}' for x in np.where(np.abs(row) < 1e-6, 0, row))}"
+        f"{name} {', '.join(number(x + 0, '.2f') for x in np.where(np.abs(row) < 1e-6, 0, row))}"
         for name, row in zip(data["geometry"].values, rows, strict=True)
     )
     return (

@@ -21,8 +21,8 @@ def sentences(data: xr.Dataset, verdicts: list[Verdict]) -> dict[str, str]:
         OPEN: "these seeds cannot tell.",
     }[found[last].outcome]  # fmt: skip
     control = {
-        PASSES: "It does.", OPPOSITE: "It gains less: at this scale the gain is not to be credited to the freedom of "
-        "the norm.", NEGLIGIBLE: "The two gain alike.", OPEN: "These seeds cannot tell.",
+        PASSES: "It does.", OPPOSITE: "It gains less: at this scale the freedom of the norm does not explain the "
+        "gain.", NEGLIGIBLE: "The two gain alike.", OPEN: "These seeds cannot tell.",
     }[found["more than with held norms"].outcome]  # fmt: skip
     loss = results(data, "C", "test_loss", "quick", point=None).sel(constrained=1, value=selected(data, "quick")["C"])
     middle = float(loss.isel(point=loss.sizes["point"] // 2).mean("seed"))
