@@ -5,7 +5,7 @@ Layers W_1, ..., W_{D+1} around D hidden ones have the product P = W_{D+1} ... W
     a |P - M|^2 + gamma sum_i |W_i|^2 .
 
 The charges W_i W_i^T - W_{i+1}^T W_{i+1} decay as e^{-4 gamma t}; where they are zero, all layers have the singular
-values s^{1/(D+1)} of P, and the penalty is (D + 1) gamma s^{2/(D+1)} for each. What remains is one loss a singular value.
+values s^{1/(D+1)} of P, and the penalty is (D + 1) gamma s^{2/(D+1)} for each: one loss a singular value remains.
 References: Ziyin and Ueda 2022 (transitions), Ziyin and others 2025 (thresholds), Saxe and others 2014 (times).
 """
 
@@ -66,7 +66,7 @@ def upper_minimum(decay: float, *, hidden_layers: int, strength: float, curvatur
     if decay == 0:
         return strength
     power, lowest = _power(hidden_layers), jump(hidden_layers, strength) / 2
-    return float(brentq(lambda s: curvature * (strength - s) * s**power - decay, lowest, strength, xtol=1e-15))
+    return float(brentq(lambda s: curvature * (strength - s) * s**power - decay, lowest, strength, xtol=1e-15))  # type: ignore[arg-type]
 
 
 def thresholded(singular_values, decay):

@@ -7,6 +7,7 @@ only, E[x x^T] and the best product, E[y x^T] E[x x^T]^-1. Points are flat, so t
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,13 +49,13 @@ class LinearChain:
     def charges(self, q: np.ndarray) -> list[np.ndarray]:
         """W_i W_i^T - W_{i+1}^T W_{i+1} of each hidden layer, which gradient flow without decay conserves."""
         weights = self.layers(q)
-        return [w @ w.mT - after.mT @ after for w, after in zip(weights, weights[1:], strict=False)]
+        return [w @ w.mT - after.mT @ after for w, after in pairwise(weights)]
 
     def start(self, seed: int, size: float) -> np.ndarray:
         """A random flat point; entries of each layer have the deviation size/sqrt(its inputs)."""
         random = np.random.default_rng(seed)
-        shapes = zip(self.widths[1:], self.widths, strict=False)
-        return np.concatenate([size / math.sqrt(n) * random.normal(size=m * n) for m, n in shapes])
+        scaled = [size / math.sqrt(n) * random.normal(size=m * n) for n, m in pairwise(self.widths)]
+        return np.concatenate(scaled)
 
     def balanced_start(self, size: float) -> np.ndarray:
         """A flat point at which all charges are zero and every layer has the singular values ``size``.
@@ -62,7 +63,7 @@ class LinearChain:
         The outer layers have the singular vectors of the target; layers must be at least as wide as its rank.
         """
         u, _, v = np.linalg.svd(self.target, full_matrices=False)
-        weights = [size * np.eye(m, n) for m, n in zip(self.widths[1:], self.widths, strict=False)]
+        weights = [size * np.eye(m, n) for n, m in pairwise(self.widths)]
         rank = len(v)
         weights[0] = size * np.eye(self.widths[1], rank) @ v
         weights[-1] = size * u @ np.eye(rank, self.widths[-2])
@@ -71,7 +72,7 @@ class LinearChain:
 
 def matrices(q: np.ndarray, widths: tuple[int, ...]) -> list[np.ndarray]:
     """W_1, W_2, ... between layers of these widths, of a flat point; shapes (..., out, in)."""
-    shapes = list(zip(widths[1:], widths, strict=False))
+    shapes = [(m, n) for n, m in pairwise(widths)]
     ends = np.cumsum([rows * columns for rows, columns in shapes])[:-1]
     parts = np.split(q, ends, axis=-1)
     return [part.reshape(*q.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)]

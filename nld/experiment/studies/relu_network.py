@@ -4,6 +4,7 @@ Points are flat. A hidden unit's incoming weights times a, and its outgoing ones
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class ReluNetwork:
     def units(self, q: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Incoming and outgoing weights of the units of each hidden layer, shapes (..., units, weights)."""
         weights = matrices(q, self.widths)
-        return [(w, after.mT) for w, after in zip(weights, weights[1:], strict=False)]
+        return [(w, after.mT) for w, after in pairwise(weights)]
 
     def power_charges(self, q: np.ndarray, p: float) -> np.ndarray:
         """sum |incoming|^p - sum |outgoing|^p of every hidden unit, shape (..., units)."""
@@ -81,8 +82,7 @@ def taught_network(widths: tuple[int, ...], samples: int, seed: int) -> tuple[Re
 
 def _random_weights(widths: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """Flat, entries of deviation sqrt(2/inputs)."""
-    shapes = zip(widths[1:], widths, strict=False)
-    return np.concatenate([np.sqrt(2 / n) * random.normal(size=m * n) for m, n in shapes])
+    return np.concatenate([np.sqrt(2 / n) * random.normal(size=m * n) for n, m in pairwise(widths)])
 
 
 def power_potential(q: np.ndarray, p: float) -> Potential:

@@ -7,6 +7,7 @@ Reference: Saul 2023.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def balance(weights: Layers, p: float, q: float, updates: int, power: float | No
     for _ in range(updates + 1):
         shares = [_share(w, p, q) for w in weights]
         norms.append(sum(share.sum() for share in shares) ** (1 / q))
-        ratios = [after.sum(0) / before.sum(1) for before, after in zip(shares, shares[1:], strict=False)]
+        ratios = [after.sum(0) / before.sum(1) for before, after in pairwise(shares)]
         imbalances.append(max(float(np.abs(np.log(ratio)).max()) for ratio in ratios))
         if len(norms) <= updates:
             weights = rescaled(weights, [ratio**power for ratio in ratios])
