@@ -5,7 +5,7 @@ Layers W_1, ..., W_{D+1} around D hidden ones have the product P = W_{D+1} ... W
     a |P - M|^2 + gamma sum_i |W_i|^2 .
 
 The charges W_i W_i^T - W_{i+1}^T W_{i+1} decay as e^{-4 gamma t}; where they are zero, all layers have the singular
-values s^{1/(D+1)} of P, and the penalty is (D + 1) gamma s^{2/(D+1)} for each: one loss a singular value remains.
+values sigma^{1/(D+1)} with sigma of P, and the penalty is (D + 1) gamma sigma^{2/(D+1)}: one loss a singular value.
 References: Ziyin and Ueda 2022 (transitions), Ziyin and others 2025 (thresholds), Saxe and others 2014 (times).
 """
 
@@ -18,27 +18,27 @@ from scipy.optimize import brentq
 from nld.errors import InvalidInput
 
 
-def balanced_loss(s, decay, *, hidden_layers: int, strength: float, curvature: float = 1.0):
-    """F(s) = a (s - m)^2 + (D + 1) gamma s^{2/(D+1)}, the least loss of layers whose product has singular value s.
+def balanced_loss(sigma, decay, *, hidden_layers: int, strength: float, curvature: float = 1.0):
+    """F(sigma) = a (sigma - y)^2 + (D + 1) gamma sigma^{2/(D+1)}, the least of layers whose product has sigma.
 
     Args:
-        s: at least 0, in the unit of the product.
+        sigma: singular value of the product, at least 0.
         decay: gamma.
         hidden_layers: D.
-        strength: m, the singular value of the target.
+        strength: y, the singular value of the target.
         curvature: a.
     """
     layers = hidden_layers + 1
-    return curvature * (s - strength) ** 2 + layers * decay * s ** (2 / layers)
+    return curvature * (sigma - strength) ** 2 + layers * decay * sigma ** (2 / layers)
 
 
 def critical_decay(*, hidden_layers: int, strength: float, curvature: float = 1.0) -> float:
-    """gamma_c = (a m/D) [m (D-1)/D]^{(D-1)/(D+1)}, above which s = 0 is the lowest minimum; a m for D = 1."""
+    """gamma_c = (a y/D) [y (D-1)/D]^{(D-1)/(D+1)}, above which 0 is the lowest minimum; a y for D = 1."""
     return curvature * strength / hidden_layers * jump(hidden_layers, strength) ** _power(hidden_layers)
 
 
 def jump(hidden_layers: int, strength: float) -> float:
-    """m (D - 1)/D, by which the lowest minimum jumps at gamma_c; 0 for one hidden layer.
+    """y (D - 1)/D, by which the lowest minimum jumps at gamma_c; 0 for one hidden layer.
 
     Raises:
         ValueError: no hidden layer, where decay shrinks and nothing switches off.
@@ -49,16 +49,16 @@ def jump(hidden_layers: int, strength: float) -> float:
 
 
 def spinodal_decay(*, hidden_layers: int, strength: float, curvature: float = 1.0) -> float:
-    """gamma_sp = gamma_c ((D+1)/2) 2^{-(D-1)/(D+1)}: up to it the minimum with s > 0 exists; gamma_c for D = 1."""
+    """gamma_sp = gamma_c ((D+1)/2) 2^{-(D-1)/(D+1)}: up to it the minimum above 0 exists; gamma_c for D = 1."""
     critical = critical_decay(hidden_layers=hidden_layers, strength=strength, curvature=curvature)
     return critical * (hidden_layers + 1) / 2 / 2 ** _power(hidden_layers)
 
 
 def upper_minimum(decay: float, *, hidden_layers: int, strength: float, curvature: float = 1.0) -> float:
-    """The minimum of F with s > 0, or 0 where there is none: gamma = a (m - s) s^{(D-1)/(D+1)} solved from above.
+    """The minimum of F above 0, or 0 if there is none: gamma = a (y - sigma) sigma^{(D-1)/(D+1)}, the larger root.
 
-    It is max(m - gamma/a, 0) for one hidden layer. With more it ends at gamma_sp, at s = jump/2, and s = 0 is a
-    minimum too at any gamma > 0.
+    It is max(y - gamma/a, 0) for one hidden layer. With more it ends at gamma_sp, at half the jump, and 0 is a minimum
+    too at any gamma > 0.
     """
     ends = {"hidden_layers": hidden_layers, "strength": strength, "curvature": curvature}
     if decay >= spinodal_decay(**ends):
@@ -70,18 +70,18 @@ def upper_minimum(decay: float, *, hidden_layers: int, strength: float, curvatur
 
 
 def thresholded(singular_values, decay):
-    """max(m - gamma/a, 0) with a = 1, for each singular value: what one hidden layer leaves of the target's."""
+    """max(y - gamma/a, 0) with a = 1, for each singular value: what one hidden layer leaves of the target's."""
     return np.maximum(np.asarray(singular_values) - decay, 0)
 
 
 def half_rise_time(strength: float, start: float, hidden_layers: int = 1) -> float:
     """When a singular value has reached half of its target, without decay, from balanced layers.
 
-    All layers have the singular value u, and gradient flow of |P - M|^2/2 gives u' = u^D (m - u^{D+1}). For one hidden
-    layer u^2 is a logistic function and the time log(m/u_0^2 - 1)/(2 m).
+    All layers have the singular value u, and gradient flow of |P - M|^2/2 gives u' = u^D (y - u^{D+1}). For one hidden
+    layer u^2 is a logistic function and the time log(y/u_0^2 - 1)/(2 y).
 
     Args:
-        strength: m.
+        strength: y.
         start: u_0 at t = 0.
         hidden_layers: D.
     """
@@ -98,7 +98,7 @@ def half_rise_time(strength: float, start: float, hidden_layers: int = 1) -> flo
 
 
 def rising(strength: float, start: float, time):
-    """u^2 of ``half_rise_time`` at the given times, one hidden layer: m / (1 + (m/u_0^2 - 1) e^{-2 m t})."""
+    """u^2 of ``half_rise_time`` at the given times, one hidden layer: y / (1 + (y/u_0^2 - 1) e^{-2 y t})."""
     return strength / (1 + (strength / start**2 - 1) * np.exp(-2 * strength * np.asarray(time)))
 
 

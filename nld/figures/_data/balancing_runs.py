@@ -21,7 +21,7 @@ RATE = 0.02
 
 
 def transitions(seed: int) -> dict:
-    """Norm of the product in sweeps of the decay, and the minimum with s > 0."""
+    """Norm of the product in sweeps of the decay, and the minimum above zero."""
     norms, imbalances, minima = [], [], []
     for depth in DEPTHS:
         critical = linear_networks.critical_decay(hidden_layers=depth, strength=1.0)
