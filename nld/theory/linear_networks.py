@@ -34,7 +34,8 @@ def balanced_loss(sigma, decay, *, hidden_layers: int, strength: float, curvatur
 
 def critical_decay(*, hidden_layers: int, strength: float, curvature: float = 1.0) -> float:
     """gamma_c = (a y/D) [y (D-1)/D]^{(D-1)/(D+1)}, above which 0 is the lowest minimum; a y for D = 1."""
-    return curvature * strength / hidden_layers * jump(hidden_layers, strength) ** _power(hidden_layers)
+    height = jump(hidden_layers, strength)
+    return curvature * strength / hidden_layers * height ** _power(hidden_layers)
 
 
 def jump(hidden_layers: int, strength: float) -> float:
