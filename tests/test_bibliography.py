@@ -33,8 +33,11 @@ def test_an_entry_says_who_what_when_and_where(key):
 
 
 def has_no_number(entry) -> bool:
-    """Books and journals that assign no DOI are found by publisher, or by journal, volume and pages."""
-    journal = entry.type == "article" and {"journal", "volume", "pages"} <= entry.fields.keys()
+    """What has no DOI is found by publisher, by journal, volume and pages, or where its journal reviews in public."""
+    journal = entry.type == "article" and (
+        {"journal", "volume", "pages"} <= entry.fields.keys()
+        or entry.fields.get("url", "").startswith("https://openreview.net/forum?id=")
+    )
     return (entry.type == "book" and "publisher" in entry.fields) or journal
 
 

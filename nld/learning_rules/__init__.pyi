@@ -15,3 +15,4 @@ from .rules import natural_gradient as natural_gradient
 from .rules import nesterov as nesterov
 from .rules import rmsprop as rmsprop
 from .rules import tangential as tangential
+from .signed_entropy import signed_entropy as signed_entropy

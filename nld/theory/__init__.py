@@ -3,7 +3,8 @@
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` and ``counter_terms`` go from
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
 ``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
-itself, ``schedules`` trades weight decay for a growing learning rate.
+itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
+other metrics and ``linear_networks`` what weight decay leaves of singular values.
 """
 
 from nld.deprecation import attach

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nld.experiment.training.runge_kutta import runge_kutta
+
 FRICTION = 0.7
 
 
@@ -46,16 +48,8 @@ def flow(q: np.ndarray, v: np.ndarray, goal: np.ndarray, end: float, step: float
     def slope(state: np.ndarray) -> np.ndarray:
         return np.stack([state[1], -FRICTION * state[1] - gradient(state[0], goal)])
 
-    states = [np.stack([q, v])]
-    for _ in range(round(end / step)):
-        state = states[-1]
-        k1 = slope(state)
-        k2 = slope(state + step / 2 * k1)
-        k3 = slope(state + step / 2 * k2)
-        k4 = slope(state + step * k3)
-        states.append(state + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
-    position, velocity = np.stack(states, axis=1)
-    return Path(step * np.arange(len(states)), position, velocity)
+    position, velocity = runge_kutta(slope, np.stack([q, v]), end, step).swapaxes(0, 1)
+    return Path(step * np.arange(len(position)), position, velocity)
 
 
 def heavy_ball(q: np.ndarray, v: np.ndarray, goal: np.ndarray, rate: float, momentum: float, steps: int, seed: int):
