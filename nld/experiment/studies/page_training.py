@@ -19,6 +19,7 @@ from nld.finder import find_symmetries
 from nld.monitor import Monitor
 
 STEPS, BATCH, FILTERS = 1000, 64, 32
+FILTER = "0.weight"
 EPSILON = 1e-8  # added to the variance, as in the book's other networks
 MEASURED = ("charge", "squared_norm", "squared_step", "squared_gradient")
 _WORD = 0xFFFFFFFF
@@ -49,14 +50,11 @@ def two_layers(filter_scale: float = 1.0, seed: int = 0) -> nn.Sequential:
         nn.Linear(FILTERS, source.classes),
     ).double()
     with torch.no_grad():
-        for parameter, inputs in (
-            (network[0].weight, pixels),
-            (network[3].weight, FILTERS),
-            (network[3].bias, FILTERS),
-        ):
+        for name, inputs in ((FILTER, pixels), ("3.weight", FILTERS), ("3.bias", FILTERS)):
+            parameter = network.get_parameter(name)
             draws = torch.tensor(list(islice(drawn, parameter.numel())), dtype=torch.float64)
             parameter.copy_(((2 * draws - 1) * (1 / math.sqrt(inputs))).view_as(parameter))
-        network[0].weight.mul_(filter_scale)
+        network.get_parameter(FILTER).mul_(filter_scale)
     return network
 
 
@@ -92,13 +90,13 @@ def train_two_layers(
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
     example = next(batches(1, seed))[0]
     blocks = [block for block in find_symmetries(network, example, nn.CrossEntropyLoss()) if block.kind == "scale"]
-    constraint = FixedNorms([network[0].weight]) if hold_norms else None
+    constraint = FixedNorms([network.get_parameter(FILTER)]) if hold_norms else None
     losses = []
     with Monitor(network, optimizer, blocks) as monitor:
         for step in training(network, optimizer, batches(steps, seed), constraint=constraint):
             losses.append(float(step.loss))
     record = monitor.record().isel(block=0)
-    last = network[0].weight.detach().square().sum(1).numpy()
+    last = network.get_parameter(FILTER).detach().square().sum(1).numpy()
     return xr.Dataset(
         {
             "loss": ("step", np.array(losses), {"units": "ℓ"}),
