@@ -17,8 +17,8 @@ def last_on(data: xr.Dataset, depth: int) -> tuple[float, float, float]:
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
-    drift, gap = data["charge_drift"], np.abs(data["norm"].sel(depth=1) - data["upper_minimum"].sel(depth=1))
-    off = np.abs(data["charge"] / data["charge_predicted"] - 1).isel(time=-1).values
+    drift, gap = data["charge_drift"], abs(data["norm"].sel(depth=1) - data["upper_minimum"].sel(depth=1))
+    off = abs(data["charge"] / data["charge_predicted"] - 1).isel(time=-1).values
     jumps = [last_on(data, depth) for depth in (2, 3)]
     upper = data["norm"].sel(direction="up") - data["upper_minimum"]
     foreign = drift.sel(flow=2.0, power=[1.0, 1.5]).values
