@@ -18,7 +18,7 @@ def last_on(data: xr.Dataset, depth: int) -> tuple[float, float, float]:
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
     drift, gap = data["charge_drift"], np.abs(data["norm"].sel(depth=1) - data["upper_minimum"].sel(depth=1))
-    off = np.abs(data["charge"] / data["charge_predicted"] - 1).isel(time=-1).values
+    off = abs(data["charge"] / data["charge_predicted"] - 1).isel(time=-1).values
     jumps = [last_on(data, depth) for depth in (2, 3)]
     upper = data["norm"].sel(direction="up") - data["upper_minimum"]
     foreign = drift.sel(flow=2.0, power=[1.0, 1.5]).values
@@ -27,7 +27,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     norms = data["norm_powers"].values
     return {
         "kept": power_above(np.diag(drift.values).max()),
-        "moved": " and ".join(f"{x:.2f} {unit}" for x, unit in zip(foreign, ("w", "w^1.5"), strict=True)),
+        "moved": " and ".join(f"{x:.2f} {unit}" for x, unit in zip(foreign, ("w", "w¹·⁵"), strict=True)),
         "step-residual": power_above(data["step_residual"]),
         "step-moved": f"{float(data['step_moved']):.2g}",
         "loss-left": at_most(100 * data["loss_ratio"].max()),
