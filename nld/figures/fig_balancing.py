@@ -118,7 +118,7 @@ def caption(data: xr.Dataset) -> str:
         "decay from where the last one ended, against the closed form (dashed, to the end of the minimum, at "
         f"{told['spinodal']} times the critical decay for two and three hidden layers). **(b)** Reason: the charges of "
         "two hidden layers fall as $e^{-4\\gamma t}$, and balanced layers make the penalty a function of the product. "
-        "**(c)** Largest drift of $\\sum|w|^p$ of incoming minus outgoing weights in a ReLU network, under flows in "
+        "**(c)** Largest drift of the sum of $|w|^p$, incoming minus outgoing weights of a ReLU unit, under flows in "
         f"the metric $|w|^{{p-2}}$: each keeps its own ({told['kept']}). **(d)** Singular values of two layers over "
         f"the decay, and the target's lowered by it (dashed, within {told['threshold-gap']} w²). **(e)** Without "
         f"decay, from small balanced weights, they rise one by one; half-way is reached at most {told['late']} % from "

@@ -9,8 +9,9 @@ from nld.paper import Claim
 
 PLACE = ((), "fig-balancing", "book/balancing")
 CLAIMS = (
-    Claim("metrics-choose-their-charge", r"A flow in the metric $|w|^{p-2}$ conserves $\sum|w|^p$ of the incoming "
-          "minus that of the outgoing weights of each ReLU unit; flows of other $p$ do not.", *PLACE, "saul2023weight"),
+    Claim("metrics-choose-their-charge", "A flow in the metric $|w|^{p-2}$ conserves, at each ReLU unit, the sum of "
+          "$|w|^p$ of the incoming minus that of the outgoing weights; flows of other $p$ do not.",
+          *PLACE, "saul2023weight"),
     Claim("balancing-needs-no-rate", "Multiplicative balancing of a ReLU network never raises the norm, ends balanced "
           "and leaves the function as it is.", *PLACE, "saul2023weight"),
     Claim("depth-makes-the-transition-first-order", "Under weight decay a network with one hidden layer has a "

@@ -27,7 +27,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     norms = data["norm_powers"].values
     return {
         "kept": power_above(np.diag(drift.values).max()),
-        "moved": " and ".join(f"{x:.2f} {unit}" for x, unit in zip(foreign, ("w", "w^1.5"), strict=True)),
+        "moved": " and ".join(f"{x:.2f} {unit}" for x, unit in zip(foreign, ("w", "w¹·⁵"), strict=True)),
         "step-residual": power_above(data["step_residual"]),
         "step-moved": f"{float(data['step_moved']):.2g}",
         "loss-left": at_most(100 * data["loss_ratio"].max()),

@@ -13,6 +13,7 @@ _WORDS = {
     r"\hat g": "ĝ", r"\dot q": "q̇", r"\langle": "⟨", r"\rangle": "⟩", r"\lVert": "‖", r"\rVert": "‖", r"\log": "log",
     r"\pi": "π", r"\chi": "χ", r"\ln": "ln ", r"\lvert": "|", r"\rvert": "|", r"\tau": "τ", r"\mathsf T": "T",
     r"\exp": "exp", r"\le": "≤", r"\ge": "≥", r"\cdot": "·", r"\,": " ", r"\;": " ", r"\top": "T", r"\ast": "*",
+    r"\sum": "Σ",
 }  # fmt: skip
 # The longest first; one that ends in a letter does not begin a longer one.
 _COMMAND = re.compile(
