@@ -117,7 +117,7 @@ def _draw_ratios(data: xr.Dataset, axes) -> None:
         axes.plot(places, values, MARKERS[closure], color=SHADE[closure], markersize=6)
         label_point(axes, NAMES[closure], (places[-2], values[-2]), shift, ha="center", color=SHADE[closure])
     label_point(axes, "all three", (places[0], float(found.isel(member=0).max())), (0, 9), ha="center")
-    axes.set_xticks(places, [_setting(index, "\n") for index in places])
+    axes.set_xticks(places, [_setting(index, "\n") for index in range(len(RATES))])
     axes.set(yscale="log", ylabel="predicted / measured $r^2$ [1]", xlim=(-0.5, len(RATES) - 0.4))
     axes.set_ylim(0.45, 2.2 * float(found.max()))
     ticks_at(axes.yaxis, [0.5, 1, 2, 5, 10])
