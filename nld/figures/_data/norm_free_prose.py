@@ -80,7 +80,7 @@ def without_any(data: xr.Dataset) -> str:
     low, high = confidence_sequence(gap.values)
     behind = f"{number(gap.mean(), '.1f')} points [{number(low, '.1f')}, {number(high, '.1f')}]"
     if low > -PARITY:
-        return f"The network with nothing in their place differs by {behind}: as it passes, too, passing says little."
+        return f"The network with nothing in their place differs by {behind}: it passes too, so passing says little."
     if high < -PARITY:
         return f"The network with nothing in their place differs by {behind}: here normalization is needed."
     return (
