@@ -9,7 +9,7 @@ from torch import nn
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.finder.blocks import blocks
+from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
 from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
@@ -120,11 +120,8 @@ def _search(
     ]
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
-    exponents = scale_exponents(tape, trainable)
-    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
-    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
-    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
-    measured += measure(blocks(None, units, shapes) + translations(shifts(tape, trainable), shapes))
+    scalings, unknown = _scalings(tape, trainable, contained, shapes)
+    measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
     order = {name: number for number, name in enumerate(tape.parameters)}
     found = [violation.block for violation, holds in measured if holds]
@@ -135,11 +132,22 @@ def _search(
         for violation, holds in measured
         if not holds
     ]
-    unknown = [
+    unfollowed = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
-        for name, count in exponents.unknown.items()
+        for name, count in unknown.items()
     ]
-    return found, refused + irregular + unknown
+    return found, refused + irregular + unfollowed
+
+
+def _scalings(
+    tape: Tape, trainable: set[str], contained: set[frozenset[tuple]], shapes: Shapes
+) -> tuple[list[Block], dict[str, int]]:
+    """Blocks of scale and rescale units that no matrix contains, and the operations that were not followed."""
+    exponents = scale_exponents(tape, trainable)
+    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
+    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
+    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
+    return blocks(None, units, shapes), exponents.unknown
 
 
 def _prefixed(block: Block, prefix: str) -> Block:
