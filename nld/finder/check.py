@@ -10,9 +10,10 @@ from torch import nn
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.finder.overlaps import PIECE, Overlaps, pieces
+from nld.finder.overlaps import Overlaps, pieces
 
-PORTIONS = 4  # the parameters of a large model are copied one such part at a time
+FEW = 4_000_000  # so many entries of parameters may be copied at once,
+PORTIONS = 4  # or this part of all of them
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,8 @@ def violations(
 
 
 def _portions(numbers: Sequence[int], blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:
-    """Blocks in as few groups as copies of what one moves allow: of all parameters if they are few, else a part."""
-    most = max(PIECE, sum(sizes.values()) // PORTIONS)
+    """Blocks in groups that move few enough parameters to keep a copy of these."""
+    most = max(FEW, sum(sizes.values()) // PORTIONS)
     groups: list[list[int]] = []
     moved: set[str] = set()
     for number in numbers:

@@ -10,7 +10,7 @@ import torch
 from nld.finder.block import Block, Member
 from nld.symmetry import linear_charges
 
-PIECE = 1 << 22  # entries of a large tensor that are worked on at once, so that it is never copied whole
+PIECE = 1 << 18  # entries of a large tensor that are worked on at once, so that it is never copied whole
 
 
 class Overlaps:
