@@ -42,22 +42,25 @@ def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: floa
     generator = torch.Generator().manual_seed(seed)
     shape = (block.units, block.size, block.size) if block.kind.is_matrix else (block.units, 1)
     random = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
-    if block.kind.is_matrix:
-        matrix = (random - random.mT if block.kind.is_antisymmetric else random) / math.sqrt(block.size)
-        matrix, s = matrix.to(example), 1.0
-    else:
-        matrix, s = None, (random if block.kind.is_constant else random.expm1()).to(example)
     with torch.no_grad():
+        if not block.kind.is_matrix:
+            _move_rows(block, parameters, (random if block.kind.is_constant else random.expm1()).to(example))
+            return
+        matrix = (random - random.mT if block.kind.is_antisymmetric else random) / math.sqrt(block.size)
         for member in block.members:  # one after the other: two of them may move the same entries
-            part, tensor = replace(block, members=(member,)), parameters[member.parameter]
-            act = part.symmetry(matrix).transform
-            if matrix is not None:
-                member.write(tensor, *act(part.point(parameters), s))
-                continue
-            place, units = member.arranged(tensor, writable=True), [member.shape[axis] for axis in member.unit_axes]
-            amounts = s.view(*units, *[1] * (place.ndim - len(units))).expand(place.shape)
-            for _, _, (piece, amount_of) in pieces(place, amounts):
-                piece.copy_(*act((piece,), amount_of))
+            part = replace(block, members=(member,))
+            moved = part.symmetry(matrix.to(example)).transform(part.point(parameters), 1.0)
+            member.write(parameters[member.parameter], *moved)
+
+
+def _move_rows(block: Block, parameters: Mapping[str, torch.Tensor], amounts: torch.Tensor) -> None:
+    """Move the rows of each member by one amount a unit, shape (units, 1), a piece of a large tensor at a time."""
+    for member in block.members:
+        place, units = member.arranged(parameters[member.parameter], writable=True), len(member.unit_axes)
+        everywhere = amounts.view(*place.shape[:units], *[1] * (place.ndim - units)).expand(place.shape)
+        act = replace(block, members=(member,)).symmetry().transform
+        for _, _, (piece, amount) in pieces(place, everywhere):
+            piece.copy_(*act((piece,), amount))
 
 
 def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:

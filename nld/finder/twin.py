@@ -92,7 +92,9 @@ def _copied(model: nn.Module, precision: torch.dtype | None) -> nn.Module:
     """A copy in a precision, or in the model's own; tensors that modules keep inside a graph are detached."""
     held = [v for module in model.modules() for v in vars(module).values() if isinstance(v, torch.Tensor)]
     twin = copy.deepcopy(model, {id(v): v.detach().clone() for v in held if not v.is_leaf})
-    return {torch.float64: twin.double, torch.float32: twin.float}.get(precision, lambda: twin)()
+    if precision is None:
+        return twin
+    return twin.double() if precision is torch.float64 else twin.float()  # complex parameters stay complex
 
 
 def converted(inputs: Any, precision: torch.dtype | None) -> Any:
