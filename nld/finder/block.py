@@ -52,21 +52,23 @@ class Member:
     def rows(self, tensor: torch.Tensor) -> torch.Tensor:
         """The part of ``tensor`` that takes part, shape (units, features) or (units, d, features)."""
         matrix = () if self.matrix_axis is None else (self.shape[self.matrix_axis],)
-        return self._units_first(self._narrowed(tensor).reshape(self.shape)).reshape(self.units, *matrix, -1)
+        return self.arranged(tensor).reshape(self.units, *matrix, -1)
 
     def write(self, tensor: torch.Tensor, rows: torch.Tensor) -> None:
         """Put rows into ``tensor``, in place, where ``rows`` takes them from."""
-        place = self._units_first(self._narrowed(tensor).view(self.shape))
+        place = self.arranged(tensor, writable=True)
         place.copy_(rows.reshape(place.shape))
 
-    def _narrowed(self, tensor: torch.Tensor) -> torch.Tensor:
+    def arranged(self, tensor: torch.Tensor, writable: bool = False) -> torch.Tensor:
+        """The part of ``tensor`` that takes part, not copied where that can be (never if it shall be ``writable``).
+
+        The axes of units come first, then the matrix axis if there is one.
+        """
         for axis, start, length in self.narrow:
             tensor = tensor.narrow(axis, start, length)
-        return tensor
-
-    def _units_first(self, tensor: torch.Tensor) -> torch.Tensor:
         front = self.unit_axes if self.matrix_axis is None else (*self.unit_axes, self.matrix_axis)
-        return tensor.movedim(front, tuple(range(len(front))))
+        view = tensor.view(self.shape) if writable else tensor.reshape(self.shape)
+        return view.movedim(front, tuple(range(len(front))))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +10,10 @@ from torch import nn
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.symmetry import linear_charges
+from nld.finder.overlaps import Overlaps, pieces
+
+FEW = 4_000_000  # so many entries of parameters may be copied at once,
+PORTIONS = 4  # or this part of all of them
 
 
 @dataclass(frozen=True)
@@ -33,46 +36,31 @@ class Violation:
         return self.gradient <= tolerance and self.loss_change <= tolerance
 
 
-def overlap(
-    block: Block, parameters: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor], floor: float = 0.0
-) -> torch.Tensor:
-    """|<g, A q>| / (max(|g|, floor) |A q|) of each unit; for a matrix symmetry the norm over all its generators."""
-    q, g = block.point(parameters), block.point(gradients)
-    if block.kind.is_matrix:
-        products = [force @ part.mT for force, part in zip(g, q, strict=True)]
-        charges = linear_charges(products, block.coefficients, block.kind.is_antisymmetric)
-        # B_ab and B_ba of an antisymmetric B are one generator, of length sqrt(2)
-        along = torch.linalg.matrix_norm(charges) * (math.sqrt(2) if block.kind.is_antisymmetric else 1)
-        generator = q
-    else:
-        generator = block.symmetry().generator(q)
-        along = _per_unit(force * a for force, a in zip(g, generator, strict=True)).abs()
-    length = _per_unit(a.square() for a in generator).sqrt()
-    bottom = _per_unit(force.square() for force in g).sqrt().clamp_min(floor) * length
-    return torch.where(bottom > 0, along / bottom, 0.0)
-
-
-def _per_unit(parts: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Sums over all entries of each unit."""
-    return torch.as_tensor(sum(part.flatten(1).sum(1) for part in parts))
-
-
 def transform(block: Block, parameters: Mapping[str, torch.Tensor], amount: float, seed: int = 0) -> None:
     """Move the parameters, in place, by the finite transformation; each unit by its own random amount."""
     example = parameters[block.members[0].parameter]
     generator = torch.Generator().manual_seed(seed)
     shape = (block.units, block.size, block.size) if block.kind.is_matrix else (block.units, 1)
     random = amount * torch.randn(shape, generator=generator, dtype=torch.float64)
-    if block.kind.is_matrix:
-        matrix = (random - random.mT if block.kind.is_antisymmetric else random) / math.sqrt(block.size)
-        matrix, s = matrix.to(example), 1.0
-    else:
-        matrix, s = None, (random if block.kind.is_constant else random.expm1()).to(example)
     with torch.no_grad():
+        if not block.kind.is_matrix:
+            _move_rows(block, parameters, (random if block.kind.is_constant else random.expm1()).to(example))
+            return
+        matrix = (random - random.mT if block.kind.is_antisymmetric else random) / math.sqrt(block.size)
         for member in block.members:  # one after the other: two of them may move the same entries
             part = replace(block, members=(member,))
-            (rows,) = part.symmetry(matrix).transform(part.point(parameters), s)
-            member.write(parameters[member.parameter], rows)
+            moved = part.symmetry(matrix.to(example)).transform(part.point(parameters), 1.0)
+            member.write(parameters[member.parameter], *moved)
+
+
+def _move_rows(block: Block, parameters: Mapping[str, torch.Tensor], amounts: torch.Tensor) -> None:
+    """Move the rows of each member by one amount a unit, shape (units, 1), a piece of a large tensor at a time."""
+    for member in block.members:
+        place, units = member.arranged(parameters[member.parameter], writable=True), len(member.unit_axes)
+        everywhere = amounts.view(*place.shape[:units], *[1] * (place.ndim - units)).expand(place.shape)
+        act = replace(block, members=(member,)).symmetry().transform
+        for _, _, (piece, amount) in pieces(place, everywhere):
+            piece.copy_(*act((piece,), amount))
 
 
 def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:
@@ -82,14 +70,13 @@ def own_random_state(model: nn.Module) -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
-    """Whatever happens inside, parameters, buffers, flags and random state are as before; yields the parameters' values
-    of before."""
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever happens inside, parameters, buffers, flags and random state are as before."""
     saved = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
     flags = [(module, module.training) for module in model.modules()]
     with own_random_state(model):
         try:
-            yield {name: value for (name, _), (_, value) in zip(model.named_parameters(), saved, strict=False)}
+            yield
         finally:
             with torch.no_grad():
                 for tensor, value in saved:
@@ -98,21 +85,35 @@ def untouched(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
                 module.training = training
 
 
-def _gradients(loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The gradient of each parameter, zero where there is none; ``.grad`` stays as it is."""
+def _each_gradient(
+    loss: torch.Tensor, parameters: Mapping[str, torch.Tensor], take: Callable[[str, torch.Tensor], None]
+) -> None:
+    """Hand over the gradient of each parameter that has one, as soon as it is known; ``.grad`` stays as it is."""
     free = {name: p for name, p in parameters.items() if p.requires_grad}
-    if not _reentrant(loss):
-        partials = torch.autograd.grad(loss, list(free.values()), allow_unused=True, retain_graph=True)
-    else:
+    if _reentrant(loss):
         before = [p.grad for p in free.values()]
         for p in free.values():
             p.grad = None
         loss.backward()
-        partials = [p.grad for p in free.values()]
-        for p, grad in zip(free.values(), before, strict=True):
+        for (name, p), grad in zip(free.items(), before, strict=True):
+            if p.grad is not None:
+                take(name, p.grad)
             p.grad = grad
-    gradients = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    return gradients | {name: g for name, g in zip(free, partials, strict=True) if g is not None}
+        return
+
+    def taking(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        def hook(gradient: torch.Tensor) -> torch.Tensor:
+            take(name, gradient)
+            return gradient.new_zeros(()).expand_as(gradient)  # in its place, so that nothing keeps it
+
+        return hook
+
+    hooks = [p.register_hook(taking(name)) for name, p in free.items()]
+    try:
+        torch.autograd.grad(loss, list(free.values()), allow_unused=True, retain_graph=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _reentrant(loss: torch.Tensor) -> bool:
@@ -154,6 +155,19 @@ def check_symmetries(
     Raises:
         ValueError: the loss is not one finite number, or a block names a parameter that the model does not have.
     """
+    with untouched(model):
+        return violations(model, loss_fn, blocks, amount, context, tolerance)
+
+
+def violations(
+    model: nn.Module,
+    loss_fn: Callable[[nn.Module], torch.Tensor],
+    blocks: Sequence[Block],
+    amount: float = 0.3,
+    context: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    tolerance: float | None = None,
+) -> list[Violation]:
+    """What ``check_symmetries`` returns, of a model that is nobody's: its buffers and the random state may change."""
     parameters = dict(model.named_parameters())
     missing = sorted({name for block in blocks for name in block.parameters} - parameters.keys())
     if missing:
@@ -169,53 +183,58 @@ def check_symmetries(
         with context():
             return loss_fn(model)
 
-    with untouched(model) as before:
-        with torch.enable_grad():
-            value = loss()
-            if value.numel() != 1 or not bool(torch.isfinite(value)):
-                raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
-            with context():
-                gradients = _gradients(value.sum(), parameters)
-        values = {n: p.detach() for n, p in parameters.items()}
-        whole = math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values())) or 1.0
-        along = [_largest_overlap(block, values, gradients, whole) for block in blocks]
-        del gradients
-        original = value.item()
-        del value  # and the activations with it
+    values = {name: p.detach() for name, p in parameters.items()}
+    overlaps = Overlaps(blocks, values)
+    with torch.enable_grad():
+        value = loss()
+        if value.numel() != 1 or not bool(torch.isfinite(value)):
+            raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
+        with context():
+            _each_gradient(value.sum(), parameters, overlaps.add)
+    along, whole, original = overlaps.largest(), overlaps.whole, value.item()
+    del value  # and the activations with it
 
-        def change(numbers: Sequence[int]) -> float:
-            with torch.no_grad():
-                for number in numbers:
-                    transform(blocks[number], values, amount, seed=number)
-                moved = loss().item()
-                for name in {name for number in numbers for name in blocks[number].parameters}:
-                    values[name].copy_(before[name])
-            return abs(moved - original) / max(abs(original), whole * 1e-3)
+    def change(numbers: Sequence[int]) -> float:
+        with torch.no_grad():
+            before = {name: values[name].clone() for number in numbers for name in blocks[number].parameters}
+            for number in numbers:
+                transform(blocks[number], values, amount, seed=number)
+            moved = loss().item()
+            for name, start in before.items():
+                values[name].copy_(start)
+        return abs(moved - original) / max(abs(original), whole * 1e-3)
 
-        changes = _changes(change, along, tolerance)
+    sizes = {name: p.numel() for name, p in parameters.items()}
+    together = [n for n in range(len(blocks)) if tolerance is not None and along[n] <= tolerance]
+    apart = [[n] for n in range(len(blocks)) if n not in together]
+    changes = _changes(change, apart + _portions(together, blocks, sizes), tolerance)
     return [Violation(block, along[number], changes[number]) for number, block in enumerate(blocks)]
 
 
-def _largest_overlap(
-    block: Block, values: Mapping[str, torch.Tensor], gradients: Mapping[str, torch.Tensor], whole: float
-) -> float:
-    """The largest overlap of any unit; a gradient that is all but none beside the whole one is measured by that."""
-    precision = max(torch.finfo(values[name].dtype).eps for name in block.parameters)
-    return float(overlap(block, values, gradients, precision**0.25 * whole).max())
+def _portions(numbers: Sequence[int], blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:
+    """Blocks in groups that move few enough parameters to keep a copy of these."""
+    most = max(FEW, sum(sizes.values()) // PORTIONS)
+    groups: list[list[int]] = []
+    moved: set[str] = set()
+    for number in numbers:
+        moved |= set(blocks[number].parameters)
+        if not groups or sum(sizes[name] for name in moved) > most:
+            groups.append([])
+            moved = set(blocks[number].parameters)
+        groups[-1].append(number)
+    return groups
 
 
 def _changes(
-    change: Callable[[Sequence[int]], float], gradients: Sequence[float], tolerance: float | None
+    change: Callable[[Sequence[int]], float], groups: list[list[int]], tolerance: float | None
 ) -> dict[int, float]:
-    """The change of the loss for each block, by its number.
+    """The change of the loss for each block, by its number; blocks of a group are transformed at once.
 
     A composition of symmetries is one, whatever the order: if the loss does not notice a random one, each holds (that
     two violations cancel has probability zero). Otherwise the halves are tried, so that what fails has failed alone.
     """
-    numbers = range(len(gradients))
-    together = [n for n in numbers if tolerance is not None and gradients[n] <= tolerance]
-    groups = [[n] for n in sorted(set(numbers) - set(together))] + ([together] if together else [])
     result: dict[int, float] = {}
+    groups = list(groups)
     while groups:
         group = groups.pop()
         size = change(group)

@@ -1,7 +1,6 @@
 """The continuous symmetries of a model's loss in its parameters, read off its operations and then measured."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +9,17 @@ from torch import nn
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.finder.blocks import blocks
-from nld.finder.check import Violation, check_symmetries, own_random_state
+from nld.finder.blocks import Shapes, blocks
+from nld.finder.check import Violation, own_random_state
 from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
 from nld.finder.preconditions import modes, require_searchable
 from nld.finder.scale.scale_exponents import scale_exponents
-from nld.finder.tape import Tape, WithoutEpsilon, elementary, record
+from nld.finder.tape import Tape
 from nld.finder.translation.blocks import translations
 from nld.finder.translation.shifts import shifts
-from nld.finder.twin import Outcome, StandIn, doubled, make_generic, scalar_of, twin_of
+from nld.finder.twin import Twin
 from nld.finder.wrappers import unwrap
 from nld.symmetry import Kind
 
@@ -28,7 +27,8 @@ READABLE = {
     "_local_scalar_dense": "a number read out of a tensor",
     "overwritten": "a tensor changed in place through another view of its memory",
 }
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
+PARTLY = {"_grouped_mm": "units are sought in all experts at once, not in each alone"}
+LARGE = 20_000_000  # models of more parameters than this are studied in single precision, as far as that decides
 
 
 class Symmetries(list[Block]):
@@ -59,10 +59,10 @@ def find_symmetries(
 ) -> Symmetries:
     """The continuous symmetries of a model in its parameters: list of ``Block``.
 
-    The model is run once on a copy, in float64 where it can, and every operation recorded (``nld.finder.tape``);
-    linear equations between the unknown responses of its activations say which transformations nothing downstream can
-    notice; each one is then measured at random parameters (normalizations' epsilon nearly zero) and dropped if it
-    fails.
+    The model is run once on a copy, in float64 where it can (a large one in float32, and in float64 only where that
+    cannot decide), and every operation recorded (``nld.finder.tape``); linear equations between the unknown responses
+    of its activations say which transformations nothing downstream can notice; each one is then measured at random
+    parameters (normalizations' epsilon nearly zero) and dropped if it fails.
     Submodules are taken in the mode they are in: batch normalization in eval mode leaves no scale symmetry.
     Frozen parameters do not move, so a symmetry that would need them is none.
 
@@ -82,51 +82,32 @@ def find_symmetries(
     """
     module, prefix = unwrap(model)
     require_searchable(module, loss)
+    size = sum(parameter.numel() for parameter in module.parameters())
     with own_random_state(module):
         torch.manual_seed(0)
         try:
-            return _find(module, prefix, example_inputs, loss, double=True)
+            return _find(module, prefix, example_inputs, loss, torch.float64 if size <= LARGE else torch.float32)
         except InvalidInput:
             raise
-        except Exception:  # a layer may refuse float64 with any error; what has another cause comes back
-            return _find(module, prefix, example_inputs, loss, double=False)
+        except Exception:  # a layer may refuse a precision with any error; what has another cause comes back
+            return _find(module, prefix, example_inputs, loss, None)
 
 
-def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, double: bool) -> Symmetries:
-    twin = twin_of(model, double)
-    parameters = dict(twin.named_parameters())
-    free = {name: p for name, p in parameters.items() if p.requires_grad}
+def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: torch.dtype | None) -> Symmetries:
+    free = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not free:
         raise InvalidInput("expected a model with trainable parameters, got none with requires_grad; unfreeze some")
     real = {name for name, p in free.items() if not p.is_complex()}
-    standing_in = StandIn(model, twin)
-    make_generic(parameters.values())
-    outcome = Outcome(doubled(example_inputs) if double else example_inputs, loss)
-    with torch.enable_grad(), elementary(), standing_in:
-        scalar = scalar_of(outcome(twin), loss)
-    with standing_in:
-        tape = record(lambda: outcome(twin), parameters)
-
-    tolerance = TOLERANCE[torch.float64 if double else torch.float32]
-
-    @contextlib.contextmanager
-    def exact() -> Iterator[None]:
-        with elementary(), standing_in, WithoutEpsilon():
-            yield
-
-    def measure(candidates: list[Block]) -> list[Violation]:
-        return check_symmetries(
-            twin, lambda model: scalar(outcome(model)), candidates, context=exact, tolerance=tolerance
-        )
-
-    found, notes = _search(tape, real, measure, tolerance)
+    twin = Twin(model, example_inputs, loss, precision)
+    tape = twin.record()
+    found, notes = _search(tape, real, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     prefixed = (_prefixed(block, prefix) for block in found)
-    return Symmetries(prefixed, complex_ones + notes, tape.epsilons, outcome.words, modes(model))
+    return Symmetries(prefixed, complex_ones + notes, tape.epsilons, twin.outcome.words, modes(model))
 
 
 def _search(
-    tape: Tape, trainable: set[str], measure: Callable[[list[Block]], list[Violation]], tolerance: float
+    tape: Tape, trainable: set[str], measure: Callable[[list[Block]], list[tuple[Violation, bool]]]
 ) -> tuple[list[Block], list[str]]:
     """Blocks that the analysis of a tape proposes and the measurement confirms, and notes on what was not followed."""
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
@@ -134,32 +115,42 @@ def _search(
     measured = measure([block for block, _ in matrices])
     linear = [
         vector
-        for (block, alike), violation in zip(matrices, measured, strict=True)
-        if violation.holds(tolerance) and block.kind is Kind.GENERAL_LINEAR
+        for (block, alike), (_, holds) in zip(matrices, measured, strict=True)
+        if holds and block.kind is Kind.GENERAL_LINEAR
         for vector in alike
     ]
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
-    exponents = scale_exponents(tape, trainable)
-    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
-    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
-    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
-    measured += measure(blocks(None, units, shapes) + translations(shifts(tape, trainable), shapes))
+    scalings, unknown = _scalings(tape, trainable, contained, shapes)
+    measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
     order = {name: number for number, name in enumerate(tape.parameters)}
-    found = [violation.block for violation in measured if violation.holds(tolerance)]
+    found = [violation.block for violation, holds in measured if holds]
     found.sort(key=lambda block: order[block.members[0].parameter])
     refused = [
         f"{violation.block.kind} of {violation.block.name}: proposed but refused by the measurement "
         f"(gradient {violation.gradient:.1e}, loss {violation.loss_change:.1e})"
-        for violation in measured
-        if not violation.holds(tolerance)
+        for violation, holds in measured
+        if not holds
     ]
-    unknown = [
+    unfollowed = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
-        for name, count in exponents.unknown.items()
+        for name, count in unknown.items()
     ]
-    return found, refused + irregular + unknown
+    called = {call.name for call in tape.calls} - unknown.keys()
+    partly = [f"{name}: {what}" for name, what in PARTLY.items() if name in called]
+    return found, refused + irregular + unfollowed + partly
+
+
+def _scalings(
+    tape: Tape, trainable: set[str], contained: set[frozenset[tuple]], shapes: Shapes
+) -> tuple[list[Block], dict[str, int]]:
+    """Blocks of scale and rescale units that no matrix contains, and the operations that were not followed."""
+    exponents = scale_exponents(tape, trainable)
+    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
+    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
+    units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
+    return blocks(None, units, shapes), exponents.unknown
 
 
 def _prefixed(block: Block, prefix: str) -> Block:

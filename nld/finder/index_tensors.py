@@ -17,10 +17,11 @@ from nld.finder.tape import Call, Ref
 
 def core(labels: torch.Tensor) -> torch.Tensor:
     """The labels with every constant (stride 0) axis shortened to one entry."""
-    for axis, stride in enumerate(labels.stride()):
-        if stride == 0 and labels.shape[axis] > 1:
-            labels = labels.narrow(axis, 0, 1)
-    return labels
+    stride = labels.stride()
+    if 0 not in stride:
+        return labels
+    shape = [1 if step == 0 and size > 1 else size for size, step in zip(labels.shape, stride, strict=True)]
+    return labels.as_strided(shape, stride)
 
 
 def compress(labels: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,11 @@ def combination(unknowns: Iterable[int], factors: Iterable) -> dict:
     return form
 
 
+def exact(number: float | Fraction) -> Fraction | int:
+    """A number without rounding; whole ones as integers, which are much faster than fractions."""
+    return int(number) if number == int(number) else Fraction(number)
+
+
 class Equations:
     """Homogeneous linear equations, solved as they come (each solved unknown is kept as a form of the others)."""
 
@@ -53,14 +58,15 @@ class Equations:
     def reduce(self, form: Form) -> Form:
         """The form in terms of the unknowns that are still free."""
         result: Form = {}
+        solved = self.solved
         for unknown, coefficient in form.items():
             if not coefficient:
                 continue
-            solution = self.solved.get(unknown)
+            solution = solved.get(unknown)
             if solution is None:
                 solution = {unknown: 1}
-            elif any(other in self.solved for other in solution):
-                solution = self.solved[unknown] = self.reduce(solution)
+            elif not solved.keys().isdisjoint(solution):
+                solution = solved[unknown] = self.reduce(solution)
             for other, factor in solution.items():
                 total = result.get(other, 0) + coefficient * factor
                 if total:
@@ -80,17 +86,16 @@ class Equations:
         # Solve for an unknown of a parameter if there is one, else for the newest.
         pivot = max(form, key=lambda unknown: (unknown in self.eliminate_first, unknown))
         scale = form.pop(pivot)
-        self.solved[pivot] = {
-            unknown: -coefficient // scale if coefficient % scale == 0 else Fraction(-coefficient) / scale
-            for unknown, coefficient in form.items()
-        }
+        if scale in (1, -1):  # nearly always
+            self.solved[pivot] = {unknown: -scale * c for unknown, c in form.items()}
+        else:
+            self.solved[pivot] = {unknown: exact(Fraction(-c) / scale) for unknown, c in form.items()}
 
     def sums(self, rows: Iterable[Sequence[int]], factors: Sequence[float | Fraction]) -> list[int]:
         """For each row an unknown that is the sum of its unknowns times the factors."""
         names = []
         for row in rows:
-            total = {u: Fraction(c) if isinstance(c, float) else c for u, c in combination(row, factors).items()}
-            form = self.reduce(total)
+            form = self.reduce({unknown: exact(factor) for unknown, factor in combination(row, factors).items()})
             if not form:
                 names.append(ZERO)
             elif list(form.values()) == [1]:

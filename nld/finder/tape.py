@@ -227,11 +227,22 @@ def elementary():
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
+@contextlib.contextmanager
+def _unfused():
+    """Recurrent layers run as their elementary parts, which oneDNN computes as one in single precision."""
+    enabled = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = enabled
+
+
 def record(function, parameters: Mapping[str, torch.Tensor]) -> Tape:
     """The tape of ``function()``, whose tensors returned are the results; parameters keep their names."""
     recorder = _Recorder()
     recorder.tape.parameters = {name: recorder.ref(tensor) for name, tensor in parameters.items()}
-    with elementary(), recorder:
+    with elementary(), _unfused(), recorder:
         results = function()
     recorder.tape.results = [recorder.ref(leaf) for leaf in tensors(results)]
     return recorder.tape

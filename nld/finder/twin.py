@@ -1,9 +1,10 @@
 """The copy of a model that is studied in its place, at a generic point, in float64 where the model can, and what of it
 a symmetry must not change: its output, or the loss of it."""
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,24 +14,96 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map, tree_map_only
 
 from nld.errors import InvalidInput
+from nld.finder.block import Block
+from nld.finder.check import Violation, violations
 from nld.finder.outputs import output_of, single_tensor
-from nld.finder.tape import tensors
+from nld.finder.tape import Tape, WithoutEpsilon, elementary, record, tensors
+
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}  # what rounding may make of a symmetry
+DECIDED = 1e-4  # what violates less than this in single precision holds; more is measured again in double precision
 
 
-def twin_of(model: nn.Module, double: bool) -> nn.Module:
-    """A copy, in float64 or in the model's own precision; tensors that modules keep inside a graph are detached."""
+class Twin:
+    """A copy of a model at a generic point, and what of it a symmetry must not change.
+
+    Args:
+        model: is left alone, and stays the place where a loss finds what it closes over.
+        example_inputs: for one forward pass.
+        loss: of the output, or None.
+        precision: float64; float32 for models of which two copies in float64 are too large: what that cannot decide is
+            then measured in float64; None for the model's own, where it cannot have another.
+    """
+
+    def __init__(self, model: nn.Module, example_inputs: Any, loss, precision: torch.dtype | None):
+        self.original, self.precision = model, precision
+        self.model = _copied(model, precision)
+        self.outcome = Outcome(converted(example_inputs, precision), loss)
+        self.standing_in = StandIn(model, self.model)
+        make_generic(self.model.parameters())
+        with torch.enable_grad(), elementary(), self.standing_in:
+            self.scalar = scalar_of(self.outcome(self.model), loss)
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters of the copy, by name."""
+        return dict(self.model.named_parameters())
+
+    def record(self) -> Tape:
+        """The operations of one forward pass."""
+        with self.standing_in:
+            return record(lambda: self.outcome(self.model), self.parameters)
+
+    def measure(self, candidates: Sequence[Block]) -> list[tuple[Violation, bool]]:
+        """The violation of each candidate, and whether that is a symmetry but for rounding."""
+        if self.precision is not torch.float32:
+            tolerance = TOLERANCE[torch.float64 if self.precision else torch.float32]
+            return [(v, v.holds(tolerance)) for v in self._violations(candidates, tolerance)]
+        result = [(v, v.holds(DECIDED)) for v in self._violations(candidates, DECIDED)]
+        undecided = [violation.block for violation, holds in result if not holds]
+        if undecided:
+            self._double()
+            again = iter(self.measure(undecided))
+            result = [pair if pair[1] else next(again) for pair in result]
+        return result
+
+    def _violations(self, candidates: Sequence[Block], tolerance: float) -> list[Violation]:
+        return violations(
+            self.model,
+            lambda model: self.scalar(self.outcome(model)),
+            candidates,
+            context=self._exact,
+            tolerance=tolerance,
+        )
+
+    @contextlib.contextmanager
+    def _exact(self) -> Iterator[None]:
+        with elementary(), self.standing_in, WithoutEpsilon():
+            yield
+
+    def _double(self) -> None:
+        """Go on in double precision, one tensor after the other in the place of its single one."""
+        self.precision = torch.float64
+        self.model.double()
+        self.outcome.convert(self.precision)
+        self.standing_in = StandIn(self.original, self.model)
+
+
+def _copied(model: nn.Module, precision: torch.dtype | None) -> nn.Module:
+    """A copy in a precision, or in the model's own; tensors that modules keep inside a graph are detached."""
     held = [v for module in model.modules() for v in vars(module).values() if isinstance(v, torch.Tensor)]
     twin = copy.deepcopy(model, {id(v): v.detach().clone() for v in held if not v.is_leaf})
-    return twin.double() if double else twin
+    if precision is None:
+        return twin
+    return twin.double() if precision is torch.float64 else twin.float()  # complex parameters stay complex
 
 
-def doubled(inputs: Any) -> Any:
-    """Inputs for a twin in float64, apart from any graph."""
+def converted(inputs: Any, precision: torch.dtype | None) -> Any:
+    """Inputs for a twin in a precision, apart from any graph."""
 
     def convert(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.detach().double() if tensor.is_floating_point() else tensor.detach().clone()
+        return tensor.detach().to(precision) if tensor.is_floating_point() else tensor.detach().clone()
 
-    return tree_map_only(torch.Tensor, convert, inputs)
+    return inputs if precision is None else tree_map_only(torch.Tensor, convert, inputs)
 
 
 def make_generic(parameters: Iterable[torch.Tensor]) -> None:
@@ -39,7 +112,7 @@ def make_generic(parameters: Iterable[torch.Tensor]) -> None:
         for p in parameters:
             if p.is_floating_point():
                 size = float(p.abs().mean()) or 0.1
-                p.add_(0.2 * size * torch.randn_like(p))
+                p.add_(torch.randn_like(p).mul_(0.2 * size))
 
 
 class StandIn(TorchFunctionMode):
@@ -83,6 +156,10 @@ class Outcome:
         if self.target is None:
             self.target = _target(self.loss, output.detach())
         return self.loss(output, self.target)
+
+    def convert(self, precision: torch.dtype) -> None:
+        """Go on with inputs and target in another precision."""
+        self.example_inputs, self.target = converted((self.example_inputs, self.target), precision)
 
     def _forward(self, model: nn.Module) -> Any:
         torch.manual_seed(1)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 import nld
 from nld.finder.tape import WithoutEpsilon
+from nld.finder.twin import DECIDED
 from nld.symmetry import Kind
 from tests.finder.models import Attention, FusedGPT, Residual
 
@@ -25,15 +26,15 @@ MODELS = {
 }
 
 
-def generic(name: str) -> tuple[nn.Module, torch.Tensor]:
-    """A model of the table in float64, moved away from initial zeros and ones, and inputs."""
+def generic(name: str, dtype: torch.dtype = torch.float64) -> tuple[nn.Module, torch.Tensor]:
+    """A model of the table, moved away from initial zeros and ones, and inputs."""
     torch.manual_seed(0)
     build, inputs = MODELS[name]
-    model, x = build().double(), inputs()
+    model, x = build().to(dtype), inputs()
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.1 * torch.randn_like(p))
-    return model, x.double() if x.is_floating_point() else x
+    return model, x.to(dtype) if x.is_floating_point() else x
 
 
 def measured(model, x, blocks, penalty=lambda model: 0.0, tolerance: float | None = TOLERANCE):
@@ -44,11 +45,12 @@ def measured(model, x, blocks, penalty=lambda model: 0.0, tolerance: float | Non
     return nld.check_symmetries(model, loss, blocks, context=WithoutEpsilon, tolerance=tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, TOLERANCE), (torch.float32, DECIDED)])
 @pytest.mark.parametrize("name", MODELS)
-def test_law_a_violation_without_a_gradient_in_any_block_is_caught_and_its_neighbours_hold(name):
-    model, x = generic(name)
+def test_law_a_violation_without_a_gradient_in_any_block_is_caught_and_its_neighbours_hold(name, dtype, tolerance):
+    model, x = generic(name, dtype)
     blocks = list(nld.find_symmetries(model, x))
-    assert all(violation.holds(TOLERANCE) for violation in measured(model, x, blocks))
+    assert all(violation.holds(tolerance) for violation in measured(model, x, blocks, tolerance=tolerance))
     for planted in blocks:
         start = [part.detach().clone() for part in planted.point(dict(model.named_parameters()))]
 
@@ -56,11 +58,11 @@ def test_law_a_violation_without_a_gradient_in_any_block_is_caught_and_its_neigh
             parts = planted.point(dict(model.named_parameters()))
             return sum(F.mse_loss(part, before, reduction="sum") for part, before in zip(parts, start, strict=True))
 
-        together = measured(model, x, blocks, penalty)
+        together = measured(model, x, blocks, penalty, tolerance)
         apart = measured(model, x, blocks, penalty, tolerance=None)
-        refused = [v.block for v in together if not v.holds(TOLERANCE)]
+        refused = [v.block for v in together if not v.holds(tolerance)]
         assert planted in refused
-        assert refused == [v.block for v in apart if not v.holds(TOLERANCE)]
+        assert refused == [v.block for v in apart if not v.holds(tolerance)]
         # what is refused was measured alone
         assert [v.loss_change for v in together if v.block in refused] == pytest.approx(
             [v.loss_change for v in apart if v.block in refused], rel=1e-9

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import nld
+from tests.finder import null_space
 
 SOURCE, TARGET = torch.tensor([0, 1, 2, 3, 4, 5, 1, 3]), torch.tensor([1, 2, 0, 4, 5, 3, 4, 0])
 
@@ -39,6 +40,39 @@ def test_the_last_graph_convolution_has_the_translations_of_a_softmax(name):
     )
     units = {block.parameters: block.units for block in found if block.kind == "translation"}
     assert units == {("last.weight",): 4, ("bias",): 1}
+
+
+ENDS = (2, 5, 9)  # of the rows that go to each expert
+
+
+class Experts(nn.Module):
+    """Two layers of experts, with or without the product of groups that PyTorch has in single precision only."""
+
+    def __init__(self, grouped: bool):
+        super().__init__()
+        self.up, self.down = nn.Parameter(torch.randn(3, 4, 8)), nn.Parameter(torch.randn(3, 8, 4))
+        self.grouped = grouped
+
+    def product(self, x, matrices):
+        if self.grouped:
+            return torch._grouped_mm(x, matrices, offs=torch.tensor(ENDS, dtype=torch.int32))
+        return torch.cat([x[a:b] @ m for a, b, m in zip((0, *ENDS), ENDS, matrices, strict=False)])
+
+    def forward(self, x):
+        return self.product(F.relu(self.product(x, self.up)), self.down)
+
+
+def test_hidden_units_of_experts_are_rescaled_in_all_of_them_and_that_is_said():
+    torch.manual_seed(0)
+    found = nld.find_symmetries(Experts(grouped=True), torch.randn(9, 4))
+    assert found.not_analysed == ("_grouped_mm: units are sought in all experts at once, not in each alone",)
+    assert {block.kind for block in found} == {"rescale"}
+    spelled_out = null_space.generic_point(Experts(grouped=False))
+    null = null_space.null_directions(spelled_out, lambda: 3 * torch.randn(9, 4))
+    columns = null_space.generators(spelled_out, found)
+    assert float((columns - null @ (null.T @ columns)).norm()) < 1e-8
+    assert null.shape[1] == 3 * 8  # each unit of each expert
+    assert null_space.rank(columns) == 8 + 3 - 1  # a unit in all of them, or all units in one
 
 
 class Between(nn.Module):

@@ -100,7 +100,7 @@ class Degrees:
             count = int(places[axis].max()) + 1
             indices = torch.arange(len(places[axis]))
             firsts = torch.full((count,), len(indices)).scatter_reduce(0, places[axis], indices, "amin")
-            terms = [(_take(labels, axis, firsts), factor) for labels, factor in terms]
+            terms = [(taken(labels, axis, firsts), factor) for labels, factor in terms]
         result = self.equations.new(tuple(terms[0][0].shape[a] if a in places else 1 for a in range(front)))
         aligned = result.reshape(*result.shape, *[1] * (len(shape) - front)).expand(terms[0][0].shape)
         self.vanishing_sum([*terms, (aligned, -1)])
@@ -109,7 +109,7 @@ class Degrees:
         return result.expand(shape[:front])
 
 
-def _take(labels: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
+def taken(labels: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
     """Slices of labels, constant axes kept constant."""
     if not varies(labels, axis):
         return labels.narrow(axis, 0, 1).expand(*labels.shape[:axis], len(indices), *labels.shape[axis + 1 :])

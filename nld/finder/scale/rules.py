@@ -13,7 +13,7 @@ from nld.finder import aten_families as aten
 from nld.finder.call_axes import normalization, pooled_axes, reduced_axes
 from nld.finder.index_tensors import compress, core, first_along, moved, reduced, varies
 from nld.finder.linear_system import ZERO
-from nld.finder.scale.degrees import Degrees, Term
+from nld.finder.scale.degrees import Degrees, Term, taken
 from nld.finder.tape import EPSILON, Call, Ref
 
 FEW = 10_000  # more zeros than this are taken as numbers
@@ -214,6 +214,19 @@ def _matrix(degrees: Degrees, call: Call):
     return [extra if result is None else result]
 
 
+def _grouped(degrees: Degrees, call: Call):
+    """Rows of one matrix, each times the one of several matrices whose group it is in, as routed to experts."""
+    rows, matrices, ends = (call.arguments[name] for name in ("self", "mat2", "offs"))
+    if not isinstance(ends, Ref) or ends.value is None or len(rows.shape) != 2 or len(matrices.shape) != 3:
+        return None
+    groups = torch.searchsorted(ends.value, torch.arange(rows.shape[0]).to(ends.value), right=True)
+    groups = groups.clamp_max(matrices.shape[0] - 1).cpu()
+    space = (rows.shape[0], matrices.shape[2], rows.shape[1])
+    terms = [(labels.unsqueeze(1).expand(space), factor) for labels, factor in degrees.values.get(rows.index, [])]
+    terms += [(taken(labels, 0, groups).mT, factor) for labels, factor in degrees.values.get(matrices.index, [])]
+    return [degrees.contract(terms, 2)]
+
+
 def _vector(degrees: Degrees, call: Call):
     """mv and dot."""
     left, right = call.inputs[0], call.inputs[1]
@@ -267,6 +280,7 @@ RULES: dict[str, Callable] = {
     "embedding": _embedding,
     "_fused_rms_norm": _rms_norm,
     "glu": _gated,
+    "_grouped_mm": _grouped,
     "_weight_norm_interface": _weight_norm,
 }
 

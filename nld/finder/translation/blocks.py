@@ -59,18 +59,18 @@ def _even_units(shifts: Shifts, covered: Covered, shapes: Shapes) -> list[list[P
             if single and _modulo(vector, even[number], covered, shapes):
                 covered[even[number].parameter].add((even[number].axes[0], tuple(sorted(vector))))
                 units.append(parts(direction, even, numbers_of))
+    distinct = {tuple(unit): unit for unit in units}
     for direction in free:
         reduced = {n: _modulo(vector, even[n], covered, shapes) for n, vector in direction.items()}
-        unit = parts({n: vector for n, vector in reduced.items() if vector}, even, numbers_of)
-        if unit and unit not in units:
-            units.append(unit)
-    return units
+        if unit := parts({n: vector for n, vector in reduced.items() if vector}, even, numbers_of):
+            distinct.setdefault(tuple(unit), unit)
+    return list(distinct.values())
 
 
 def _modulo(vector: Sparse, axis: Axis, covered: Covered, shapes: Shapes) -> Sparse:
     """An even shift up to those that are covered, written with the fewest entries."""
-    whole = {(a, tuple(range(size))) for a, size in enumerate(shapes[axis.parameter])}
-    if any(a != axis.axes[0] for a, _ in covered[axis.parameter] & whole):
+    shape = shapes[axis.parameter]
+    if any(a != axis.axes[0] and len(indices) == shape[a] for a, indices in covered[axis.parameter]):
         return {}
     for indices in (indices for a, indices in covered[axis.parameter] if a == axis.axes[0]):
         most = Counter(vector.get(i, 0) for i in indices).most_common(1)[0][0]
