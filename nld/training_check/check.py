@@ -1,0 +1,189 @@
+"""Run some steps of a training loop, compute each a second time, and say what differs."""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from nld.errors import InvalidInput
+from nld.monitor.optimizers import Adapter, adapter_for
+from nld.training_check import coverage, weights
+from nld.training_check.findings import Finding, TrainingCheck, merged
+from nld.training_check.gradients import GradientAudit
+from nld.training_check.loads import noticed_loads
+from nld.training_check.loop import TrainingLoop, read_loop
+from nld.training_check.replay import Gradients
+from nld.training_check.rounding import RoundedAway
+from nld.training_check.watch import Step, Watch
+
+PATIENCE = 32  # iterations without a step after which the rest is not waited for
+
+
+def check_training(loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps: int = 20) -> TrainingCheck:
+    """Whether a training loop does what it says, over some of its steps.
+
+    Of every step: the gradient that the optimizer was given is that of the loss, computed again on a copy of the model
+    with the same weights, buffers and random numbers, |g − ∂loss| ≤ tolerance · |∂loss| for each tensor; the momentum
+    is β π + c (g + k q) with the optimizer's own numbers; weights change in the step and nowhere else. Of all: every
+    parameter is trained, by one optimizer, in training mode, and its steps are not rounded away. The model is trained
+    by these steps; give a loop that is made for this. Memory: some copies of the model.
+
+    Args:
+        loop: a TrainingLoop, the tuple or dictionary of its fields, or a function without arguments that makes one:
+            then what is loaded in it is seen too.
+        steps: how many steps of the optimizer.
+
+    Raises:
+        ValueError: it is none of these, or the loss cannot be computed a second time; the message says what to do.
+
+    Example:
+        def loop():
+            model = make_model()
+            optimizer = torch.optim.AdamW(model.parameters())
+
+            def loss(model, batch):
+                return F.cross_entropy(model(batch[0]), batch[1])
+
+            def step(batch):
+                optimizer.zero_grad()
+                loss(model, batch).backward()
+                optimizer.step()
+
+            return model, optimizer, loss, make_loader(), step
+
+        print(nld.check_training(loop))
+    """
+    if steps < 1:
+        raise InvalidInput(f"expected steps to be 1 or more, got {steps}")
+    with noticed_loads() as loads:
+        loop = read_loop(loop() if callable(loop) else loop)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            count = torch.distributed.get_world_size()
+            if count > 1:
+                raise InvalidInput(f"expected one process, got {count}; check the loop on one of them")
+        watch = Watch(loop, loads)
+        findings = list(coverage.of_optimizers(loop.model, loop.optimizers))
+        audit = _Audit(loop, watch)
+        with watch.attached():
+            for batch in _batches(loop, watch, steps):
+                watch.begin(copy.deepcopy(batch))
+                loop.step(batch)
+                findings += audit.findings()
+        watch.look_for_rewrites(watch.named, behind_forward=False)
+        findings += audit.findings()
+    findings += coverage.of_optimizers(loop.model, loop.optimizers)
+    findings += coverage.of_steps(loop.optimizers, watch.counts)
+    findings += coverage.of_modes(loop.model, watch.sleeping)
+    findings += coverage.of_reach(audit.stepped, audit.reached)
+    findings += audit.rounding.findings()
+    meant = [finding for finding in merged(findings) if finding.topic not in loop.allow]
+    return TrainingCheck(meant, list(dict.fromkeys(audit.notes)), max(watch.counts, default=0), audit.difference)
+
+
+def _batches(loop: TrainingLoop, watch: Watch, steps: int) -> Iterator[Any]:
+    """Batches until enough steps were taken; those that can be gone through again are, when they end."""
+    idle, before = 0, 0
+    for rounds in itertools.count():
+        count = 0
+        for batch in loop.batches:
+            count += 1
+            yield batch
+            taken = max(watch.counts)
+            idle, before = (0 if taken > before else idle + 1), taken
+            if taken >= steps or idle >= PATIENCE:
+                return
+        if not count:
+            if not rounds:
+                raise InvalidInput("expected at least one batch, got none; see what the loader is made of")
+            return
+
+
+class _Audit:
+    """Judges what a watch has seen, call by call."""
+
+    def __init__(self, loop: TrainingLoop, watch: Watch):
+        self._loop, self._watch = loop, watch
+        self.rounding = RoundedAway()
+        self.stepped: dict[str, None] = {}  # parameters that an optimizer stepped, in their order
+        self.notes: list[str] = []
+        self.reached: set[str] = set()  # parameters that the loss depended on
+        self.difference = 0.0
+        self._gradients: dict[int, Gradients] = {}  # of the loss, by the number of the moment
+        self._last: dict[int, Step] = {}
+        self._adapters = [self._adapter(optimizer) for optimizer in loop.optimizers]
+
+    def _adapter(self, optimizer: torch.optim.Optimizer) -> Adapter | None:
+        try:
+            return adapter_for(optimizer)
+        except TypeError:
+            self.notes.append(
+                f"the momentum of {type(optimizer).__name__} is not checked: nobody told where it is kept"
+            )
+            return None
+
+    def findings(self) -> Iterator[Finding]:
+        """Of the steps since the last call."""
+        seen, rewrites = self._watch.steps, self._watch.rewrites
+        self._watch.steps, self._watch.rewrites = [], []
+        for rewrite in rewrites:
+            yield from weights.of_rewrite(rewrite)
+        for number in [number for number in self._watch.moments if number not in self._gradients]:
+            self._evaluate(number)
+        for step in seen:
+            yield from self._of_step(step)
+            self._last[step.optimizer] = step
+            self.rounding.add(step)
+            self.stepped |= dict.fromkeys(step.before)
+        newest = max(self._watch.moments, default=0)
+        self._watch.moments = {number: m for number, m in self._watch.moments.items() if number == newest}
+        waited_for = min((max(step.window, default=-1) for step in self._last.values()), default=-1)
+        self._gradients = {number: g for number, g in self._gradients.items() if number > waited_for}
+
+    def _evaluate(self, number: int) -> None:
+        gradients = self._watch.moments[number].gradients(self._loop.loss)
+        self._gradients[number] = gradients
+        self.reached |= {name for name, gradient in gradients.items() if bool(gradient.any())}
+
+    def _of_step(self, step: Step) -> Iterator[Finding]:
+        yield from weights.of_memory(step, self._last.get(step.optimizer))
+        adapter = self._adapters[step.optimizer]
+        if adapter is not None:
+            yield from weights.of_momentum(step, adapter)
+        window = [number for number in step.window if number in self._gradients]
+        if not window:
+            text = "the optimizer takes a step without a backward pass since its last one"
+            yield Finding("changed-gradient", text, (), (step.number,))
+            return
+        of_gradient = GradientAudit(step, self._mean(window), self._loop.clip_norm)
+        found = list(of_gradient.findings())
+        if not found:
+            self.difference = max(self.difference, of_gradient.difference)
+        elif reason := self._no_judgement():
+            self.notes.append(reason)
+        else:
+            yield from found
+
+    def _mean(self, window: list[int]) -> Gradients:
+        """The gradient of the mean loss; what a loss does not depend on counts as zero."""
+        total: Gradients = {}
+        for number in window:
+            for name, gradient in self._gradients[number].items():
+                total[name] = total[name] + gradient if name in total else gradient
+        return {name: gradient / len(window) for name, gradient in total.items()}
+
+    def _no_judgement(self) -> str:
+        """Why a difference of gradients says nothing, if so."""
+        moment = self._watch.moments[max(self._watch.moments)]
+        if not moment.is_repeatable(self._loop.loss):
+            return (
+                "gradients are not checked: the loss is another at the same weights and random state; let it draw from "
+                "torch's, numpy's or Python's global generator, or hand over the noise in the batch"
+            )
+        if hasattr(self._loop.model, "_orig_mod") and moment.is_random(self._loop.loss):
+            return (
+                "gradients are not checked: a compiled model draws other random numbers than the same model does "
+                "uncompiled; check it without torch.compile, or without dropout"
+            )
+        return ""
