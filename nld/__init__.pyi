@@ -23,8 +23,8 @@ from .learning_rules import gradient_descent as gradient_descent
 from .learning_rules import heavy_ball as heavy_ball
 from .learning_rules import nesterov as nesterov
 from .monitor import Monitor as Monitor
+from .symmetry import Symmetry as Symmetry
 from .training_check import TrainingLoop as TrainingLoop
 from .training_check import check_training as check_training
-from .symmetry import Symmetry as Symmetry
 
 __version__: str

@@ -16,13 +16,14 @@ def unwrap_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
 
 
 def _inside(optimizer: Any) -> Iterable[Any]:
-    if isinstance(optimizer, Mapping):
-        optimizer = list(optimizer.values())
-    several = optimizer if isinstance(optimizer, (list, tuple)) else getattr(optimizer, "optimizers", None)
+    inner: Any = getattr(optimizer, "optimizer", None)
+    several: Any = getattr(optimizer, "optimizers", optimizer)
+    if isinstance(several, Mapping):
+        several = list(several.values())
     if isinstance(several, (list, tuple)):
         for one in several:
             yield from _inside(one)
-    elif hasattr(getattr(optimizer, "optimizer", None), "param_groups"):
-        yield from _inside(optimizer.optimizer)
+    elif hasattr(inner, "param_groups"):
+        yield from _inside(inner)
     else:
         yield optimizer

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from nld.errors import InvalidInput
 from nld.monitor.optimizers import Adapter, adapter_for
 from nld.training_check import coverage, weights
-from nld.training_check.findings import Finding, TrainingCheck, merged
+from nld.training_check.findings import Finding, TrainingCheck, merged, require_topics
 from nld.training_check.gradients import GradientAudit
 from nld.training_check.loads import noticed_loads
 from nld.training_check.loop import TrainingLoop, read_loop
@@ -21,7 +21,9 @@ from nld.training_check.watch import Step, Watch
 PATIENCE = 32  # iterations without a step after which the rest is not waited for
 
 
-def check_training(loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps: int = 20) -> TrainingCheck:
+def check_training(
+    loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps: int = 20, allow: Collection[str] = ()
+) -> TrainingCheck:
     """Whether a training loop does what it says, over some of its steps.
 
     Of every step: the gradient that the optimizer was given is that of the loss, computed again on a copy of the model
@@ -34,6 +36,7 @@ def check_training(loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps:
         loop: a TrainingLoop, the tuple or dictionary of its fields, or a function without arguments that makes one:
             then what is loaded in it is seen too.
         steps: how many steps of the optimizer.
+        allow: topics of findings that are meant, beside those that the loop allows.
 
     Raises:
         ValueError: it is none of these, or the loss cannot be computed a second time; the message says what to do.
@@ -57,6 +60,7 @@ def check_training(loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps:
     """
     if steps < 1:
         raise InvalidInput(f"expected steps to be 1 or more, got {steps}")
+    require_topics(allow)
     with noticed_loads() as loads:
         loop = read_loop(loop() if callable(loop) else loop)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -75,10 +79,10 @@ def check_training(loop: TrainingLoop | Callable[[], Any] | tuple | dict, steps:
         findings += audit.findings()
     findings += coverage.of_optimizers(loop.model, loop.optimizers)
     findings += coverage.of_steps(loop.optimizers, watch.counts)
-    findings += coverage.of_modes(loop.model, watch.sleeping)
+    findings += coverage.of_modes(watch.sleeping)
     findings += coverage.of_reach(audit.stepped, audit.reached)
     findings += audit.rounding.findings()
-    meant = [finding for finding in merged(findings) if finding.topic not in loop.allow]
+    meant = [finding for finding in merged(findings) if finding.topic not in {*loop.allow, *allow}]
     return TrainingCheck(meant, list(dict.fromkeys(audit.notes)), max(watch.counts, default=0), audit.difference)
 
 
@@ -110,7 +114,7 @@ class _Audit:
         self.notes: list[str] = []
         self.reached: set[str] = set()  # parameters that the loss depended on
         self.difference = 0.0
-        self._gradients: dict[int, Gradients] = {}  # of the loss, by the number of the moment
+        self._gradients: dict[int, tuple[Gradients, ...]] = {}  # of the loss, by the number of the moment
         self._last: dict[int, Step] = {}
         self._adapters = [self._adapter(optimizer) for optimizer in loop.optimizers]
 
@@ -142,11 +146,12 @@ class _Audit:
         self._gradients = {number: g for number, g in self._gradients.items() if number > waited_for}
 
     def _evaluate(self, number: int) -> None:
-        gradients = self._watch.moments[number].gradients(self._loop.loss)
-        self._gradients[number] = gradients
-        self.reached |= {name for name, gradient in gradients.items() if bool(gradient.any())}
+        both = self._gradients[number] = self._watch.moments[number].alternatives(self._loop.loss)
+        self.reached |= {name for gradients in both for name, gradient in gradients.items() if bool(gradient.any())}
 
     def _of_step(self, step: Step) -> Iterator[Finding]:
+        if not step.before:
+            return  # an optimizer of other tensors, which coverage tells
         yield from weights.of_memory(step, self._last.get(step.optimizer))
         adapter = self._adapters[step.optimizer]
         if adapter is not None:
@@ -156,22 +161,25 @@ class _Audit:
             text = "the optimizer takes a step without a backward pass since its last one"
             yield Finding("changed-gradient", text, (), (step.number,))
             return
-        of_gradient = GradientAudit(step, self._mean(window), self._loop.clip_norm)
-        found = list(of_gradient.findings())
-        if not found:
-            self.difference = max(self.difference, of_gradient.difference)
+        audits = [GradientAudit(step, mean, self._loop.clip_norm) for mean in self._means(window)]
+        found = [list(audit.findings()) for audit in audits]
+        sound = [audit.difference for audit, wrong in zip(audits, found, strict=True) if not wrong]
+        if sound:
+            self.difference = max(self.difference, min(sound))
         elif reason := self._no_judgement():
             self.notes.append(reason)
         else:
-            yield from found
+            yield from found[0]
 
-    def _mean(self, window: list[int]) -> Gradients:
-        """The gradient of the mean loss; what a loss does not depend on counts as zero."""
-        total: Gradients = {}
-        for number in window:
-            for name, gradient in self._gradients[number].items():
-                total[name] = total[name] + gradient if name in total else gradient
-        return {name: gradient / len(window) for name, gradient in total.items()}
+    def _means(self, window: list[int]) -> Iterator[Gradients]:
+        """The gradient of the mean loss, by each way to replay its random numbers; nothing counts as zero."""
+        for way in range(max(len(self._gradients[number]) for number in window)):
+            total: Gradients = {}
+            for number in window:
+                of_moment = self._gradients[number]
+                for name, gradient in of_moment[min(way, len(of_moment) - 1)].items():
+                    total[name] = total[name] + gradient if name in total else gradient
+            yield {name: gradient / len(window) for name, gradient in total.items()}
 
     def _no_judgement(self) -> str:
         """Why a difference of gradients says nothing, if so."""

@@ -57,4 +57,4 @@ def exponent(number: float | None) -> int | None:
     if number is None or number <= 0:
         return None
     power = math.log2(number)
-    return round(power) if abs(power - round(power)) < 1e-3 else None
+    return round(power) if abs(power - round(power)) < 1e-6 else None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import nn
 
+from nld.finder.preconditions import modes
 from nld.finder.wrappers import unwrap
 from nld.training_check.findings import Finding
 
@@ -36,10 +37,9 @@ def of_steps(optimizers: Sequence[torch.optim.Optimizer], counts: Sequence[int])
         yield Finding("never-stepped", text)
 
 
-def of_modes(model: nn.Module, sleeping: set[str]) -> Iterator[Finding]:
-    """Modules in evaluation mode among parameters that are trained; what is frozen with them is meant."""
-    inner = unwrap(model)[0]
-    modules = tuple(name for name in sorted(sleeping) if _surroundings_train(inner, name))
+def of_modes(modules: Iterable[str]) -> Iterator[Finding]:
+    """Modules that were in evaluation mode among parameters that are trained; see `asleep`."""
+    modules = sorted(modules)
     if modules:
         text = (
             f"{modules[0] or 'the model'} is in evaluation mode while it is trained: its statistics are frozen, or it "
@@ -48,13 +48,22 @@ def of_modes(model: nn.Module, sleeping: set[str]) -> Iterator[Finding]:
         yield Finding("eval-mode", text)
 
 
-def _surroundings_train(model: nn.Module, name: str) -> bool:
-    """Whether the smallest module around one that has parameters has some that are trained."""
+def asleep(model: nn.Module) -> set[str]:
+    """Normalizations and dropouts that are in evaluation mode now, together with parameters that are trained.
+
+    One that has parameters sleeps if these are trained; one without if what is around it sleeps and is trained. A
+    module that was put to sleep alone, or whose parameters are frozen with it, is meant.
+    """
+    return {name for name, training in modes(model).items() if not training and _is_trained(model, name)}
+
+
+def _is_trained(model: nn.Module, name: str) -> bool:
+    """Whether the smallest module with parameters around one is in evaluation mode, and some of them are trained."""
     path = name.split(".") if name else []
     for length in range(len(path), -1, -1):
-        parameters = list(model.get_submodule(".".join(path[:length])).parameters())
-        if parameters:
-            return any(parameter.requires_grad for parameter in parameters)
+        around = model.get_submodule(".".join(path[:length]))
+        if parameters := list(around.parameters()):
+            return not around.training and any(parameter.requires_grad for parameter in parameters)
     return False
 
 

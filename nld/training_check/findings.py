@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nld.errors import InvalidInput, did_you_mean
+
 # Each topic of a finding, and what is wrong where it is found.
 TOPICS = {
     "left-out": "a parameter that wants a gradient is in no optimizer",
@@ -27,6 +29,17 @@ TOPICS = {
     "precision": "steps are rounded away",
     "not-finite": "gradients or weights are not finite",
 }
+
+
+def require_topics(names: Iterable[str]) -> None:
+    """See that names are those of topics.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name in names:
+        if name not in TOPICS:
+            raise InvalidInput(f"expected topics among {', '.join(TOPICS)}, got {name!r}{did_you_mean(name, TOPICS)}")
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ class GradientAudit:
             return self._scaled(factor, names)
         return self._decay(names) or self._finding(
             "other-gradient",
-            "backward gives another gradient than the loss: another loss, a hook on tensors that changes it, or part of "
-            f"the loss detached; its relative difference is {self._share(names):.1e}",
+            "backward gives another gradient than the loss: another loss, a hook on tensors that changes it, or part "
+            f"of the loss detached; its relative difference is {self._share(names):.1e}",
             names,
         )
 
@@ -134,9 +134,9 @@ class GradientAudit:
         if factor is not None:
             return self._scaled(factor, names)
         limit = max(float(self.given[name].abs().max()) for name in names if self.given[name].numel())
-        cut = {name: self.expected[name].double().clamp(-limit, limit) for name in self.names}
-        if limit and self._is(cut):
-            beyond = sum(int((self.expected[name].abs() > limit).sum()) for name in self.names)
+        cut = {name: self.expected[name].double().clamp(-limit, limit) for name in names}
+        if limit and self._is(cut, names=names):
+            beyond = sum(int((self.expected[name].abs() > limit).sum()) for name in names)
             text = f"{beyond} entries of the gradient are clipped to ±{limit:.3g} after backward, which turns it; clip "
             return self._finding("value-clipping", text + "its norm, or nothing", names)
         each = [self.close.factor(self.given, self.expected, [name]) for name in names]
@@ -165,8 +165,10 @@ class GradientAudit:
     def _decay(self, names: list[str]) -> Finding | None:
         """λ q in the gradient, beside the loss's."""
         rest = {name: self.given[name].double() - self.expected[name].double() for name in names}
-        factor = Closeness(rest).factor(rest, self.step.before, names)
-        if factor is None or factor <= 0:
+        weights = {name: self.step.before[name].double() for name in names}
+        factor = sum(float((rest[n] * weights[n]).sum()) for n in names) / max(norm(weights) ** 2, 1e-300)
+        left = {name: rest[name] - factor * weights[name] for name in names}
+        if factor <= 0 or norm(left) > 1e-2 * norm(rest):
             return None
         decay = max(float(self.step.groups[name].get("weight_decay", 0.0)) for name in names)
         text = f"gradients hold {factor:.3g} times the weights beside the loss's gradient"

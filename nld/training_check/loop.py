@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nld.errors import InvalidInput, did_you_mean
+from nld.errors import InvalidInput
 from nld.finder.preconditions import require_real
 from nld.monitor.optimizer_wrappers import unwrap_optimizers
-from nld.training_check.findings import TOPICS
+from nld.training_check.findings import require_topics
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,7 @@ class TrainingLoop:
                 raise InvalidInput(f"expected {name} to be a function, got a {type(getattr(self, name)).__name__}")
         if not isinstance(self.batches, Iterable):
             raise InvalidInput(f"expected batches that can be gone through, got a {type(self.batches).__name__}")
-        for topic in self.allow:
-            if topic not in TOPICS:
-                raise InvalidInput(
-                    f"expected allow to name topics among {', '.join(TOPICS)}, got {topic!r}"
-                    f"{did_you_mean(topic, TOPICS)}"
-                )
+        require_topics(self.allow)
         if not self.optimizers:
             raise InvalidInput("expected an optimizer, got none; hand over all that the loop steps")
 

@@ -17,6 +17,14 @@ class RandomState(NamedTuple):
     cpu: torch.Tensor
     cuda: list[torch.Tensor]
 
+    def is_as(self, other: "RandomState") -> bool:
+        """Whether nothing was drawn between two states."""
+        return (
+            self.python == other.python
+            and str(self.numpy) == str(other.numpy)
+            and all(torch.equal(a, b) for a, b in zip((self.cpu, *self.cuda), (other.cpu, *other.cuda), strict=True))
+        )
+
 
 def random_state() -> RandomState:
     """The state now."""

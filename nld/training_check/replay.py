@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,17 +21,23 @@ class Moment:
 
     model: nn.Module
     random: RandomState
+    earlier: RandomState | None  # when the iteration began, if random numbers were drawn since
     batch: Any
 
     @staticmethod
-    def now(model: nn.Module, batch: Any) -> "Moment":
+    def now(model: nn.Module, batch: Any, earlier: RandomState) -> "Moment":
         """A copy of the model inside its wrappers, without the hooks that could change a backward pass."""
         random = random_state()
         twin = copy.deepcopy(unwrap(model)[0])
         for module in twin.modules():
             module._backward_hooks.clear()
             module._backward_pre_hooks.clear()
-        return Moment(twin, random, batch)
+        return Moment(twin, random, None if earlier.is_as(random) else earlier, batch)
+
+    def alternatives(self, loss: Callable[[nn.Module, Any], torch.Tensor]) -> tuple[Gradients, ...]:
+        """Its gradients, and those with the random numbers that were drawn first: by the loss, or before it."""
+        first = self.gradients(loss)
+        return (first,) if self.earlier is None else (first, replace(self, random=self.earlier).gradients(loss))
 
     def gradients(self, loss: Callable[[nn.Module, Any], torch.Tensor]) -> Gradients:
         """∂loss/∂q of every parameter that the loss depends on, by name.
@@ -46,8 +52,8 @@ class Moment:
             if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
                 got = f"one of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
                 raise InvalidInput(
-                    f"expected loss(model, batch) to return a scalar tensor with a gradient, got {got}; return the loss "
-                    "that the loop calls backward on, computed with the model that it is given"
+                    f"expected loss(model, batch) to return a scalar tensor with a gradient, got {got}; return the "
+                    "loss that the loop calls backward on, computed with the model that it is given"
                 )
             found = torch.autograd.grad(value.reshape(()), list(named.values()), allow_unused=True)
         gradients = {name: dense(g) for name, g in zip(named, found, strict=True) if g is not None}
@@ -65,7 +71,7 @@ class Moment:
 
     def is_random(self, loss: Callable[[nn.Module, Any], torch.Tensor]) -> bool:
         """Whether another random state gives another gradient, as with dropout."""
-        first, second = self.gradients(loss), Moment(self.model, random_state(), self.batch).gradients(loss)
+        first, second = self.gradients(loss), replace(self, random=random_state()).gradients(loss)
         return not all(torch.allclose(first[name], second[name], equal_nan=True) for name in first)
 
 

@@ -1,6 +1,7 @@
 """What a loop does to gradients, weights and momenta, seen by hooks while it runs."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from nld.finder.preconditions import modes
 from nld.finder.wrappers import unwrap
+from nld.training_check.coverage import asleep
 from nld.training_check.loads import Loads
 from nld.training_check.loop import TrainingLoop
+from nld.training_check.random_state import random_state
 from nld.training_check.replay import Moment, dense
 
 Tensors = dict[str, torch.Tensor]
@@ -85,10 +87,10 @@ class Watch:
         self.rewrites: list[Rewrite] = []
         self.moments: dict[int, Moment] = {}
         self.counts = [0] * len(self._optimizers)  # steps of each optimizer
-        self.sleeping: set[str] = set()  # modules with modes that were in eval mode in a forward pass with gradients
+        self.sleeping: set[str] = set()  # modules that were in evaluation mode in a forward pass with gradients
         self._passes: dict[str, list[Pass]] = {name: [] for name in self.named}
         self._last: Tensors = {name: parameter.detach().clone() for name, parameter in self.named.items()}
-        self._moment, self._batch, self._begins = -1, None, True
+        self._moment, self._batch, self._begins, self._earlier = -1, None, True, random_state()
         self._open: dict[int, Step] = {}
 
     @contextlib.contextmanager
@@ -101,8 +103,8 @@ class Watch:
                 handles.append(parameter.register_hook(lambda gradient, name=name: self._added(name, gradient)))
         for number, optimizer in enumerate(self._optimizers):
             handles += [
-                optimizer.register_step_pre_hook(lambda *a, number=number: self._before_step(number)),
-                optimizer.register_step_post_hook(lambda *a, number=number: self._after_step(number)),
+                optimizer.register_step_pre_hook(functools.partial(self._about_to_step, number)),
+                optimizer.register_step_post_hook(functools.partial(self._after_step, number)),
             ]
         try:
             yield
@@ -114,20 +116,21 @@ class Watch:
         """The loop is about to be given a batch."""
         self._batch, self._begins = batch, True
         self._moment += 1
-        self.moments[self._moment] = Moment.now(self._loop.model, batch)
+        self._earlier = random_state()
+        self.moments[self._moment] = Moment.now(self._loop.model, batch, self._earlier)
 
     def _before_forward(self, model: nn.Module, *_) -> None:
         if not torch.is_grad_enabled():
             return
-        inner = unwrap(model)[0]
-        self.sleeping |= {name for name, training in modes(inner).items() if not training}
+        self.sleeping |= asleep(unwrap(model)[0])
         if not self._begins:
             return
         self._begins = False
         self.look_for_rewrites(self.named, behind_forward=False)
         if self._moment in {one.moment for passes in self._passes.values() for one in passes}:
             self._moment += 1  # a second step with the same batch
-        self.moments[self._moment] = Moment.now(model, self._batch)
+            self._earlier = random_state()
+        self.moments[self._moment] = Moment.now(model, self._batch, self._earlier)
 
     def look_for_rewrites(self, names, behind_forward: bool) -> None:
         """Whether weights are no longer what the last step left."""
@@ -145,6 +148,23 @@ class Watch:
             self._passes[name] = []
         steps = max((self.counts[i] for i, o in enumerate(self._optimizers) if _has(o, parameter)), default=0)
         self._passes[name].append(Pass(self._moment, steps, dense(gradient)))
+
+    def _about_to_step(self, which: int, _, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """Look now, or right after a closure has computed the gradient."""
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self._before_step(which)
+            return None
+
+        def watched():
+            loss = closure()
+            if which not in self._open:
+                self._before_step(which)
+            return loss
+
+        if len(args) > 1:
+            return (args[0], watched, *args[2:]), kwargs
+        return args, {**kwargs, "closure": watched}
 
     def _before_step(self, which: int) -> None:
         optimizer = self._optimizers[which]
@@ -173,7 +193,7 @@ class Watch:
             loaded_state=id(optimizer) in self._loads.states,
         )
 
-    def _after_step(self, which: int) -> None:
+    def _after_step(self, which: int, *_) -> None:
         step = self._open.pop(which, None)
         self._begins = True
         if step is None:
@@ -188,7 +208,7 @@ class Watch:
         states = {}
         for name in names:
             parameter = self.named[name]
-            state = optimizer.state[parameter] if parameter in optimizer.state else {}
+            state = optimizer.state.get(parameter, {})
             states[name] = {key: v.detach().clone() for key, v in state.items() if _is_memory(v, parameter)}
         return states
 

@@ -38,7 +38,7 @@ class Script:
     """A training script; what a fault or a feature changes are its methods."""
 
     loss = staticmethod(cross_entropy)
-    declared: dict = {}
+    clip_norm: float | None = None  # that is declared
 
     def __init__(self):
         torch.manual_seed(0)
@@ -80,7 +80,7 @@ class Script:
         self.after()
 
     def loop(self):
-        return nld.TrainingLoop(self.model, self.optimizer, self.loss, batches(), self.step, **self.declared)
+        return nld.TrainingLoop(self.model, self.optimizer, self.loss, batches(), self.step, self.clip_norm)
 
 
 # Sound loops
@@ -118,7 +118,7 @@ class Accumulating(Script):
 
 
 class ClippedAsDeclared(Script):
-    declared = {"clip_norm": CLIP}
+    clip_norm = CLIP
 
     def change(self):
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
@@ -189,7 +189,7 @@ class FrozenBackbone(Script):
 class Scaled(Script):
     """A gradient scaler, and clipping after unscaling."""
 
-    declared = {"clip_norm": CLIP}
+    clip_norm = CLIP
 
     def prepare(self):
         self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=4)
@@ -209,7 +209,7 @@ class Scaled(Script):
 class Skipping(Scaled):
     """A loss scale at first so large that gradients overflow and steps are skipped."""
 
-    declared = {}
+    clip_norm = None
 
     def prepare(self):
         self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
@@ -269,11 +269,75 @@ class Resumed(Script):
 
     def load(self):
         self.model.load_state_dict(self.kept[0])
-        self.optimizer.load_state_dict(self.kept[1])
+        self.optimizer.load_state_dict(copy.deepcopy(self.kept[1]))  # or it would step the kept one
 
     def after(self):
         if self.calls == 15:
             self.load()
+
+
+class NoisyInput(Script):
+    """The loss draws its noise before it calls the model, and the model drops afterwards."""
+
+    @staticmethod
+    def loss(model, batch):
+        return F.cross_entropy(model(batch[0] + torch.randn_like(batch[0])), batch[1])
+
+
+class NoiseBefore(Script):
+    """The loop draws random numbers that the loss does not know."""
+
+    def zero(self):
+        torch.randn(3)
+        self.optimizer.zero_grad()
+
+
+class WithClosure(Script):
+    def step(self, batch):
+        def closure():
+            self.optimizer.zero_grad()
+            loss = self.loss(self.model, batch)
+            loss.backward()
+            return loss
+
+        self.optimizer.step(closure)
+
+
+class Normed(Script):
+    """Parametrized weights, power iteration in a buffer, and recomputed activations."""
+
+    def make_model(self):
+        return nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)),
+            nn.Tanh(),
+            nn.Dropout(0.2),
+            nn.utils.parametrizations.spectral_norm(nn.Linear(8, 3)),
+        )
+
+    @staticmethod
+    def loss(model, batch):
+        hidden = torch.utils.checkpoint.checkpoint(model[:3], batch[0], use_reentrant=False)
+        return F.cross_entropy(model[3](hidden), batch[1])
+
+
+class SparseRows(Script):
+    def make_model(self):
+        return nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Linear(4, 5))
+
+    def make_optimizer(self, parameters):
+        return [torch.optim.SparseAdam(parameters[:1], lr=0.01), torch.optim.Adam(parameters[1:], lr=0.01)]
+
+    zero, update = SeveralOptimizers.zero, SeveralOptimizers.update
+
+    @staticmethod
+    def loss(model, batch):
+        return F.cross_entropy(model(batch[1]), (batch[1] + 1) % 5)
+
+
+class TwoStepsABatch(Script):
+    def step(self, batch):
+        super().step(batch)
+        super().step(batch)
 
 
 class Compiled(Script):
@@ -307,8 +371,31 @@ SOUND = {
         SeveralOptimizers,
         Tied,
         Resumed,
+        NoisyInput,
+        NoiseBefore,
+        WithClosure,
+        Normed,
+        TwoStepsABatch,
         Compiled,
     )
+}
+
+# Loops of which something cannot be judged
+
+
+class OwnGenerator(Script):
+    """Noise that comes from nowhere that could be rewound."""
+
+    generator = torch.Generator().manual_seed(0)
+
+    @classmethod
+    def loss(cls, model, batch):
+        return cross_entropy(model, (batch[0] + torch.randn(batch[0].shape, generator=cls.generator), batch[1]))
+
+
+NOTED = {
+    SparseRows: "the momentum of SparseAdam is not checked",
+    OwnGenerator: "gradients are not checked: the loss is",
 }
 
 # Faults
@@ -395,7 +482,7 @@ class StaleFromTheStart(StaleMomentum):
 
 class StaleWeights(Resumed):
     def load(self):
-        self.optimizer.load_state_dict(self.kept[1])
+        self.optimizer.load_state_dict(copy.deepcopy(self.kept[1]))
 
 
 class NotZeroed(Script):
@@ -414,11 +501,11 @@ class ClippedBeforeUnscaling(Scaled):
 
 
 class ClippedBeforeUnscalingUnsaid(ClippedBeforeUnscaling):
-    declared = {}
+    clip_norm = None
 
 
 class NeverUnscaled(Scaled):
-    declared = {}
+    clip_norm = None
 
     def change(self):
         pass
@@ -448,7 +535,7 @@ class ClippedUnsaid(Script):
 
 
 class SaidButNotClipped(Script):
-    declared = {"clip_norm": 0.05}
+    clip_norm = 0.05
 
 
 class Detached(Script):
@@ -488,6 +575,9 @@ class RoundedAway(HalfPrecision):
 
 
 class Diverged(Script):
+    def make_model(self):
+        return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
     def make_optimizer(self, parameters):
         return torch.optim.SGD(parameters, lr=1e30)
 
@@ -533,7 +623,7 @@ FAULTS = {
     SaidButNotClipped: "norm-clipping",
     Detached: "other-gradient",
     Unused: "no-gradient",
-    OtherModel: "not-the-models",
+    OtherModel: "left-out not-the-models",
     NeverStepped: "never-stepped",
     WeightsClipped: "rewritten-weights",
     RoundedAway: "precision",
