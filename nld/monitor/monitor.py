@@ -1,6 +1,5 @@
 """The monitor: exact Noether bookkeeping around a training loop that does not know of it."""
 
-import datetime
 import functools
 import json
 import os
@@ -9,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 
@@ -120,7 +118,7 @@ class Monitor:
         self._buffer = MeasurementBuffer(self._tracked)
         self._gradient_precision = GradientPrecision(self._tracked.parameters)
         self._unmoved = Unmoved(self._tracked.named())
-        self._attributes = _provenance(model, optimizers, self._tracked)
+        self._attributes = records.provenance(model, self._tracked)
         if output := getattr(blocks, "output", ""):
             self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
@@ -279,30 +277,3 @@ class Monitor:
             )
             return
         self._finished = []
-
-
-def _provenance(
-    model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], tracked: TrackedParameters
-) -> dict[str, str]:
-    """Where a record comes from, as plain strings."""
-    from nld import __version__
-
-    groups = [
-        {key: value for key, value in group.items() if key != "params"} | {"parameters": len(group["params"])}
-        for optimizer in optimizers
-        for group in optimizer.param_groups
-    ]
-    return {
-        "nld_version": __version__,
-        "torch_version": str(torch.__version__),
-        "model": type(unwrap(model)[0]).__qualname__,
-        "optimizer": " and ".join(dict.fromkeys(type(optimizer).__name__ for optimizer in optimizers)),
-        "hyperparameters": json.dumps(groups, default=_plain),
-        "device": ", ".join(sorted({str(products.device) for products in tracked.inner_products})),
-        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in tracked.parameters})),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _plain(value):
-    return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else str(value)

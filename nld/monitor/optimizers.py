@@ -166,8 +166,6 @@ _EIGHT_BITS = "its momentum is rounded to 8 bits at every step, which no term of
 _SCHEDULE_FREE = "it has no momentum: it averages weights, and takes gradients between two sequences of them"
 # Optimizers without exact books of their momentum, and why; the names are those of their authors' classes.
 REASONS = {
-    "LBFGS": "one step evaluates the loss several times, and there is no one gradient that moves it",
-    "SparseAdam": "it updates its momentum only in the rows that a gradient has, so that there is no one β",
     "Shampoo": "its momentum is an average of gradients that were preconditioned before, each by another matrix",
     "DistributedShampoo": "its momentum is filtered in blocks of its own and not kept with the parameter",
     "SOAP": "by its version, its β depends on the number of the step, or its momentum lies in a basis that changes",

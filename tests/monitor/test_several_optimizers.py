@@ -157,14 +157,12 @@ def test_weights_are_the_same_bits_as_unwatched():
 
 def test_a_step_that_one_optimizer_does_not_take_is_left_out_and_told():
     network, optimizers = pair("Muon and AdamW")
-    with nld.Monitor(network, optimizers, BLOCKS) as monitor, pytest.warns(UserWarning, match="got none of AdamW"):
-        for step in range(9):
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-            loss_of(network, step).backward()
-            optimizers[0].step()
-            if step != 4:
-                optimizers[1].step()
+    monitor = nld.Monitor(network, optimizers, BLOCKS)
+    train(network, Both(optimizers), 4)
+    train(network, Both(optimizers[:1]), 1, first=4)
+    with pytest.warns(UserWarning, match="got none of AdamW"):
+        train(network, Both(optimizers), 4, first=5)
+    monitor.close()
     record = monitor.record()
     assert list(record.step.values) == [0, 1, 2, 3, 5, 6, 7, 8]
     assert float(record.relative_residual.max()) < BOUND
