@@ -11,7 +11,7 @@ from nld.errors import InvalidInput
 from nld.monitor.optimizers import Adapter, adapter_for
 from nld.training_check import coverage, weights
 from nld.training_check.findings import Finding, TrainingCheck, merged, require_topics
-from nld.training_check.gradients import GradientAudit
+from nld.training_check.gradients import GradientAudit, decay_in
 from nld.training_check.loads import noticed_loads
 from nld.training_check.loop import TrainingLoop, read_loop
 from nld.training_check.replay import Gradients
@@ -82,8 +82,11 @@ def check_training(
     findings += coverage.of_modes(watch.sleeping)
     findings += coverage.of_reach(audit.stepped, audit.reached)
     findings += audit.rounding.findings()
-    meant = [finding for finding in merged(findings) if finding.topic not in {*loop.allow, *allow}]
-    return TrainingCheck(meant, list(dict.fromkeys(audit.notes)), max(watch.counts, default=0), audit.difference)
+    allowed = {*loop.allow, *allow}
+    wrong = [finding for finding in merged(findings) if finding.topic not in allowed]
+    notes = [f"{one.topic} is allowed: {one.text}" for one in merged(findings) if one.topic in allowed]
+    notes += dict.fromkeys(audit.notes)
+    return TrainingCheck(wrong, notes, max(watch.counts, default=0), audit.difference)
 
 
 def _batches(loop: TrainingLoop, watch: Watch, steps: int) -> Iterator[Any]:
@@ -136,6 +139,8 @@ class _Audit:
         for number in [number for number in self._watch.moments if number not in self._gradients]:
             self._evaluate(number)
         for step in seen:
+            if step.optimizer not in self._last:
+                yield from self._of_penalty(step)
             yield from self._of_step(step)
             self._last[step.optimizer] = step
             self.rounding.add(step)
@@ -170,6 +175,17 @@ class _Audit:
             self.notes.append(reason)
         else:
             yield from found[0]
+
+    def _of_penalty(self, step: Step) -> Iterator[Finding]:
+        """Whether weights decay twice: by a penalty in the loss, and by the optimizer."""
+        beside = self._watch.moments[max(self._watch.moments)].beside_output(self._loop.loss)
+        twice = {n: g for n, g in beside.items() if n in step.groups and float(step.groups[n].get("weight_decay") or 0)}
+        factor = decay_in(twice, step.before) if twice else None
+        if factor is not None:
+            text = (
+                f"the loss holds {factor / 2:.3g} |q|² of weights that the optimizer decays too; leave one of them out"
+            )
+            yield Finding("decay", text, tuple(twice), (step.number,))
 
     def _means(self, window: list[int]) -> Iterator[Gradients]:
         """The gradient of the mean loss, by each way to replay its random numbers; nothing counts as zero."""

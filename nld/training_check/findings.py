@@ -7,7 +7,7 @@ from nld.errors import InvalidInput, did_you_mean
 
 # Each topic of a finding, and what is wrong where it is found.
 TOPICS = {
-    "left-out": "a parameter that wants a gradient is in no optimizer",
+    "left-out": "a parameter that wants a gradient is in no optimizer, or never has a learning rate above 0",
     "two-optimizers": "a parameter is moved by more than one optimizer",
     "not-the-models": "an optimizer moves tensors that are not the model's",
     "no-gradient": "a parameter is in an optimizer, but the loss does not depend on it",
@@ -15,12 +15,12 @@ TOPICS = {
     "eval-mode": "a normalization or dropout is in evaluation mode while what surrounds it is trained",
     "not-zeroed": "gradients of earlier steps are still there when new ones are added",
     "second-backward": "more than one backward pass adds to a gradient",
-    "accumulation": "accumulated losses are summed and not divided by their number",
+    "accumulation": "accumulated losses are not divided by their number",
     "gradient-scale": "gradients are a multiple of the loss's",
     "norm-clipping": "gradients are clipped by norm, and nobody said so; or not, though somebody did",
     "clipped-before-unscaling": "gradients are clipped while they are multiplied by the loss scale",
     "value-clipping": "entries of gradients are clipped",
-    "decay": "weights decay outside of the optimizer",
+    "decay": "weights decay outside of the optimizer, or by the loss and the optimizer both",
     "changed-gradient": "gradients are changed between backward and step",
     "other-gradient": "backward gives another gradient than the loss does",
     "rewritten-weights": "weights change outside of the optimizer's step",
@@ -78,7 +78,7 @@ class TrainingCheck:
 
     Args:
         findings: what is wrong, one a topic; empty for a sound loop.
-        notes: what could not be checked, and why.
+        notes: what could not be checked, and why; and what was found and is allowed.
         steps: how many optimizer steps were taken.
         difference: largest difference of a sound gradient from that of the loss, relative to the latter.
     """
@@ -97,9 +97,11 @@ class TrainingCheck:
         lines = [f"look  {finding.topic}: {finding.text}{_where(finding, self.steps)}" for finding in self.findings]
         lines += [f"note  {note}" for note in self.notes]
         if self.sound:
+            exactly = f"to {self.difference:.0e}" if self.difference else "to the bit"
             lines.append(
-                f"ok    {self.steps} steps: gradients are the loss's (to {self.difference:.0e}), momenta and steps the "
-                "optimizer's, weights are changed by nothing else, and all of them are trained."
+                f"ok    {self.steps} steps: gradients are the loss's ({exactly}), momenta and steps the optimizer's, "
+                "weights are changed by nothing else, and all of them are trained"
+                + ("; but for what the notes say." if self.notes else ".")
             )
         return "\n".join(lines)
 

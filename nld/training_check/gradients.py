@@ -17,6 +17,14 @@ def clipped_by(size: float, clip_norm: float | None) -> float:
     return 1.0 if clip_norm is None else min(1.0, clip_norm / (size + CLIPPING_EPSILON))
 
 
+def decay_in(gradients: Tensors, weights: Tensors) -> float | None:
+    """λ where some gradients are λ q, as those of λ|q|²/2 are; else None."""
+    g, q = ({name: tensors[name].double() for name in gradients} for tensors in (gradients, weights))
+    factor = sum(float((g[name] * q[name]).sum()) for name in g) / max(norm(q) ** 2, 1e-300)
+    rest = {name: g[name] - factor * q[name] for name in g}
+    return factor if factor > 0 and norm(rest) <= 1e-2 * norm(g) else None
+
+
 class GradientAudit:
     """One step's gradients beside those of the loss.
 
@@ -90,8 +98,9 @@ class GradientAudit:
                 return self._undivided(passes, names)
             text = f"{passes} backward passes added to the gradient where the loss was evaluated {window} times; call "
             return self._finding("second-backward", text + "backward once on what loss returns", names)
-        if factor is not None and window > 1 and abs(factor - window) < 1e-2:
-            return self._undivided(window, names)
+        divisor = None if factor is None else round(window / factor)
+        if factor is not None and window > 1 and divisor and abs(window / factor - divisor) < 1e-3:
+            return self._undivided(window, names, divisor)
         if factor is not None and self.clip_norm is not None and abs(factor - 1) < 1e-2:
             text = f"the gradient's norm is {norm(self.given):.3g}, though it is said to be clipped to "
             return self._finding("norm-clipping", f"{text}{self.clip_norm:g}; clip it between backward and step", names)
@@ -118,6 +127,9 @@ class GradientAudit:
         factor = self.close.factor(self.given, self.expected, names)
         scale = exponent(self.close.factor(self.added, self.expected, names))
         window, size = len(self.step.window), norm(self.given)
+        if not norm({name: self.given[name] for name in names}):
+            text = "gradients are gone when the optimizer takes its step; call zero_grad before backward, not behind it"
+            return self._finding("changed-gradient", text, names)
         if factor is not None and factor < 1 and scale is not None and scale > 0 and 2**scale != window:
             text = (
                 f"gradients are clipped while they are multiplied by the loss scale 2^{scale}: what is left of their "
@@ -149,11 +161,12 @@ class GradientAudit:
             names,
         )
 
-    def _undivided(self, count: int, names: list[str]) -> Finding:
+    def _undivided(self, count: int, names: list[str], divisor: int = 1) -> Finding:
+        how = "summed" if divisor == 1 else f"summed and divided by {divisor}"
         text = (
-            f"the gradients of {count} losses are summed: {count} times that of their mean; divide each by their number"
+            f"the gradients of {count} losses are {how}: {count / divisor:.3g} times that of their mean; divide each "
         )
-        return self._finding("accumulation", text, names)
+        return self._finding("accumulation", text + "loss by their number", names)
 
     def _scaled(self, factor: float, names: list[str]) -> Finding:
         power = exponent(factor)
@@ -166,9 +179,8 @@ class GradientAudit:
         """λ q in the gradient, beside the loss's."""
         rest = {name: self.given[name].double() - self.expected[name].double() for name in names}
         weights = {name: self.step.before[name].double() for name in names}
-        factor = sum(float((rest[n] * weights[n]).sum()) for n in names) / max(norm(weights) ** 2, 1e-300)
-        left = {name: rest[name] - factor * weights[name] for name in names}
-        if factor <= 0 or norm(left) > 1e-2 * norm(rest):
+        factor = decay_in(rest, weights)
+        if factor is None:
             return None
         decay = max(float(self.step.groups[name].get("weight_decay", 0.0)) for name in names)
         text = f"gradients hold {factor:.3g} times the weights beside the loss's gradient"

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from nld.errors import InvalidInput
 from nld.finder.wrappers import unwrap
@@ -64,6 +65,18 @@ class Moment:
             )
         return gradients
 
+    def beside_output(self, loss: Callable[[nn.Module, Any], torch.Tensor]) -> Gradients:
+        """The part of the gradient that does not come through the model's output: of penalties on weights."""
+        model = copy.deepcopy(self.model)
+        model.register_forward_hook(lambda *call: tree_map(_detached, call[-1]))
+        named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        with replayed(self.random), torch.enable_grad():
+            value = loss(model, copy.deepcopy(self.batch))
+            if not value.requires_grad:
+                return {}
+            found = torch.autograd.grad(value.reshape(()), list(named.values()), allow_unused=True)
+        return {name: dense(g) for name, g in zip(named, found, strict=True) if g is not None}
+
     def is_repeatable(self, loss: Callable[[nn.Module, Any], torch.Tensor]) -> bool:
         """Whether the same random state gives the same gradient: a generator of the loss's own makes it another."""
         first, second = self.gradients(loss), self.gradients(loss)
@@ -73,6 +86,10 @@ class Moment:
         """Whether another random state gives another gradient, as with dropout."""
         first, second = self.gradients(loss), replace(self, random=random_state()).gradients(loss)
         return not all(torch.allclose(first[name], second[name], equal_nan=True) for name in first)
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:

@@ -15,12 +15,17 @@ class RoundedAway:
         self._stayed: dict[str, int] = defaultdict(int)
         self._pulled: dict[str, int] = defaultdict(int)
         self._half: set[str] = set()  # names of parameters in half precision
+        self._still: dict[str, None] = {}  # those whose learning rate was 0 at a step
+        self._moving: set[str] = set()  # those whose learning rate was not
 
     def add(self, step: Step) -> None:
         """Count one more step."""
         for name, gradient in step.gradients.items():
-            if not float(step.groups[name].get("lr") or 0.0) > 0:
+            rate = step.groups[name].get("lr", 1.0)  # an optimizer without one, or None, chooses it itself
+            if rate is not None and not float(rate) > 0:
+                self._still.setdefault(name)
                 continue
+            self._moving.add(name)
             pulled = gradient != 0
             self._stayed[name] += int((pulled & (step.after[name] == step.before[name])).sum())
             self._pulled[name] += int(pulled.sum())
@@ -28,10 +33,13 @@ class RoundedAway:
                 self._half.add(name)
 
     def findings(self) -> Iterator[Finding]:
-        """Which parameters hardly move for it.
+        """Which parameters hardly move for it, and which do not move because their learning rate is 0.
 
         In single precision only the whole model says something: a key's bias has no gradient but rounding errors.
         """
+        if frozen := tuple(name for name in self._still if name not in self._moving):
+            text = "parameters have a learning rate of 0 at every step; give them one, or set requires_grad=False"
+            yield Finding("left-out", text, frozen)
         whole = sum(self._stayed.values()) > STILL * sum(self._pulled.values())
         still = sorted(
             name

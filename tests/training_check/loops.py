@@ -303,6 +303,17 @@ class WithClosure(Script):
         self.optimizer.step(closure)
 
 
+class Penalized(Script):
+    """A penalty in the loss, where the optimizer decays nothing."""
+
+    def make_optimizer(self, parameters):
+        return torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+
+    @staticmethod
+    def loss(model, batch):
+        return cross_entropy(model, batch) + 1e-3 * sum(p.square().sum() for p in model.parameters())
+
+
 class Normed(Script):
     """Parametrized weights, power iteration in a buffer, and recomputed activations."""
 
@@ -375,6 +386,7 @@ SOUND = {
         NoiseBefore,
         WithClosure,
         Normed,
+        Penalized,
         TwoStepsABatch,
         Compiled,
     )
@@ -470,6 +482,12 @@ class DecayInTheGradient(Script):
             p.grad.add_(p.data, alpha=1e-3)
 
 
+class DecayInLossAndOptimizer(Script):
+    @staticmethod
+    def loss(model, batch):
+        return cross_entropy(model, batch) + 1e-3 * sum(p.square().sum() for p in model.parameters())
+
+
 class StaleMomentum(Resumed):
     def load(self):
         self.model.load_state_dict(self.kept[0])
@@ -517,6 +535,21 @@ class NeverUnscaled(Scaled):
 class NotDivided(Accumulating):
     def backward(self, batch):
         self.loss(self.model, batch).backward()
+
+
+class WronglyDivided(Accumulating):
+    def backward(self, batch):
+        (self.loss(self.model, batch) / 4).backward()
+
+
+class ZeroedAfterBackward(Script):
+    def change(self):
+        self.optimizer.zero_grad()
+
+
+class WithoutRate(Groups):
+    def prepare(self):
+        self.optimizer.param_groups[1]["lr"] = 0.0
 
 
 class FrozenStatistics(Script):
@@ -608,6 +641,7 @@ FAULTS = {
     AverageSwappedIn: "rewritten-weights",
     DecayTwice: "decay",
     DecayInTheGradient: "decay",
+    DecayInLossAndOptimizer: "decay",
     StaleMomentum: "stale-momentum",
     StaleFromTheStart: "stale-momentum",
     StaleWeights: "stale-momentum",
@@ -617,6 +651,9 @@ FAULTS = {
     ClippedBeforeUnscalingUnsaid: "clipped-before-unscaling",
     NeverUnscaled: "gradient-scale",
     NotDivided: "accumulation",
+    WronglyDivided: "accumulation",
+    ZeroedAfterBackward: "changed-gradient",
+    WithoutRate: "left-out",
     FrozenStatistics: "eval-mode",
     AllInEvaluation: "eval-mode",
     ClippedUnsaid: "norm-clipping",

@@ -103,7 +103,9 @@ def test_a_finding_names_its_parameters_and_steps():
 def test_what_is_meant_is_allowed():
     loop = FAULTS_BY_NAME["ClippedUnsaid"]().loop()
     allowed = nld.TrainingLoop(loop.model, loop.optimizer, loop.loss, loop.batches, loop.step, allow=["norm-clipping"])
-    assert nld.check_training(allowed, steps=3).sound
+    check = nld.check_training(allowed, steps=3)
+    assert check.sound
+    assert [note.startswith("norm-clipping is allowed") for note in check.notes] == [True]
 
 
 FAULTS_BY_NAME = {fault.__name__: fault for fault in FAULTS}
