@@ -13,6 +13,7 @@ from . import results as results
 from . import series as series
 from . import symmetry as symmetry
 from . import theory as theory
+from . import training_check as training_check
 from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries
 from .finder import count_conservation_laws as count_conservation_laws
@@ -23,5 +24,7 @@ from .learning_rules import heavy_ball as heavy_ball
 from .learning_rules import nesterov as nesterov
 from .monitor import Monitor as Monitor
 from .symmetry import Symmetry as Symmetry
+from .training_check import TrainingLoop as TrainingLoop
+from .training_check import check_training as check_training
 
 __version__: str

@@ -28,13 +28,15 @@ EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
         "heavy_ball", "nesterov", "count_conservation_laws", "compare", "errors", "experiment", "figures", "finder",
-        "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
+        "learning_rules", "monitor", "paper", "series", "symmetry", "theory", "TrainingLoop", "check_training",
+        "training_check",
     },
     "nld.finder": {
         "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
         "find_symmetries",
     },
     "nld.monitor": {"ADAPTERS", "Adapter", "Finding", "Monitor", "findings", "load", "save"},
+    "nld.training_check": {"Finding", "TOPICS", "TrainingCheck", "TrainingLoop", "check_training"},
     "nld.experiment": {"Experiment", "RunStore", "Sweep", "gather", "run", "run_sweep", "status"},
     "nld.theory": {"predict_squared_norm", "predict_quadratic_charge", "predict_linear_charge", "noether", "bregman"},
     "nld.figures": {"Shown", "load", "names", "parameters", "show"},

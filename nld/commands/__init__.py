@@ -5,11 +5,13 @@ They raise what they cannot carry out as errors of `nld.errors`; `nld.cli` tells
 
 import argparse
 import contextlib
+import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from nld.errors import NldError
+from nld.errors import NldError, UsageError
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -58,6 +60,24 @@ def read_parameters(args: argparse.Namespace) -> list[tuple[str, str]]:
     from nld.publish.execution.parameters import read_file
 
     return [pair for pair in read_file(args.parameters) if pair[0] not in dict(typed)] + typed
+
+
+def importable(name: str, example: str):
+    """What MODULE:FACTORY names, looked for in this folder too.
+
+    Raises:
+        UsageError: it names nothing that can be imported.
+    """
+    module_name, _, factory_name = name.partition(":")
+    if not module_name or not factory_name:
+        raise UsageError(f"expected MODULE:FACTORY, got {name!r}; such as {example}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name}: {error}; is it importable from this folder?") from error
+    finally:
+        sys.path.remove(os.getcwd())
 
 
 def announce_scale(profile: str, figures: Iterable[str], top: Path | None = None) -> None:

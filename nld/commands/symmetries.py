@@ -1,12 +1,9 @@
 """`nld symmetries MODULE:FACTORY`: the continuous symmetries of a model, as a table."""
 
 import argparse
-import importlib
-import os
-import sys
 
-from nld.commands import add_command, positive
-from nld.errors import InvalidInput, NldError, UsageError
+from nld.commands import add_command, importable, positive
+from nld.errors import InvalidInput, NldError
 
 EXAMPLE = """examples:
   nld symmetries torchvision.models:resnet18 --input 8,3,64,64
@@ -45,7 +42,7 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; returns the exit status."""
-    factory = _factory(args.model)
+    factory = importable(args.model, "mymodels:resnet")
 
     import torch
 
@@ -64,20 +61,6 @@ def run(args: argparse.Namespace) -> int:
         for block in symmetries:
             print(block.describe())
     return 0
-
-
-def _factory(name: str):
-    """The function or class that MODULE:FACTORY names, looked for in this folder too."""
-    module_name, _, factory_name = name.partition(":")
-    if not module_name or not factory_name:
-        raise UsageError(f"expected MODULE:FACTORY, got {name!r}; such as mymodels:resnet")
-    sys.path.insert(0, os.getcwd())
-    try:
-        return getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{name}: {error}; is it importable from this folder?") from error
-    finally:
-        sys.path.remove(os.getcwd())
 
 
 def _model(name: str, factory):

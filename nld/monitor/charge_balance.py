@@ -8,7 +8,8 @@ For an affine generator A with linear part DA, ⟨g, A(q)⟩ = 0 and π_{n+1} = 
 with charge_{n+1} = ⟨π_{n+1}, A(q_n)⟩. The left side is measured from the new momentum, the right
 side from the old one and the displacement; their difference is the residual, which equals
 c ⟨g_n, A(q_n)⟩ and vanishes where the symmetry is exact. Members of a block may have different
-β, c and k: each term is summed member by member, and the residual says what that costs.
+β, c and k, as where Muon moves one and AdamW the other: each term is summed member by member, with π
+weighted by c of the first member over its own c, so that all take up g alike and the law stays exact.
 Reference: the discrete form of Eq 8, with no limit taken.
 """
 
@@ -22,8 +23,9 @@ from nld.monitor.inner_products.layout import Use
 from nld.monitor.inner_products.products import COLUMNS, MATRICES, SQUARES
 from nld.monitor.quantities import ratio
 
-# Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient.
-DECAY, COEFFICIENT, COUPLED, BARE = range(4)
+# Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient, and the c of
+# every step, NaN where there is none; of a row, in place of the latter, the weight of π among the members of its block.
+DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT = range(5)
 
 # What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
 _FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
@@ -49,8 +51,20 @@ class Rows:
         return np.repeat([value(use) for use in self.uses], [use.member.units for use in self.uses])
 
     def spread(self, per_parameter: np.ndarray) -> np.ndarray:
-        """Values per parameter, (..., parameters), as values per row."""
-        return per_parameter[..., self.of_uses(lambda use: use.parameter)]
+        """Numbers of parameters, (..., 5, parameters), as numbers of rows."""
+        numbers = per_parameter[..., self.of_uses(lambda use: use.parameter)]
+        numbers[..., WEIGHT, :] = self._weights(per_parameter[..., WEIGHT, :])
+        return numbers
+
+    def _weights(self, coefficients: np.ndarray) -> np.ndarray:
+        """c of a block's first member over that of each; 1 in blocks where a member has none: (..., rows)."""
+        first = {use.block: use.parameter for use in reversed(self.uses)}
+        of_first = coefficients[..., self.of_uses(lambda use: first[use.block])]
+        weights = of_first / coefficients[..., self.of_uses(lambda use: use.parameter)]
+        blocks = self.of_uses(lambda use: use.block)
+        starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1)) if len(blocks) else np.zeros(0, int)
+        without = np.isnan(np.add.reduceat(weights, starts, axis=-1)) if len(blocks) else weights
+        return np.where(np.repeat(without, np.diff(starts, append=len(blocks)), axis=-1), 1.0, weights)
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sum over the members of every unit: (..., rows) to (..., units)."""
@@ -66,7 +80,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     Args:
         start: COLUMNS measured when the step's gradient was there, (T, columns, rows).
         finish: the same one step later.
-        numbers: DECAY, COEFFICIENT, COUPLED, BARE of each row at each step, (T or 1, 4, rows).
+        numbers: DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of each row at each step, (T or 1, 5, rows).
         joined: whether the step before is the previous one in the list, (T,). The last charge of
             a row whose π is the bare gradient is known only then.
 
@@ -75,15 +89,20 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     """
     start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
     finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))
-    decay, coefficient, coupled, bare = np.moveaxis(numbers, 1, 0)
+    decay, coefficient, coupled, bare, weight = np.moveaxis(numbers, 1, 0)
     sign = rows.of_uses(lambda use: use.member.coefficient)
+    weighted = sign * weight
     gradient = sign * (start_of["gradient_generator"] + start_of["gradient_moved"])
-    weight_decay = coupled * sign * finish_of["position_generator"]
-    charge = sign * finish_of["momentum_generator"] + bare * (coefficient * gradient + weight_decay)
-    before = sign * start_of["momentum_generator"]
+    weight_decay = coupled * weighted * finish_of["position_generator"]
+    charge = weighted * finish_of["momentum_generator"] + bare * (coefficient * weight * gradient + weight_decay)
+    before = weighted * start_of["momentum_generator"]
     last = np.concatenate([np.zeros_like(charge[:1]), charge[:-1]]) * joined[:, None]
     before = np.where(bare > 0, last, before)
-    moved = sign * start_of["momentum_moved"]
+    dissipation = (decay - 1) * before
+    turned = np.diff(weight, axis=0, prepend=weight[:1])
+    if turned.any():  # a schedule of one member's momentum: its charge is now counted with another weight
+        dissipation = dissipation + joined[:, None] * turned * sign * start_of["momentum_generator"]
+    moved = weighted * start_of["momentum_moved"]
     predicted = decay * (before + moved) + weight_decay
     constant = rows.of_uses(lambda use: use.kind.is_constant)
     features = rows.of_uses(lambda use: np.prod(use.member.shape) / use.member.units)
@@ -92,7 +111,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     bare_momentum = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"]) + coupled * np.sqrt(
         finish_of["position_position"]
     )
-    momentum = rows.total(np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
+    momentum = rows.total(weight**2 * np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
     size = rows.total(generator)
     # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
     # all of it lies along the generator: it is measured against the typical entry of the other blocks.
@@ -101,7 +120,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     )
     return {
         "charge": rows.total(charge),
-        "dissipation": rows.total((decay - 1) * before),
+        "dissipation": rows.total(dissipation),
         "kinetic_symmetry_breaking": rows.total(decay * moved),
         "weight_decay_term": rows.total(weight_decay),
         "residual": rows.total(charge - predicted),
@@ -137,7 +156,7 @@ class MatrixBalance:
         for use, unit in uses:
             self._rotation[unit : unit + use.member.units] = use.kind.is_antisymmetric
         zeros = torch.zeros(rows.units, size, size, device=device, dtype=dtype)
-        self._zeros = zeros, zeros, torch.zeros(4, self._unit.numel(), device=device, dtype=dtype)
+        self._zeros = zeros, zeros, torch.zeros(5, self._unit.numel(), device=device, dtype=dtype)
         # Of the step that has begun: β (charge + moved), c ⟨g, A⟩ of bare rows, and its numbers.
         self.state = self._zeros
 
@@ -161,18 +180,20 @@ class MatrixBalance:
         Args:
             matrices: products.MATRICES, (products, rows, d, d).
             squares: products.SQUARES, (products, rows).
-            numbers: DECAY, COEFFICIENT, COUPLED, BARE of the step that begins, (4, rows).
+            numbers: DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of the step that begins, (5, rows).
             out: MATRIX_COLUMNS, (columns, units), is written to.
         """
         of = dict(zip((*MATRICES, *SQUARES), (*matrices, *squares), strict=True))
         predicted, bare_charge, last = self.state
         on_momentum, on_position = of["momentum_generator"], of["position_generator"]
-        weight_decay = self._total(on_position, last[COUPLED])
-        charge = self._total(on_momentum) + bare_charge + self._total(on_position, last[COUPLED] * last[BARE])
-        decay, coefficient, _, bare = numbers
+        decay, coefficient, _, bare, weight = numbers
+        last_weight = torch.where(last[WEIGHT] == 0, weight, last[WEIGHT])  # 0 where no step ends
+        coupled = last[COUPLED] * last_weight
+        weight_decay = self._total(on_position, coupled)
+        charge = self._total(on_momentum, last_weight) + bare_charge + self._total(on_position, coupled * last[BARE])
         gradient = of["gradient_generator"] + of["gradient_moved"]
-        moved = self._total(of["momentum_moved"], decay)
-        remaining = self._total(on_momentum, decay)
+        moved = self._total(of["momentum_moved"], decay * weight)
+        remaining = self._total(on_momentum, decay * weight)
         values = {
             "charge": _norm(charge),
             "weight_decay_term": _norm(weight_decay),
@@ -180,14 +201,14 @@ class MatrixBalance:
             "squared_norm": self._total(of["position_position"]),
             "squared_step": self._total(of["displacement_displacement"]),
             "radial_step": self._total(of["position_displacement"]),
-            "squared_momentum": self._total(of["momentum_momentum"]),
+            "squared_momentum": self._total(of["momentum_momentum"], last_weight**2),
             "dissipation": _norm(remaining - charge),
             "kinetic_symmetry_breaking": _norm(moved),
             "squared_gradient": self._total(of["gradient_gradient"]),
             "violation": _norm(self._total(gradient)),
         }
         torch.stack([values[name] for name in MATRIX_COLUMNS], out=out)
-        self.state = remaining + moved, self._total(gradient, coefficient * bare), numbers
+        self.state = remaining + moved, self._total(gradient, coefficient * bare * weight), numbers
 
 
 def _norm(matrices: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nld.finder.block import Block
-from nld.monitor.charge_balance import BARE, DECAY, MATRIX_COLUMNS, TERMS, matrix_terms, scalar_terms
+from nld.monitor.charge_balance import BARE, DECAY, MATRIX_COLUMNS, TERMS, WEIGHT, matrix_terms, scalar_terms
 from nld.monitor.inner_products.products import COLUMNS
 from nld.monitor.quantities import QUANTITIES, History, quantities
 from nld.monitor.tracked_parameters import ChargeGroup, TrackedParameters
@@ -123,10 +123,10 @@ def _numbers(charges: ChargeGroup, of_parameters: Sequence[np.ndarray], skipped:
 
 
 def of_skipped_steps(numbers: np.ndarray, skipped: np.ndarray) -> np.ndarray:
-    """Numbers, (..., 4, rows), where steps that are not taken let nothing decay and add nothing."""
+    """Numbers, (..., 5, rows), where steps that are not taken let nothing decay and add nothing."""
     still = np.zeros_like(numbers)
     still[..., DECAY, :] = 1 - numbers[..., BARE, :]
-    still[..., BARE, :] = numbers[..., BARE, :]
+    still[..., [BARE, WEIGHT], :] = numbers[..., [BARE, WEIGHT], :]
     return np.where(skipped[..., None], still, numbers)
 
 

@@ -58,8 +58,7 @@ class MeasurementBuffer:
             keep: whether to keep the positions for the next measurement.
         """
         tracked = self._tracked
-        skipped = None if final else getattr(tracked.optimizer, "found_inf", None)
-        scale = None if final else getattr(tracked.optimizer, "grad_scale", None)
+        skipped, scale = (None, None) if final else tracked.skipping()
         states = [tracked.state(index, updates) for index in range(len(tracked.inner_products))]
         for products, (gradients, momenta, parameters, _) in zip(tracked.inner_products, states, strict=True):
             products.check(gradients, momenta, parameters)

@@ -1,6 +1,6 @@
 """The monitor: exact Noether bookkeeping around a training loop that does not know of it."""
 
-import datetime
+import functools
 import json
 import os
 import time
@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 
@@ -20,9 +19,11 @@ from nld.monitor import monitor_record as records
 from nld.monitor.before_load import BeforeLoad
 from nld.monitor.finished_steps import FinishedSteps, no_steps
 from nld.monitor.measurement_buffer import MeasurementBuffer
-from nld.monitor.optimizers import Adapter, adapter_for
+from nld.monitor.optimizer_wrappers import unwrap_optimizers
+from nld.monitor.optimizers import Adapter, adapters_of
 from nld.monitor.precision import GradientPrecision, Unmoved
-from nld.monitor.preconditions import require_optimizer
+from nld.monitor.preconditions import require_optimizers
+from nld.monitor.rounds import Rounds
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
 
@@ -44,23 +45,26 @@ class Monitor:
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
-        optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``.
+        optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``; in a wrapper such as accelerate's
+            is fine. Or a list of several, each with parameters of its own: a step is then one of each, all gradients
+            are there before the first, and a block that spans several has its books.
         blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs`` and ``loss``.
         every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
         stream: a file that the record is appended to, so that memory stays bounded on long runs. It is there after
             the second step that is recorded, at most half a minute behind, and another process may read it
             meanwhile (``nld.monitor.load``, not ``lazy``).
-        adapter: where the optimizer keeps its momentum, if it is not one of those known.
+        adapter: where the optimizer keeps its momentum, if it is not one of those known; of several optimizers a list,
+            with None for those known.
         first_step: the number of the first step, where a training is resumed.
         example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
         TypeError: the optimizer is not known and there is no adapter.
         ValueError: neither blocks nor example inputs, a block names a parameter that the model lacks, the optimizer has
-            none of the model's parameters or is a list of optimizers, parameters are on the meta device, or a file to
+            none of the model's parameters or shares some with another, parameters are on the meta device, or a file to
             stream to exists or has no folder. Before the first step: the symmetries were found in the other mode (train
-            or eval), and a submodule computes otherwise in it.
+            or eval), and a submodule computes otherwise in it; or a later optimizer's gradient is not there yet.
 
     Example:
         with nld.Monitor(model, optimizer, blocks) as monitor:
@@ -71,13 +75,13 @@ class Monitor:
     def __init__(
         self,
         model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Any,
         blocks: Sequence[Block] | None = None,
         *,
         every: int | str | Iterable[int] = 1,
         units: str = "all",
         stream: str | os.PathLike | None = None,
-        adapter: Adapter | None = None,
+        adapter: Adapter | Sequence[Adapter | None] | None = None,
         example_inputs=None,
         loss: Callable[..., torch.Tensor] | None = None,
         first_step: int = 0,
@@ -92,8 +96,9 @@ class Monitor:
             )
         if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
             raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
-        require_optimizer(model, optimizer)
-        adapter = adapter or adapter_for(optimizer)
+        optimizers = unwrap_optimizers(optimizer)
+        require_optimizers(model, optimizers)
+        adapters = adapters_of(optimizers, adapter)
         if blocks is None:
             if example_inputs is None:
                 raise InvalidInput(
@@ -108,12 +113,12 @@ class Monitor:
         self._due = schedule(every)
         self._means = units == "mean"
         self._stream = stream
-        self._tracked = TrackedParameters(model, optimizer, self.blocks, adapter)
+        self._tracked = TrackedParameters(model, optimizers, self.blocks, adapters)
+        self._rounds = Rounds(optimizers, self._tracked.parameters)
         self._buffer = MeasurementBuffer(self._tracked)
         self._gradient_precision = GradientPrecision(self._tracked.parameters)
         self._unmoved = Unmoved(self._tracked.named())
-        self._optimizer = optimizer
-        self._attributes = _provenance(model, optimizer, self._tracked)
+        self._attributes = records.provenance(model, self._tracked)
         if output := getattr(blocks, "output", ""):
             self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
@@ -121,12 +126,13 @@ class Monitor:
         self._flush_due = 0.0  # when a stream is appended to next, by the monotonic clock
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
-        self._handles = [
-            optimizer.register_step_pre_hook(before),
-            optimizer.register_step_post_hook(self._after_step),
-            optimizer.register_load_state_dict_pre_hook(self._before_load),
-            unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load)),
-        ]
+        self._handles = [unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load))]
+        for which, one in enumerate(optimizers):
+            self._handles += [
+                one.register_step_pre_hook(functools.partial(before, which)),
+                one.register_step_post_hook(functools.partial(self._after_step, which)),
+                one.register_load_state_dict_pre_hook(self._before_load),
+            ]
 
     def __enter__(self) -> "Monitor":
         return self
@@ -175,12 +181,18 @@ class Monitor:
             seen["unmoved"] = json.dumps(shares)
         return records.dataset(finished, self._tracked, self._attributes | seen, unit_means=self._means)
 
-    def _before_step(self, _, args, kwargs):
+    def _before_step(self, which, _, args, kwargs):
         """Measure now, or, if the gradient is yet to be computed by a closure, right after that."""
         if self._modes is not None:
             require_modes(self._model, self._modes)
             self._modes = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is not None:
+            self._rounds.refuse_closure()
+        if not self._rounds.begins(which):
+            return None
+        self._fresh |= self._rounds.begun and not self._rounds.whole
+        self._rounds.begin()
         if closure is None:
             self._measure()
             return None
@@ -202,10 +214,12 @@ class Monitor:
             return (args[0], counted, *args[2:]), kwargs
         return args, {**kwargs, "closure": counted}
 
-    def _after_step(self, *_):
+    def _after_step(self, which, *_):
         self._gradient_precision.close()
-        self._unmoved.after_step()
-        self._step += 1
+        self._step += not self._rounds.begun
+        self._rounds.end_step(which)
+        if self._rounds.whole:
+            self._unmoved.after_step()
 
     def _before_load(self, *_):
         """New weights or momenta are about to come: end the last step with those that made it."""
@@ -213,7 +227,8 @@ class Monitor:
 
     def _pending(self) -> bool:
         """Whether the last step was written down but for its end."""
-        return not self._fresh and self._buffer.last_step == self._step - 1 and self._due(self._step - 1)
+        whole = not self._rounds.begun or self._rounds.whole
+        return whole and not self._fresh and self._buffer.last_step == self._step - 1 and self._due(self._step - 1)
 
     def _end_step(self) -> None:
         if self._pending():
@@ -237,7 +252,7 @@ class Monitor:
             self._take(updates, fresh=self._fresh, keep=todo.keep)
         self._fresh = not todo.keep
         if self._due(self._step):
-            self._unmoved.before_step(getattr(self._optimizer, "found_inf", None))
+            self._unmoved.before_step(self._tracked.skipping()[0])
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
         if self._buffer.full or (self._stream is not None and time.monotonic() >= self._flush_due):
@@ -262,27 +277,3 @@ class Monitor:
             )
             return
         self._finished = []
-
-
-def _provenance(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tracked: TrackedParameters) -> dict[str, str]:
-    """Where a record comes from, as plain strings."""
-    from nld import __version__
-
-    groups = [
-        {key: value for key, value in group.items() if key != "params"} | {"parameters": len(group["params"])}
-        for group in optimizer.param_groups
-    ]
-    return {
-        "nld_version": __version__,
-        "torch_version": str(torch.__version__),
-        "model": type(unwrap(model)[0]).__qualname__,
-        "optimizer": type(optimizer).__name__,
-        "hyperparameters": json.dumps(groups, default=_plain),
-        "device": ", ".join(sorted({str(products.device) for products in tracked.inner_products})),
-        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in tracked.parameters})),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _plain(value):
-    return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else str(value)

@@ -4,6 +4,7 @@ A record of format 2 and later says its number in its attributes; one that does 
 readable: nothing is demanded of them that came later.
 """
 
+import datetime
 import json
 import os
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import h5netcdf
 import numpy as np
+import torch
 import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
+from nld.finder.wrappers import unwrap
 from nld.monitor.finished_steps import FinishedSteps
 from nld.monitor.quantities import QUANTITIES
 from nld.monitor.tracked_parameters import TrackedParameters
@@ -70,6 +73,31 @@ def dataset(finished: FinishedSteps, tracked: TrackedParameters, attributes: dic
     coordinates["step"] = ("step", np.asarray(steps, dtype=np.int64), {"units": "1", "long_name": "optimizer step n"})
     coordinates["unit"] = ("unit", np.arange(width, dtype=np.int64))
     return xr.Dataset(variables, coords=coordinates, attrs={"format": FORMAT, **attributes})
+
+
+def provenance(model: torch.nn.Module, tracked: TrackedParameters) -> dict[str, str]:
+    """Where a record comes from, as plain strings."""
+    from nld import __version__
+
+    groups = [
+        {key: value for key, value in group.items() if key != "params"} | {"parameters": len(group["params"])}
+        for optimizer in tracked.optimizers
+        for group in optimizer.param_groups
+    ]
+    return {
+        "nld_version": __version__,
+        "torch_version": str(torch.__version__),
+        "model": type(unwrap(model)[0]).__qualname__,
+        "optimizer": " and ".join(dict.fromkeys(type(optimizer).__name__ for optimizer in tracked.optimizers)),
+        "hyperparameters": json.dumps(groups, default=_plain),
+        "device": ", ".join(sorted({str(products.device) for products in tracked.inner_products})),
+        "precision": ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in tracked.parameters})),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else str(value)
 
 
 def format_of(record: xr.Dataset) -> int | None:

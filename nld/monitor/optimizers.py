@@ -8,11 +8,13 @@ A new optimizer is a new row. What the row does not mention (preconditioners, Ne
 look-ahead, decoupled decay, signs, projections) enters through the displacement that is measured.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import torch
+
+from nld.errors import InvalidInput
 
 Group = Mapping  # a parameter group of the optimizer: names to hyperparameters
 Number = float | Callable[[Group], float]
@@ -59,6 +61,11 @@ class MomentumUpdate:
     weight_decay: float  # k in any case
     sign: float  # -1 if the optimizer ascends
     equilibrium: str | None
+
+    @property
+    def constant_coefficient(self) -> float | None:
+        """c if it is that of every step and not 0; None otherwise."""
+        return self.coefficient if self.coefficient and self.coefficient == self.first_coefficient else None
 
 
 def _value(field, group):
@@ -146,7 +153,30 @@ ADAPTERS: dict[str, Adapter] = {
         weight_decay=_WEIGHT_DECAY,
         decoupled=True,
     ),
+    "Adan": _averaging(True, equilibrium=False),
+    "Prodigy": replace(
+        _averaging(lambda group: bool(group.get("decouple", True)), equilibrium=False),
+        # The estimate d that scales the learning rate also scales what enters the mean.
+        coefficient=lambda group: group["d"] * (1 - group["betas"][0]),
+    ),
 }
+
+
+_EIGHT_BITS = "its momentum is rounded to 8 bits at every step, which no term of the law accounts for"
+_SCHEDULE_FREE = "it has no momentum: it averages weights, and takes gradients between two sequences of them"
+# Optimizers without exact books of their momentum, and why; the names are those of their authors' classes.
+REASONS = {
+    "Shampoo": "its momentum is an average of gradients that were preconditioned before, each by another matrix",
+    "DistributedShampoo": "its momentum is filtered in blocks of its own and not kept with the parameter",
+    "SOAP": "by its version, its β depends on the number of the step, or its momentum lies in a basis that changes",
+    **dict.fromkeys(("AdamWScheduleFree", "RAdamScheduleFree", "SGDScheduleFree"), _SCHEDULE_FREE),
+    **dict.fromkeys(("Adam8bit", "AdamW8bit", "PagedAdam8bit", "PagedAdamW8bit", "Lion8bit"), _EIGHT_BITS),
+}
+WITHOUT = (
+    "Without such a buffer pass adapter=nld.monitor.Adapter(momentum_buffer=None): norms, angles and violations are "
+    "kept as ever, and the charges are those of the bare gradient. If one step evaluates the loss several times "
+    "(LBFGS) or updates π in parts (SparseAdam), the law does not apply."
+)
 
 
 def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
@@ -164,15 +194,34 @@ def adapter_for(optimizer: torch.optim.Optimizer) -> Adapter:
             return ADAPTERS[kind.__name__]
         if "step" in vars(kind):
             break
+    kind = type(optimizer)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if kind.__name__ in REASONS:
+        raise TypeError(f"{name} has no books of its momentum that are exact: {REASONS[kind.__name__]}. {WITHOUT}")
     native = [name for name in ADAPTERS if hasattr(torch.optim, name)]
     others = [name for name in ADAPTERS if name not in native]
-    kind = type(optimizer)
     raise TypeError(
-        f"expected one of torch.optim's {', '.join(native)}, got {kind.__module__}.{kind.__qualname__}: the exact law "
+        f"expected one of torch.optim's {', '.join(native)}, got {name}: the exact law "
         "needs to know where the optimizer keeps its momentum. If that is π ← β π + c (g + k q), pass adapter="
         "nld.monitor.Adapter(momentum_buffer=..., decay=..., coefficient=..., weight_decay=..., decoupled=...). Those "
-        f"of {', '.join(others)}, as their authors wrote them, are at hand: adapter=nld.monitor.ADAPTERS['Lion']. "
-        "Without such a buffer pass Adapter(momentum_buffer=None): norms, angles and violations are kept as ever, and "
-        "the charges are those of the bare gradient. If one step evaluates the loss several times (LBFGS) or updates π "
-        "in parts (SparseAdam), the law does not apply."
+        f"of {', '.join(others)}, as their authors wrote them, are at hand: adapter=nld.monitor.ADAPTERS["
+        f"{kind.__name__ if kind.__name__ in ADAPTERS else 'Lion'!r}]. {WITHOUT}"
     )
+
+
+def adapters_of(
+    optimizers: Sequence[torch.optim.Optimizer], given: Adapter | Sequence[Adapter | None] | None
+) -> list[Adapter]:
+    """The adapter of each optimizer: the one given, or that of `adapter_for` where it is None.
+
+    Raises:
+        TypeError: one is not known and not given.
+        ValueError: there are not as many adapters as optimizers.
+    """
+    each = [given] * len(optimizers) if given is None or isinstance(given, Adapter) else list(given)
+    if len(each) != len(optimizers):
+        raise InvalidInput(
+            f"expected an adapter for each of {len(optimizers)} optimizers, got {len(each)}; write None for those that "
+            "are known"
+        )
+    return [adapter or adapter_for(optimizer) for optimizer, adapter in zip(optimizers, each, strict=True)]

@@ -1,27 +1,34 @@
 """What must be so before a monitor is attached; each message says what to do."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import torch
 
 from nld.errors import InvalidInput
 from nld.finder.preconditions import require_real
 
 
-def require_optimizer(model: torch.nn.Module, optimizer: object) -> None:
-    """See that a model has weights, and that the optimizer is one and this model's.
+def require_optimizers(model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """See that a model has weights, and that the optimizers are this model's, each with parameters of its own.
 
     Raises:
         ValueError: it is not; the message says what to do.
     """
     require_real(model.named_parameters())
-    if isinstance(optimizer, (list, tuple, dict)):
+    if not optimizers:
+        raise InvalidInput("expected an optimizer or several, got none; give those that train the model")
+    holders: Counter[int] = Counter()
+    for optimizer in optimizers:
+        trained = {id(parameter) for group in getattr(optimizer, "param_groups", []) for parameter in group["params"]}
+        holders.update(trained)
+        if trained and trained.isdisjoint(id(parameter) for parameter in model.parameters()):
+            raise InvalidInput(
+                f"expected an optimizer of this model's parameters, got {type(optimizer).__name__} with {len(trained)} "
+                "others; make it from model.parameters() after the model was copied, sharded or given new weights"
+            )
+    twice = [name for name, parameter in model.named_parameters() if holders[id(parameter)] > 1]
+    if twice:
         raise InvalidInput(
-            f"expected one optimizer, got a {type(optimizer).__name__} of {len(optimizer)}; attach one monitor to each "
-            "of them: nld.Monitor(model, optimizer, blocks)"
-        )
-    groups = getattr(optimizer, "param_groups", [])
-    trained = {id(parameter) for group in groups for parameter in group["params"]}
-    if trained and trained.isdisjoint(id(parameter) for parameter in model.parameters()):
-        raise InvalidInput(
-            f"expected an optimizer of this model's parameters, got {type(optimizer).__name__} with {len(trained)} "
-            "others; make it from model.parameters() after the model was copied, sharded or given new weights"
+            f"expected each parameter in one optimizer, got {', '.join(twice)} in several; give it to one of them"
         )

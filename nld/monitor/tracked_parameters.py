@@ -31,14 +31,22 @@ class TrackedParameters:
     """The parameters of all blocks, what measures them, and the optimizer's numbers for them.
 
     Args:
-        model, optimizer, blocks, adapter: see Monitor.
+        model, blocks: see Monitor.
+        optimizers: one or several, each with parameters of its own.
+        adapters: of each optimizer.
 
     Raises:
         ValueError: a block names a parameter that the model lacks, or one block lies on several
             devices, or mixes double precision with another.
     """
 
-    def __init__(self, model, optimizer: torch.optim.Optimizer, blocks: Sequence[Block], adapter: Adapter):
+    def __init__(
+        self,
+        model,
+        optimizers: Sequence[torch.optim.Optimizer],
+        blocks: Sequence[Block],
+        adapters: Sequence[Adapter],
+    ):
         named = _named_parameters(model)
         for block in blocks:
             missing = [name for name in block.parameters if name not in named]
@@ -47,7 +55,8 @@ class TrackedParameters:
                     f"expected the parameters of block {block.name!r} in the model, got none named "
                     f"{', '.join(missing)}; give the model that the blocks were found in"
                 )
-        self.blocks, self.optimizer, self.adapter = list(blocks), optimizer, adapter
+        self.blocks, self.optimizers, self._adapters = list(blocks), list(optimizers), list(adapters)
+        self._order: list[tuple[int, int]] = []  # of each group, its optimizer and its number there
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
         numbers = {id(parameter): i for i, parameter in enumerate(self.parameters)}
         self._place = {name: numbers[id(named[name])] for block in blocks for name in block.parameters}
@@ -96,8 +105,10 @@ class TrackedParameters:
 
     def _read_groups(self) -> None:
         """Which parameter group each parameter is in, and what follows from that for the blocks."""
-        self._sizes = [len(group["params"]) for group in self.optimizer.param_groups]
-        groups = {id(p): i for i, group in enumerate(self.optimizer.param_groups) for p in group["params"]}
+        self._sizes = self._group_sizes()
+        numbers = [(i, n) for i, optimizer in enumerate(self.optimizers) for n in range(len(optimizer.param_groups))]
+        self._order += [place for place in numbers if place not in self._order]  # later groups come last
+        groups = {id(p): i for i, group in enumerate(self._groups()) for p in group["params"]}
         self.group = [groups.get(id(parameter)) for parameter in self.parameters]
         # Of each of the inner products, its parameters and their groups.
         self._grouped = [[(self.parameters[p], self.group[p]) for p in measured] for measured in self._measured]
@@ -116,12 +127,26 @@ class TrackedParameters:
 
     def updates(self) -> tuple[MomentumUpdate, ...]:
         """The optimizer's numbers for each of its parameter groups, as they are now."""
-        if [len(group["params"]) for group in self.optimizer.param_groups] != self._sizes:
+        if self._group_sizes() != self._sizes:
             self._read_groups()
         return self._updates()
 
     def _updates(self) -> tuple[MomentumUpdate, ...]:
-        return tuple(momentum_update(self.adapter, group) for group in self.optimizer.param_groups)
+        groups = zip(self._order, self._groups(), strict=True)
+        return tuple(momentum_update(self._adapters[i], group) for (i, _), group in groups)
+
+    def _group_sizes(self) -> list[list[int]]:
+        return [[len(group["params"]) for group in optimizer.param_groups] for optimizer in self.optimizers]
+
+    def _groups(self) -> list[dict]:
+        """The parameter groups of all optimizers."""
+        return [self.optimizers[i].param_groups[n] for i, n in self._order]
+
+    def skipping(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What a gradient scaler tells a fused optimizer: whether to skip the step, and the scale of the gradients."""
+        if len(self.optimizers) > 1:
+            return None, None
+        return getattr(self.optimizers[0], "found_inf", None), getattr(self.optimizers[0], "grad_scale", None)
 
     def _note(self, parameters: list[int], updates: tuple[MomentumUpdate, ...]) -> str:
         still = [i for i in parameters if self.group[i] is None or not self.parameters[i].requires_grad]
@@ -129,7 +154,10 @@ class TrackedParameters:
             return "some of its parameters are not trained by this optimizer: the charge is not balanced"
         applied = [updates[group] for i in parameters if (group := self.group[i]) is not None]
         if len({update.coefficient for update in applied}) > 1:
-            return "its parameters take up the gradient with different coefficients c: the charge is not balanced"
+            text = "its parameters take up the gradient with different coefficients c: "
+            if any(update.constant_coefficient is None for update in applied):
+                return text + "the charge is not balanced"
+            return text + "each term is a sum over members, each moved by its own rule and counted in units of its c"
         if len({update.decay for update in applied}) > 1:
             return "its parameters have different momentum: each term is a sum over members, each with its own beta"
         return "not trained by this optimizer" if still else ""
@@ -143,13 +171,15 @@ class TrackedParameters:
 
         Returns:
             Three lists of tensors, None where there is none, and an array of the balance's DECAY,
-            COEFFICIENT, COUPLED and BARE, (4, parameters).
+            COEFFICIENT, COUPLED, BARE and WEIGHT, (5, parameters).
         """
-        states, nothing, grouped = self.optimizer.state, {}, self._grouped[which]
+        states, nothing, grouped = [self.optimizers[i].state for i, _ in self._order], {}, self._grouped[which]
         buffers = [update.buffer for update in updates]
         gradients = [None if group is None else parameter.grad for parameter, group in grouped]
         momenta = [
-            None if group is None or buffers[group] is None else states.get(parameter, nothing).get(buffers[group])
+            None
+            if group is None or buffers[group] is None
+            else states[group].get(parameter, nothing).get(buffers[group])
             for parameter, group in grouped
         ]
         key = updates, [gradient is None for gradient in gradients], [momentum is None for momentum in momenta]
@@ -164,8 +194,8 @@ class TrackedParameters:
     def hyperparameters(self, updates: tuple[MomentumUpdate, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""
         return [
-            (_snapshot(group["lr"]), update.decay, update.coefficient, update.weight_decay)
-            for group, update in zip(self.optimizer.param_groups, updates, strict=True)
+            (_snapshot(group.get("lr")), update.decay, update.coefficient, update.weight_decay)
+            for group, update in zip(self._groups(), updates, strict=True)
         ]
 
     def remember(self) -> None:
@@ -186,19 +216,23 @@ def _named_parameters(model) -> Mapping[str, torch.Tensor]:
 
 
 def _snapshot(value):
-    """A number, or a copy of a device's tensor that is read when steps are finished."""
+    """A number, or a copy of a device's tensor that is read when steps are finished; NaN of an optimizer's own rate."""
+    if value is None:
+        return np.nan
     if isinstance(value, torch.Tensor):
         return float(value) if value.device.type == "cpu" else value.detach().clone()
     return value
 
 
 def _numbers(update: MomentumUpdate | None, has_gradient: bool, has_momentum: bool) -> tuple[float, ...]:
-    """β, c, c k and whether π is the bare gradient, of one parameter at one step."""
+    """β, c, c k, whether π is the bare gradient, and the c of every step, of one parameter at one step."""
+    always = None if update is None else update.constant_coefficient
+    always = np.nan if update is None or always is None else always * update.sign
     if update is None or not has_gradient:  # the optimizer passes it over: nothing changes
         bare = update is None or update.buffer is None
-        return (0.0, 0.0, 0.0, 1.0) if bare else (1.0, 0.0, 0.0, 0.0)
+        return (0.0, 0.0, 0.0, 1.0, always) if bare else (1.0, 0.0, 0.0, 0.0, always)
     c = update.coefficient if has_momentum or update.buffer is None else update.first_coefficient
-    return update.decay, c * update.sign, c * update.coupled_decay, float(update.buffer is None)
+    return update.decay, c * update.sign, c * update.coupled_decay, float(update.buffer is None), always
 
 
 def _key(block: Block, parameters: list[torch.Tensor]) -> tuple:

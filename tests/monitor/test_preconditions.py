@@ -42,9 +42,14 @@ CANNOT = {
         lambda m: nld.find_symmetries(Returns(lambda y: (y, y.exp())), X, nn.CrossEntropyLoss()),
         r"got tuple with 2 of them; say which: loss=lambda output: criterion\(output\[0\]",
     ),
-    "list of optimizers": (
-        lambda m: nld.Monitor(m, [sgd(m), sgd(m)], []),
-        "expected one optimizer, got a list of 2; attach one monitor to each",
+    "optimizers that share": (
+        lambda m: nld.Monitor(m, [sgd(m), sgd(m.head)], []),
+        "expected each parameter in one optimizer, got head.weight, head.bias in several; give it to one",
+    ),
+    "no optimizer": (lambda m: nld.Monitor(m, [], []), "expected an optimizer or several, got none"),
+    "adapters for others": (
+        lambda m: nld.Monitor(m, [sgd(m.net), sgd(m.head)], [], adapter=[None]),
+        "expected an adapter for each of 2 optimizers, got 1; write None",
     ),
     "another model's optimizer": (
         lambda m: nld.Monitor(m, sgd(Returns()), example_inputs=X),
@@ -80,7 +85,7 @@ def test_the_other_mode_is_noticed_before_the_first_step(found_in):
     monitor = nld.Monitor(model, sgd(model), example_inputs=X)
     model.train(found_in != "train")
     before = [p.detach().clone() for p in model.parameters()]
-    optimizer = monitor._optimizer
+    (optimizer,) = monitor._tracked.optimizers
     with pytest.raises(InvalidInput, match=rf"found in {found_in} mode and trained in .* call model\."):
         step(model, optimizer)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
