@@ -1,3 +1,4 @@
+from . import advice as advice
 from . import claims as claims
 from . import compare as compare
 from . import errors as errors
@@ -13,6 +14,7 @@ from . import results as results
 from . import series as series
 from . import symmetry as symmetry
 from . import theory as theory
+from .advice import param_groups as param_groups
 from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries
 from .finder import count_conservation_laws as count_conservation_laws

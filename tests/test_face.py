@@ -27,8 +27,8 @@ def public(package):
 EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
-        "heavy_ball", "nesterov", "count_conservation_laws", "compare", "errors", "experiment", "figures", "finder",
-        "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
+        "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "compare", "errors",
+        "experiment", "figures", "finder", "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
     },
     "nld.finder": {
         "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
@@ -42,6 +42,7 @@ EXPORTED = {
         "LearningRule", "adam", "adamp", "gradient_descent", "heavy_ball", "iterate", "k_adam", "lion", "mirror",
         "natural_gradient", "nesterov", "rmsprop", "sgdp",
     },
+    "nld.advice": {"ParamGroups", "Part", "Scale", "param_groups"},
     "nld.inference": {"Evidence", "Finding", "Verdict", "registrations", "rule"},
 }  # fmt: skip
 
