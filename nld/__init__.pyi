@@ -14,6 +14,8 @@ from . import results as results
 from . import series as series
 from . import symmetry as symmetry
 from . import theory as theory
+from .advice import correct_decay as correct_decay
+from .advice import hold_norms as hold_norms
 from .advice import param_groups as param_groups
 from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries

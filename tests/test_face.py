@@ -27,7 +27,8 @@ def public(package):
 EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
-        "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "compare", "errors",
+        "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
+        "compare", "errors",
         "experiment", "figures", "finder", "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
     },
     "nld.finder": {
@@ -42,7 +43,9 @@ EXPORTED = {
         "LearningRule", "adam", "adamp", "gradient_descent", "heavy_ball", "iterate", "k_adam", "lion", "mirror",
         "natural_gradient", "nesterov", "rmsprop", "sgdp",
     },
-    "nld.advice": {"ParamGroups", "Part", "Scale", "param_groups"},
+    "nld.advice": {
+        "CorrectedDecay", "HeldNorms", "ParamGroups", "Part", "Scale", "correct_decay", "hold_norms", "param_groups",
+    },
     "nld.inference": {"Evidence", "Finding", "Verdict", "registrations", "rule"},
 }  # fmt: skip
 
