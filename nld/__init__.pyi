@@ -15,6 +15,7 @@ from . import series as series
 from . import symmetry as symmetry
 from . import theory as theory
 from .advice import correct_decay as correct_decay
+from .advice import forecast as forecast
 from .advice import hold_norms as hold_norms
 from .advice import param_groups as param_groups
 from .finder import Block as Block

@@ -28,8 +28,8 @@ EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
         "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
-        "compare", "errors",
-        "experiment", "figures", "finder", "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
+        "forecast", "compare", "errors", "experiment", "figures", "finder", "learning_rules", "monitor", "paper",
+        "series", "symmetry", "theory",
     },
     "nld.finder": {
         "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
@@ -44,7 +44,8 @@ EXPORTED = {
         "natural_gradient", "nesterov", "rmsprop", "sgdp",
     },
     "nld.advice": {
-        "CorrectedDecay", "HeldNorms", "ParamGroups", "Part", "Scale", "correct_decay", "hold_norms", "param_groups",
+        "CorrectedDecay", "HeldNorms", "ParamGroups", "Part", "Scale", "correct_decay", "forecast", "forecast_findings",
+        "hold_norms", "param_groups",
     },
     "nld.inference": {"Evidence", "Finding", "Verdict", "registrations", "rule"},
 }  # fmt: skip

@@ -1,41 +1,43 @@
 """A positive quantity that drifts as a power of the step, from its means in windows: level and slope with their errors.
 
-log s_w = a + b (x_w - x̄) + noise, x = log n, one level and one slope a unit; slopes are drawn towards the mean slope
-of the block by how much they differ beyond their errors, and that towards zero by a prior: what does not drift by more
-than its noise is extrapolated as a constant.
+The mean over units of a block is fitted by log s_w = a + b (log n_w - x̄), with a prior that draws b to zero: what does
+not drift by more than its noise is extrapolated as a constant. The level of each unit is its own mean, drawn to that of
+the block by as much as the units differ no more than their windows do (James and Stein 1961, in its empirical form).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-PRIOR = 0.3  # standard deviation of b before a run is seen: a factor of 1.6 over five times as many steps
-UNSEEN = 0.1  # of what a power law does not follow, for each factor of e in the number of steps
-FLOOR = 0.02  # smallest mean of a window, relative to the mean of all: it is positive, but for noise
+PRIOR = 0.1  # standard deviation of b before a run is seen: a factor of 1.17 over five times as many steps
+UNSEEN = 0.25  # of what a power law does not follow, for each factor of e in the number of steps
+FLOOR = 0.02  # of a unit's level, relative to the block's: it is positive, whatever noise says
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """exp(level + slope (log n - centre)) with independent errors of level and slope, each of shape (units,).
+    """level exp(slope (log n - centre)), with independent relative errors of level and slope.
 
     Args:
-        level, slope: the estimates.
-        level_error, slope_error: their standard deviations.
+        level: of each unit, (units,).
+        slope: of the block.
+        level_error: relative standard deviation of the levels, (units,).
+        slope_error: standard deviation of the slope.
         centre: log of the step at which the two errors are independent.
-        end: log of the last step that was seen.
+        scatter: relative variance of a single step about the law, as windows show it.
     """
 
     level: np.ndarray
-    slope: np.ndarray
+    slope: float
     level_error: np.ndarray
-    slope_error: np.ndarray
+    slope_error: float
     centre: float
-    end: float
+    scatter: float
 
     def at(self, step: np.ndarray, level: float = 0.0, slope: float = 0.0) -> np.ndarray:
         """The value, (steps, units), with level and slope moved by so many standard deviations."""
         x = np.log(np.asarray(step, float))[:, None] - self.centre
-        return np.exp(self.level + level * self.level_error + x * (self.slope + slope * self.slope_error))
+        return self.level * np.exp(level * self.level_error + x * (self.slope + slope * self.slope_error))
 
     def log_error(self, step: np.ndarray) -> np.ndarray:
         """Standard deviation of the logarithm, (steps, units)."""
@@ -43,31 +45,33 @@ class PowerLaw:
         return np.sqrt(self.level_error**2 + ((x - self.centre) * self.slope_error) ** 2)
 
 
-def power_law(steps: np.ndarray, means: np.ndarray) -> PowerLaw:
+def power_law(steps: np.ndarray, means: np.ndarray, length: float = 1.0) -> PowerLaw:
     """The power law of a quantity of which means over windows are known.
 
     Args:
         steps: the middle of each window, (windows,), at least three.
         means: of each window, (windows, units).
+        length: of a window, in steps.
     """
-    logs = np.log(np.maximum(means, np.maximum(FLOOR * np.abs(means.mean(0)), 1e-300)))
+    windows, units = means.shape
+    of_block = max(float(means.mean()), 1e-300)
     x = np.log(steps)
-    centre = float(x.mean())
-    x = x - centre
+    centre, x = float(x.mean()), x - x.mean()
+    logs = np.log(np.maximum(means.mean(1) / of_block, FLOOR))
     spread = float(np.square(x).sum())
-    slopes = x @ logs / spread
-    residual = logs - logs.mean(0) - x[:, None] * slopes
-    freedom = len(steps) - 2
-    variance = np.square(residual).sum(0).mean() / freedom  # of a window's logarithm; pooled over units
-    sampling = variance / spread
-    common = residual.mean(1)
-    of_mean = np.square(common).sum() / freedom / spread if means.shape[1] > 1 else sampling
-    weight = PRIOR**2 / (PRIOR**2 + of_mean)
-    mean_slope = weight * slopes.mean()
-    differing = max(float(slopes.var()) - sampling, 0.0)
-    own = differing / (differing + sampling) if differing > 0 else 0.0
-    slope = mean_slope + own * (slopes - slopes.mean())
-    slope_error = np.sqrt(weight * of_mean + own * sampling + UNSEEN**2)
-    level_error = np.sqrt(variance / len(steps))
-    full = np.ones(means.shape[1])
-    return PowerLaw(logs.mean(0), slope, level_error * full, slope_error * full, centre, float(np.log(steps[-1])))
+    raw = float(x @ logs) / spread
+    sampling = float(np.square(logs - logs.mean() - raw * x).sum()) / (windows - 2) / spread
+    weight = PRIOR**2 / (PRIOR**2 + sampling)
+
+    shape = np.exp(weight * raw * x)[:, None]
+    of_units = means.sum(0) / shape.sum()
+    of_block = max(float(of_units.mean()), 1e-300)
+    residual = (means - of_units * shape) / of_block
+    variance = float(np.square(residual).sum() / units / max(windows - 2, 1))  # of a window
+    error = variance / windows  # of a unit's mean
+    differing = max(float(np.var(of_units / of_block)) - error, 0.0)
+    own = differing / (differing + error) if units > 1 and differing > 0 else float(units == 1)
+    level = np.maximum(of_block + own * (of_units - of_block), FLOOR * of_block)
+    level_error = np.sqrt(max(own, 1 / units) * error) * of_block / level
+    slope_error = float(np.sqrt(weight * sampling + UNSEEN**2))
+    return PowerLaw(level, weight * raw, level_error, slope_error, centre, variance * length)

@@ -12,8 +12,9 @@ from nld.advice.norm_dynamics import NormLaw
 from nld.errors import InvalidInput
 from nld.monitor.monitor_record import require
 
-WINDOWS = 12
+WINDOWS = 8
 FEWEST = 4
+SHARE = {"gradient_norm": 0.5}
 DISAGREEMENT = 0.02  # of the largest rate, between schedule and record
 DECOUPLED = ("Lion", "Muon")  # beside AdamW, which records name by its equilibrium
 Schedule = Callable[[int], float] | Sequence[float] | np.ndarray | None
@@ -159,12 +160,16 @@ def _of_block(
     rate, decay = row.learning_rate.values, row.weight_decay.values
     beta, c = float(row.momentum[-1]), float(row.coefficient[-1])
 
-    every_step = np.arange(seen[0], seen[-1] + 1)
-    past = NormLaw(power, np.interp(every_step, seen, rate), np.interp(every_step, seen, decay), beta, c)
+    reference = int(np.argmax(factors[seen]))
+    recorded = np.arange(seen[0], seen[-1] + 1)
+    follows = factors[seen[-1] + 1 :] / factors[seen[-1]] if corrected else np.ones(len(factors) - seen[-1] - 1)
+    rates = np.concatenate([np.interp(recorded, seen, rate), rate[reference] * factors[seen[-1] + 1 :]])
+    decays = np.concatenate([np.interp(recorded, seen, decay), decay[-1] * follows])
+    law = NormLaw(power, rates, decays, beta, c)  # from the first step that was recorded
     windows = _windows(seen, beta)
     edges = seen[windows]
     middle = (edges[:-1] + edges[1:]) / 2 + 1
-    kept, pushed = past.between(edges - seen[0])
+    kept, pushed = law.between(edges - seen[0])
 
     def over_windows(values: np.ndarray, per: np.ndarray) -> np.ndarray:
         """Sums of values, (recorded steps, units), over sums of what they are counted per, (windows, units)."""
@@ -178,20 +183,17 @@ def _of_block(
     turned = over_windows(row.angular_step.values[:, :units] ** 2 * norm**power, per=rate**2)
     gradient = over_windows(squared["squared_gradient"] * norm, per=np.ones(len(rate)))
     floor = np.maximum(means, 0.02 * np.abs(means).mean(0))
-    source_law = power_law(middle, means)
+    source_law = power_law(middle, means, length=float(np.diff(edges).mean()))
     turn_law = power_law(middle, turned / floor)
     gradient_law = power_law(middle, gradient / floor if power == 2 else gradient)
 
-    reference = int(np.argmax(factors[seen]))
-    rates = rate[reference] * factors[seen[-1] :]
-    decays = decay[-1] * (factors[seen[-1] :] / factors[seen[-1]] if corrected else np.ones(len(rates)))
-    future = NormLaw(power, rates, decays, beta, c)
     points = np.concatenate([[seen[-1]], ahead])
-    place = ahead - seen[-1]
+    place = ahead - seen[0]
+    kept, pushed = law.between(points - seen[0])
 
     def course(level: float = 0.0, slope: float = 0.0) -> dict[str, np.ndarray]:
         source = source_law.at((points[1:] + points[:-1]) / 2 + 1, level, slope)
-        y = _advanced(norm[-1] ** power, *future.between(points - seen[-1]), source)
+        y = _advanced(norm[-1] ** power, kept, pushed, source)
         here = source_law.at(ahead + 1, level, slope)
         r = y ** (1 / power)
         eta = rates[place][:, None]
@@ -203,18 +205,24 @@ def _of_block(
         }
 
     best = course()
+    y = best["squared_norm"] ** power
+    source = source_law.at((points[1:] + points[:-1]) / 2 + 1)
+    single = source_law.scatter / np.diff(points)[:, None] * np.square(pushed[:, None] * source)
+    scattered = _advanced(np.zeros(units), kept**2, np.ones(len(kept)), single) / y**2  # variance of log y
     moved = [course(level=1.0), course(slope=1.0)]
     own = {"angular_step": turn_law, "gradient_norm": gradient_law}
     result = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, value in best.items():
             error = sum(np.nan_to_num(np.log(other[name] / value)) ** 2 for other in moved)
-            error = error + (own[name].log_error(ahead + 1) / 2) ** 2 if name in own else error
+            error = error + np.square(own[name].log_error(ahead + 1) / 2) if name in own else error
+            # each quantity moves as a power of y: |q|² as y^{1/p}, θ as y^{-1/2}, ‖g‖ as y^{-1/(2p)}
+            error = error + scattered * np.square(0.5 if name == "angular_step" else SHARE.get(name, 1.0) / power)
             wide = np.exp(quantile * np.sqrt(error))
             result |= {name: value, f"{name}_low": value / wide, f"{name}_high": value * wide}
-    stationary = future.stationary()[place][:, None] * source_law.at(ahead + 1)
+    stationary = law.stationary()[place][:, None] * source_law.at(ahead + 1)
     result["equilibrium_squared_norm"] = stationary ** (1 / power)
-    result["relaxation"] = np.repeat(future.relaxation()[place][:, None], units, axis=1)
+    result["relaxation"] = np.repeat(law.relaxation()[place][:, None], units, axis=1)
     return result
 
 

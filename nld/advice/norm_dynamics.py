@@ -15,7 +15,12 @@ Under heavy ball, with h = η c/(1 - β) and S = χ |ĝ|², the squared gradient
 up to terms of order h k. It follows from the exact law of the charge, in which S = (1 - β²) |π|² R/c² is measured.
 Equilibrium is at R² = h S/(2 k), and is approached as exp(-4 h k n).
 
-In both, y = R^p moves linearly, y' = a y + b s, with p = 1 and 2. References: Kosson, Messmer and Jaggi 2024 for the
+In both, y = R^p moves linearly, y' = a y + b s, with p = 1 and 2. Momentum remembers steps of earlier rates: for
+updates whose correlation falls as β^j, and exactly for heavy ball, the square of η (or h) above is
+
+    η_n (η_n (1 - β) + 2 β m_n)/(1 + β),    m_{n+1} = β m_n + (1 - β) η_n ,
+
+which is η_n² for a constant rate. References: Kosson, Messmer and Jaggi 2024 for the
 equilibria; the exact laws are those of ``nld.theory.discrete``.
 """
 
@@ -31,7 +36,8 @@ class NormLaw:
     Args:
         power: 1 for decoupled decay, 2 for heavy ball.
         learning_rate, weight_decay: η, k of every step, shape (steps,).
-        momentum, coefficient: β and c of heavy ball.
+        momentum: β, of all rules.
+        coefficient: c of heavy ball.
     """
 
     power: int
@@ -58,12 +64,22 @@ class NormLaw:
             edges: numbers of steps, counted from the first that the law was given, increasing.
         """
         total = np.concatenate([[0.0], np.cumsum(self.log_decay)])
-        source = self.power * self.rate**2
+        source = self.power * self.rate * self._remembered()
         left, right = edges[:-1], edges[1:]
         end_of = np.repeat(right, right - left)
         steps = np.arange(edges[0], edges[-1])
         pushed = source[steps] * np.exp(total[end_of] - total[steps + 1])
         return np.exp(total[right] - total[left]), np.add.reduceat(pushed, left - edges[0])
+
+    def _remembered(self) -> np.ndarray:
+        """(h_n (1 - β) + 2 β m_n)/(1 + β) of every step, (steps,): the rates at which past steps were taken."""
+        beta, rate = self.momentum, self.rate
+        mean = np.empty_like(rate)
+        m = rate[0]
+        for number, now in enumerate(rate):
+            mean[number] = m
+            m = beta * m + (1 - beta) * now
+        return (rate * (1 - beta) + 2 * beta * mean) / (1 + beta)
 
     def stationary(self) -> np.ndarray:
         """y/s where it stands still at the rate of each step, (steps,); infinite without decay."""
