@@ -11,7 +11,8 @@ import numpy as np
 
 PRIOR = 0.1  # standard deviation of b before a run is seen: a factor of 1.17 over five times as many steps
 UNSEEN = 0.25  # of what a power law does not follow, for each factor of e in the number of steps
-FLOOR = 0.02  # of a unit's level, relative to the block's: it is positive, whatever noise says
+FLOOR = 0.02  # of a level, relative to that of the block, and to the mean of magnitudes: it is positive by definition
+WIDEST = 2.0  # relative error of a level of which nothing is known but that
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def power_law(steps: np.ndarray, means: np.ndarray, length: float = 1.0) -> Powe
         length: of a window, in steps.
     """
     windows, units = means.shape
-    of_block = max(float(means.mean()), 1e-300)
+    least = max(FLOOR * float(np.abs(means).mean()), 1e-300)
+    of_block = max(float(means.mean()), least)
     x = np.log(steps)
     centre, x = float(x.mean()), x - x.mean()
     logs = np.log(np.maximum(means.mean(1) / of_block, FLOOR))
@@ -65,13 +67,13 @@ def power_law(steps: np.ndarray, means: np.ndarray, length: float = 1.0) -> Powe
 
     shape = np.exp(weight * raw * x)[:, None]
     of_units = means.sum(0) / shape.sum()
-    of_block = max(float(of_units.mean()), 1e-300)
+    of_block = max(float(of_units.mean()), least)
     residual = (means - of_units * shape) / of_block
     variance = float(np.square(residual).sum() / units / max(windows - 2, 1))  # of a window
     error = variance / windows  # of a unit's mean
     differing = max(float(np.var(of_units / of_block)) - error, 0.0)
     own = differing / (differing + error) if units > 1 and differing > 0 else float(units == 1)
     level = np.maximum(of_block + own * (of_units - of_block), FLOOR * of_block)
-    level_error = np.sqrt(max(own, 1 / units) * error) * of_block / level
+    level_error = np.minimum(np.sqrt(max(own, 1 / units) * error) * of_block / level, WIDEST)
     slope_error = float(np.sqrt(weight * sampling + UNSEEN**2))
-    return PowerLaw(level, weight * raw, level_error, slope_error, centre, variance * length)
+    return PowerLaw(level, weight * raw, level_error, slope_error, centre, min(variance, WIDEST**2) * length)
