@@ -47,7 +47,8 @@ def forecast(
     errors of their levels and slopes make the interval. Values are root mean squares over many steps, about which
     single steps scatter.
 
-    Holds if the loss has the symmetry and gradients keep their statistics but for such a drift. A run whose norms are
+    Holds if the loss has the symmetry, gradients keep their statistics but for such a drift, and Adam averages its
+    denominators for less long than norms take to change. A run whose norms are
     held, or whose loss or data change their nature later, is another one.
 
     Args:
