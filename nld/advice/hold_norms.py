@@ -125,8 +125,8 @@ def hold_norms(
         q = r_n v,  g = ĝ(v)/r_n,   step of the optimizer,   v <- q/|q|.
 
     The directions v_n are then those of the other run, exactly, for every rule and per unit. (An adaptive rule on the
-    held gradients, with the rates alone rescaled, would only come near it: it remembers their sizes.) For heavy ball, in the
-    variables of the sphere and with P = r_{n-1} π, this is
+    held gradients, with the rates alone rescaled, would only come near it: it remembers their sizes.) For heavy ball,
+    in the variables of the sphere and with P = r_{n-1} π, this is
 
         P <- β (r_n/r_{n-1}) P + ĝ(v) + k r_n² v,    v <- (v - (η/r_n²) P)/|v - (η/r_n²) P| .
 
