@@ -1,3 +1,4 @@
+from . import advice as advice
 from . import claims as claims
 from . import compare as compare
 from . import errors as errors
@@ -14,6 +15,10 @@ from . import series as series
 from . import symmetry as symmetry
 from . import theory as theory
 from . import training_check as training_check
+from .advice import correct_decay as correct_decay
+from .advice import forecast as forecast
+from .advice import hold_norms as hold_norms
+from .advice import param_groups as param_groups
 from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries
 from .finder import count_conservation_laws as count_conservation_laws

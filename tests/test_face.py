@@ -27,9 +27,10 @@ def public(package):
 EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
-        "heavy_ball", "nesterov", "count_conservation_laws", "compare", "errors", "experiment", "figures", "finder",
-        "learning_rules", "monitor", "paper", "series", "symmetry", "theory", "TrainingLoop", "check_training",
-        "training_check",
+        "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
+        "forecast", "compare", "errors", "experiment", "figures", "finder", "learning_rules", "monitor", "paper",
+        "series", "symmetry", "theory",
+        "TrainingLoop", "check_training", "training_check",
     },
     "nld.finder": {
         "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
@@ -43,6 +44,10 @@ EXPORTED = {
     "nld.learning_rules": {
         "LearningRule", "adam", "adamp", "gradient_descent", "heavy_ball", "iterate", "k_adam", "lion", "mirror",
         "natural_gradient", "nesterov", "rmsprop", "sgdp",
+    },
+    "nld.advice": {
+        "CorrectedDecay", "HeldNorms", "ParamGroups", "Part", "Scale", "correct_decay", "forecast", "forecast_findings",
+        "hold_norms", "param_groups",
     },
     "nld.inference": {"Evidence", "Finding", "Verdict", "registrations", "rule"},
 }  # fmt: skip
