@@ -172,7 +172,7 @@ def commands(text: str) -> set[str]:
     shown = "\n".join(
         re.findall(r"```(?:bash|sh|console)\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
     )
-    return set(re.findall(r"(?:^|[\s/])(make [a-z]+|nld [a-z][a-z-]*(?: [a-z]+)?)", shown, re.MULTILINE))
+    return set(re.findall(r"(?:^|[\s/])(make [a-z]+|nld [a-z][a-z-]*(?: [a-z][a-z-]*)?)", shown, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
