@@ -7,7 +7,9 @@ from torch import nn
 import nld
 from nld.errors import InvalidInput
 from nld.training_check import TOPICS
-from tests.training_check.loops import CLIP, FAULTS, NOTED, SOUND, Parallel, Script, batches, cross_entropy, network
+from tests.training_check.faulty_loops import FAULTS
+from tests.training_check.script import CLIP, Script, batches, cross_entropy, network
+from tests.training_check.sound_loops import NOTED, SOUND, Parallel
 
 
 def topics(check):
