@@ -22,7 +22,7 @@ def gathered(tmp_path_factory):
     runs = {}
     for panel, values in FEW.items():
         sweep = experiment_table.quick_sweep(panel)
-        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": (0, 1, 2)}
+        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": (0, 1)}
         runs[panel] = run_sweep(Sweep(base=sweep.base, vary=vary), store=store)
     torch.set_num_threads(threads)
     return runs
@@ -108,7 +108,7 @@ def test_a_judged_run_that_diverges_counts_as_one_that_guesses(tmp_path, monkeyp
         return real(scale, seed, panel, value, held, **base).replace(steps=4, evaluate_every=4, **wild)
 
     monkeypatch.setattr(contrasts, "_experiment", short)
-    found = contrasts.run([10_000, 10_001], contrasts.registered_values())
+    found = contrasts.run([10_000], contrasts.registered_values())
     held = found.sel(
         constrained_norm="constrained", setting=[name for name in found["setting"].values if name[0] == "B"]
     )

@@ -134,6 +134,7 @@ def full_disk(tmp_path):
         yield store
 
 
+@pytest.mark.slow
 def test_full_disk_under_the_pages(tmp_path):
     scratch = Scratch(tmp_path / "book").make({})
     with small_disk(scratch.root / "_build"):

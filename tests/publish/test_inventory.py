@@ -180,9 +180,9 @@ def test_a_store_that_cannot_be_written_shows_cites_exports_and_gathers(top, rea
     sweep = top.parent / "sweep.toml"
     sweep.write_text("[base]\nsteps = 2\nevaluate_every = 2\n[vary]\nseed = [0]\n")
     commands = [
-        ["figure", "show", "fig-1"],
-        ["figure", "cite", "fig-1", "--root", root],
-        ["figure", "export", "fig-1", "--to", str(top.parent / "out")],
+        ["figure", "show", "fig-2"],
+        ["figure", "cite", "fig-2", "--root", root],
+        ["figure", "export", "fig-2", "--to", str(top.parent / "out")],
         ["sweep", "run", str(sweep)],
         ["sweep", "gather", str(sweep), "--output", str(top.parent / "out.nc")],
         ["sweep", "status", str(sweep)],
@@ -198,7 +198,7 @@ def test_a_store_that_cannot_be_written_shows_cites_exports_and_gathers(top, rea
         assert [main(command) for command in commands] == [0] * len(commands)
         said[where] = capsys.readouterr().out
     assert said["writable"] == said["read-only"]
-    assert main(["figure", "show", "fig-1", "-p", "seed", "7"]) == 1  # not held, so it would have to be written
+    assert main(["figure", "show", "fig-2", "-p", "learning_rate", "0.03"]) == 1  # not held, so it would have to be written
     advice = "make it writable, or name a folder that is, with NLD_STORE"
     assert f"Read-only file system; {advice}" in capsys.readouterr().err
 

@@ -248,6 +248,7 @@ def test_an_edit_during_the_render_renders_again(shelf):
     assert not shelf.update()
 
 
+@pytest.mark.slow
 def test_the_real_build_leaves_good_pages_alone_and_restores_damaged_ones(book):
     def pages():
         html = book.root / "_build" / "html"
@@ -289,6 +290,7 @@ def test_the_real_build_of_one_chapter_leaves_pages_that_serve_the_whole_book(bo
     assert "Rendering" in book.build().stdout
 
 
+@pytest.mark.slow
 def test_pages_that_failed_are_never_up_to_date(tmp_path):
     scratch = Scratch(tmp_path / "book").make({})
     (scratch.root / "book" / "index.md").write_text("# Front\n\n{doc}`nowhere`\n")

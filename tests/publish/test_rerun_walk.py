@@ -3,6 +3,7 @@
 import json
 import shlex
 
+import pytest
 from bs4 import BeautifulSoup
 
 from tests.publish.scratch import Scratch
@@ -27,6 +28,7 @@ def printed_command(page) -> list[str]:
     return arguments
 
 
+@pytest.mark.slow
 def test_the_command_in_a_chapter_reruns_it_and_the_next_build_brings_it_back(built, book):
     canonical = article(built)
     (origin, drawing), arguments = figure(built), printed_command(canonical)
