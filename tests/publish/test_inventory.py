@@ -198,7 +198,8 @@ def test_a_store_that_cannot_be_written_shows_cites_exports_and_gathers(top, rea
         assert [main(command) for command in commands] == [0] * len(commands)
         said[where] = capsys.readouterr().out
     assert said["writable"] == said["read-only"]
-    assert main(["figure", "show", "fig-2", "-p", "learning_rate", "0.03"]) == 1  # not held, so it would have to be written
+    unheld = ["figure", "show", "fig-2", "-p", "learning_rate", "0.03"]  # so it would have to be written
+    assert main(unheld) == 1
     advice = "make it writable, or name a folder that is, with NLD_STORE"
     assert f"Read-only file system; {advice}" in capsys.readouterr().err
 
