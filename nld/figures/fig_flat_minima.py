@@ -9,7 +9,7 @@ import xarray as xr
 from nld.figures._data import flat_minima_runs as runs
 from nld.figures._data.flat_minima_evidence import CLAIMS, evidence
 from nld.figures._data.flat_minima_prose import numbers
-from nld.figures._render.labels import label_panel, label_point
+from nld.figures._render.labels import label_panel, label_point, ticks_at
 from nld.figures._render.style import BASELINE, COLOR, new_mosaic, predicted
 from nld.figures.evidence import judged
 from nld.inference import Verdict, rule
@@ -33,7 +33,9 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     parts = (runs.slides, runs.random_products, runs.valleys, runs.drifts, runs.starts)
     data = xr.merge([xr.Dataset(part(seed)) for part in parts])
     ruling = judged("", runs.measure, seed=seed, live=SEEDS)
-    return data.merge(ruling, combine_attrs="no_conflicts").assign_attrs(seed=seed, limit=2 / runs.SLIDE_RATE)
+    return data.merge(ruling, combine_attrs="no_conflicts").assign_attrs(
+        seed=seed, limit=2 / runs.SLIDE_RATE, settled=runs.SETTLED
+    )
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -77,7 +79,7 @@ def _draw_valleys(data, axes) -> None:
         inside = (row["valley_charge"] > line[0]) & (row["valley_charge"] < line[-1])
         axes.plot(row["valley_charge"][inside], row["valley_sharpness"][inside], MARKERS[name], color=SHADES[name],
                   markersize=4)  # fmt: skip
-    for name, place, shift in (("linear", 70, (-30, 0)), ("tanh", 78, (6, -6)), ("sigmoid", 70, (-4, -12))):
+    for name, place, shift in (("linear", 70, (-30, 0)), ("tanh", 78, (6, -6)), ("sigmoid", 84, (-8, 5))):
         label_point(axes, name, (line[place], data["valley_curve"].sel(valley=name).values[place]), shift,
                     color=SHADES[name])  # fmt: skip
     axes.set(xlabel="charge at the start $C$ [w²]", ylabel="sharpness at the end [ℓ/w²]", ylim=(0, None))
@@ -91,12 +93,10 @@ def _draw_drift(data, axes) -> None:
         axes.plot(rate, row["drift_predicted"], **predicted())
         shown = row["drift"].values < 1
         axes.plot(rate[shown], row["drift"].values[shown], MARKERS[name], color=SHADES[name], markersize=4.5)
-    for name, shift, side in (("linear", (-8, 6), "right"), ("tanh", (0, 12), "right"), ("sigmoid", (6, -8), "left")):
-        row = data["drift"].sel(activation=name).values
-        at = 2
-        label_point(axes, name, (rate[at], row[at]), shift if name != "tanh" else (6, -2), color=SHADES[name],
-                    ha="left" if name == "tanh" else side)  # fmt: skip
+    for name, at, shift in (("linear", 2, (-32, 4)), ("tanh", 1, (6, -8)), ("sigmoid", 4, (8, -7))):
+        label_point(axes, name, (rate[at], data["drift"].sel(activation=name).values[at]), shift, color=SHADES[name])
     axes.set(xscale="log", yscale="log", xlabel="learning rate $\\eta$ [w²/ℓ]", ylabel="drift of a charge [w²]")
+    ticks_at(axes.xaxis, rate)
     axes.set_title("(c) steps move the charge")
 
 
@@ -114,19 +114,19 @@ def _draw_starts(data, axes) -> None:
 
 
 def _draw_edge(data, axes) -> None:
-    step = data["edge_step"].values
-    for index in range(data.sizes["judging_seed"]):
-        run = data.isel(judging_seed=index)
-        first = index == 0
-        axes.plot(step, run["edge_charge"], color=COLOR["gradient_descent"], linewidth=2.4 if first else 0.7,
-                  alpha=0.9 if first else 0.4)  # fmt: skip
-        if first:
-            begin = int(np.searchsorted(step, int(run["entered"]) + runs.SETTLED))
-            summed = np.cumsum(runs.EDGE_EVERY * run["foreseen"].values[begin:-1])
-            axes.plot(step[begin + 1 :], run["edge_charge"].values[begin] + summed, **predicted())
-            axes.axvline(int(run["entered"]), **BASELINE)
-            label_point(axes, "edge reached", (int(run["entered"]), 0), (4, 2), color="#888888")
-    axes.set(xlabel="step", ylabel="charge $\\|W_1\\|^2-\\|W_2\\|^2$ [w²]")
+    step, color = data["edge_step"].values, COLOR["gradient_descent"]
+    axes.plot(step, data["edge_charge"].transpose("edge_step", ...), color=color, linewidth=0.7, alpha=0.4)
+    run = data.isel(
+        judging_seed=int(data["entered"].values.argmax())
+    )  # the last one to settle, which has moved least till then
+    entered, charge = int(run["entered"]), run["edge_charge"].values
+    begin = int(np.searchsorted(step, entered + int(data.attrs["settled"])))
+    drift = np.cumsum(runs.EDGE_EVERY * run["foreseen"].values[begin:-1])
+    axes.plot(step, charge, color=color, linewidth=2.6, alpha=0.9)
+    axes.plot(step[begin:], charge[begin] + np.concatenate([[0], drift]), **predicted())
+    axes.axvline(entered, **BASELINE)
+    label_point(axes, "edge reached", (entered, 0), (4, 2), color="#888888")
+    axes.set(xlabel="step", ylabel="charge $\\|W_2\\|^2-\\|W_1\\|^2$ [w²]")
     axes.set_title("(e) two layers at the edge")
 
 
@@ -142,9 +142,9 @@ def caption(data: xr.Dataset) -> str:
         "dashed lines are foreseen from gradient flow alone; at the smallest rate they are off by at most "
         f"{told['forecast-off']} %. **(d)** Charges of random starts of linear networks, over the number of units, and "
         f"normal curves of the closed form: a deviation of {told['start-narrow']} w² with fifty units, of "
-        f"{told['start-narrower']} w² with four hundred. **(e)** {told['edge-runs']} pairs of linear layers at the edge "
-        "of stability. The dashed line adds up the drift that the valley foretells; from the valley its errors are "
-        f"{told['central-errors']}."
+        f"{told['start-narrower']} w² with four hundred. **(e)** {told['edge-runs']} pairs of linear layers at the "
+        "edge of stability. Dashed: the drift that the valley foretells, in the run that reached "
+        f"the edge last; in all runs it is within {told['central-worst']} %."
     )
 
 
@@ -159,6 +159,6 @@ def alt(data: xr.Dataset) -> str:
         "rises on the right only, for sigmoid units one that falls slowly. Middle right, on logarithmic axes, drifts "
         f"rise with the learning rate with slopes of {told['slopes']}, near dashed lines. Bottom left, two "
         f"histograms under dashed bell curves around {told['start-mean']}, the one of four hundred units narrower. "
-        f"Bottom right, charges rise from {told['edge-before']} to {told['edge-after']} in {runs.EDGE_STEPS} steps, "
-        "one of them along a dashed line."
+        f"Bottom right, charges that begin between {told['edge-before']} fall in stairs, then smoothly, and end "
+        f"between {told['edge-after']} after {runs.EDGE_STEPS} steps, one of them along a dashed line."
     )

@@ -5,8 +5,8 @@ For Z = sigma(V x) of full rank let R_Z be an invertible matrix whose first colu
     g (U, V) = (U R_{sigma(V x)} R_{sigma(g V x)}^{-1}, g V)
 
 keeps U sigma(V x) for any activation and any invertible g, since R_Z e = Z for the first columns e of the identity. It
-depends on x: with one input Zhao and others (2023) take R_z as |z| times an orthogonal matrix. Here Householder's reflections
-build it, for one input or for as many as there are hidden units; outputs on other inputs change.
+depends on x: with one input Zhao and others (2023) take R_z as |z| times an orthogonal matrix. Here
+Householder's reflections build it, for one input or for as many as there are hidden units; outputs on others change.
 """
 
 from collections.abc import Callable

@@ -38,9 +38,9 @@ class OscillatingChain:
     seeds: tuple[int, ...]
 
     def charge(self, q: np.ndarray) -> np.ndarray:
-        """|W_1|^2 - |W_2|^2 of points, or <v, A v> of directions."""
+        """|W_2|^2 - |W_1|^2 of points, outgoing minus incoming, or <v, A v> of directions."""
         first, second = self.chain.layers(q)
-        return (first**2).sum((-1, -2)) - (second**2).sum((-1, -2))
+        return (second**2).sum((-1, -2)) - (first**2).sum((-1, -2))
 
     def hessian(self, q: np.ndarray) -> np.ndarray:
         """Of the loss, by differences of the gradient, shape (runs, weights, weights)."""

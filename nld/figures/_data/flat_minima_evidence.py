@@ -10,20 +10,22 @@ from nld.paper import Claim
 PLACE = ((), "fig-flat-minima", "book/flat-minima")
 ZHAO, KREISLER, COHEN = "zhao2023symmetries", "kreisler2023gradient", "cohen2025understanding"
 CLAIMS = (
-    Claim("activations-have-charges", "On orthogonal inputs gradient flow of two layers with an element-wise activation "
-          "conserves a charge of each hidden unit.", *PLACE, ZHAO),
+    Claim("activations-have-charges", "On orthogonal inputs gradient flow of two layers with an element-wise "
+          "activation conserves a charge of each hidden unit.", *PLACE, ZHAO),
     Claim("drift-of-charges-is-foreseen", "Gradient descent moves these charges in proportion to the learning rate, by "
           "what the gradient flow from the same start foretells.", *PLACE, ZHAO),
     Claim("charge-sets-the-sharpness", "With one hidden unit the charge at the start decides how sharp the minimum is "
           "at which gradient flow ends.", *PLACE, ZHAO),
     Claim("starts-fill-a-thin-slice", "Usual random starts have charges in a narrow range, so that gradient flow ends "
           "in a thin slice of all minima.", *PLACE, ZHAO),
-    Claim("large-steps-lower-the-charge", "In a product of scalars the difference of two squared factors never grows "
-          "in size while the step of their two-factor problem is stable at twice the edge.", *PLACE, KREISLER),
+    Claim("large-steps-lower-the-charge", "In a product of scalars a step of gradient descent lowers the size of "
+          "every charge, the difference of two squared factors, unless the residual is too large for the rate.",
+          *PLACE, KREISLER),
     Claim("descent-ends-below-the-edge", "Gradient descent that converges in a product of scalars ends where the rate "
           "times the sharpness is at most two.", *PLACE, KREISLER),
-    Claim("edge-moves-the-charge", "At the edge of stability the charge of two layers drifts at the rate of the "
-          "oscillation along the sharpest direction, which the valley determines.", *PLACE, COHEN),
+    Claim("edge-moves-the-charge", "At the edge of stability the oscillation along the sharpest direction moves the "
+          "charge of two layers, from the sharp layer to the other one, as fast as the valley foretells.",
+          *PLACE, COHEN),
 )  # fmt: skip
 
 
@@ -59,13 +61,13 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                  f"{told['rises']} rises in {told['steps-within']} steps; the law leaves {told['law-left']}.",
                  checks={"law": bool((data["law_left"] < 1e-12).all()), "no rise": bool((data["rises"] == 0).all())}),
         Evidence("descent-ends-below-the-edge",
-                 f"{told['converged']} runs of two, three and four factors converged, at {told['edge-sharpness']} or "
-                 f"less; the loss rose on the way in {told['not-monotone']}.",
+                 f"{told['converged']} runs of two, three and four factors converged, at most at "
+                 f"{told['edge-sharpness']}; the loss rose on the way in {told['not-monotone']}.",
                  checks={"edge": bool((data["end_sharpness"] <= 2 + 1e-4).all()),
                          "not monotone": bool((data["not_monotone"] > 0).all())}),
         Evidence("edge-moves-the-charge",
                  f"Relative errors of the drift: {told['central-errors']} from the valley, {told['direction-errors']} "
-                 f"from the measured oscillation; charge changed by {told['moved']} w².",
+                 f"from the measured oscillation; the charge fell by {told['moved']} w².",
                  samples={"from the valley": data["judged_central"].values,
                           "one direction": data["judged_direction"].values,
                           "towards the flat layer": data["judged_moved"].values}),

@@ -33,7 +33,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     rows = {name: data[f"judged_{name}"].values for name in ("central", "direction", "moved")}
     entered = data["entered"].values
     late = np.concatenate([
-        run[data["edge_step"].values >= start + 1000]
+        run[data["edge_step"].values >= start + data.attrs["settled"]]
         for run, start in zip(data["edge_sharpness"].values.T, entered, strict=True)
     ])  # fmt: skip
     return {
@@ -63,17 +63,19 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "law-left": power_above(data["law_left"].max()),
         "converged": ", ".join(f"{x}" for x in converged),
         "not-monotone": ", ".join(f"{x}" for x in data["not_monotone"].values),
-        "edge-sharpness": f"{float(data['end_sharpness'].max()):.4f}",
+        "edge-sharpness": at_most(data["end_sharpness"].max(), 4),
         "central-errors": _range(100 * rows["central"], " %"),
+        "central-worst": at_most(100 * np.abs(rows["central"]).max()),
+        "direction-worst": at_most(100 * np.abs(rows["direction"]).max()),
         "direction-errors": _range(100 * rows["direction"], " %"),
         "moved": _range(rows["moved"], ""),
         "edge-runs": f"{charge.shape[1]}",
         "edge-first": f"{entered.min():g} to {entered.max():g}",
         "edge-late": f"{late.min():.2f} to {late.max():.2f}",
-        "edge-before": _range(data["edge_charge"].sel(edge_step=1).values, ""),
-        "edge-after": _range(charge[-1], ""),
+        "edge-before": _range(data["edge_charge"].sel(edge_step=1).values, "", " and "),
+        "edge-after": _range(charge[-1], "", " and "),
     }
 
 
-def _range(values: np.ndarray, unit: str) -> str:
-    return f"{number(values.min(), '.1f')} to {number(values.max(), '.1f')}{unit}"
+def _range(values: np.ndarray, unit: str, between: str = " to ") -> str:
+    return f"{number(values.min(), '.1f')}{between}{number(values.max(), '.1f')}{unit}"

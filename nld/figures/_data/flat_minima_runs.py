@@ -26,7 +26,7 @@ SETTLED = 1000  # steps after a run came to the edge, from which its drift is ju
 
 
 def slides(seed: int) -> dict:
-    """Where runs towards u v = 1 end, by the charge that they start with: gradient flow and steps that are too large."""
+    """Where runs towards u v = 1 end, by the charge that they start with: gradient flow, and steps of one rate."""
     random, product = np.random.default_rng([seed, 1]), ScalarProduct(1.0)
     starting = PRODUCT + 0.2 * random.uniform(size=len(SLIDE_CHARGES))
     sizes = np.sqrt(SLIDE_CHARGES**2 + 4 * starting**2)
@@ -37,8 +37,6 @@ def slides(seed: int) -> dict:
         "slide_sharpness": (("rule", "slide"), [product.sharpness(flowed), product.sharpness(stepped[-1])]),
         "slide_charge": (("rule", "slide"), [_charge(flowed), _charge(stepped[-1])], {"units": "w²"}),
         "slide_residual": (("rule", "slide"), np.abs([product.residual(flowed), product.residual(stepped[-1])])),
-        "slide_path": (("slide_step", "slide"), _charge(stepped[:60]), {"units": "w²"}),
-        "slide_path_predicted": (("slide_step", "slide"), _multiplied(product, stepped[:60], SLIDE_RATE)),
         "largest_charge": edge_of_stability.largest_charge(SLIDE_RATE, 1.0),
         "slide": ("slide", SLIDE_CHARGES, {"units": "w²", "long_name": "charge at the start"}),
         "rule": ("rule", ["gradient flow", "gradient descent"]),
@@ -47,12 +45,6 @@ def slides(seed: int) -> dict:
 
 def _charge(q: np.ndarray) -> np.ndarray:
     return q[..., 0] ** 2 - q[..., 1] ** 2
-
-
-def _multiplied(product: ScalarProduct, path: np.ndarray, rate: float) -> np.ndarray:
-    """The first charge times all factors of the law."""
-    factors = edge_of_stability.charge_factor(rate, product.residual(path[:-1]))
-    return _charge(path[0]) * np.concatenate([np.ones((1, path.shape[1])), np.cumprod(factors, axis=0)])
 
 
 def random_products(seed: int) -> dict:
@@ -140,7 +132,7 @@ def drifts(seed: int) -> dict:
 
 
 def _drifts(name: str, network: ElementwiseNetwork, seed: int) -> tuple:
-    """Largest drift of a unit along the flow; of steps by rate; foreseen; error of that; error of the sum over steps."""
+    """Largest drift of a unit along the flow; by rate that of steps, the forecast, its error, and that of the sum."""
     activation, start = ACTIVATIONS[name], network.start(seed)[0]
 
     def charge(path: np.ndarray) -> np.ndarray:
@@ -220,7 +212,7 @@ def edge(seeds: Sequence[int]) -> xr.Dataset:
 def measure(seeds: Sequence[int]) -> xr.Dataset:
     """``edge``, and per seed: relative error of both drifts once a run has settled, and the charge's change since.
 
-    ``judged_moved`` counts from the first step at the edge to the last one.
+    ``judged_moved`` is by how much the charge has fallen from the first step at the edge to the last one.
     """
     data = edge(seeds)
     rows = []
@@ -231,7 +223,7 @@ def measure(seeds: Sequence[int]) -> xr.Dataset:
         moved = charge[settled][-1] - charge[settled][0]
         sums = [EDGE_EVERY * run[name].values[settled][:-1].sum() for name in ("foreseen", "seen")]
         entering = run["edge_charge"].sel(edge_step=int(run["entered"]))
-        rows.append([*(total / moved - 1 for total in sums), charge[-1] - float(entering)])
+        rows.append([*(total / moved - 1 for total in sums), float(entering) - charge[-1]])
     names, units = ("judged_central", "judged_direction", "judged_moved"), ("1", "1", "w²")
     columns = zip(names, np.array(rows).T, units, strict=True)
     return data.assign({name: ("judging_seed", column, {"units": unit}) for name, column, unit in columns})
