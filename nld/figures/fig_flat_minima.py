@@ -95,7 +95,7 @@ def _draw_drift(data, axes) -> None:
         axes.plot(rate[shown], row["drift"].values[shown], MARKERS[name], color=SHADES[name], markersize=4.5)
     for name, at, shift in (("linear", 2, (-32, 4)), ("tanh", 1, (6, -8)), ("sigmoid", 4, (8, -7))):
         label_point(axes, name, (rate[at], data["drift"].sel(activation=name).values[at]), shift, color=SHADES[name])
-    axes.set(xscale="log", yscale="log", xlabel="learning rate $\\eta$ [w²/ℓ]", ylabel="drift of a charge [w²]")
+    axes.set(xscale="log", yscale="log", xlabel="learning rate $\\eta$ [w²/ℓ]", ylabel="drift of a charge [w²]", ylim=(7e-4, None))
     ticks_at(axes.xaxis, rate)
     axes.set_title("(c) steps move the charge")
 
@@ -125,7 +125,7 @@ def _draw_edge(data, axes) -> None:
     axes.plot(step, charge, color=color, linewidth=2.6, alpha=0.9)
     axes.plot(step[begin:], charge[begin] + np.concatenate([[0], drift]), **predicted())
     axes.axvline(entered, **BASELINE)
-    label_point(axes, "edge reached", (entered, 0), (4, 2), color="#888888")
+    label_point(axes, "edge\nreached", (entered, -6), (-4, 0), color="#888888", ha="right")
     axes.set(xlabel="step", ylabel="charge $\\|W_2\\|^2-\\|W_1\\|^2$ [w²]")
     axes.set_title("(e) two layers at the edge")
 

@@ -17,6 +17,7 @@ so that gradient flow conserves C_k (Zhao and others 2023). A step q -> q - eta 
 exactly so where Phi is quadratic. The law in steps is ours.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,22 +39,19 @@ class ActivationCharge:
         sigma: the activation.
         inverse: of sigma, or None where it has none.
         integral: Phi. For homogeneous activations X^2/2; where a ReLU is off it has no gradient, and any Phi will do.
+        supremum: least upper bound of sigma.
     """
 
     name: str
     sigma: sp.Expr
     inverse: sp.Expr | None
     integral: sp.Expr
+    supremum: float = math.inf
 
     @property
     def ratio(self) -> sp.Expr:
         """Phi' = sigma/sigma', minus the generator of V."""
         return self.integral.diff(X)
-
-    @cached_property
-    def supremum(self) -> float:
-        """Least upper bound of sigma; infinite if it is not bounded."""
-        return float(sp.limit(self.sigma, X, sp.oo))
 
     @cached_property
     def arrays(self) -> dict[str, Callable]:
@@ -81,8 +79,8 @@ ACTIVATIONS = {
         ActivationCharge(
             "leaky ReLU", sp.Piecewise((X, X > 0), (X / 10, True)), sp.Piecewise((X, X > 0), (10 * X, True)), _QUADRATIC
         ),
-        ActivationCharge("tanh", sp.tanh(X), sp.atanh(X), sp.sinh(X) ** 2 / 2),
-        ActivationCharge("sigmoid", _SIGMOID, sp.log(X / (1 - X)), X + sp.exp(X)),
+        ActivationCharge("tanh", sp.tanh(X), sp.atanh(X), sp.sinh(X) ** 2 / 2, 1.0),
+        ActivationCharge("sigmoid", _SIGMOID, sp.log(X / (1 - X)), X + sp.exp(X), 1.0),
     )
 }
 

@@ -8,7 +8,8 @@ exactly: it never grows in size while the square is at most 2. For two factors a
 eta lambda <= 2 with the sharpness lambda = sqrt(C^2 + 4 y^2) (``valley_sharpness``), which bounds the charge.
 
 In larger networks iterates oscillate across the valley along the sharpest direction v, w +- sigma v, while the
-sharpness S stays at 2/eta. Each step is 2 sigma v in size, and the charge <q, A q> moves by its kinetic symmetry breaking
+sharpness S stays at 2/eta. Each step is 2 sigma v in size, and a charge <q, A q> moves by its kinetic symmetry
+breaking
 
     <Delta, A Delta> = 4 sigma^2 <v, A v> .
 
