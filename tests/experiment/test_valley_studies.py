@@ -56,7 +56,8 @@ def test_diverged_products_stop_and_leave_the_others_alone():
     start = np.array([[30.0, 30.0], [1.0, 0.5]])
     path = scalar_product.descend(ScalarProduct(1.0), start, np.array([0.5, 0.2]), 50)
     alone = scalar_product.descend(ScalarProduct(1.0), start[1:], 0.2, 50)
-    assert np.isfinite(path).all() and np.abs(path[-1, 0]).max() > scalar_product.LOST
+    assert np.isfinite(path).all()
+    assert np.abs(path[-1, 0]).max() > scalar_product.LOST
     np.testing.assert_array_equal(path[:, 1:], alone)
 
 
@@ -103,7 +104,8 @@ def test_what_is_measured_at_the_centre_of_the_oscillation(runs):
 def test_a_run_at_the_edge_drifts_as_the_valley_foretells():
     found = oscillation.oscillate(oscillation.oscillating_chain([3], 1.6), 4000, 20).isel(run=0)
     scaled = found["sharpness"] * found["rate"]
-    assert scaled[0] < 1 and scaled.max() > 2
+    assert scaled[0] < 1
+    assert scaled.max() > 2
     late = found.isel(step=slice(100, None))
     assert np.abs(scaled.isel(step=slice(100, None)) - 2).max() < 0.1
     variance = central_variance(late["gradient"].values, late["sharpness_gradient"].values)

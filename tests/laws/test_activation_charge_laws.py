@@ -13,6 +13,7 @@ SMOOTH = ("linear", "tanh", "sigmoid")
 KINKED = 1e-5  # where a step of 0.02 crosses a kink the integrator is of second order
 INVERTIBLE = (*SMOOTH, "leaky ReLU")
 SHAPES = ((3, 4), (4, 5))  # U: outputs, units; V: units, inputs
+IDENTITY = np.eye(5)
 TARGET = np.random.default_rng(7).normal(size=(3, 5))
 
 
@@ -30,10 +31,12 @@ def sigma(name, v):
 def slope(name, v):
     if name == "sigmoid":
         return sigma(name, v) * (1 - sigma(name, v))
-    return {"linear": v * 0 + 1, "ReLU": v > 0, "leaky ReLU": np.where(v > 0, 1, 0.1), "tanh": 1 - np.tanh(v) ** 2}[name]
+    return {
+        "linear": v * 0 + 1, "ReLU": v > 0, "leaky ReLU": np.where(v > 0, 1, 0.1), "tanh": 1 - np.tanh(v) ** 2,
+    }[name]  # fmt: skip
 
 
-def gradient(name, q, x=np.eye(5)):
+def gradient(name, q, x=IDENTITY):
     """Of |U sigma(V x) - TARGET|^2/10."""
     u, v = split(q)
     active = sigma(name, v @ x)
@@ -49,7 +52,7 @@ def charges(name, q):
     return activation_charges.unit_charges(ACTIVATIONS[name], *split(q))
 
 
-def flowed(name, x=np.eye(5), end=10.0, step=0.02):
+def flowed(name, x=IDENTITY, end=10.0, step=0.02):
     """By Runge and Kutta's method; solvers that choose their step stall at kinks."""
     q = start()
     for _ in range(round(end / step)):
