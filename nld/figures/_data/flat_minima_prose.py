@@ -39,7 +39,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     return {
         "limit": f"{data.attrs['limit']:.2f}",
         "largest-charge": f"{float(data['largest_charge']):.2f}",
-        "slide-highest": f"{slide.max():.2f}",
+        "slide-highest": at_most(slide.max(), 3),
         "slides-above": f"{int(above.sum())}",
         "slides": f"{len(slide)}",
         "slide-charge-start": f"{np.abs(data['slide'].values).max():g}",
@@ -71,7 +71,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "moved": _range(rows["moved"], ""),
         "edge-runs": f"{charge.shape[1]}",
         "edge-first": f"{entered.min():g} to {entered.max():g}",
-        "edge-late": f"{late.min():.2f} to {late.max():.2f}",
+        "edge-late": f"{np.floor(100 * late.min()) / 100:.2f} to {np.ceil(100 * late.max()) / 100:.2f}",
         "edge-before": _range(data["edge_charge"].sel(edge_step=1).values, "", " and "),
         "edge-after": _range(charge[-1], "", " and "),
     }
