@@ -4,7 +4,9 @@
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
 ``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
 itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
-other metrics and ``linear_networks`` what weight decay leaves of singular values.
+other metrics and ``linear_networks`` what weight decay leaves of singular values. ``activation_charges``,
+``valley_sharpness`` and ``edge_of_stability`` say where in its valley a network ends, ``data_dependent_action`` what
+else leaves outputs as they are.
 """
 
 from nld.deprecation import attach

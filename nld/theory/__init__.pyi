@@ -1,10 +1,13 @@
+from . import activation_charges as activation_charges
 from . import adam as adam
 from . import adaptive as adaptive
 from . import auto_tuning as auto_tuning
 from . import bregman as bregman
 from . import continuum as continuum
 from . import counter_terms as counter_terms
+from . import data_dependent_action as data_dependent_action
 from . import discrete as discrete
+from . import edge_of_stability as edge_of_stability
 from . import equilibrium as equilibrium
 from . import integral_laws as integral_laws
 from . import lagrangian as lagrangian
@@ -15,6 +18,7 @@ from . import rotation as rotation
 from . import schedules as schedules
 from . import solutions as solutions
 from . import tables as tables
+from . import valley_sharpness as valley_sharpness
 from .adam import predict_squared_norm_from_updates as predict_squared_norm_from_updates
 from .discrete import predict_quadratic_charge_from_steps as predict_quadratic_charge_from_steps
 from .discrete import predict_squared_norm_from_steps as predict_squared_norm_from_steps
