@@ -13,8 +13,8 @@ EVIDENCE = "results/evidence/fig-rich-lazy.nc"
 DELTAS = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 FIRST, TARGET = np.array([-1.0, 0.0]), np.array([0.0, 1.0])  # beta and what it shall become
 EARLY, LATE = 5.0, 20.0  # times at which kernels are compared
-RATE, FLOW_STEP = 0.01, 0.005
-SCALES, IMBALANCES = (0.1, 0.2, 0.4, 0.8, 1.6), (-1.0, -0.5, 0.0, 0.5, 1.0)
+RATE, FLOW_STEP = 0.01, 0.0025
+SCALES, IMBALANCES = (0.1, 0.2, 0.4, 0.8), (-1.0, -0.5, 0.0, 0.5, 1.0)
 STEPS, SCALE = 1000, 0.3  # of judged students
 JUDGED_IMBALANCES = (-1.0, 0.0, 1.0)
 LESSONS = {"ReLU": Lesson(), "linear": Lesson(relu=False), "ReLU, one sign": Lesson(signs=(1.0, 1.0, 1.0))}
@@ -76,7 +76,7 @@ def layer_rates(seed: int) -> dict:
     }
 
 
-def interpolators(seed: int, runs: int = 8, inputs: int = 4, end: float = 80.0) -> dict:
+def interpolators(seed: int, runs: int = 8, inputs: int = 4, end: float = 40.0) -> dict:
     """Where flows of one sample and of two end, against the closed form and the least potential."""
     random = np.random.default_rng([seed, 7])
     deltas, first = np.linspace(-2, 2, runs), random.normal(size=(runs, inputs))
@@ -86,7 +86,7 @@ def interpolators(seed: int, runs: int = 8, inputs: int = 4, end: float = 80.0) 
     for samples in (1, 2):
         x = np.linalg.qr(random.normal(size=(inputs, samples)))[0].T
         neuron = LinearNeuron(x, random.normal(size=samples))
-        last = measured.flow(neuron, q, end, 0.02)[-1]
+        last = measured.flow(neuron, q, end, 2 * FLOW_STEP)[-1]
         beta = last[:, :1] * last[:, 1:]
         losses.append(np.abs(beta @ x.T - neuron.y).max())
         tilted = law.potential_gradient(beta, deltas) - law.potential_gradient(first, deltas)
