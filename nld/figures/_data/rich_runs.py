@@ -18,6 +18,7 @@ SCALES, IMBALANCES = (0.1, 0.2, 0.4, 0.8), (-1.0, -0.5, 0.0, 0.5, 1.0)
 STEPS, SCALE = 1000, 0.3  # of judged students
 JUDGED_IMBALANCES = (-1.0, 0.0, 1.0)
 LESSONS = {"ReLU": Lesson(), "linear": Lesson(relu=False), "ReLU, one sign": Lesson(signs=(1.0, 1.0, 1.0))}
+JUDGED_TIME = Student(scale=SCALE, imbalance=0.0, seed=0).learning_rate * STEPS  # w²/ℓ
 TWIN_RATIO = 256.0
 
 
