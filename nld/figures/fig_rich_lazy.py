@@ -89,10 +89,10 @@ def _draw_time(data, axes) -> None:
         axes.plot(data["shown_time"], data["distance_predicted"].sel(delta=delta), **predicted())
     for time in data["at"].values:
         axes.axvline(time, **BASELINE)
-    for delta, place, shift in ((-4.0, (13, 0.62), (-8, 0)), (0.0, (0.75, 0.12), (-8, 8)), (4.0, (1.2, 0.0015), (0, 7))):
-        sign = number(delta, "g")
-        label_point(axes, f"$\\delta$ = {sign}", place, shift, color=SHOWN[delta][0], ha="right")
-    axes.set(xscale="log", xlabel="time $T$ [w²/ℓ]", ylabel="kernel distance $S$", ylim=(-0.04, 1))
+    places = {-4.0: (14.5, 0.75, "right"), 0.0: (0.8, 0.14, "right"), 4.0: (2.5, 0.04, "center")}
+    for delta, (x, y, ha) in places.items():
+        label_point(axes, f"$\\delta$ = {number(delta, 'g')}", (x, y), (-2, 0), color=SHOWN[delta][0], ha=ha)
+    axes.set(xscale="log", xlabel="time $T$ [w²/ℓ]", ylabel="kernel distance $S$", xlim=(0.09, 23), ylim=(-0.04, 1))
     axes.set_title("(d) linear neuron: richness takes time")
 
 
@@ -101,10 +101,12 @@ def _draw_plane(data, axes) -> None:
         path, exact = data["beta"].sel(delta=delta).values, data["beta_predicted"].sel(delta=delta).values
         axes.plot(*path.T, marker, color=color, markersize=4)
         axes.plot(*exact.T, **predicted())
+    axes.plot(*runs.FIRST, "o", color="#222222", markersize=6, fillstyle="none")
     axes.plot(*runs.TARGET, "*", color="#222222", markersize=10)
-    for delta, place, ha in ((4.0, (-0.5, 0.53), "left"), (0.0, (-0.33, 0.3), "left"), (-4.0, (-0.21, 0.05), "left")):
-        label_point(axes, f"$\\delta$ = {number(delta, 'g')}", place, (0, 0), color=SHOWN[delta][0], ha=ha)
-    axes.set(xlabel="$\\beta_1$ [w²]", ylabel="$\\beta_2$ [w²]", xlim=(-1.08, 0.25), ylim=(-0.08, 1.12))
+    places = {-4.0: (-0.5, -0.1, "center"), 0.0: (-0.36, 0.4, "left"), 4.0: (-0.62, 0.42, "right")}
+    for delta, (x, y, ha) in places.items():
+        label_point(axes, f"$\\delta$ = {number(delta, 'g')}", (x, y), color=SHOWN[delta][0], ha=ha)
+    axes.set(xlabel="$\\beta_1$ [w²]", ylabel="$\\beta_2$ [w²]", xlim=(-1.1, 0.2), ylim=(-0.16, 1.1))
     axes.set_title("(e) the way of the function")
 
 
@@ -132,7 +134,7 @@ def caption(data: xr.Dataset) -> str:
         "The same and the test loss over scale and imbalance, at a time $T$ that goes as one over the squared scale "
         "(means over two seeds). **(d)** A linear neuron that learns another direction, from one function at three "
         f"imbalances: dots, gradient descent at {runs.RATE:g} w²/ℓ; dashed, the closed form. **(e)** Its function on "
-        "the way to the star. **(f)** Kernel distance at the two dotted times of (d) over the imbalance. Balanced "
+        "the way from the circle to the star. **(f)** Kernel distance at the two dotted times of (d) over the imbalance. Balanced "
         "starts with unequal rates of the layers (open) give what imbalanced ones with equal rates do (filled); "
         "dotted, the limit of endless time."
     )
@@ -148,7 +150,7 @@ def alt(data: xr.Dataset) -> str:
         f"{told['grid-distance-large']}. (c) A map of test losses, which fall towards large imbalances and small "
         f"scales: {told['grid-loss-small']} ℓ at the same three places. (d) Kernel distance over logarithmic time, "
         f"dots on dashed curves: for imbalances of −4, 0 and 4 w² {told['early']} at time 5 and {told['late']} at time "
-        "20. (e) Three paths in a plane from (−1, 0) to (0, 1): of 4 w² straight, of 0 bent inwards, of −4 w² along "
-        "the axis to near zero and then up. (f) Kernel distance over the imbalance at times 5 and 20: open and filled "
+        "20. (e) Three paths in a plane from (−1, 0) to (0, 1): of 4 w² straight, of 0 a slight S below it, of −4 "
+        "w² along the axis to near zero and then in an arc up. (f) Kernel distance over the imbalance at times 5 and 20: open and filled "
         "symbols coincide on dashed curves, which agree above 0 and part below."
     )

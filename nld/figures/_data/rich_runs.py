@@ -35,7 +35,7 @@ def neurons(seed: int) -> dict:
         np.abs(_alignment(along[:, i]) - law.alignment(quarter, _alignment(q[i]), delta, 1.0)).max()
         for i, delta in enumerate(DELTAS)
     ]
-    shown = np.geomspace(0.1, LATE, 120)
+    shown = np.geomspace(0.01, LATE, 160)
     predicted = _exact(shown, q)
     return {
         "distance": (("neuron_time", "delta"), measured.kernel_distance(neuron.kernel(q), neuron.kernel(path))),
