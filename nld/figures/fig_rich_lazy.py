@@ -57,8 +57,10 @@ def _draw_order(data, axes) -> None:
         for row in distance.values:
             axes.plot(x, row, marker, linestyle="-", color=color, alpha=0.3, markersize=3, linewidth=0.7)
         middle = float(distance.median("judging_seed")[1])
-        label_point(axes, lesson, (0, middle), (0, 9 if lesson == "ReLU" else -16), color=color, ha="center")
-    axes.set(yscale="log", xlabel="imbalance $\\delta$ [w²]", ylabel="kernel distance $S$", xticks=x, xlim=(-1.15, 1.15))
+        label_point(axes, lesson, (0, middle), (0, 9) if lesson == "ReLU" else (-12, -19), color=color, ha="center")
+    axes.set(
+        yscale="log", xlabel="imbalance $\\delta$ [w²]", ylabel="kernel distance $S$", xticks=x, xlim=(-1.15, 1.15)
+    )
     axes.set_title("(a) a ReLU turns the order")
 
 
@@ -118,8 +120,10 @@ def _draw_imbalances(data, axes) -> None:
         axes.plot(curve, data["curve_distance"].values[i], **predicted())
     axes.plot(curve, data["final_distance"], **BASELINE)
     label_point(axes, "$T$ = 20", (-2, float(data["start_distance"][1, 1])), (9, 3), color="#CC79A7")
-    label_point(axes, "$T$ = 5", (-4, float(data["start_distance"][0, 0])), (9, 3), color="#56B4E9")
-    label_panel(axes, "filled: imbalanced start\nopen: balanced start,\nunequal rates", 0.97, 0.95, ha="right", va="top")
+    label_point(axes, "$T$ = 5", (-4, float(data["start_distance"][0, 0])), (24, -3), color="#56B4E9")
+    label_panel(
+        axes, "filled: imbalanced start\nopen: balanced start,\nunequal rates", 0.97, 0.95, ha="right", va="top"
+    )
     axes.set(xlabel="imbalance $\\delta$ [w²]", ylabel="kernel distance $S$", ylim=(-0.04, 1))
     axes.set_title("(f) rates of layers do the same")
 

@@ -65,7 +65,10 @@ def layer_rates(seed: int) -> dict:
     curve = np.linspace(DELTAS[0], DELTAS[-1], 161)
     ends = _distance(_exact(np.array([EARLY, LATE]), _starts(curve)))
     return {
-        "start_distance": (("at", "delta"), measured.kernel_distance(neuron.kernel(starts), neuron.kernel(equal[steps]))),
+        "start_distance": (
+            ("at", "delta"),
+            measured.kernel_distance(neuron.kernel(starts), neuron.kernel(equal[steps])),
+        ),
         "rates_distance": (("at", "delta"), found),
         "curve_distance": (("at", "curve_delta"), ends),
         "final_distance": ("curve_delta", law.final_kernel_distance(curve)),
