@@ -138,9 +138,9 @@ def caption(data: xr.Dataset) -> str:
         "The same and the test loss over scale and imbalance, at a time $T$ that goes as one over the squared scale "
         "(means over two seeds). **(d)** A linear neuron that learns another direction, from one function at three "
         f"imbalances: dots, gradient descent at {runs.RATE:g} w²/ℓ; dashed, the closed form. **(e)** Its function on "
-        "the way from the circle to the star. **(f)** Kernel distance at the two dotted times of (d) over the imbalance. Balanced "
-        "starts with unequal rates of the layers (open) give what imbalanced ones with equal rates do (filled); "
-        "dotted, the limit of endless time."
+        "the way from the circle to the star. **(f)** Kernel distance at the two dotted times of (d) over the "
+        "imbalance. Balanced starts with unequal rates of the layers (open) give what imbalanced ones with equal rates "
+        "do (filled); dotted, the limit of endless time."
     )
 
 
@@ -154,7 +154,7 @@ def alt(data: xr.Dataset) -> str:
         f"{told['grid-distance-large']}. (c) A map of test losses, which fall towards large imbalances and small "
         f"scales: {told['grid-loss-small']} ℓ at the same three places. (d) Kernel distance over logarithmic time, "
         f"dots on dashed curves: for imbalances of −4, 0 and 4 w² {told['early']} at time 5 and {told['late']} at time "
-        "20. (e) Three paths in a plane from (−1, 0) to (0, 1): of 4 w² straight, of 0 a slight S below it, of −4 "
-        "w² along the axis to near zero and then in an arc up. (f) Kernel distance over the imbalance at times 5 and 20: open and filled "
-        "symbols coincide on dashed curves, which agree above 0 and part below."
+        "20. (e) Three paths in a plane from (−1, 0) to (0, 1): of 4 w² straight, of 0 a slight S below it, of −4 w² "
+        "along the axis to near zero and then in an arc up. (f) Kernel distance over the imbalance at times 5 and 20: "
+        "open and filled symbols coincide on dashed curves, which agree above 0 and part below."
     )

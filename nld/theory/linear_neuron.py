@@ -68,7 +68,7 @@ def kernel_distance(first, second):
 
 
 def final_kernel_distance(delta):
-    """1/(2 a^8 + 2 a^4 + 1) with a^2 = (delta + sqrt(delta^2 + 4))/2: of an endless turn by a right angle, |beta| = 1."""
+    """1/(2 a^8 + 2 a^4 + 1), a^2 = (delta + sqrt(delta^2 + 4))/2: of an endless turn by a right angle, |beta| = 1."""
     fourth = sizes(1.0, delta)[0] ** 4
     return 1 / (2 * fourth**2 + 2 * fourth + 1)
 

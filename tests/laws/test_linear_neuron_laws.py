@@ -1,4 +1,4 @@
-"""A linear neuron in closed form, against flows that are run, kernels by definition and potentials that are searched."""
+"""A linear neuron in closed form, against flows that are run, kernels by definition and searched potentials."""
 
 import numpy as np
 import pytest

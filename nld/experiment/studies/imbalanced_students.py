@@ -1,4 +1,4 @@
-"""Two layers that learn from a teacher, started at a chosen scale and imbalance: how far the kernel turns, and the loss.
+"""Two layers that learn from a teacher, from a chosen scale and imbalance: how far the kernel turns, and the loss.
 
 A hidden unit with incoming weights w and an outgoing weight a has the charge delta = a^2 - |w|^2. All students are one
 batched program. The start is that of Kunin and others (2024): |w| |a| = tau^2 for every unit, in random directions.

@@ -54,7 +54,7 @@ def neurons(seed: int) -> dict:
 
 
 def layer_rates(seed: int) -> dict:
-    """Kernel distance at two times over the imbalance: of imbalanced starts, and of balanced ones with unequal rates."""
+    """Kernel distance at two times over the imbalance: of imbalanced starts, and of balanced ones and unequal rates."""
     neuron, deltas = _neuron(seed), np.array(DELTAS)
     starts, ratio = _starts(deltas), law.sizes(1.0, deltas)[0] ** 4
     balanced = np.tile(_starts(np.zeros(1)), (len(deltas), 1))
