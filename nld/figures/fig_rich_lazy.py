@@ -3,8 +3,8 @@
 ReLU and linear students, a grid of scale and imbalance, and a linear neuron on its closed form.
 """
 
-import matplotlib as mpl
 import xarray as xr
+from matplotlib import colors
 
 from nld.figures._data import rich_runs as runs
 from nld.figures._data.rich_evidence import CLAIMS, evidence
@@ -67,7 +67,7 @@ def _draw_order(data, axes) -> None:
 def _draw_map(data, axes, name: str, title: str) -> None:
     values = data[name].mean("seed").values
     log = name == "grid_loss"
-    norm = mpl.colors.LogNorm(values.min(), values.max()) if log else mpl.colors.Normalize(0, values.max())
+    norm = colors.LogNorm(values.min(), values.max()) if log else colors.Normalize(0, values.max())
     axes.imshow(values, origin="lower", aspect="auto", cmap="cividis_r" if log else "cividis", norm=norm)
     for (row, column), value in zip(_cells(values), values.ravel(), strict=True):
         bright = (norm(value) < 0.5) if log else (norm(value) > 0.5)

@@ -63,7 +63,7 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                          "balanced is done": bool(abs(early[balanced] / late[balanced] - 1) < 0.01)}),
         Evidence("layer-rates-choose-the-charge",
                  f"Steps leave {told['grid-residual']} w² of the law; two rates and a rescaled start differ by "
-                 f"{told['twin-gap']} w²; a² − |w|² moves by {told['plain-drift']} w².",
+                 f"{told['twin-gap']} w²; the imbalance of equal rates moves by {told['plain-drift']} w².",
                  checks={"law": bool(data["grid_residual"] < 1e-12), "same function": bool(data["twin_gap"] < 1e-12),
                          "same student": bool(data["student_twin_gap"] < 1e-6),
                          "plain charge lost": bool(data["plain_drift"] > 0.1)}),

@@ -32,7 +32,7 @@ def neurons(seed: int) -> dict:
     quarter = 0.25 * np.arange(len(along))
     gap = np.abs(along - _exact(quarter, q)).max()
     slopes = [
-        np.abs(_alignment(along[:, i]) - law.alignment(quarter, _alignment(q[i]), delta, 1.0)).max()
+        np.abs(_alignment(along[:, i]) - law.alignment(quarter, float(_alignment(q[i])), delta, 1.0)).max()
         for i, delta in enumerate(DELTAS)
     ]
     shown = np.geomspace(0.01, LATE, 160)
