@@ -49,6 +49,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "grid-distance-small": _three(grid["distance"][0, [0, 1, 4]]),
         "grid-loss-small": ", ".join(power(x) for x in grid["loss"][0, [0, 1, 4]]),
         "grid-distance-large": f"{at_most(grid['distance'][-1].max())}",
+        "loss-rows": f"{int((np.diff(grid['loss']) < 0).all(1).sum())} of {len(grid['loss'])}",
+        "distance-rows": f"{int((np.diff(grid['distance']) > 0).all(1).sum())} of {len(grid['distance'])}",
         "grid-times": ", ".join(f"{x:.0f}" for x in data["grid_time"].values),
     }
 
