@@ -12,6 +12,7 @@ from . import equilibrium as equilibrium
 from . import integral_laws as integral_laws
 from . import lagrangian as lagrangian
 from . import linear_networks as linear_networks
+from . import linear_neuron as linear_neuron
 from . import mirror_laws as mirror_laws
 from . import noether as noether
 from . import rotation as rotation

@@ -13,6 +13,9 @@ Mirror descent z_{n+1} = z_n - eta g_n takes <q_n, z_{n+1} - z_n> along c to zer
 the Bregman divergence: kinetic symmetry breaking, exactly. Euclidean h: C = sum_i c_i |q_i|^2/2, moved by eta^2
 sum_i c_i |g_i|^2/2. The p-norm: sum_i c_i |q_i|^p/p (Saul 2023); entropy: sum_i c_i q_i; Burg: sum_i c_i log q_i.
 The conjugate and the law in steps are ours.
+
+With momentum, q'' + tau q' = -(tau q + q') g for the entropy (Marcotte and others 2024), and in general z = grad h(u)
+with u = q + q'/tau and z' = -g(q). The charge at u then moves: C' = -sum_i c_i <q_i', g_i>/tau.
 """
 
 from collections.abc import Sequence
@@ -47,3 +50,20 @@ def rescale_charge_change(potential: Potential, before: Parts, after: Parts, exp
     Holds if the loss of the batch has the symmetry and the step is z -> z - eta g, for any eta.
     """
     return sum(c * divergence(potential, x, y) for c, x, y in zip(exponents, before, after, strict=True))
+
+
+def momentum_rescale_charge_rate(
+    velocity: Parts, gradient: Parts, friction: float, exponents: Sequence[float] = (1, -1)
+):
+    """-sum_i c_i <q_i', g_i>/tau, the rate of ``rescale_charge`` at q + q'/tau under mirror flow with momentum.
+
+    From C' = sum_i c_i <u_i, z_i'>, of which the symmetry leaves the part of u - q. It vanishes for tau -> infinity,
+    where the flow is mirror flow, and not for any potential: with momentum the charge is lost.
+
+    Args:
+        velocity: q', a part for each exponent, shape (..., coordinates).
+        gradient: g at q, alike.
+        friction: tau.
+    """
+    terms = zip(exponents, velocity, gradient, strict=True)
+    return -sum(c * (v * g).sum(-1) for c, v, g in terms) / friction

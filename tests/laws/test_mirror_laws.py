@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
+import sympy as sp
+from scipy.integrate import cumulative_simpson, quad, solve_ivp
 
 from nld.learning_rules import potentials, rules
 from nld.learning_rules.signed_entropy import signed_entropy
 from nld.theory import mirror_laws
-from nld.theory.continuum import gradient_flow
+from nld.theory.bregman import Scaling
+from nld.theory.continuum import bregman_flow, gradient_flow
 
 SEPARABLE = {
     "euclidean": potentials.euclidean,
@@ -87,3 +89,37 @@ def test_law_the_signed_entropy_is_the_entropy_on_both_sides_of_zero():
     np.testing.assert_allclose(h.inverse_metric(q, curved), step, rtol=1e-7)
     charge = mirror_laws.rescale_charge(h, (q,), (1,))
     assert charge == pytest.approx(np.abs(q).sum(), rel=1e-14)
+
+
+FRICTION = 2.0
+
+
+def with_momentum(h, start, time):
+    """Mirror flow with momentum, from rest: the Bregman Lagrangian's motion at a constant rate ahead."""
+
+    def scaling(t):
+        return Scaling(sp.log(FRICTION), -sp.log(FRICTION), FRICTION * t)
+
+    return bregman_flow(h, scaling, gradient, start, np.zeros(4), time)
+
+
+def test_law_mirror_flow_with_momentum_is_that_of_the_work():
+    start, time = np.array([0.4, 1.1, 0.7, 0.9]), np.linspace(0, 2, 5)
+
+    def slope(_, state):
+        q, v = state[:4], state[4:]
+        return np.concatenate([v, -FRICTION * v - (FRICTION * q + v) * gradient(q)])
+
+    direct = solve_ivp(slope, (0, 2), np.r_[start, np.zeros(4)], t_eval=time, rtol=1e-11, atol=1e-12).y.T
+    found = with_momentum(potentials.entropy, start, time)
+    np.testing.assert_allclose(np.c_[found.position, found.velocity], direct, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_law_with_momentum_the_charge_moves_by_what_velocities_and_gradients_say(name):
+    h, time = SEPARABLE[name], np.linspace(0, 1, 401)
+    path = with_momentum(h, np.array([0.4, 1.1, 0.7, 0.9]), time)
+    charge = mirror_laws.rescale_charge(h, parts(path.position + path.velocity / FRICTION))
+    rate = mirror_laws.momentum_rescale_charge_rate(parts(path.velocity), parts(gradient(path.position)), FRICTION)
+    np.testing.assert_allclose(charge - charge[0], cumulative_simpson(rate, x=time, initial=0), atol=1e-7)
+    assert np.abs(charge - charge[0]).max() > 1e-3
