@@ -61,8 +61,8 @@ def _draw_valley(data, axes) -> None:
         axes.plot(*descent[-1], "s", color="#888888", markersize=5)
         axes.plot(*sgd[-1], "o", color=BLUE, markersize=5)
         axes.plot(*sgd[0], "x", color="#888888", markersize=4)
-    label_point(axes, "SGD ends", (1, 1), (9, 5), color=BLUE)
-    label_point(axes, "gradient descent\nends", paths[2][0][-1], (-30, 7))
+    label_panel(axes, "● ends of SGD", 0.02, 0.9, color=BLUE)
+    label_panel(axes, "■ of gradient\n   descent", 0.02, 0.77, color="#888888")
     axes.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xlabel="weight $u$ [w]", ylabel="weight $w$ [w]")
     axes.set_title("(a) along the valley $uw = 1$")
 
@@ -71,16 +71,10 @@ def _draw_charge(data, axes) -> None:
     step, charge = data["valley_step"].values, (data["valley"] ** 2).isel(run=0)
     charge = (charge.sel(weight="u") - charge.sel(weight="w")).values
     axes.plot(step, charge[2], **BASELINE)
-    for row, words in enumerate(("SGD", "with decay")):
+    for row, (words, at, shift) in enumerate((("SGD", 100, (5, 5)), ("with decay", 130, (-52, -8)))):
         axes.plot(step, charge[row], color=BLUE, linewidth=3, alpha=0.5)
         axes.plot(step, data["charge_law"].values[row], **predicted())
-        label_point(
-            axes,
-            words,
-            (step[100 - 30 * row], charge[row][100 - 30 * row]),
-            (5, 5) if row == 0 else (-14, -22),
-            color=BLUE,
-        )
+        label_point(axes, words, (step[at], charge[row][at]), shift, color=BLUE)
     label_point(axes, "gradient descent", (step[90], charge[2][90]), (0, -12), color="#888888")
     axes.set(yscale="log", xlabel="steps", ylabel="charge $u^2 - w^2$ [w²]")
     axes.set_title("(b) its charge, step by step")
@@ -92,9 +86,9 @@ def _draw_balance(data, axes) -> None:
     band(axes, time, descent.T, "#888888", linestyle=":", linewidth=1.4)
     band(axes, time, sgd[0].T, BLUE, linewidth=1.6)
     axes.plot(time, np.median(sgd[1], axis=1), "o", color=BLUE, mfc="none", markersize=4)
-    late = time >= 3
+    late = time >= 4
     axes.plot(time[late], np.median(sgd[0][-1]) * time[-1] / time[late], **predicted())
-    label_point(axes, "gradient descent", (time[2], np.median(descent[2])), (0, -14), color="#888888")
+    label_panel(axes, "gradient descent", 0.62, 0.8, color="#888888")
     label_point(axes, "SGD", (time[5], np.median(sgd[0][5])), (-26, -10), color=BLUE)
     label_point(axes, "slope $-1$", (time[9], np.median(sgd[0][9])), (6, 8))
     axes.set(xscale="log", yscale="log", xlabel="steps times $\\eta^2$ [w⁴/ℓ²]", ylabel="imbalance of noise")
@@ -111,6 +105,8 @@ def _draw_values(data, axes) -> None:
         values, descent = one["values"].isel(pair_rate=0, start=start), one["descent_values"].isel(start=start)
         axes.plot(time, values.values, color=BLUE, linewidth=width, alpha=0.7)
         axes.plot(time, descent.values, **BASELINE)
+    label_panel(axes, "gradient descent", 0.4, 0.87, color="#888888")
+    label_panel(axes, "SGD, thick and thin: two starts", 0.15, 0.6, color=BLUE)
     axes.set(xlabel="steps times $\\eta^2$ [w⁴/ℓ²]", ylabel="singular values of $U$ [w]", xlim=(0, time[-1]))
     axes.set_title("(d) from two starts to the optimum")
 
@@ -132,7 +128,7 @@ def _draw_norm(data, axes) -> None:
     for case, color in enumerate((COLOR["scale"], BLUE, BLUE)):
         band(axes, step, fourth[case], color, linewidth=1.6)
         axes.plot(step, law[:, case], **predicted())
-    label_panel(axes, "no decay", 0.55, 0.86, color=COLOR["scale"])
+    label_panel(axes, "no decay", 0.62, 0.74, color=COLOR["scale"])
     label_panel(axes, "with decay", 0.55, 0.4, color=BLUE)
     axes.set(yscale="log", xlabel="thousand steps", ylabel="$\\|q\\|^4$ [w⁴]", ylim=(0.8, 150))
     axes.set_title("(f) a norm rests only with decay")
@@ -157,9 +153,9 @@ def caption(data: xr.Dataset) -> str:
 def alt(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
-        "Six panels. Top left, in the plane of two weights paths of SGD run along the two branches of a hyperbola and "
-        f"end around the points of equal weights, where the logarithms of the two differ by at most {told['tilt-sgd']}; "
-        f"those of gradient descent end by {told['tilt-descent']} or more apart. Top right, on a logarithmic axis the "
+        "Six panels. Top left, in the plane of two weights paths of SGD run along the two branches of a hyperbola to "
+        f"the points of equal weights, where the logarithms of the two differ by at most {told['tilt-sgd']}; those of "
+        f"gradient descent end {told['tilt-descent']} or more apart. Top right, on a logarithmic axis the "
         "charge of SGD falls along dashed lines, faster with decay, and that of gradient descent is level. Middle "
         f"left, imbalance falls from {told['early']} to {told['late']} while that of gradient descent stays at "
         f"{told['descent']}. Middle right, four singular values from two starts join and run along dashed lines. "

@@ -42,8 +42,9 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
         Evidence("noise-moves-a-charge-by-one-law", f"Within {told['law-error']} of the squared weights.",
                  checks={"without decay": bool(errors[0] < 1e-12), "with decay": bool(errors[1] < 1e-10)}),
         Evidence("sgd-balances-noise",
-                 f"Imbalance of average noise {told['early']}, then {told['late']}; gradient descent {told['descent']}. "
-                 f"Singular values from two starts within {told['start-gap']} %, of the optimum {told['resting-gap']} %.",
+                 f"Imbalance of average noise {told['early']}, then {told['late']}; gradient descent "
+                 f"{told['descent']}. Singular values from two starts within {told['start-gap']} %, of the optimum "
+                 f"within {told['resting-gap']} %.",
                  {"falls": np.log2(balance["early"] / balance["late"]) - 1,
                   "against gradient descent": 0.25 - balance["late"] / balance["descent"],
                   "forgets the start": 0.1 - start_gap(data, late_values(data, slow)),
