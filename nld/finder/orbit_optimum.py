@@ -5,12 +5,12 @@ C = <q, A q> changes, exactly, by
 
     C_{n+1} - C_n = eta^2 <g, A g> - (2 eta k - eta^2 k^2) C_n .
 
-Along the orbit q_s = exp(s A) q the gradients are g_s = exp(-s A) g, so that the mean of this is -2 eta times half the
-slope of a convex function,
+Along the orbit q_s = exp(s A) q the gradients are g_s = exp(-s A) g, so that the mean of this is -eta F'(s), the slope
+of a convex function
 
     F(s) = k (1 - eta k/2) |q_s|^2 + (eta/2) E|g_s|^2 ,
 
-whose minimum is therefore where noise and decay balance. Without noise it is where the norm is least: balanced weights.
+whose minimum is where noise and decay balance. Without noise it is where the norm is least: balanced weights.
 For an invertible matrix T acting on a pair of layers, F is tr(S up) + tr(S^{-1} down) with S = T^T T, convex in S, and
 S up S = down at its minimum: the geometric mean of up^{-1} and down. Reference: Ziyin, Wang, Li and Wu 2024.
 """

@@ -14,7 +14,7 @@ from nld.finder import Block, Member, OrbitOptimum, orbit_optimum
 
 INPUTS, HIDDEN, OUTPUTS, SAMPLES = 5, 8, 3, 128
 NOISE = 1.0  # deviation of what is added to each target
-SPREAD = 0.7  # deviation of the logarithm of the factor by which each unit is out of balance at the start
+SPREAD = 0.5  # deviation of the logarithm of the factor by which each unit is out of balance at the start
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,5 +116,5 @@ def train(
 
 
 def _random(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """Entries of deviation sqrt(2/columns)."""
-    return np.sqrt(2 / columns) * random.normal(size=(rows, columns))
+    """Entries of deviation 1/sqrt(columns)."""
+    return random.normal(size=(rows, columns)) / np.sqrt(columns)

@@ -53,8 +53,9 @@ def norm_errors(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread(values: np.ndarray, form: str = ".2f") -> str:
-    """Smallest to largest."""
-    return f"{number(np.min(values), form)} to {number(np.max(values), form)}"
+    """Median, and from smallest to largest."""
+    middle, low, high = (number(of(values), form) for of in (np.median, np.min, np.max))
+    return f"{middle} ({low} to {high})"
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
@@ -65,7 +66,6 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     fourth, law = data["fourth_power"].isel(norm_step=-1).mean("judging_seed"), data["fourth_power_law"]
     ends = data["valley"].isel(valley_step=-1)
     ratio = abs(np.log(abs(ends[..., 0] / ends[..., 1])))
-    first = abs(np.log(abs(data["valley"].isel(valley_step=0, method=0))).diff("weight"))
     gd_gap = start_gap(data, data["descent_values"].isel(pair_time=-1))
     rates = float(data["charge_rate"]), float(data["charge_rate_at_minimum"]), float(data["charge_rate_measured"])
     return {
@@ -75,14 +75,11 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "rate-minimum": f"{1e4 * rates[1]:.2f}",
         "rate-off": at_most(100 * abs(rates[0] / rates[2] - 1)),
         "rate-excess": f"{100 * (rates[0] / rates[1] - 1):.0f}",
-        "tilt-start": at_most(first.max()),
         "tilt-sgd": at_most(ratio.isel(method=0).max()),
         "tilt-descent": f"{float(ratio.isel(method=2).min()):.2f}",
         "early": spread(balance["early"]),
         "late": spread(balance["late"]),
         "descent": spread(balance["descent"]),
-        "falls": spread(balance["early"] / balance["late"], ".1f"),
-        "against-descent": at_most((balance["late"] / balance["descent"]).max()),
         "telescoped": power_above(data["telescoped"].max()),
         "rates-differ": at_most(
             100
