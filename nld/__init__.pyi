@@ -23,6 +23,7 @@ from .finder import Block as Block
 from .finder import check_symmetries as check_symmetries
 from .finder import count_conservation_laws as count_conservation_laws
 from .finder import find_symmetries as find_symmetries
+from .finder import orbit_optimum as orbit_optimum
 from .learning_rules import LearningRule as LearningRule
 from .learning_rules import gradient_descent as gradient_descent
 from .learning_rules import heavy_ball as heavy_ball

@@ -28,13 +28,13 @@ EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
         "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
-        "forecast", "compare", "errors", "experiment", "figures", "finder", "learning_rules", "monitor", "paper",
-        "series", "symmetry", "theory",
+        "forecast", "orbit_optimum", "compare", "errors", "experiment", "figures", "finder", "learning_rules",
+        "monitor", "paper", "series", "symmetry", "theory",
         "TrainingLoop", "check_training", "training_check",
     },
     "nld.finder": {
-        "Block", "ConservationLaws", "Member", "Symmetries", "Violation", "check_symmetries", "count_conservation_laws",
-        "find_symmetries",
+        "Block", "ConservationLaws", "Member", "OrbitOptimum", "Symmetries", "Violation", "check_symmetries",
+        "count_conservation_laws", "find_symmetries", "orbit_optimum",
     },
     "nld.monitor": {"ADAPTERS", "Adapter", "Finding", "Monitor", "findings", "load", "save"},
     "nld.training_check": {"Finding", "TOPICS", "TrainingCheck", "TrainingLoop", "check_training"},

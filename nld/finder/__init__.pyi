@@ -7,3 +7,5 @@ from .conservation_laws import count_conservation_laws as count_conservation_law
 from .find import Symmetries as Symmetries
 from .find import find_symmetries as find_symmetries
 from .find import table as table
+from .orbit_optimum import OrbitOptimum as OrbitOptimum
+from .orbit_optimum import orbit_optimum as orbit_optimum
