@@ -6,6 +6,7 @@ from . import continuum as continuum
 from . import counter_terms as counter_terms
 from . import discrete as discrete
 from . import equilibrium as equilibrium
+from . import gauge_laws as gauge_laws
 from . import integral_laws as integral_laws
 from . import lagrangian as lagrangian
 from . import linear_networks as linear_networks
