@@ -76,7 +76,8 @@ def _draw_constants(data, axes) -> None:
     axes.plot(step, bias.sel(network="larger rate"), **predicted())
     end = float(bias.sel(network="constants")[-1])
     label_point(axes, f"{runs.CONSTANTS} constant inputs;\nrate times {1 + runs.CONSTANTS * runs.VALUE**2:g} dashed",
-                (step[len(step) // 3], 0.45 * end), (10, -26 if end > 0 else 10), color=COLOR["translation"])  # fmt: skip
+                (step[len(step) // 3], 0.45 * end), (10, -26 if end > 0 else 10),
+                color=COLOR["translation"])  # fmt: skip
     label_point(axes, "plain bias", (step[len(step) // 2], 0), (0, 4 if end > 0 else -12), color="#666666")
     axes.set(xlabel="step", ylabel="change of a bias [w]", xlim=(0, step[-1]))
     axes.set_title("(c) constant inputs are a rate")
@@ -142,9 +143,9 @@ def alt(data: xr.Dataset) -> str:
         f"Six panels. Top left, logarithmic: gradient descent and heavy ball stay within {told['carried']} of the "
         f"rotated run, Adam ends {told['adam']} % away. Top right: errors from {told['errors']} fall steeply with "
         f"{runs.POINTS[0]} to {runs.POINTS[-1]} points, on dashed curves. Middle left: a bias with constant inputs and "
-        f"one with a larger rate on one curve, {told['bias-ratio']} times the plain one's change. Middle right: without "
-        f"cue {told['cued-none']}, {told['tuned-none']} right for the cued and the fine-tuned networks; with random cues "
-        f"{told['tuned-random']} for the fine-tuned ones and {told['plain-random']} for those never cued. Bottom left, "
+        f"one with a larger rate on one curve, {told['bias-ratio']} times the plain one's change. Middle right: "
+        f"accuracies without cue of {told['cued-none']} and {told['tuned-none']} for cued and fine-tuned networks, with random cues "
+        f"of {told['tuned-random']} for the fine-tuned ones and {told['plain-random']} for those never cued. Bottom left, "
         f"by the input's symmetries {', '.join(str(int(x)) for x in data['symmetries'].values)}, {rows}. Bottom right, "
         f"log-log: entropies of {told['entropies']} along a line of slope 1."
     )

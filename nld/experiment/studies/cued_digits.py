@@ -3,6 +3,8 @@
 A network sees 64 pixels and ten cue pixels. Weights have a first axis of seeds.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -63,7 +65,7 @@ def _random_classes(seeds, number: int) -> Tensor:
 def _weights(seeds, stream: int) -> Weights:
     randoms = [np.random.default_rng([seed, stream]) for seed in seeds]
     layers = []
-    for n, m in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
+    for n, m in pairwise(WIDTHS):
         drawn = np.stack([np.sqrt(2 / n) * random.normal(size=(n, m)) for random in randoms])
         layers.append((torch.as_tensor(drawn, dtype=torch.float32), torch.zeros(len(randoms), 1, m)))
     return layers

@@ -1,4 +1,4 @@
-"""The claims about symmetries of data, outputs and physics, what rules on each, and the numbers of caption and prose."""
+"""The claims about symmetries of data, outputs and physics, what rules on each, and numbers for caption and prose."""
 
 import numpy as np
 import xarray as xr
@@ -9,14 +9,14 @@ from nld.paper import Claim
 
 PLACE = ((), "fig-two-meanings", "book/two-meanings")
 CLAIMS = (
-    Claim("moved-data-move-training", "Ours, with their embedding: moving all events in time rotates the whole training "
-          "run under gradient descent and heavy ball, and not under Adam.", *PLACE, "gao2023noether"),
-    Claim("lags-are-found", "An embedding in which time translations are rotations finds the lag of related events and "
-          "tells them from unrelated ones.", *PLACE, "gao2023noether"),
-    Claim("orbit-error-is-a-ratio", "Kernel regression on two orbits of a cyclic group errs at a point that was left out "
-          "by the inverse eigenvalue of the labels over the mean inverse one.", *PLACE, "perin2024ability"),
-    Claim("constant-inputs-are-a-rate", "Ours, on their expansion of inputs: $K$ constant inputs $c$ are one bias whose "
-          "rate is multiplied by $1 + Kc^2$ under gradient descent and by $1 + K|c|$ under Adam.",
+    Claim("moved-data-move-training", "Ours, with their embedding: moving all events in time rotates the whole run of "
+          "training under gradient descent and heavy ball, and not under Adam.", *PLACE, "gao2023noether"),
+    Claim("lags-are-found", "An embedding in which time translations are rotations finds the lag of related events "
+          "and tells them from unrelated ones.", *PLACE, "gao2023noether"),
+    Claim("orbit-error-is-a-ratio", "Kernel regression on two orbits of a cyclic group errs at a point that was left "
+          "out by the inverse eigenvalue of the labels over the mean inverse one.", *PLACE, "perin2024ability"),
+    Claim("constant-inputs-are-a-rate", "Ours, on their expansion of inputs: $K$ constant inputs $c$ are one bias "
+          "whose rate is multiplied by $1 + Kc^2$ under gradient descent and by $1 + K|c|$ under Adam.",
           *PLACE, "zhang2024symmetry"),
     Claim("fine-tuning-keeps-the-cue", "A network that is fine-tuned on images without the cue that it learned stays "
           "connected to its start by a line of low loss, and goes on to follow the cue.", *PLACE,
@@ -90,7 +90,8 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
         Evidence("moved-data-move-training",
                  f"Gradient descent and heavy ball: {told['carried']} of the distance trained; Adam {told['adam']} %.",
                  checks={"isometric rules": bool((error[:2] < 1e-11).all()), "Adam": bool(error[2] > 1e-2)}),
-        Evidence("lags-are-found", f"{told['lags']} of 20 lags; distances up to {told['near']}, unrelated {told['far']}.",
+        Evidence("lags-are-found",
+                 f"{told['lags']} of 20 lags; distances up to {told['near']}, of unrelated ones from {told['far']}.",
                  checks={"lags": bool(data["lags_found"] >= 19), "told apart": bool(near[1] - near[0] > 0.5)}),
         Evidence("orbit-error-is-a-ratio", f"Errors of {told['errors']}, each within {told['gap']} of the ratio.",
                  checks={"errors": bool((data["left_out_gap"] < 1e-8).all())}),
@@ -98,9 +99,10 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                  checks={"gradient descent": bool(gap[0] < 1e-12), "Adam": bool(gap[1] < 1e-12),
                          "charges": bool(charge[0] < 1e-12)}),
         Evidence("fine-tuning-keeps-the-cue",
-                 f"With a random cue {told['tuned-random']} right after fine-tuning, {told['plain-random']} without cues "
-                 f"from the start; barrier at most {told['barrier']} ℓ.",
-                 samples={"cue": (plain - tuned).sel(cue="random").values, "learned": (tuned - cued).sel(cue="none").values},
+                 f"With a random cue {told['tuned-random']} right after fine-tuning, {told['plain-random']} where no "
+                 f"cue was ever seen; barrier at most {told['barrier']} ℓ.",
+                 samples={"cue": (plain - tuned).sel(cue="random").values,
+                          "learned": (tuned - cued).sel(cue="none").values},
                  checks={"connected": bool((data["barrier"].sel(barrier_to="tuned") < 0.02).all())}),
         Evidence("equivariant-maps-keep-symmetries",
                  f"Edges of one colour, equivariant, by position, by representative: {told['coloured']}. By position "

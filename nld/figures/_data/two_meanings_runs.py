@@ -23,7 +23,7 @@ NETWORKS = ("cued", "tuned", "plain")
 
 
 def moved_events(seed: int, steps: int = 60) -> dict:
-    """Training on events that are all later, from a rotated start, against the rotated training; and lags that it finds.
+    """Training on events that are all later, from a rotated start, against the rotated training; and the lags found.
 
     ``path_error``: distance of the two over what training moves.
     """
