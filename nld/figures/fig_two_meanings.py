@@ -139,13 +139,14 @@ def alt(data: xr.Dataset) -> str:
     rows = "; ".join(
         f"{name}: {', '.join(str(int(x)) for x in respected.sel(map=name))}" for name in data["map"].values
     )
+    sizes = ", ".join(str(int(x)) for x in data["symmetries"].values)
     return (
         f"Six panels. Top left, logarithmic: gradient descent and heavy ball stay within {told['carried']} of the "
         f"rotated run, Adam ends {told['adam']} % away. Top right: errors from {told['errors']} fall steeply with "
         f"{runs.POINTS[0]} to {runs.POINTS[-1]} points, on dashed curves. Middle left: a bias with constant inputs and "
         f"one with a larger rate on one curve, {told['bias-ratio']} times the plain one's change. Middle right: "
-        f"accuracies without cue of {told['cued-none']} and {told['tuned-none']} for cued and fine-tuned networks, with random cues "
-        f"of {told['tuned-random']} for the fine-tuned ones and {told['plain-random']} for those never cued. Bottom left, "
-        f"by the input's symmetries {', '.join(str(int(x)) for x in data['symmetries'].values)}, {rows}. Bottom right, "
-        f"log-log: entropies of {told['entropies']} along a line of slope 1."
+        f"accuracies without cue of {told['cued-none']} and {told['tuned-none']} for cued and fine-tuned networks, with "
+        f"random cues of {told['tuned-random']} for the fine-tuned ones and {told['plain-random']} for those never "
+        f"cued. Bottom left, by the input's symmetries {sizes}, {rows}. Bottom right, log-log: entropies of "
+        f"{told['entropies']} along a line of slope 1."
     )

@@ -5,7 +5,7 @@ updates to flows, ``solutions`` and ``integral_laws`` predict from measured grad
 ``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
 itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
 other metrics, ``linear_networks`` what weight decay leaves of singular values, and ``gauge_laws`` the charge density
-of a linear neural ODE.
+of a linear neural ODE. ``orbit_kernels`` predicts the error of a kernel on an orbit.
 """
 
 from nld.deprecation import attach

@@ -12,6 +12,7 @@ from . import lagrangian as lagrangian
 from . import linear_networks as linear_networks
 from . import mirror_laws as mirror_laws
 from . import noether as noether
+from . import orbit_kernels as orbit_kernels
 from . import rotation as rotation
 from . import schedules as schedules
 from . import solutions as solutions
