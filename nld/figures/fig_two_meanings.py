@@ -145,8 +145,8 @@ def alt(data: xr.Dataset) -> str:
         f"rotated run, Adam ends {told['adam']} % away. Top right: errors from {told['errors']} fall steeply with "
         f"{runs.POINTS[0]} to {runs.POINTS[-1]} points, on dashed curves. Middle left: a bias with constant inputs and "
         f"one with a larger rate on one curve, {told['bias-ratio']} times the plain one's change. Middle right: "
-        f"accuracies without cue of {told['cued-none']} and {told['tuned-none']} for cued and fine-tuned networks, with "
-        f"random cues of {told['tuned-random']} for the fine-tuned ones and {told['plain-random']} for those never "
+        f"accuracies without cue of {told['cued-none']} and {told['tuned-none']} for cued and fine-tuned networks, "
+        f"with random cues of {told['tuned-random']} for the fine-tuned and {told['plain-random']} for those never "
         f"cued. Bottom left, by the input's symmetries {sizes}, {rows}. Bottom right, log-log: entropies of "
         f"{told['entropies']} along a line of slope 1."
     )
