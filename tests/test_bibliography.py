@@ -33,12 +33,16 @@ def test_an_entry_says_who_what_when_and_where(key):
 
 
 def has_no_number(entry) -> bool:
-    """What has no DOI is found by publisher, by journal, volume and pages, or where its journal reviews in public."""
+    """What has no DOI is found by publisher, by volume of a series of proceedings, or by journal with volume and pages.
+
+    A journal that reviews in public serves as well.
+    """
     journal = entry.type == "article" and (
         {"journal", "volume", "pages"} <= entry.fields.keys()
         or entry.fields.get("url", "").startswith("https://openreview.net/forum?id=")
     )
-    return (entry.type == "book" and "publisher" in entry.fields) or journal
+    proceedings = entry.type == "inproceedings" and {"booktitle", "volume"} <= entry.fields.keys()
+    return (entry.type == "book" and "publisher" in entry.fields) or proceedings or journal
 
 
 def test_no_work_stands_twice():

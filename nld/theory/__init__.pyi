@@ -9,12 +9,14 @@ from . import data_dependent_action as data_dependent_action
 from . import discrete as discrete
 from . import edge_of_stability as edge_of_stability
 from . import equilibrium as equilibrium
+from . import gauge_laws as gauge_laws
 from . import integral_laws as integral_laws
 from . import lagrangian as lagrangian
 from . import linear_networks as linear_networks
 from . import linear_neuron as linear_neuron
 from . import mirror_laws as mirror_laws
 from . import noether as noether
+from . import orbit_kernels as orbit_kernels
 from . import rotation as rotation
 from . import schedules as schedules
 from . import solutions as solutions
