@@ -4,7 +4,8 @@
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
 ``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
 itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
-other metrics and ``linear_networks`` what weight decay leaves of singular values.
+other metrics, ``spectral_laws`` those of Muon, ``linear_networks`` what weight decay leaves of singular values, and
+``adapters`` where on its orbit a product is conditioned best.
 """
 
 from nld.deprecation import attach

@@ -1,4 +1,5 @@
 from . import adam as adam
+from . import adapters as adapters
 from . import adaptive as adaptive
 from . import auto_tuning as auto_tuning
 from . import bregman as bregman
@@ -14,6 +15,7 @@ from . import noether as noether
 from . import rotation as rotation
 from . import schedules as schedules
 from . import solutions as solutions
+from . import spectral_laws as spectral_laws
 from . import tables as tables
 from .adam import predict_squared_norm_from_updates as predict_squared_norm_from_updates
 from .discrete import predict_quadratic_charge_from_steps as predict_quadratic_charge_from_steps

@@ -2,9 +2,9 @@
 
 The library differs between versions of Python, and distributions patch it, so an excerpt is shipped rather than read
 from the interpreter that happens to run. It is the concatenation, in alphabetical order and unchanged, of the 63
-top-level modules of CPython 3.11.7 between 8,000 and 40,000 bytes that are ASCII, name no copyright or license of their
-own and are not written by the build. Copyright (c) 2001-2023 Python Software Foundation, under the PSF License Version 2, which lies beside it as
-``standard_library.license.txt``.
+top-level modules of CPython 3.11.7 between 8,000 and 40,000 bytes that are ASCII, name no copyright or license of
+their own and are not written by the build. Copyright (c) 2001-2023 Python Software Foundation, under the PSF License
+Version 2, which lies beside it as ``standard_library.license.txt``.
 """
 
 import functools
