@@ -154,7 +154,7 @@ def test_law_lookahead_and_adam_break_them_as_the_general_law_says(name):
     generator = linear(half - half.T, (1, -1), None)
     largest = 0.0
     for n in range(1, len(points) - 1):
-        before, at, after = [[q[0], q[1].T] for q in points[n - 1 : n + 2]]
+        before, at = [[q[0], q[1].T] for q in points[n - 1 : n + 1]]
         now, following = [[pi[0], pi[1].T] for pi in momenta[n : n + 2]]
         charge = discrete.noether_charge(generator, now, before)
         change = discrete.noether_charge(generator, following, at) - charge
