@@ -73,7 +73,8 @@ def _draw_rotations(data: xr.Dataset, turned, turning) -> None:
         style = "-." if "lookahead" in name else "-"
         turned.plot(step, data["turned"].sel(rule=name).values, color=color, linestyle=style)
         law = data["turned_predicted"].sel(rule=name).values
-        turned.plot(step[law > 0], law[law > 0], **predicted())
+        begun = law > 1e-15  # before, it is rounding
+        turned.plot(step[begun], law[begun], **predicted())
     for name, color in (("heavy ball", HEAVY), ("Muon", MUON)):
         turned.plot(step, data["turned_kept"].sel(kept_rule=name).values, color=color)
     label_panel(turned, "Adam", 0.5, 0.91, color=ADAM)

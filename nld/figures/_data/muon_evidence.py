@@ -11,12 +11,6 @@ PLACE = ((), "fig-muon", "book/muon-symmetry")
 CLAIMS = (
     Claim("muon-commutes-with-rotations", "Rotating the basis of attention heads turns Muon's trajectory along, and "
           "changes Adam's.", *PLACE, "lau2026symmetry"),
-    Claim("muon-keeps-charges-of-rotations", "From an empty buffer the momentum of Muon has no charge of a rotation of "
-          "a head, as that of heavy ball; with lookahead, and under Adam, it has.", *PLACE),
-    Claim("muon-stretches-by-square-roots", "All charges of a head under Muon follow from its momenta: rotations have "
-          "no source, and the others have a difference of matrix square roots.", *PLACE),
-    Claim("commuting-is-not-standing-still", "A step of Muon turns heads along rotations that the loss does not see, "
-          "at least half as much as one of Adam.", *PLACE),
     Claim("equivariant-rules-leave-no-drift", "A rule that commutes with the changes of basis of adapters reaches one "
           "product from every place of an orbit; Adam does not.", *PLACE, "shirodkar2026dead"),
     Claim("balanced-adapters-are-conditioned-best", "Of all adapters of one product balanced ones have the Hessian of "
@@ -31,8 +25,6 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
     """Each claim by the numbers that it states."""
     told = numbers(data)
     commuting = data["twin_kept"].sel(twin=["heavy ball", "Muon"])
-    turned = data["turned"].isel(step=slice(5, None))
-    ratio = (data["turning"].sel(turning_rule="Muon") / data["turning"].sel(turning_rule="Adam")).mean()
     products = data["products_lost"].sel(adapter_rule="Adam", change=["rotation", "any invertible"])
     least, condition = float(data["condition_least"]), data["condition"].values
     return [
@@ -40,20 +32,6 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                  f"Over {told['steps']} steps twins stay within {told['twins']} under Muon and heavy ball; under Adam "
                  f"they end {told['adam-apart']} of the way apart.",
                  checks={"Muon": bool((commuting < ROUNDED).all()), "Adam": float(data["twin_lost"][-1]) > 0.05}),
-        Evidence("muon-keeps-charges-of-rotations",
-                 f"At most {told['kept']} of their size under Muon and heavy ball; at the end {told['lookahead']} "
-                 f"under Muon with lookahead and {told['adam']} under Adam.",
-                 checks={"kept": bool((data["turned_kept"] < 1e-12).all()),
-                         "lookahead": float(turned.sel(rule="Muon, lookahead").max()) > 1e-4,
-                         "Adam": float(turned.sel(rule="Adam").max()) > 1e-3}),
-        Evidence("muon-stretches-by-square-roots",
-                 f"The law leaves at most {told['stretch-residual']} of the largest charge.",
-                 checks={"all charges": float(data["stretch_residual"]) < 1e-11}),
-        Evidence("commuting-is-not-standing-still",
-                 f"Along rotations goes {told['turning']} of a step of Muon and {told['turning-adam']} of one of Adam; "
-                 f"at most {told['turning-kept']} of one of heavy ball.",
-                 checks={"Muon turns": float(ratio) > 0.5,
-                         "heavy ball does not": bool((data["turning_kept"] < 1e-11).all())}),
         Evidence("equivariant-rules-leave-no-drift",
                  f"Products end within {told['products-kept']} where the rule commutes; under Adam "
                  f"{told['adam-products']} apart.",
