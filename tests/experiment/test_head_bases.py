@@ -77,12 +77,7 @@ def test_adapters_learn_under_each_rule():
     for name in GROUPS:
         model, x, y = low_rank_adapters.adapted()
         before = low_rank_adapters.squared_error(model, x, y).item()
-        rules = low_rank_adapters.RULES
-        update = (
-            rules[name] if name in rules else low_rank_adapters.scaled_gradient(model, low_rank_adapters.SCALED_RATE)
-        )
-        for _ in low_rank_adapters.training(model, update, [(x, y)] * 100, loss=low_rank_adapters.squared_error):
-            pass
+        low_rank_adapters.train(model, name, x, y, 100)
         assert low_rank_adapters.squared_error(model, x, y).item() < 0.9 * before, name
 
 

@@ -73,6 +73,13 @@ def scaled_gradient(model: Adapted, learning_rate: float) -> Callable[[int, Tens
     return update
 
 
+def train(model: Adapted, name: str, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
+    """Full batches under a rule of ``RULES``, or "scaled gradient"."""
+    update = scaled_gradient(model, SCALED_RATE) if name == "scaled gradient" else RULES[name]
+    for _ in training(model, update, repeat((x, y), steps), loss=squared_error):
+        pass
+
+
 def distance_of_products(name: str, change: str, steps: int = 200, seed: int = 0) -> float:
     """|B' A' - B A| / |B A - B_0 A_0| after training from A, B and from G A, B G^{-1} under a rule.
 
@@ -89,9 +96,7 @@ def distance_of_products(name: str, change: str, steps: int = 200, seed: int = 0
                 model.a.copy_(basis @ model.a)
                 model.b.copy_(model.b @ torch.linalg.inv(basis))
         first = (model.b @ model.a).detach()
-        update = scaled_gradient(model, SCALED_RATE) if name == "scaled gradient" else RULES[name]
-        for _ in training(model, update, repeat((x, y), steps), loss=squared_error):
-            pass
+        train(model, name, x, y, steps)
         products.append((model.b @ model.a).detach())
     return float((products[1] - products[0]).norm() / (products[0] - first).norm())
 
