@@ -73,11 +73,11 @@ Draw = Callable[[int, int, np.random.Generator], np.ndarray]
 @torch.no_grad()
 def turn_heads(model: LanguageModel, matrices: np.ndarray) -> None:
     """Change every head's values by G, (layers, heads, size, size), and its outputs by G^{-1}, in place."""
-    for layer, turned in zip(model.layers, torch.as_tensor(matrices), strict=True):
-        attention = layer.attention
-        value, out = head_rows(attention.value.weight, attention.out.weight, attention.heads)
-        attention.value.weight.copy_((turned @ value).flatten(0, 1))
-        attention.out.weight.copy_((torch.linalg.inv(turned).mT @ out).flatten(0, 1).mT)
+    for layer, turned in enumerate(torch.as_tensor(matrices)):
+        value, out = (model.get_parameter(f"layers.{layer}.attention.{name}.weight") for name in ("value", "out"))
+        value_rows, out_rows = head_rows(value, out, len(turned))
+        value.copy_((turned @ value_rows).flatten(0, 1))
+        out.copy_((torch.linalg.inv(turned).mT @ out_rows).flatten(0, 1).mT)
 
 
 def head_rows(value: torch.Tensor, out: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,13 +127,15 @@ class HeadPath:
 
 def head_path(rule: LearningRule, steps: int, seed: int = 0) -> HeadPath:
     """The heads' path under a rule, and momenta from the batches' gradients: pi <- beta pi + c g."""
-    model = language_model(seed, torch.float64, **SHAPE)
-    names = [f"layers.0.attention.{name}.weight" for name in ("value", "out")]
-    points, momenta = [], [tuple(torch.zeros_like(model.get_parameter(name)) for name in names)]
+    model, heads = language_model(seed, torch.float64, **SHAPE), SHAPE["heads"]
+    value, out = (f"layers.0.attention.{name}.weight" for name in ("value", "out"))
+    first = model.get_parameter(value).detach().clone(), model.get_parameter(out).detach().clone()
+    points, momenta = [head_rows(first[0], first[1], heads)], []
+    pi = {name: torch.zeros_like(model.get_parameter(name)) for name in (value, out)}
     for step in steps_of(model, rule, steps, seed):
-        points.append(head_rows(*(step.before[name] for name in names), SHAPE["heads"]))
-        fresh = (rule.gradient_weight * step.gradients[name] for name in names)
-        momenta.append(tuple(rule.momentum * pi + g for pi, g in zip(momenta[-1], fresh, strict=True)))
-    points.append(head_rows(*(step.after[name] for name in names), SHAPE["heads"]))
-    rows = [head_rows(*pair, SHAPE["heads"]) for pair in momenta[1:]]
-    return HeadPath(*(torch.stack(side).numpy() for side in (*zip(*points, strict=True), *zip(*rows, strict=True))))
+        pi = {name: rule.momentum * buffer + rule.gradient_weight * step.gradients[name] for name, buffer in pi.items()}
+        points.append(head_rows(step.after[value], step.after[out], heads))
+        momenta.append(head_rows(pi[value], pi[out], heads))
+    incoming, outgoing = (torch.stack(side).numpy() for side in zip(*points, strict=True))
+    incoming_momentum, outgoing_momentum = (torch.stack(side).numpy() for side in zip(*momenta, strict=True))
+    return HeadPath(incoming, outgoing, incoming_momentum, outgoing_momentum)

@@ -34,6 +34,8 @@ CHANGES: dict[str, Draw] = {
 class Adapted(nn.Module):
     """x -> (W + B A) x with a fixed W."""
 
+    weight: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("weight", torch.randn(OUTPUTS, INPUTS) / INPUTS**0.5)

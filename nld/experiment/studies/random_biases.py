@@ -29,11 +29,11 @@ class BiasedAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(WIDTH, SIZE, bias=False) for _ in range(3))
         self.out = nn.Linear(SIZE, WIDTH, bias=False)
         for name in BIASES:
-            bias = None if biases == "none" else torch.randn(SIZE)
+            bias = torch.randn(SIZE)
             if biases == "trained":
                 self.register_parameter(name, nn.Parameter(bias))
             else:
-                self.register_buffer(name, bias)
+                self.register_buffer(name, bias if biases == "drawn" else None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         query, value = self.query(x), self.value(x)

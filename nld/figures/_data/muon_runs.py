@@ -112,7 +112,7 @@ def biases(seed: int) -> dict:
 def _products(path: HeadPath, vectors: tuple[np.ndarray, np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     """p q^T of values and outputs at each step, (steps, heads, size, size), and sum |p| |q| over the two, (steps,)."""
     pairs = list(zip(vectors, (path.incoming[:-1], path.outgoing[:-1]), strict=True))
-    return [p @ q.mT for p, q in pairs], sum(_norm(p) * _norm(q) for p, q in pairs)
+    return [p @ q.mT for p, q in pairs], np.sum([_norm(p) * _norm(q) for p, q in pairs], axis=0)
 
 
 def _momenta(path: HeadPath) -> tuple[np.ndarray, np.ndarray]:
@@ -125,19 +125,19 @@ def _moved(path: HeadPath) -> tuple[np.ndarray, np.ndarray]:
 
 def _charges(path: HeadPath) -> np.ndarray:
     """C of every head, (steps, heads, size, size)."""
-    return linear_charges(_products(path, _momenta(path))[0], SIDES)
+    return np.asarray(linear_charges(_products(path, _momenta(path))[0], SIDES))
 
 
 def _turned(path: HeadPath, vectors: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """The part of momenta or steps along rotations of the heads, over |p| |q|, (steps,)."""
     products, sizes = _products(path, vectors)
-    return _norm(linear_charges(products, SIDES, antisymmetric=True)) / sizes
+    return _norm(np.asarray(linear_charges(products, SIDES, antisymmetric=True))) / sizes
 
 
 def _turned_by_law(rule: LearningRule, path: HeadPath) -> np.ndarray:
     """The same of momenta by C <- beta (C + kinetic symmetry breaking), from the measured steps."""
     broken = [p @ d.mT for p, d in zip(_momenta(path), _moved(path), strict=True)]
-    sources = linear_charges(broken, SIDES, antisymmetric=True)
+    sources = np.asarray(linear_charges(broken, SIDES, antisymmetric=True))
     charges = [np.zeros_like(sources[0])]
     for source in sources[:-1]:
         charges.append(rule.momentum * (charges[-1] + source))
@@ -153,8 +153,8 @@ def _stretched_by_law(rule: LearningRule, path: HeadPath, response: spectral_law
     whole, predicted = np.zeros((heads * size, heads * size)), []
     for incoming, outgoing in zip(*_momenta(path), strict=True):
         predicted.append(whole.reshape(heads, size, heads, size)[np.arange(heads), :, np.arange(heads)])
-        momenta = (momentum.reshape(heads * size, -1) for momentum in (incoming, outgoing))
-        whole = spectral_laws.next_charges(rule, whole, *momenta, response)
+        incoming, outgoing = (momentum.reshape(heads * size, -1) for momentum in (incoming, outgoing))
+        whole = spectral_laws.next_charges(rule, whole, incoming, outgoing, response)
     return np.stack(predicted)
 
 
