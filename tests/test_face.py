@@ -43,7 +43,7 @@ EXPORTED = {
     "nld.figures": {"Shown", "load", "names", "parameters", "show"},
     "nld.learning_rules": {
         "LearningRule", "adam", "adamp", "gradient_descent", "heavy_ball", "iterate", "k_adam", "lion", "mirror",
-        "natural_gradient", "nesterov", "rmsprop", "sgdp",
+        "muon", "natural_gradient", "nesterov", "newton_schulz", "rmsprop", "sgdp",
     },
     "nld.advice": {
         "CorrectedDecay", "HeldNorms", "ParamGroups", "Part", "Scale", "correct_decay", "forecast", "forecast_findings",

@@ -16,3 +16,5 @@ from .rules import nesterov as nesterov
 from .rules import rmsprop as rmsprop
 from .rules import tangential as tangential
 from .signed_entropy import signed_entropy as signed_entropy
+from .spectral import muon as muon
+from .spectral import newton_schulz as newton_schulz

@@ -1,5 +1,6 @@
 from . import activation_charges as activation_charges
 from . import adam as adam
+from . import adapters as adapters
 from . import adaptive as adaptive
 from . import auto_tuning as auto_tuning
 from . import bregman as bregman
@@ -20,6 +21,7 @@ from . import orbit_kernels as orbit_kernels
 from . import rotation as rotation
 from . import schedules as schedules
 from . import solutions as solutions
+from . import spectral_laws as spectral_laws
 from . import tables as tables
 from . import valley_sharpness as valley_sharpness
 from .adam import predict_squared_norm_from_updates as predict_squared_norm_from_updates

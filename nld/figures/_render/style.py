@@ -35,6 +35,7 @@ COLOR = {
     "adam": "#CC79A7",
     "adamw": "#E69F00",
     "lion": "#D55E00",
+    "muon": "#D55E00",
     "sgdp": "#56B4E9",
     "adamp": "#0072B2",
     "rmsprop": "#D55E00",
