@@ -11,6 +11,8 @@ from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
+from nld.finder.coupled import Coupled
+from nld.finder.coupled_search import candidates
 from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
@@ -38,6 +40,10 @@ class Symmetries(list[Block]):
     analysis proposed but the measurement refused; ``epsilons`` are the normalizations' small constants, up to which
     scale symmetries in front of them hold; ``output`` says what was taken as the output, where a model returns more
     than a tensor; ``modes`` has the mode that each submodule was in which computes otherwise in training.
+    ``coupled`` holds the symmetries whose generators depend on other weights than they move, a list of ``Coupled``
+    (``nld.finder.coupled``): what one bias adds and the next absorbs, and rotations of the residual stream that gains
+    conjugate. With the blocks they span the null space of the loss of most architectures. They stand apart since the
+    monitor follows blocks only.
     """
 
     def __init__(
@@ -47,8 +53,10 @@ class Symmetries(list[Block]):
         epsilons: Iterable[float] = (),
         output: str = "",
         modes: Mapping[str, bool] | None = None,
+        coupled: Iterable[Coupled] = (),
     ):
         super().__init__(found)
+        self.coupled = list(coupled)
         self.output, self.modes = output, dict(modes or {})
         self.not_analysed = tuple(not_analysed)
         self.epsilons = tuple(sorted(epsilons))
@@ -103,7 +111,23 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: t
     found, notes = _search(tape, real, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     prefixed = (_prefixed(block, prefix) for block in found)
-    return Symmetries(prefixed, complex_ones + notes, tape.epsilons, twin.outcome.words, modes(model))
+    coupled, refused = _coupled(tape, real, twin)
+    coupled = [replace(one, prefix=prefix) for one in coupled]
+    notes = complex_ones + notes + refused
+    return Symmetries(prefixed, notes, tape.epsilons, twin.outcome.words, modes(model), coupled)
+
+
+def _coupled(tape: Tape, trainable: set[str], twin: Twin) -> tuple[list[Coupled], list[str]]:
+    """The symmetries whose generators depend on other weights, as far as the measurement confirms them, and notes."""
+    shapes = {name: ref.shape for name, ref in tape.parameters.items()}
+    measured = twin.measure_coupled(candidates(tape, trainable, shapes))
+    refused = [
+        f"{one.coupled.kind} in {one.coupled.name}: proposed but refused by the measurement "
+        f"(loss {one.loss_change:.1e})"
+        for one, holds in measured
+        if not holds
+    ]
+    return [one.coupled for one, holds in measured if holds], refused
 
 
 def _search(
@@ -177,6 +201,9 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     if not symmetries:
         lines.append("none found")
+    if symmetries.coupled:
+        lines += ["", "With generators that depend on other weights, which the monitor does not follow:"]
+        lines += [f"  {one.kind} in {_counted(one.dimension)}: {one.name}" for one in symmetries.coupled]
     if symmetries.output:
         lines += ["", f"Taken as the output: {symmetries.output}."]
     if symmetries.epsilons:
@@ -185,3 +212,7 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
     if symmetries.not_analysed:
         lines += ["", "Not analysed:", *(f"  {note}" for note in symmetries.not_analysed)]
     return "\n".join(lines)
+
+
+def _counted(directions: int) -> str:
+    return "one direction" if directions == 1 else f"{directions} directions"

@@ -42,6 +42,7 @@ class Coordinates:
         self.contexts: dict[int, set[Hashable]] = defaultdict(set)
         # Coordinates added to another one of their own parameter, as by a rotary embedding.
         self.turned: set[int] = set()
+        self.centred: set[tuple[str, int]] = set()  # axes of parameters whose coordinates a mean is subtracted from
         # An entrywise product of activations -> what it pairs if it is summed.
         self.products: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from nld.finder.aten_families import CONTRACTIONS, COPIES, MOVES, POOLS
+from nld.finder.aten_families import CONTRACTIONS, COPIES, KEEPS_MEAN, MOVES, POOLS
 from nld.finder.call_axes import pooled_axes, reduced_axes
-from nld.finder.index_tensors import compress, first_along, moved, reduced, varies
+from nld.finder.index_tensors import compress, core, first_along, moved, reduced, varies
 from nld.finder.matrix.coordinate_classes import NONE, Coordinates
 from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
@@ -185,6 +185,17 @@ def _paired(
             known.separate(event, labels, [axis for axis in range(labels.ndim) if axis not in axes])
 
 
+def _centred(known: Coordinates, call: Call, slots: Inputs):
+    """A layer normalization without gain: a length that is divided by, and a mean that is subtracted."""
+    (source,) = slots.values()
+    last = [len(call.outputs[0].shape) - 1]
+    _paired(known, call.outputs[0].index, [(labels, labels) for labels in source], last)
+    result = [labels for labels in source if varies(labels, *last)]
+    for labels in result:
+        known.centred.update(known.owner[c][:2] for c in core(labels).unique().tolist() if c)
+    return [result]
+
+
 def _pool(known: Coordinates, call: Call, slots: Inputs):
     """Averages, interpolations and zeros around: linear, over axes along which no coordinates lie."""
     padded = call.name == "constant_pad_nd" and call.arguments.get("value", 0) == 0
@@ -210,6 +221,7 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("mul", "div"), _product),
     **dict.fromkeys(("pow", "square"), _square),
     **dict.fromkeys(("mean", "sum", "linalg_vector_norm"), _reduce),
+    KEEPS_MEAN: _centred,
     "convolution": _convolution,
     "embedding": _embedding,
     "view_as_complex": _complex,
