@@ -47,8 +47,8 @@ class Flow(Protocol):
         """Independent directions, in float64."""
         ...
 
-    def velocity(self, parameters: Tensors, direction: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A(q), of every parameter that moves."""
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
         ...
 
     def transform(
@@ -123,7 +123,7 @@ class Coupled:
         names = (*self.flow.moved, *self.flow.read)
 
         def generator(q: Sequence[torch.Tensor]) -> tuple:
-            velocity = self.flow.velocity(dict(zip(names, q, strict=True)), direction)
+            velocity = self.flow.velocity(dict(zip(names, q, strict=True)), direction, self.flow.moved)
             return tuple(velocity.get(name, 0 * part) for name, part in zip(names, q, strict=True))
 
         def transform(q: Sequence[torch.Tensor], s: float) -> tuple:

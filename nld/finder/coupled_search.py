@@ -1,13 +1,15 @@
 """The symmetries whose generators depend on other weights, proposed by the analysis of a tape and then measured."""
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from nld.finder.absorption.absorptions import absorptions
 from nld.finder.blocks import Shapes
+from nld.finder.check import bisected, each_gradient
 from nld.finder.coupled import Coupled
 from nld.finder.matrix.streams import conjugated
 from nld.finder.tape import Tape
@@ -15,11 +17,24 @@ from nld.finder.tape import Tape
 AMOUNT = 0.3  # size of the finite transformation
 
 
-class Measured(NamedTuple):
-    """A candidate, and the relative change of the loss when it is transformed by a random finite amount."""
+@dataclass(frozen=True)
+class CoupledViolation:
+    """How far a candidate is from a symmetry of this loss at these parameters.
+
+    Args:
+        coupled: what was checked.
+        gradient: |<g, A>| / (|g| |A|) of a random direction, g restricted to the parameters that move; where these
+            have next to none, the whole g.
+        loss_change: relative change of the loss when they are transformed by a random finite amount.
+    """
 
     coupled: Coupled
+    gradient: float
     loss_change: float
+
+    def holds(self, tolerance: float) -> bool:
+        """Whether both measures are within the tolerance."""
+        return self.gradient <= tolerance and self.loss_change <= tolerance
 
 
 def candidates(tape: Tape, trainable: set[str], shapes: Shapes) -> list[Coupled]:
@@ -28,45 +43,61 @@ def candidates(tape: Tape, trainable: set[str], shapes: Shapes) -> list[Coupled]
     return absorbed + conjugated(tape, trainable, shapes, {name for one in absorbed for name in one.parameters})
 
 
-def measured(
-    model: nn.Module, loss: Callable[[], torch.Tensor], proposed: Sequence[Coupled], tolerance: float
-) -> list[Measured]:
-    """Each candidate with the change of the loss after a random finite transformation.
+def coupled_violations(
+    model: nn.Module,
+    loss: Callable[[], torch.Tensor],
+    proposed: Sequence[Coupled],
+    context: Callable[[], contextlib.AbstractContextManager],
+    tolerance: float,
+) -> list[CoupledViolation]:
+    """The violation of each candidate, in a random direction.
 
-    All are transformed at once, one after the other, and halves of them where that changes the loss by more than the
-    tolerance, down to single ones. The model's parameters come back but for rounding.
+    All that the gradient is orthogonal to are transformed at once, one after the other, and halves of them where that
+    changes the loss by more than the tolerance, down to single ones. The parameters come back but for rounding.
     """
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
-    with torch.no_grad():
-        original = loss().item()
+    parameters = dict(model.named_parameters())
+    values = {name: p.detach() for name, p in parameters.items()}
+    directions = [_direction(coupled, seed) for seed, coupled in enumerate(proposed)]
+    along = torch.zeros(len(proposed), dtype=torch.float64)
+    force, length, whole = torch.zeros_like(along), torch.zeros_like(along), along.new_zeros(())
 
-    def change(group: Sequence[int]) -> float:
-        directions = [_direction(proposed[number], number) for number in group]
+    def take(name: str, gradient: torch.Tensor) -> None:
+        whole.add_(float(gradient.square().sum()))
+        for number, coupled in enumerate(proposed):
+            if name in coupled.flow.moved:
+                (velocity,) = coupled.flow.velocity(values, directions[number], (name,)).values()
+                along[number] += float((gradient * velocity).sum())
+                force[number] += float(gradient.square().sum())
+                length[number] += float(velocity.square().sum())
+
+    with torch.enable_grad(), context():
+        value = loss()
+        each_gradient(value.sum(), parameters, take)
+    original, least = value.item(), torch.finfo(value.dtype).eps ** 0.25
+    del value
+    bottom = torch.maximum(force.sqrt(), least * whole.sqrt()) * length.sqrt()
+    overlaps = torch.where(bottom > 0, along.abs() / bottom, 0.0).tolist()
+
+    def change(numbers: Sequence[int]) -> float:
+        steps = [(proposed[number].flow, directions[number]) for number in numbers]
         with torch.no_grad():
-            for number, direction in zip(group, directions, strict=True):
-                _move(proposed[number], parameters, direction, AMOUNT)
-            moved = loss().item()
-            for number, direction in reversed(list(zip(group, directions, strict=True))):
-                _move(proposed[number], parameters, direction, -AMOUNT)
-        return abs(moved - original) / (abs(original) or 1.0)
+            for flow, direction in steps:
+                for name, moved in flow.transform(values, direction, AMOUNT):
+                    values[name].copy_(moved)
+            with context():
+                after = loss().item()
+            for flow, direction in reversed(steps):
+                for name, moved in flow.transform(values, direction, -AMOUNT):
+                    values[name].copy_(moved)
+        return abs(after - original) / (abs(original) or 1.0)
 
-    groups, changes = [list(range(len(proposed)))] if proposed else [], {}
-    while groups:
-        group = groups.pop()
-        size = change(group)
-        if len(group) == 1 or size <= tolerance:
-            changes.update(dict.fromkeys(group, size))
-        else:
-            groups += [group[: len(group) // 2], group[len(group) // 2 :]]
-    return [Measured(coupled, changes[number]) for number, coupled in enumerate(proposed)]
+    together = [number for number, overlap in enumerate(overlaps) if overlap <= tolerance]
+    apart = [[number] for number in range(len(proposed)) if number not in together]
+    changes = bisected(change, [*apart, together] if together else apart, tolerance)
+    return [CoupledViolation(one, overlaps[number], changes[number]) for number, one in enumerate(proposed)]
 
 
 def _direction(coupled: Coupled, seed: int) -> torch.Tensor:
-    """A random direction; a matrix is as large as its dimension lets it be."""
+    """A random direction of length near one."""
     random = torch.randn(coupled.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return random / coupled.shape[0] ** 0.5
-
-
-def _move(coupled: Coupled, parameters: dict[str, torch.Tensor], direction: torch.Tensor, amount: float) -> None:
-    for name, value in coupled.flow.transform(parameters, direction, amount):
-        parameters[name].copy_(value)

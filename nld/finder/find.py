@@ -123,7 +123,7 @@ def _coupled(tape: Tape, trainable: set[str], twin: Twin) -> tuple[list[Coupled]
     measured = twin.measure_coupled(candidates(tape, trainable, shapes))
     refused = [
         f"{one.coupled.kind} in {one.coupled.name}: proposed but refused by the measurement "
-        f"(loss {one.loss_change:.1e})"
+        f"(gradient {one.gradient:.1e}, loss {one.loss_change:.1e})"
         for one, holds in measured
         if not holds
     ]

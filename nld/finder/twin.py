@@ -17,7 +17,7 @@ from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.check import Violation, violations
 from nld.finder.coupled import Coupled
-from nld.finder.coupled_search import Measured, measured
+from nld.finder.coupled_search import CoupledViolation, coupled_violations
 from nld.finder.outputs import output_of, single_tensor
 from nld.finder.tape import Tape, WithoutEpsilon, elementary, record, tensors
 
@@ -68,29 +68,29 @@ class Twin:
             result = [pair if pair[1] else next(again) for pair in result]
         return result
 
-    def measure_coupled(self, candidates: Sequence[Coupled]) -> list[tuple[Measured, bool]]:
+    def measure_coupled(self, candidates: Sequence[Coupled]) -> list[tuple[CoupledViolation, bool]]:
         """The violation of each candidate whose generator depends on other weights, and whether it is a symmetry."""
         if not candidates:
             return []
         tolerance = DECIDED if self.precision is torch.float32 else TOLERANCE[self.precision or torch.float32]
-        result = [(m, m.loss_change <= tolerance) for m in self._coupled(candidates, tolerance)]
-        undecided = [m.coupled for m, holds in result if not holds]
+        result = [(v, v.holds(tolerance)) for v in self._coupled(candidates, tolerance)]
+        undecided = [violation.coupled for violation, holds in result if not holds]
         if undecided and self.precision is torch.float32:
             self._double()
             again = iter(self.measure_coupled(undecided))
             result = [pair if pair[1] else next(again) for pair in result]
         return result
 
-    def _coupled(self, candidates: Sequence[Coupled], tolerance: float) -> list[Measured]:
+    def _coupled(self, candidates: Sequence[Coupled], tolerance: float) -> list[CoupledViolation]:
         buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
 
         def loss() -> torch.Tensor:
-            for buffer, value in buffers:
-                buffer.copy_(value)
-            with self._exact():
-                return self.scalar(self.outcome(self.model))
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+            return self.scalar(self.outcome(self.model))
 
-        return measured(self.model, loss, candidates, tolerance)
+        return coupled_violations(self.model, loss, candidates, self._exact, tolerance)
 
     def _violations(self, candidates: Sequence[Block], tolerance: float) -> list[Violation]:
         return violations(

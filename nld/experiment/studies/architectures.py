@@ -13,7 +13,7 @@ VOCABULARY = 11
 _STACK = {"vocab_size": VOCABULARY, "hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 2}
 _HEADS = {"num_attention_heads": 2, "max_position_embeddings": 16}
 _GROUPED = {**_STACK, **_HEADS, "num_key_value_heads": 1, "head_dim": 4}
-_ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_ENDS = {"pad_token_id": None, "bos_token_id": 1, "eos_token_id": 2}  # no row of the embedding is held at zero
 _DRY = {"attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0}
 _IMAGES = {"image_size": 8, "patch_size": 4, "num_channels": 2}
 
@@ -103,7 +103,8 @@ ARCHITECTURES = [
     Architecture(
         "Mixtral",
         "MixtralForCausalLM",
-        {**_GROUPED, "num_local_experts": 3, "num_experts_per_tok": 2, **_ENDS},
+        {**_GROUPED, "num_local_experts": 3, "num_experts_per_tok": 2, "experts_implementation": "eager",
+         **_ENDS},
         _tokens,
     ),
     Architecture(

@@ -170,14 +170,14 @@ class Absorbed:
         """One direction for each value that is free."""
         yield from torch.eye(self.units, dtype=torch.float64)
 
-    def velocity(self, parameters: Tensors, direction: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A(q), of every parameter that moves."""
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
         values = parameters[self.moved[0]].new_zeros(self.values)
         values[: self.units] = direction.to(values)
         for step in self.steps:
             values[step.outputs.to(values.device)] = step.layer(parameters, step.inputs(values))
-        velocity = {name: torch.zeros_like(parameters[name]).contiguous() for name in self.moved}
-        for shift in self.shifts:
+        velocity = {name: torch.zeros_like(parameters[name]).contiguous() for name in names}
+        for shift in (shift for shift in self.shifts if shift.parameter in velocity):
             shift.add(velocity, parameters, values)
         return velocity
 
@@ -185,5 +185,6 @@ class Absorbed:
         self, parameters: Tensors, direction: torch.Tensor, amount: float
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Q(q, s), of every parameter that moves."""
-        velocity = self.velocity(parameters, direction)
-        yield from ((name, parameters[name] + amount * velocity[name]) for name in self.moved)
+        for name in self.moved:
+            (velocity,) = self.velocity(parameters, direction, (name,)).values()
+            yield name, parameters[name] + amount * velocity

@@ -80,10 +80,10 @@ class Turned:
             for j in range(i):
                 yield torch.outer(axes[:, i], axes[:, j]) - torch.outer(axes[:, j], axes[:, i])
 
-    def velocity(self, parameters: Tensors, direction: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A(q), of every parameter that moves."""
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
         matrix = self._antisymmetric(direction)
-        return velocity(self.turns, parameters, matrix, matrix)
+        return velocity(self.turns, parameters, names, matrix, matrix)
 
     def transform(
         self, parameters: Tensors, direction: torch.Tensor, amount: float
@@ -138,10 +138,10 @@ class Sheared:
         """One direction for each coordinate."""
         yield from torch.eye(self.size, dtype=torch.float64)
 
-    def velocity(self, parameters: Tensors, direction: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A(q), of every parameter that moves."""
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
         matrix = self._matrix(direction)
-        return velocity(self.turns, parameters, matrix, -matrix.mT)
+        return velocity(self.turns, parameters, names, matrix, -matrix.mT)
 
     def transform(
         self, parameters: Tensors, direction: torch.Tensor, amount: float
@@ -155,14 +155,19 @@ class Sheared:
 
 
 def velocity(
-    turns: Sequence[Turn], parameters: Tensors, matrix: torch.Tensor, contragredient: torch.Tensor
+    turns: Sequence[Turn],
+    parameters: Tensors,
+    names: Sequence[str],
+    matrix: torch.Tensor,
+    contragredient: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
     """The sum over members of how each moves, given the generators of M and of M⁻¹ᵀ."""
-    result = {name: torch.zeros_like(parameters[name]) for name in dict.fromkeys(t.member.parameter for t in turns)}
-    for turn in turns:
-        moved = parameters[turn.member.parameter].clone()
-        turn.apply(moved, torch.eye(len(matrix), dtype=matrix.dtype) + turn.by(parameters, matrix, contragredient))
-        result[turn.member.parameter] += moved - parameters[turn.member.parameter]
+    result = {name: torch.zeros_like(parameters[name]) for name in names}
+    for turn in (turn for turn in turns if turn.member.parameter in result):
+        place = turn.member.rows(parameters[turn.member.parameter])
+        moves = torch.zeros_like(parameters[turn.member.parameter])
+        turn.member.write(moves, turn.by(parameters, matrix, contragredient).to(place) @ place)
+        result[turn.member.parameter] += moves
     return result
 
 
