@@ -1,14 +1,13 @@
 """The symmetries whose generators depend on other weights, proposed by the analysis of a tape and then measured."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from nld.finder.absorption.absorptions import absorptions
-from nld.finder.blocks import Shapes
 from nld.finder.check import bisected, each_gradient
 from nld.finder.coupled import Coupled
 from nld.finder.matrix.streams import conjugated
@@ -37,10 +36,17 @@ class CoupledViolation:
         return self.gradient <= tolerance and self.loss_change <= tolerance
 
 
-def candidates(tape: Tape, trainable: set[str], shapes: Shapes) -> list[Coupled]:
-    """What the analysis of a tape proposes."""
-    absorbed = absorptions(tape, trainable)
-    return absorbed + conjugated(tape, trainable, shapes, {name for one in absorbed for name in one.parameters})
+def candidates(recorded: Tape, tape: Tape, trainable: set[str], offsets: Mapping[str, float]) -> list[Coupled]:
+    """What the analysis of a tape proposes.
+
+    Args:
+        recorded: the tape.
+        tape: that on which sums stand for parameters, ``offsets`` says with which numbers (``nld.finder.affine``).
+    """
+    shapes = {name: ref.shape for name, ref in tape.parameters.items()}
+    absorbed = absorptions(recorded, trainable)
+    names = {name for one in absorbed for name in one.parameters}
+    return absorbed + conjugated(tape, trainable, offsets, shapes, names)
 
 
 def coupled_violations(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nld.errors import InvalidInput
+from nld.finder.affine import with_sums
 from nld.finder.block import Block
 from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
@@ -107,20 +108,20 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: t
         raise InvalidInput("expected a model with trainable parameters, got none with requires_grad; unfreeze some")
     real = {name for name, p in free.items() if not p.is_complex()}
     twin = Twin(model, example_inputs, loss, precision)
-    tape = twin.record()
-    found, notes = _search(tape, real, twin.measure)
+    recorded = twin.record()
+    tape, offsets = with_sums(recorded, real)
+    found, notes = _search(tape, real, offsets, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     prefixed = (_prefixed(block, prefix) for block in found)
-    coupled, refused = _coupled(tape, real, twin)
+    coupled, refused = _coupled(candidates(recorded, tape, real, offsets), twin)
     coupled = [replace(one, prefix=prefix) for one in coupled]
     notes = complex_ones + notes + refused
-    return Symmetries(prefixed, notes, tape.epsilons, twin.outcome.words, modes(model), coupled)
+    return Symmetries(prefixed, notes, recorded.epsilons, twin.outcome.words, modes(model), coupled)
 
 
-def _coupled(tape: Tape, trainable: set[str], twin: Twin) -> tuple[list[Coupled], list[str]]:
+def _coupled(proposed: list[Coupled], twin: Twin) -> tuple[list[Coupled], list[str]]:
     """The symmetries whose generators depend on other weights, as far as the measurement confirms them, and notes."""
-    shapes = {name: ref.shape for name, ref in tape.parameters.items()}
-    measured = twin.measure_coupled(candidates(tape, trainable, shapes))
+    measured = twin.measure_coupled(proposed)
     refused = [
         f"{one.coupled.kind} in {one.coupled.name}: proposed but refused by the measurement "
         f"(gradient {one.gradient:.1e}, loss {one.loss_change:.1e})"
@@ -131,7 +132,10 @@ def _coupled(tape: Tape, trainable: set[str], twin: Twin) -> tuple[list[Coupled]
 
 
 def _search(
-    tape: Tape, trainable: set[str], measure: Callable[[list[Block]], list[tuple[Violation, bool]]]
+    tape: Tape,
+    trainable: set[str],
+    offsets: Mapping[str, float],
+    measure: Callable[[list[Block]], list[tuple[Violation, bool]]],
 ) -> tuple[list[Block], list[str]]:
     """Blocks that the analysis of a tape proposes and the measurement confirms, and notes on what was not followed."""
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
@@ -146,6 +150,7 @@ def _search(
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
     scalings, unknown = _scalings(tape, trainable, contained, shapes)
+    scalings = [_about(block, offsets) for block in scalings]
     measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
     order = {name: number for number, name in enumerate(tape.parameters)}
@@ -175,6 +180,14 @@ def _scalings(
     units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
     return blocks(None, units, shapes), exponents.unknown
+
+
+def _about(block: Block, offsets: Mapping[str, float]) -> Block:
+    """The block with the numbers that the model adds to its parameters before they scale."""
+    if offsets.keys().isdisjoint(block.parameters):
+        return block
+    members = (replace(member, offset=offsets.get(member.parameter, 0.0)) for member in block.members)
+    return replace(block, kind=Kind.RESCALE, members=tuple(members))
 
 
 def _prefixed(block: Block, prefix: str) -> Block:

@@ -73,7 +73,7 @@ def generators(model: nn.Module, blocks: list[Block]) -> torch.Tensor:
                         if block.kind == "translation":
                             move = torch.full(index.shape, c, dtype=torch.float64)
                         elif block.kind in ("scale", "rescale"):
-                            move = c * flat[index]
+                            move = c * (flat[index] + member.offset)
                         else:
                             move = (matrix if c > 0 else -matrix.T) @ flat[index]
                         column.index_add_(0, index.reshape(-1), move.reshape(-1))

@@ -26,6 +26,7 @@ class Gained:
     bias: str | None
     axes: frozenset[Reader]
     keeps_mean: bool  # whether it belongs to a layer normalization
+    offset: float = 0.0  # what the model adds to the gain
 
     @property
     def readers(self) -> frozenset[str]:

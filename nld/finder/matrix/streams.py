@@ -1,6 +1,7 @@
 """Symmetries that gains conjugate: rotations of the residual stream, and shears behind one layer normalization."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from nld.finder.block import Block, Member
 from nld.finder.blocks import Shapes
@@ -17,13 +18,17 @@ REASON = "normalizations keep the length of the stream only, and what reads it b
 SHEAR_REASON = "the normalized activations sum to zero, so that only the bias notices, and is moved against it"
 
 
-def conjugated(tape: Tape, trainable: set[str], shapes: Shapes, absorbed: set[str]) -> list[Coupled]:
+def conjugated(
+    tape: Tape, trainable: set[str], offsets: Mapping[str, float], shapes: Shapes, absorbed: set[str]
+) -> list[Coupled]:
     """Rotations of streams between what writes them and what reads them behind gains, and shears behind these.
 
     Args:
+        offsets: what the model adds to gains.
         absorbed: weights whose rows may each be shifted on their own, as an absorption does: a shear is then none.
     """
     bare, gains = without_gains(tape, trainable)
+    gains = [replace(gained, offset=offsets.get(gained.gain, 0.0)) for gained in gains]
     centred: set[tuple[str, int]] = set()
     blocks, _ = mixings(vectors(bare, trainable, centred), shapes)
     result = [
@@ -44,7 +49,7 @@ def _rotation(
     if block.units != 1 or not (any(behind) or keeps_mean):
         return None
     turns = [
-        Turn(member, None if gained is None else gained.gain)
+        Turn(member) if gained is None else Turn(member, gained.gain, gained.offset)
         for member, gained in zip(block.members, behind, strict=True)
     ]
     turns += _biases((gained for gained in behind if gained is not None), shapes)
@@ -57,7 +62,10 @@ def _rotation(
 def _biases(gains: Iterable[Gained], shapes: Shapes) -> list[Turn]:
     """The biases beside some gains."""
     distinct = {gained.bias: gained for gained in gains if gained.bias is not None}
-    return [Turn(_whole(bias, shapes[bias], 0), gained.gain, reads=False) for bias, gained in distinct.items()]
+    return [
+        Turn(_whole(bias, shapes[bias], 0), gained.gain, gained.offset, reads=False)
+        for bias, gained in distinct.items()
+    ]
 
 
 def _shears(gained: Gained, trainable: set[str], absorbed: set[str]) -> bool:
@@ -72,7 +80,7 @@ def _shears(gained: Gained, trainable: set[str], absorbed: set[str]) -> bool:
 def _shear(gained: Gained, shapes: Shapes) -> Coupled:
     """The shear behind one layer normalization."""
     names = sorted(gained.readers)
-    turns = [Turn(_whole(name, shapes[name], axis), gained.gain) for name, axis in sorted(gained.axes)]
+    turns = [Turn(_whole(name, shapes[name], axis), gained.gain, gained.offset) for name, axis in sorted(gained.axes)]
     turns += _biases([gained], shapes)
     flow = Sheared(shapes[gained.gain][0], tuple(turns))
     return Coupled(Coupling.ABSORPTION, f"{', '.join(names)} → {gained.bias}", flow, SHEAR_REASON)

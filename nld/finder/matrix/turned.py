@@ -15,10 +15,17 @@ class Turn:
 
     What writes or is added behind the gains Γ (a bias) goes with Γ M⁻¹ᵀ Γ⁻¹, a weight that reads there with Γ⁻¹ M Γ;
     without gains Γ = 1.
+
+    Args:
+        member: what turns.
+        gain: the parameter that holds Γ.
+        offset: what the model adds to it.
+        reads: whether it is a weight that reads behind the gains.
     """
 
     member: Member
     gain: str | None = None
+    offset: float = 0.0
     reads: bool = True
 
     def by(self, parameters: Tensors, matrix: torch.Tensor, contragredient: torch.Tensor) -> torch.Tensor:
@@ -26,7 +33,7 @@ class Turn:
         result = matrix if self.reads else contragredient
         if self.gain is None:
             return result
-        gain = parameters[self.gain].double().to(result)
+        gain = parameters[self.gain].to(result) + self.offset
         ratio = gain[:, None] / gain
         return result * (ratio.mT if self.reads else ratio)
 
