@@ -1,5 +1,6 @@
 """Tiny random instances of architectures that people train, from the library ``transformers`` (an optional extra)."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 from nld.errors import InvalidInput
 
 VOCABULARY = 11
+MANY = 37  # words, where the first layer sees nothing else: so many that its weights matter all the same
 _STACK = {"vocab_size": VOCABULARY, "hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 2}
 _HEADS = {"num_attention_heads": 2, "max_position_embeddings": 16}
 _GROUPED = {**_STACK, **_HEADS, "num_key_value_heads": 1, "head_dim": 4}
@@ -40,7 +42,7 @@ class Architecture:
             ValueError: ``transformers`` is not installed.
         """
         try:
-            import transformers
+            transformers = importlib.import_module("transformers")
         except ImportError:
             raise InvalidInput(
                 "expected the library transformers, got none; install the extra: pip install 'nld[transformers]'"
@@ -51,6 +53,10 @@ class Architecture:
 
 def _tokens() -> dict[str, torch.Tensor]:
     return {"input_ids": torch.randint(VOCABULARY, (4, 7))}
+
+
+def _many_tokens() -> dict[str, torch.Tensor]:
+    return {"input_ids": torch.randint(MANY, (8, 7))}
 
 
 def _pairs() -> dict[str, torch.Tensor]:
@@ -80,18 +86,16 @@ ARCHITECTURES = [
     Architecture(
         "GPT-NeoX",
         "GPTNeoXForCausalLM",
-        {**_STACK, **_HEADS, "attention_dropout": 0.0, "hidden_dropout": 0.0, "classifier_dropout": 0.0, **_ENDS},
-        _tokens,
+        {**_STACK, **_HEADS, "vocab_size": MANY, "attention_dropout": 0.0, "hidden_dropout": 0.0,
+         "classifier_dropout": 0.0, **_ENDS},
+        _many_tokens,
     ),
     Architecture(
-        "OPT",
-        "OPTForCausalLM",
-        {"vocab_size": VOCABULARY, "hidden_size": 8, "ffn_dim": 6, "num_hidden_layers": 2, "num_attention_heads": 2,
-         "max_position_embeddings": 7, "word_embed_proj_dim": 8, "dropout": 0.0, "attention_dropout": 0.0,
-         "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2},
-        _tokens,
+        "Phi",
+        "PhiForCausalLM",
+        {**_STACK, **_HEADS, "vocab_size": MANY, "attention_dropout": 0.0, **_ENDS},
+        _many_tokens,
     ),
-    Architecture("Phi", "PhiForCausalLM", {**_STACK, **_HEADS, "attention_dropout": 0.0, **_ENDS}, _tokens),
     Architecture("Llama", "LlamaForCausalLM", {**_GROUPED, **_ENDS}, _tokens),
     Architecture("Qwen 3", "Qwen3ForCausalLM", {**_GROUPED, **_ENDS}, _tokens),
     Architecture(
@@ -100,6 +104,7 @@ ARCHITECTURES = [
         {**_GROUPED, "query_pre_attn_scalar": 4, "sliding_window": 16, **_ENDS},
         _tokens,
     ),
+    Architecture("OLMo 2", "Olmo2ForCausalLM", {**_GROUPED, **_ENDS}, _tokens),
     Architecture(
         "Mixtral",
         "MixtralForCausalLM",
@@ -116,10 +121,10 @@ ARCHITECTURES = [
     ),
     Architecture("BERT", "BertForMaskedLM", {**_STACK, **_HEADS, **_DRY, "max_position_embeddings": 7}, _segments),
     Architecture(
-        "RoBERTa",
-        "RobertaForSequenceClassification",
-        {**_STACK, **_HEADS, **_DRY, "type_vocab_size": 1, "max_position_embeddings": 10},
-        lambda: {"input_ids": torch.randint(2, VOCABULARY, (24, 7))},
+        "ALBERT",
+        "AlbertForMaskedLM",
+        {**_STACK, **_HEADS, **_DRY, "embedding_size": 8, "max_position_embeddings": 7, "classifier_dropout_prob": 0.0},
+        _segments,
     ),
     Architecture(
         "T5",

@@ -33,7 +33,8 @@ class Vector:
 class Coordinates:
     """What is known of the coordinates of all parameters, kept as a union-find forest with signs."""
 
-    def __init__(self):
+    def __init__(self, tables: bool = False):
+        self.tables = tables  # whether a sum joins coordinates that lie along more axes on one side than on the other
         self.owner: list[tuple[str, int, int]] = [("", 0, 0)]  # coordinate -> parameter, axis, index
         self.parent: list[int] = [0]
         self.sign: list[int] = [1]  # relative to the parent: 1 turns alike, -1 inversely

@@ -21,7 +21,7 @@ def vectors(tape: Tape, trainable: set[str], centred: set[tuple[str, int]] | Non
     Args:
         centred: takes in the axes of parameters whose coordinates a mean is subtracted from (``matrix.gains``).
     """
-    known = Coordinates()
+    known = Coordinates(tables=centred is not None)
     slots = {
         ref.index: [
             known.declare(name, axis, ref.shape, name in trainable)

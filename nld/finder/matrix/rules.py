@@ -40,13 +40,16 @@ def _added(known: Coordinates, left: Slots, right: Slots, shape: tuple[int, ...]
     """Two activations added up turn alike along the one axis that both have; all other coordinates are broken."""
     left, right = ([labels.expand(shape) for labels in slots] for slots in (left, right))
     pairs = [(a, b) for a in left for b in right if _axes(a) == _axes(b)]
+    if known.tables and not pairs:  # a table of vectors, such as positions, and one vector or another table
+        pairs = [(a, b) for a in left for b in right if {*_axes(a)} > {*_axes(b)} or {*_axes(a)} < {*_axes(b)}]
+        pairs = [pair for pair in pairs if all(varies(labels, len(shape) - 1) for labels in pair)]
     shared = pairs[0] if len(pairs) == 1 else ()
     known.break_(labels for labels in (*left, *right) if all(labels is not other for other in shared))
     if not shared:
         return []
     known.join(*shared, 1)
     known.turn(*shared)
-    return [shared[0]]
+    return [min(shared, key=lambda labels: len(_axes(labels)))]
 
 
 def _product(known: Coordinates, call: Call, slots: Inputs):
