@@ -6,16 +6,18 @@ with weights that sum to one; any other operation, and what the model returns, m
 add to one sum, the last is solved for: it takes away what the others add.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 
 import torch
 
-from nld.finder.absorption.constants import Constants
+from nld.finder.absorption.constants import Constants, Passage
 from nld.finder.absorption.rules import RULES, Labels
 from nld.finder.absorption.steps import Absorbed, RowShift, Shift, Step, Sums
 from nld.finder.coupled import Coupled, Coupling
 from nld.finder.linear_system import Form
 from nld.finder.tape import Tape
+from nld.finder.windows import Window
 
 REASON = "what it adds to the activations, the same in all places, a later bias takes away"
 
@@ -26,21 +28,9 @@ def absorptions(tape: Tape, trainable: set[str]) -> list[Coupled]:
     biases = _declared(tape, known)
     _propagate(tape, known, {tape.parameters[name].index: unknowns for name, unknowns in biases.items()})
     known.close()
-    result = [_absorbed(name, free, known, biases) for name, free in _free(known, biases).items()]
+    solved = _Solved(known, biases)
+    result = [solved.absorbed(name) for name in solved.free]
     return [absorbed for absorbed in result if absorbed is not None]
-
-
-def _free(known: Constants, biases: dict[str, torch.Tensor]) -> dict[str, list[int]]:
-    """What nothing determines, by the parameter that it moves first."""
-    seen = {output for passage in known.passages for output in passage.outputs}
-    result: dict[str, list[int]] = {}
-    moving = [(name, unknowns.reshape(-1).tolist()) for name, unknowns in biases.items()]
-    for name, unknowns in [*moving, *((weight.parameter, shifts) for (weight, _), shifts in known.rows.items())]:
-        free = [u for unknown in unknowns for u in known.equations.reduce({unknown: 1}) if u not in seen]
-        if free := list(dict.fromkeys(free)):
-            result[name] = [*result.get(name, []), *free]
-            seen |= set(free)
-    return result
 
 
 def _declared(tape: Tape, known: Constants) -> dict[str, torch.Tensor]:
@@ -59,13 +49,13 @@ def _declared(tape: Tape, known: Constants) -> dict[str, torch.Tensor]:
 
 def _propagate(tape: Tape, known: Constants, labels: Labels) -> None:
     """Carry the constants through all operations."""
-    behind = set(known.gained)
     for call in tape.calls:
         carried = {ref.index: labels[ref.index] for ref in call.inputs if ref.index in labels}
-        if not carried and not any(ref.index in behind for ref in call.inputs):
+        begins = call.name in ("mm", "addmm") and any(ref.index in known.gained for ref in call.inputs)
+        if not carried and not begins:
             continue
         rule = RULES.get(call.name)
-        results = None if rule is None else rule(known, call, carried) if carried or rule is RULES["mm"] else []
+        results = None if rule is None else rule(known, call, carried)
         if results is None:
             for one in carried.values():
                 known.vanish(one)
@@ -78,40 +68,71 @@ def _propagate(tape: Tape, known: Constants, labels: Labels) -> None:
             known.vanish(labels[ref.index])
 
 
-def _absorbed(name: str, free: Sequence[int], known: Constants, biases: dict[str, torch.Tensor]) -> Coupled | None:
-    """The symmetry of the free unknowns of one parameter; None if no weight lies between it and what absorbs it."""
-    place = {unknown: number for number, unknown in enumerate(free)}
-    if not place:
-        return None
-    steps = []
-    for passage in known.passages:
-        forms = _forms(known, passage.inputs, place)
-        if not any(forms):
-            continue
-        fresh = range(len(place), len(place) + len(passage.outputs))
-        place |= dict(zip(passage.outputs, fresh, strict=True))
-        steps.append(Step(passage.layer, Sums.of(forms, place), torch.tensor(fresh)))
-    if not steps:
-        return None
-    shifts: list[Shift | RowShift] = []
-    for (weight, gain), unknowns in known.rows.items():
-        if any(forms := _forms(known, unknowns, place)):
-            shifts.append(RowShift(weight, Sums.of(forms, place), gain))
-    for bias, unknowns in biases.items():
-        forms = _forms(known, unknowns.reshape(-1).tolist(), place)
-        moving = [entry for entry, form in enumerate(forms) if form]
-        if moving:
-            shifts.append(Shift(bias, torch.tensor(moving), Sums.of([forms[entry] for entry in moving], place)))
-    flow = Absorbed(len(free), len(place), tuple(steps), tuple(shifts))
-    if set(flow.moved) & set(flow.read):
-        return None
-    others = [other for other in flow.moved if other != name]
-    return Coupled(Coupling.ABSORPTION, f"{name} → {', '.join(others)}", flow, REASON)
+class _Solved:
+    """All unknowns as sums of free ones and of what comes out of passages, sorted by the parameter that is free.
+
+    ``free`` has for each parameter that moves on its own the unknowns that nothing determines.
+    """
+
+    def __init__(self, known: Constants, biases: dict[str, torch.Tensor]):
+        self._known = known
+        moving: dict[str | tuple[Window, str], list[Form]] = {
+            name: self._forms(unknowns.reshape(-1).tolist()) for name, unknowns in biases.items()
+        }
+        moving |= {row: self._forms(unknowns) for row, unknowns in known.rows.items()}
+        self.free = self._sorted(moving)
+        owners: dict[int, set[str]] = {u: {name} for name, free in self.free.items() for u in free}
+        self._passages: dict[str, list[tuple[Passage, list[Form]]]] = defaultdict(list)
+        for passage in known.passages:
+            forms = self._forms(passage.inputs)
+            names = _owning(forms, owners)
+            owners.update(dict.fromkeys(passage.outputs, names))
+            for name in sorted(names):
+                self._passages[name].append((passage, forms))
+        self._moving: dict[str, list[tuple[str | tuple[Window, str], list[Form]]]] = defaultdict(list)
+        for what, forms in moving.items():
+            for name in sorted(_owning(forms, owners)):
+                self._moving[name].append((what, forms))
+
+    def _forms(self, unknowns: Iterable[int]) -> list[Form]:
+        return [self._known.equations.reduce({unknown: 1}) if unknown else {} for unknown in unknowns]
+
+    def _sorted(self, moving: dict[str | tuple[Window, str], list[Form]]) -> dict[str, list[int]]:
+        """What nothing determines, by the parameter that it moves first."""
+        seen = {output for passage in self._known.passages for output in passage.outputs}
+        result: dict[str, list[int]] = defaultdict(list)
+        for what, forms in moving.items():
+            free = dict.fromkeys(unknown for form in forms for unknown in form if unknown not in seen)
+            if free:
+                result[what if isinstance(what, str) else what[0].parameter] += free
+                seen |= free.keys()
+        return result
+
+    def absorbed(self, name: str) -> Coupled | None:
+        """The symmetry of what is free of one parameter; None if no weight lies between it and what absorbs it."""
+        place = {unknown: number for number, unknown in enumerate(self.free[name])}
+        steps = []
+        for passage, forms in self._passages[name]:
+            inputs = Sums.of(forms, place)
+            fresh = range(len(place), len(place) + len(passage.outputs))
+            place |= dict(zip(passage.outputs, fresh, strict=True))
+            steps.append(Step(passage.layer, inputs, torch.tensor(fresh)))
+        if not steps:
+            return None
+        shifts: list[Shift | RowShift] = []
+        for what, forms in self._moving[name]:
+            if isinstance(what, str):
+                entries = [entry for entry, form in enumerate(forms) if not place.keys().isdisjoint(form)]
+                shifts.append(Shift(what, torch.tensor(entries), Sums.of([forms[e] for e in entries], place)))
+            else:
+                shifts.append(RowShift(what[0], Sums.of(forms, place), what[1]))
+        flow = Absorbed(len(self.free[name]), len(place), tuple(steps), tuple(shifts))
+        if set(flow.moved) & set(flow.read):
+            return None
+        others = [other for other in flow.moved if other != name]
+        return Coupled(Coupling.ABSORPTION, f"{name} → {', '.join(others)}", flow, REASON)
 
 
-def _forms(known: Constants, unknowns: Sequence[int], place: dict[int, int]) -> list[Form]:
-    """Each unknown as a sum of those that have a place."""
-    return [
-        {u: c for u, c in known.equations.reduce({unknown: 1}).items() if u in place} if unknown else {}
-        for unknown in unknowns
-    ]
+def _owning(forms: Iterable[Form], owners: dict[int, set[str]]) -> set[str]:
+    """The parameters that own an unknown of these forms."""
+    return set().union(*(owners[unknown] for form in forms for unknown in form if unknown in owners))

@@ -22,8 +22,8 @@ class Sums:
 
     @staticmethod
     def of(forms: Sequence[Mapping[int, float]], place: Mapping[int, int]) -> Sums:
-        """From a linear form of unknowns a row; ``place``: the number of each unknown's value."""
-        entries = [(row, place[u], float(c)) for row, form in enumerate(forms) for u, c in form.items()]
+        """From a linear form of unknowns a row; ``place``: the number of each unknown's value, others count nothing."""
+        entries = [(row, place[u], float(c)) for row, form in enumerate(forms) for u, c in form.items() if u in place]
         rows, numbers, factors = zip(*entries, strict=True) if entries else ((), (), ())
         return Sums(
             torch.tensor(rows, dtype=torch.long),
