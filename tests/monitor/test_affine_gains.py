@@ -93,3 +93,17 @@ def test_law_the_theory_has_the_same_charge():
             optimizer.step()
     change = torch.tensor(rule.gradient_weight * monitor.record().charge.sum("unit").values[:, 0])
     torch.testing.assert_close(change.diff(), torch.stack(expected)[1:], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["scale", "translation", "rotation"])
+def test_only_rescale_blocks_have_an_offset(kind):
+    with pytest.raises(nld.errors.InvalidInput, match="rescale blocks only"):
+        Block(kind, "gain", (Member("weight", (5,), offset=1.0),))
+
+
+def test_advice_takes_such_a_gain_for_one_that_the_loss_sees():
+    """Its weight is no factor: what decays to zero is w, and the gain goes to one."""
+    model = network()
+    groups = nld.param_groups(model, torch.randn(9, 3).double())
+    (part,) = groups.parts["1.weight"]
+    assert part.scale == "none"

@@ -63,11 +63,10 @@ def measure(architecture: Architecture, seed: int = 1) -> NullSpace:
     torch.manual_seed(seed)
     model = generic(architecture.build())
     found = find_symmetries(model, double(architecture.inputs()))
-    null, values, rank = _null_directions(model, architecture)
+    null, values, rank, reached = _null_directions(model, architecture)
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     of_blocks = _columns(parameters, _block_generators(parameters, found))
     generators = torch.cat([of_blocks, _columns(parameters, _coupled_generators(parameters, found.coupled))], 1)
-    reached = null.square().sum(1) < 1 - 1e-9
     unreached = int((~reached).sum())
     outside = generators - null @ (null.T @ generators)
     return NullSpace(
@@ -100,10 +99,14 @@ def double(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
 
 
-def _null_directions(model: nn.Module, architecture: Architecture) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """An orthonormal basis (columns) of the null space, the singular values of the Jacobian, and its rank."""
+def _null_directions(
+    model: nn.Module, architecture: Architecture
+) -> tuple[torch.Tensor, torch.Tensor, int, torch.Tensor]:
+    """An orthonormal basis (columns) of the null space, the singular values of the Jacobian, its rank, and which
+    parameters had a gradient at all."""
     free = list(model.parameters())
     rows, ranks = torch.zeros(0, sum(p.numel() for p in free), dtype=torch.float64), []
+    reached = torch.zeros(rows.shape[1], dtype=torch.bool)
     while len(ranks) < SETTLED or len(set(ranks[-SETTLED:])) > 1:
         with StandIn(model, model, torch.float64):
             (output, *_) = [
@@ -111,11 +114,13 @@ def _null_directions(model: nn.Module, architecture: Architecture) -> tuple[torc
             ]
         chosen = output.reshape(-1)[torch.randperm(output.numel())[:OUTPUTS]]
         gradients = [torch.autograd.grad(one, free, retain_graph=True, materialize_grads=True) for one in chosen]
-        rows = torch.cat([rows, *(torch.cat([g.reshape(-1) for g in each])[None] for each in gradients)])
+        fresh = torch.stack([torch.cat([g.reshape(-1) for g in each]) for each in gradients])
+        reached |= (fresh != 0).any(0)
+        rows = torch.cat([rows, fresh])
         _, values, directions = torch.linalg.svd(rows, full_matrices=True)
         rows = values[:, None] * directions[: len(values)]  # the same row space in few rows
         ranks.append(int((values > RANK * values[0]).sum()))
-    return directions[ranks[-1] :].T, values, ranks[-1]
+    return directions[ranks[-1] :].T, values, ranks[-1], reached
 
 
 Generator = dict[str, torch.Tensor]

@@ -5,7 +5,7 @@ or None if no constant may reach the operation.
 """
 
 from collections.abc import Callable
-from math import prod
+from math import isfinite, prod
 
 import torch
 
@@ -53,6 +53,13 @@ def _product(known: Constants, call: Call, labels: Labels):
     left, right = call.arguments["self"], call.arguments["other"]
     shape = call.outputs[0].shape
     if not isinstance(right, Ref):
+        if (
+            call.arguments.get("rounding_mode")
+            or not isinstance(right, (int, float))
+            or not isfinite(right)
+            or not right
+        ):
+            return None
         return [added(known, [labels[left.index]], [right if call.name == "mul" else 1 / right], shape)]
     if call.name == "div" or (left.index in labels) == (right.index in labels):
         return None
@@ -128,9 +135,11 @@ def _mean(known: Constants, call: Call, labels: Labels):
 
 def _picked(known: Constants, call: Call, labels: Labels):
     """Places picked by an index, of activations that have a constant in common."""
-    (source,) = labels.values()
-    source, shape = compress(source), call.outputs[0].shape
-    if call.arguments["self"].index not in labels or varies(source, *range(source.ndim - 1)):
+    picked = labels.get(call.arguments["self"].index)
+    if picked is None:
+        return None
+    source, shape = compress(picked), call.outputs[0].shape
+    if varies(source, *range(source.ndim - 1)):
         return None
     same = shape[-1:] == tuple(source.shape[-1:])
     return [first_along(source, range(source.ndim - 1)).reshape(-1).expand(shape)] if same else None

@@ -54,16 +54,16 @@ def without_gains(tape: Tape, trainable: set[str]) -> tuple[Tape, list[Gained]]:
         elif gain is None or seen[number] is None or not (bias is None or bias in trainable):
             result.calls.append(call)
         else:
-            result.calls.append(_bare(call, names))
+            result.calls.append(_bare(call, tape.parameters[gain]))
             found.append(Gained(gain, bias, frozenset(seen[number] or ()), call.name == "native_layer_norm"))
-    return result, found
+    return result, list(dict.fromkeys(found))  # a shared normalization is called several times
 
 
-def _bare(call: Call, names: dict[int, str] | None = None) -> Call:
+def _bare(call: Call, gain: Ref | None = None) -> Call:
     """The call without its gain."""
     if call.name == "native_layer_norm":
         return replace(call, name=KEEPS_MEAN, arguments={"input": call.arguments["input"]})
-    (source,) = [ref for ref in call.inputs if ref.index not in (names or {})]
+    (source,) = [ref for ref in call.inputs if ref != gain]
     return replace(call, name="alias", arguments={"self": source})
 
 
