@@ -41,7 +41,7 @@ def candidates(recorded: Tape, tape: Tape, trainable: set[str], offsets: Mapping
 
     Args:
         recorded: the tape.
-        tape: that on which sums stand for parameters, ``offsets`` says with which numbers (``nld.finder.affine``).
+        tape: that on which sums stand for parameters, ``offsets`` says with which numbers (``nld.finder.rewritten``).
     """
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
     absorbed = absorptions(recorded, trainable)

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from nld.errors import InvalidInput
-from nld.finder.affine import with_sums
 from nld.finder.block import Block
 from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
@@ -18,6 +17,7 @@ from nld.finder.directions import directions, numbers_by_parameter, parts, spars
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
 from nld.finder.preconditions import modes, require_searchable
+from nld.finder.rewritten import with_sums, with_views
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import Tape
 from nld.finder.translation.blocks import translations
@@ -108,7 +108,7 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: t
         raise InvalidInput("expected a model with trainable parameters, got none with requires_grad; unfreeze some")
     real = {name for name, p in free.items() if not p.is_complex()}
     twin = Twin(model, example_inputs, loss, precision)
-    recorded = twin.record()
+    recorded = with_views(twin.record())
     tape, offsets = with_sums(recorded, real)
     found, notes = _search(tape, real, offsets, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]

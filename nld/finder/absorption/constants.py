@@ -11,7 +11,7 @@ import torch
 from nld.finder.absorption.steps import Dense, Diagonal, MeanOffset
 from nld.finder.aten_families import COPIES, MOVES
 from nld.finder.index_tensors import core, moved
-from nld.finder.linear_system import ZERO, Equations
+from nld.finder.linear_system import ZERO, Equations, Form, combination
 from nld.finder.tape import Ref, Tape
 from nld.finder.windows import Window, windows
 
@@ -51,6 +51,7 @@ class Constants:
             for ref in call.inputs
             if ref.index in self.windows
         )
+        self._reads: Counter[str] = Counter()  # weight -> how often it reads behind a gain
         self._known: dict[tuple, list[int]] = {}
 
     def vanish(self, labels: torch.Tensor) -> None:
@@ -76,26 +77,50 @@ class Constants:
     def row_shifts(self, weight: Window, source: Ref) -> list[int]:
         """What shifts of the rows of a weight behind a layer normalization add to its outputs; nothing elsewhere."""
         gained = self.gained.get(source.index)
-        if gained is None or weight.parameter not in self.trainable or self.uses[weight.parameter] != 1:
+        if gained is None or weight.parameter not in self.trainable:
             return [ZERO] * weight.size[0]
-        shifts = self.equations.new((weight.size[0],)).tolist()
-        self.rows[weight, gained[0]] = shifts
+        if (weight, gained[0]) not in self.rows:
+            self.rows[weight, gained[0]] = self.equations.new((weight.size[0],)).tolist()
+        self._reads[weight.parameter] += 1
+        shifts = self.rows[weight, gained[0]]
         return self.passed(MeanOffset(*gained), shifts, len(shifts))
 
     def close(self) -> None:
-        """Only a bias can take a constant away: where what comes out of layers must vanish, so must what enters."""
-        changed = True
-        while changed:
-            changed = False
-            outputs = {o for passage in self.passages for o in passage.outputs if o}
-            bound = {o for o in outputs if o in self.equations.solved}
-            bound |= {u for o in bound for u in self.equations.reduce({o: 1})}
-            vanishing = bound | {o for o in outputs if not self.equations.reduce({o: 1})}
-            for passage in reversed(self.passages):
-                for unknown in passage.demands(vanishing) | (set(passage.outputs) & bound):
-                    if self.equations.reduce({unknown: 1}):
-                        self.equations.vanish({unknown: 1})
-                        changed = True
+        """Only a bias can take a constant away: where what comes out of layers must vanish, so must what enters.
+
+        Where two outputs of one weight must be equal, as of a layer that is used twice, so must what enters it.
+        """
+        for weight, gain in self.rows:
+            gains = {other for each, other in self.rows if each.parameter == weight.parameter}
+            if self._reads[weight.parameter] != self.uses[weight.parameter] or len(gains) > 1:
+                self.equations.vanish_all(self.rows[weight, gain])
+        owner = {o: (p, row) for p in self.passages for row, o in enumerate(p.outputs) if o}
+        while self._close_once(owner):
+            pass
+
+    def _close_once(self, owner: dict[int, tuple[Passage, int]]) -> bool:
+        """Whether something was demanded that was not known."""
+        demands: list[Form] = []
+        vanishing: set[int] = set()
+        for output in owner:
+            form = self.equations.reduce({output: 1})
+            if form == {output: 1}:
+                continue
+            twin = owner.get(next(iter(form), ZERO))
+            passage, row = owner[output]
+            if list(form.values()) == [1] and twin is not None and (twin[0].layer, twin[1]) == (passage.layer, row):
+                pairs = list(zip(passage.inputs, twin[0].inputs, strict=True))
+                pairs = pairs if isinstance(passage.layer, Dense) else [pairs[row]]
+                demands += [combination(pair, (1, -1)) for pair in pairs]
+            elif unknowns := {output, *form} & owner.keys():
+                vanishing |= unknowns
+        demands += [{unknown: 1} for unknown in vanishing]
+        for passage in reversed(self.passages):
+            demands += [{unknown: 1} for unknown in passage.demands(vanishing) if unknown]
+        news = [form for form in demands if self.equations.reduce(form)]
+        for form in news:
+            self.equations.vanish(form)
+        return bool(news)
 
 
 def _normalized(tape: Tape) -> dict[int, torch.Tensor]:

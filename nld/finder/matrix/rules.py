@@ -188,6 +188,24 @@ def _paired(
             known.separate(event, labels, [axis for axis in range(labels.ndim) if axis not in axes])
 
 
+def _picked(known: Coordinates, call: Call, slots: Inputs):
+    """Places picked by an index; the coordinates lie along the last axis, which stays."""
+    shape, source = call.outputs[0].shape, slots[call.arguments["self"].index]
+    if any(_axes(labels) != [labels.ndim - 1] or labels.shape[-1] != shape[-1] for labels in source):
+        return None
+    return [[first_along(labels, range(labels.ndim - 1)).reshape(-1).expand(shape) for labels in source]]
+
+
+def _scattered(known: Coordinates, call: Call, slots: Inputs):
+    """Places added into those that an index names, of another tensor or of zeros."""
+    shape, axis = call.outputs[0].shape, call.arguments["dim"]
+    start, source = slots[call.arguments["self"].index], slots[call.arguments["source"].index]
+    if any(varies(labels, axis % labels.ndim) for labels in source):
+        return None
+    added = [labels.narrow(axis, 0, 1).expand(shape) for labels in source]
+    return [_added(known, start, added, shape) if start and added else start or added]
+
+
 def _centred(known: Coordinates, call: Call, slots: Inputs):
     """A layer normalization without gain: a length that is divided by, and a mean that is subtracted."""
     (source,) = slots.values()
@@ -225,6 +243,8 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("pow", "square"), _square),
     **dict.fromkeys(("mean", "sum", "linalg_vector_norm"), _reduce),
     KEEPS_MEAN: _centred,
+    **dict.fromkeys(("index", "index_select"), _picked),
+    "index_add": _scattered,
     "convolution": _convolution,
     "embedding": _embedding,
     "view_as_complex": _complex,

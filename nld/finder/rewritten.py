@@ -1,6 +1,8 @@
-"""Gains that are written 1 + w: a tape on which the sum stands for the parameter, so that it may scale."""
+"""A tape in other words: sums stand for parameters (gains written 1 + w), and picking one slice is a view."""
 
 from dataclasses import replace
+
+import torch
 
 from nld.finder.aten_families import COPIES
 from nld.finder.tape import Call, Ref, Tape
@@ -28,6 +30,25 @@ def with_sums(tape: Tape, trainable: set[str]) -> tuple[Tape, dict[str, float]]:
     replaced = {result.parameters[name].index for name in offsets}
     result.calls = [call for call in result.calls if not {ref.index for ref in call.outputs} & replaced]
     return result, offsets
+
+
+def with_views(tape: Tape) -> Tape:
+    """The tape on which an index that is a single number selects a slice, as a view does: one expert's weight."""
+    calls = [_selecting(call) or call for call in tape.calls]
+    return Tape(calls, tape.parameters, tape.results, tape.epsilons)
+
+
+def _selecting(call: Call) -> Call | None:
+    if call.name != "index":
+        return None
+    chosen = [(axis, index) for axis, index in enumerate(call.arguments["indices"]) if index is not None]
+    if len(chosen) != 1 or chosen[0][1].shape != () or chosen[0][1].value is None:
+        return None
+    ((axis, index),) = chosen
+    if index.value.dtype == torch.bool:
+        return None
+    arguments = {"self": call.arguments["self"], "dim": axis, "index": int(index.value)}
+    return replace(call, name="select", arguments=arguments, function=torch.ops.aten.select.int)
 
 
 def _sums(tape: Tape, ref: Ref) -> list[int]:
