@@ -1,5 +1,7 @@
 """A tape in other words: sums stand for parameters (gains written 1 + w), and picking one slice is a view."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -16,8 +18,12 @@ def with_sums(tape: Tape, trainable: set[str]) -> tuple[Tape, dict[str, float]]:
     """
     result = Tape(list(tape.calls), dict(tape.parameters), list(tape.results), set(tape.epsilons))
     offsets: dict[str, float] = {}
+    users: dict[int, list[int]] = defaultdict(list)
+    for number, call in enumerate(tape.calls):
+        for ref in call.inputs:
+            users[ref.index].append(number)
     for name, ref in tape.parameters.items():
-        sums = _sums(tape, ref) if name in trainable else []
+        sums = _sums(tape, ref, users) if name in trainable else []
         amounts = {_amount(tape.calls[number]) for number in sums}
         if len(amounts) != 1 or None in amounts:
             continue
@@ -51,19 +57,19 @@ def _selecting(call: Call) -> Call | None:
     return replace(call, name="select", arguments=arguments, function=torch.ops.aten.select.int)
 
 
-def _sums(tape: Tape, ref: Ref) -> list[int]:
+def _sums(tape: Tape, ref: Ref, users: Mapping[int, list[int]]) -> list[int]:
     """The calls that use a parameter or a copy of it, if no other ones do but copies."""
-    copies, users = {ref.index}, []
-    for number, call in enumerate(tape.calls):
-        if not any(source.index in copies for source in call.inputs):
-            continue
-        if call.name in COPIES:
-            copies.update(output.index for output in call.outputs)
-        elif call.name == "add" and len(call.inputs) == 1:
-            users.append(number)
-        else:
-            return []
-    return [] if any(result.index in copies for result in tape.results) else users
+    copies, sums = [ref.index], []
+    for index in copies:
+        for number in users.get(index, ()):
+            call = tape.calls[number]
+            if call.name in COPIES:
+                copies += [output.index for output in call.outputs]
+            elif call.name == "add" and len(call.inputs) == 1:
+                sums.append(number)
+            else:
+                return []
+    return [] if {result.index for result in tape.results} & {*copies} else sorted(sums)
 
 
 def _amount(call: Call) -> float | None:

@@ -28,7 +28,7 @@ from nld.table import Table
 
 KEPT = "results/architectures/null-space.json"
 RANK = 1e-10  # singular values below it, over the largest, are zeros
-SETTLED = 5  # batches that add nothing to the rank
+ROWS = 3  # outputs for each parameter, at least
 OUTPUTS = 300  # at most so many of a batch
 EPSILONS = ("eps", "epsilon", "variance_epsilon", "norm_eps", "layer_norm_eps")  # what modules call theirs
 
@@ -103,24 +103,43 @@ def _null_directions(
     model: nn.Module, architecture: Architecture
 ) -> tuple[torch.Tensor, torch.Tensor, int, torch.Tensor]:
     """An orthonormal basis (columns) of the null space, the singular values of the Jacobian, its rank, and which
-    parameters had a gradient at all."""
-    free = list(model.parameters())
-    rows, ranks = torch.zeros(0, sum(p.numel() for p in free), dtype=torch.float64), []
-    reached = torch.zeros(rows.shape[1], dtype=torch.bool)
-    while len(ranks) < SETTLED or len(set(ranks[-SETTLED:])) > 1:
-        with StandIn(model, model, torch.float64):
-            (output, *_) = [
-                t for t in tensors(output_of(model(**double(architecture.inputs()))).value) if t.requires_grad
-            ]
-        chosen = output.reshape(-1)[torch.randperm(output.numel())[:OUTPUTS]]
-        gradients = [torch.autograd.grad(one, free, retain_graph=True, materialize_grads=True) for one in chosen]
-        fresh = torch.stack([torch.cat([g.reshape(-1) for g in each]) for each in gradients])
-        reached |= (fresh != 0).any(0)
-        rows = torch.cat([rows, fresh])
-        _, values, directions = torch.linalg.svd(rows, full_matrices=True)
-        rows = values[:, None] * directions[: len(values)]  # the same row space in few rows
-        ranks.append(int((values > RANK * values[0]).sum()))
-    return directions[ranks[-1] :].T, values, ranks[-1], reached
+    parameters had a gradient at all.
+
+    Rows are added until the last third of them adds nothing to the rank.
+    """
+    size = sum(p.numel() for p in model.parameters())
+    jacobian, enough = torch.zeros(0, size, dtype=torch.float64), ROWS * size
+    while True:
+        while len(jacobian) < enough:
+            jacobian = torch.cat([jacobian, _gradients(model, architecture)])
+        _, values, directions = torch.linalg.svd(torch.linalg.qr(jacobian, mode="r")[1])
+        rank, before = (int((v > RANK * v[0]).sum()) for v in (values, _singular(jacobian[: 2 * len(jacobian) // 3])))
+        if rank == before:
+            return directions[rank:].T, values, rank, (jacobian != 0).any(0)
+        enough += size
+
+
+def _singular(rows: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.svdvals(torch.linalg.qr(rows, mode="r")[1])
+
+
+def _gradients(model: nn.Module, architecture: Architecture) -> torch.Tensor:
+    """The gradients of some outputs on a batch, (outputs, parameters)."""
+    with StandIn(model, model, torch.float64):
+        returned = tensors(output_of(model(**double(architecture.inputs()))).value)
+    output = next(tensor for tensor in returned if tensor.requires_grad).reshape(-1)
+    output = output[torch.randperm(len(output))[:OUTPUTS]]
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(
+        output, parameters, torch.eye(len(output), dtype=output.dtype), is_grads_batched=True, allow_unused=True
+    )
+    return torch.cat(
+        [
+            p.new_zeros(len(output), p.numel()) if g is None else g.reshape(len(output), -1)
+            for g, p in zip(gradients, parameters, strict=True)
+        ],
+        1,
+    )
 
 
 Generator = dict[str, torch.Tensor]

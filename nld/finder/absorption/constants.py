@@ -114,9 +114,9 @@ class Constants:
                 demands += [combination(pair, (1, -1)) for pair in pairs]
             elif unknowns := {output, *form} & owner.keys():
                 vanishing |= unknowns
-        demands += [{unknown: 1} for unknown in vanishing]
+        demands += [combination((unknown,), (1,)) for unknown in vanishing]
         for passage in reversed(self.passages):
-            demands += [{unknown: 1} for unknown in passage.demands(vanishing) if unknown]
+            demands += [combination((unknown,), (1,)) for unknown in passage.demands(vanishing) if unknown]
         news = [form for form in demands if self.equations.reduce(form)]
         for form in news:
             self.equations.vanish(form)
@@ -148,9 +148,9 @@ def _gained(tape: Tape) -> dict[int, Gained]:
     known: dict[int, Gained] = {}
     for call in tape.calls:
         if call.name == "native_layer_norm" and len(call.arguments["normalized_shape"]) == 1:
-            pair = [call.arguments.get(which) for which in ("weight", "bias")]
-            if all(isinstance(ref, Ref) and ref.index in names for ref in pair):
-                known[call.outputs[0].index] = (names[pair[0].index], names[pair[1].index])
+            gain, bias = call.arguments.get("weight"), call.arguments.get("bias")
+            if isinstance(gain, Ref) and isinstance(bias, Ref) and {gain.index, bias.index} <= names.keys():
+                known[call.outputs[0].index] = (names[gain.index], names[bias.index])
         elif call.name in MOVES | COPIES and len(call.inputs) == 1 and call.inputs[0].index in known:
             source = call.inputs[0]
             same = call.name in COPIES or "view" in call.name

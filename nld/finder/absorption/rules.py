@@ -13,7 +13,7 @@ from nld.finder.absorption.constants import Constants
 from nld.finder.absorption.steps import Dense, Diagonal
 from nld.finder.aten_families import CONTRACTIONS, COPIES, MOVES, NORMS
 from nld.finder.call_axes import normalization, reduced_axes
-from nld.finder.index_tensors import compress, core, distinct, first_along, moved, reduced, rows_along, varies
+from nld.finder.index_tensors import compress, core, distinct, first_along, moved, reduced, varies
 from nld.finder.linear_system import ZERO
 from nld.finder.tape import Call, Ref
 from nld.finder.windows import Window
@@ -169,16 +169,15 @@ def _convolution(known: Constants, call: Call, labels: Labels):
 
 def _norm(known: Constants, call: Call, labels: Labels):
     """The bias comes out; a batch normalization forgets what all places have in common."""
-    source, weight, bias = (call.arguments.get(name) for name in ("input", "weight", "bias"))
+    source, weight, bias = call.arguments["input"], call.arguments.get("weight"), call.arguments.get("bias")
+    _, axes, place = normalization(call)
     if isinstance(weight, Ref) and weight.index in labels:
         known.vanish(labels[weight.index])
     if source.index in labels:
-        _, axes, _ = normalization(call)
         constant = compress(labels[source.index])
-        batch = "batch_norm" in call.name and axes is not None
-        if not batch or rows_along(constant, axes).shape[1] > 1:
+        forgets = "batch_norm" in call.name and axes is not None and not varies(constant, *axes)
+        if not forgets:
             known.vanish(constant)
-    place = normalization(call)[2]
     offset = labels.get(bias.index) if isinstance(bias, Ref) else None
     if offset is None:
         return [torch.tensor(ZERO).expand(source.shape)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from nld.finder.coupled import Tensors
+from nld.finder.linear_system import Form
 from nld.finder.windows import Window
 
 
@@ -21,7 +22,7 @@ class Sums:
     size: int
 
     @staticmethod
-    def of(forms: Sequence[Mapping[int, float]], place: Mapping[int, int]) -> Sums:
+    def of(forms: Sequence[Form], place: Mapping[int, int]) -> Sums:
         """From a linear form of unknowns a row; ``place``: the number of each unknown's value, others count nothing."""
         entries = [(row, place[u], float(c)) for row, form in enumerate(forms) for u, c in form.items() if u in place]
         rows, numbers, factors = zip(*entries, strict=True) if entries else ((), (), ())
