@@ -91,12 +91,26 @@ def scale() -> Symmetry:
     )
 
 
-def rescale(exponents: Sequence[float] = (1, -1)) -> Symmetry:
+def rescale(exponents: Sequence[float] = (1, -1), offsets: Sequence[float] = ()) -> Symmetry:
     """Q_i = (1 + s)^{c_i} q_i with any real c_i: +1 incoming, -1 outgoing weights; A_i(q) = c_i q_i.
 
     Units with a homogeneous activation (linear, ReLU, leaky ReLU) have it. 1 + s must be positive unless all c_i are
     integers.
+
+    Args:
+        exponents: c_i.
+        offsets: a_i, where the loss sees q_i + a_i (a gain written 1 + w): it is this sum that scales,
+            Q_i = (1 + s)^{c_i} (q_i + a_i) - a_i and A_i(q) = c_i (q_i + a_i).
     """
+    if any(offsets):
+        pairs = tuple(zip(exponents, offsets, strict=True))
+        transform, generator = _part_by_part(
+            "rescale",
+            pairs,
+            lambda part, ca, s: (1 + s) ** ca[0] * (part + ca[1]) - ca[1],
+            lambda part, ca: ca[0] * (part + ca[1]),
+        )
+        return Symmetry("rescale", transform, generator)
     transform, generator = _part_by_part(
         "rescale", tuple(exponents), lambda part, c, s: (1 + s) ** c * part, lambda part, c: c * part
     )

@@ -33,8 +33,8 @@ EXPORTED = {
         "TrainingLoop", "check_training", "training_check",
     },
     "nld.finder": {
-        "Block", "ConservationLaws", "Member", "OrbitOptimum", "Symmetries", "Violation", "check_symmetries",
-        "count_conservation_laws", "find_symmetries", "orbit_optimum",
+        "Block", "ConservationLaws", "Coupled", "Coupling", "Member", "OrbitOptimum", "Symmetries", "Violation",
+        "check_symmetries", "count_conservation_laws", "find_symmetries", "orbit_optimum",
     },
     "nld.monitor": {"ADAPTERS", "Adapter", "Finding", "Monitor", "findings", "load", "save"},
     "nld.training_check": {"Finding", "TOPICS", "TrainingCheck", "TrainingLoop", "check_training"},

@@ -60,6 +60,7 @@ def classify(blocks: Sequence[Block], shapes: Mapping[str, tuple[int, ...]]) -> 
         shapes: of each parameter to be classified; blocks name no others.
     """
     multiplying = [b for b in blocks if b.kind in (Kind.SCALE, Kind.RESCALE, Kind.GENERAL_LINEAR)]
+    multiplying = [b for b in multiplying if not any(member.offset for member in b.members)]  # 1 + w scales, not w
     parts = cells(multiplying, shapes)
     vectors = {cell.parameter for cell in parts if cell.is_vector}
     moving: dict[str, list[Block]] = {name: [] for name in shapes}

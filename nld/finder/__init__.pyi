@@ -4,6 +4,8 @@ from .check import Violation as Violation
 from .check import check_symmetries as check_symmetries
 from .conservation_laws import ConservationLaws as ConservationLaws
 from .conservation_laws import count_conservation_laws as count_conservation_laws
+from .coupled import Coupled as Coupled
+from .coupled import Coupling as Coupling
 from .find import Symmetries as Symmetries
 from .find import find_symmetries as find_symmetries
 from .find import table as table

@@ -43,6 +43,7 @@ NORMS = {"_batch_norm_with_update", "_native_batch_norm_legit", "cudnn_batch_nor
 
 CONTRACTIONS = {"mm", "addmm", "bmm", "baddbmm"}
 SOFTMAX = {"_log_softmax", "_safe_softmax", "_softmax"}
+KEEPS_MEAN = "layer_norm_without_gain"  # stands for a layer normalization where its gain is left out of a tape
 MEANS = {"mean", "sum"}
 MAXIMA = {"amax", "amin"}
 SPREADS = {"std", "var"}

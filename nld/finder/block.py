@@ -27,6 +27,8 @@ class Member:
         unit_axes: axes of ``shape`` that enumerate the units, in the block's order.
         matrix_axis: for general_linear and rotation, the axis of ``shape`` on which the
             d x d matrix acts.
+        offset: what the model adds to the parameter before it uses it (1 for a gain written
+            1 + w); in a rescale block it is this sum that is multiplied.
     """
 
     parameter: str
@@ -35,6 +37,7 @@ class Member:
     coefficient: float = 1.0
     narrow: tuple[tuple[int, int, int], ...] = ()
     matrix_axis: int | None = None
+    offset: float = 0.0
 
     @property
     def units(self) -> int:
@@ -78,7 +81,7 @@ class Block:
     The generator A(q) of unit u is (see ``symmetry``), on member i with coefficient c_i:
 
     - translation: c_i on every feature of the unit's row (a constant direction);
-    - scale, rescale: c_i q_i on the unit's row;
+    - scale, rescale: c_i q_i on the unit's row; c_i (q_i + a_i) with the member's offset a_i;
     - general_linear: for each d x d matrix B, c_i = +1 gives B q_i and c_i = -1 gives -B^T q_i
       on the rows (d, features) of the unit;
     - rotation: the same with B antisymmetric, for which both signs act alike.
@@ -134,7 +137,9 @@ class Block:
             raise InvalidInput(f"expected {asked} for a {self.kind.words} block, got {matrix}; pass it as symmetry(B)")
         if matrix is not None:
             return linear(matrix, self.coefficients, _exponential)
-        return translation(self.coefficients) if self.kind.is_constant else rescale(self.coefficients)
+        if self.kind.is_constant:
+            return translation(self.coefficients)
+        return rescale(self.coefficients, [member.offset for member in self.members])
 
     def describe(self) -> str:
         """The symmetry in words: what moves, how many units, and why the loss cannot notice."""
@@ -157,6 +162,8 @@ class Block:
         if self.kind not in list(Kind):
             raise InvalidInput(f"expected a kind among {', '.join(Kind)}, got {self.kind!r}; use one of these")
         object.__setattr__(self, "kind", Kind(self.kind))
+        if self.kind is not Kind.RESCALE and any(member.offset for member in self.members):
+            raise InvalidInput(f"expected offsets in rescale blocks only, got one in {self.name!r}; leave it out")
         if not self.members:
             raise InvalidInput(f"block {self.name!r} has no members; give at least one Member")
         units = {member.parameter: member.units for member in self.members}
@@ -172,6 +179,9 @@ def _exponential(matrix: torch.Tensor) -> torch.Tensor:
 def _names(members: list[Member], additive: bool) -> str:
     """Parts of parameters in words, with the power of the factor (or the multiple of the shift) where it is not one."""
     unit = "times" if additive else "power"
-    amounts = [(member.entries, abs(member.coefficient)) for member in members]
+    amounts = [
+        (f"{member.offset:g} + {member.entries}" if member.offset else member.entries, abs(member.coefficient))
+        for member in members
+    ]
     texts = [entries if amount == 1 else f"{entries} ({amount:g} {unit})" for entries, amount in amounts]
     return ", ".join(dict.fromkeys(texts))

@@ -85,7 +85,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
                 module.training = training
 
 
-def _each_gradient(
+def each_gradient(
     loss: torch.Tensor, parameters: Mapping[str, torch.Tensor], take: Callable[[str, torch.Tensor], None]
 ) -> None:
     """Hand over the gradient of each parameter that has one, as soon as it is known; ``.grad`` stays as it is."""
@@ -190,7 +190,7 @@ def violations(
         if value.numel() != 1 or not bool(torch.isfinite(value)):
             raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
         with context():
-            _each_gradient(value.sum(), parameters, overlaps.add)
+            each_gradient(value.sum(), parameters, overlaps.add)
     along, whole, original = overlaps.largest(), overlaps.whole, value.item()
     del value  # and the activations with it
 
@@ -207,7 +207,7 @@ def violations(
     sizes = {name: p.numel() for name, p in parameters.items()}
     together = [n for n in range(len(blocks)) if tolerance is not None and along[n] <= tolerance]
     apart = [[n] for n in range(len(blocks)) if n not in together]
-    changes = _changes(change, apart + _portions(together, blocks, sizes), tolerance)
+    changes = bisected(change, apart + _portions(together, blocks, sizes), tolerance)
     return [Violation(block, along[number], changes[number]) for number, block in enumerate(blocks)]
 
 
@@ -225,7 +225,7 @@ def _portions(numbers: Sequence[int], blocks: Sequence[Block], sizes: Mapping[st
     return groups
 
 
-def _changes(
+def bisected(
     change: Callable[[Sequence[int]], float], groups: list[list[int]], tolerance: float | None
 ) -> dict[int, float]:
     """The change of the loss for each block, by its number; blocks of a group are transformed at once.

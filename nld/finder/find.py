@@ -11,10 +11,13 @@ from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
+from nld.finder.coupled import Coupled
+from nld.finder.coupled_search import candidates
 from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
 from nld.finder.preconditions import modes, require_searchable
+from nld.finder.rewritten import with_sums, with_views
 from nld.finder.scale.scale_exponents import scale_exponents
 from nld.finder.tape import Tape
 from nld.finder.translation.blocks import translations
@@ -38,6 +41,10 @@ class Symmetries(list[Block]):
     analysis proposed but the measurement refused; ``epsilons`` are the normalizations' small constants, up to which
     scale symmetries in front of them hold; ``output`` says what was taken as the output, where a model returns more
     than a tensor; ``modes`` has the mode that each submodule was in which computes otherwise in training.
+    ``coupled`` holds the symmetries whose generators depend on other weights than they move, a list of ``Coupled``
+    (``nld.finder.coupled``): what one bias adds and the next absorbs, and rotations of the residual stream that gains
+    conjugate. With the blocks they span the null space of the loss of most architectures. They stand apart since the
+    monitor follows blocks only.
     """
 
     def __init__(
@@ -47,8 +54,10 @@ class Symmetries(list[Block]):
         epsilons: Iterable[float] = (),
         output: str = "",
         modes: Mapping[str, bool] | None = None,
+        coupled: Iterable[Coupled] = (),
     ):
         super().__init__(found)
+        self.coupled = list(coupled)
         self.output, self.modes = output, dict(modes or {})
         self.not_analysed = tuple(not_analysed)
         self.epsilons = tuple(sorted(epsilons))
@@ -99,15 +108,34 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: t
         raise InvalidInput("expected a model with trainable parameters, got none with requires_grad; unfreeze some")
     real = {name for name, p in free.items() if not p.is_complex()}
     twin = Twin(model, example_inputs, loss, precision)
-    tape = twin.record()
-    found, notes = _search(tape, real, twin.measure)
+    recorded = with_views(twin.record())
+    tape, offsets = with_sums(recorded, real)
+    found, notes = _search(tape, real, offsets, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
     prefixed = (_prefixed(block, prefix) for block in found)
-    return Symmetries(prefixed, complex_ones + notes, tape.epsilons, twin.outcome.words, modes(model))
+    coupled, refused = _coupled(candidates(recorded, tape, real, offsets), twin)
+    coupled = [replace(one, prefix=prefix) for one in coupled]
+    notes = complex_ones + notes + refused
+    return Symmetries(prefixed, notes, recorded.epsilons, twin.outcome.words, modes(model), coupled)
+
+
+def _coupled(proposed: list[Coupled], twin: Twin) -> tuple[list[Coupled], list[str]]:
+    """The symmetries whose generators depend on other weights, as far as the measurement confirms them, and notes."""
+    measured = twin.measure_coupled(proposed)
+    refused = [
+        f"{one.coupled.kind} in {one.coupled.name}: proposed but refused by the measurement "
+        f"(gradient {one.gradient:.1e}, loss {one.loss_change:.1e})"
+        for one, holds in measured
+        if not holds
+    ]
+    return [one.coupled for one, holds in measured if holds], refused
 
 
 def _search(
-    tape: Tape, trainable: set[str], measure: Callable[[list[Block]], list[tuple[Violation, bool]]]
+    tape: Tape,
+    trainable: set[str],
+    offsets: Mapping[str, float],
+    measure: Callable[[list[Block]], list[tuple[Violation, bool]]],
 ) -> tuple[list[Block], list[str]]:
     """Blocks that the analysis of a tape proposes and the measurement confirms, and notes on what was not followed."""
     shapes = {name: ref.shape for name, ref in tape.parameters.items()}
@@ -122,6 +150,7 @@ def _search(
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
     scalings, unknown = _scalings(tape, trainable, contained, shapes)
+    scalings = [_about(block, offsets) for block in scalings]
     measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
     order = {name: number for number, name in enumerate(tape.parameters)}
@@ -153,6 +182,14 @@ def _scalings(
     return blocks(None, units, shapes), exponents.unknown
 
 
+def _about(block: Block, offsets: Mapping[str, float]) -> Block:
+    """The block with the numbers that the model adds to its parameters before they scale."""
+    if offsets.keys().isdisjoint(block.parameters):
+        return block
+    members = (replace(member, offset=offsets.get(member.parameter, 0.0)) for member in block.members)
+    return replace(block, kind=Kind.RESCALE, members=tuple(members))
+
+
 def _prefixed(block: Block, prefix: str) -> Block:
     members = tuple(replace(member, parameter=prefix + member.parameter) for member in block.members)
     return replace(block, members=members)
@@ -177,6 +214,9 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     if not symmetries:
         lines.append("none found")
+    if symmetries.coupled:
+        lines += ["", "With generators that depend on other weights, which the monitor does not follow:"]
+        lines += [f"  {one.kind} in {_counted(one.dimension)}: {one.name}" for one in symmetries.coupled]
     if symmetries.output:
         lines += ["", f"Taken as the output: {symmetries.output}."]
     if symmetries.epsilons:
@@ -185,3 +225,7 @@ def table(symmetries: Symmetries, width: int = 100) -> str:
     if symmetries.not_analysed:
         lines += ["", "Not analysed:", *(f"  {note}" for note in symmetries.not_analysed)]
     return "\n".join(lines)
+
+
+def _counted(directions: int) -> str:
+    return "one direction" if directions == 1 else f"{directions} directions"

@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_map, tree_map_only
 from nld.errors import InvalidInput
 from nld.finder.block import Block
 from nld.finder.check import Violation, violations
+from nld.finder.coupled import Coupled
+from nld.finder.coupled_search import CoupledViolation, coupled_violations
 from nld.finder.outputs import output_of, single_tensor
 from nld.finder.tape import Tape, WithoutEpsilon, elementary, record, tensors
 
@@ -38,7 +40,7 @@ class Twin:
         self.original, self.precision = model, precision
         self.model = _copied(model, precision)
         self.outcome = Outcome(converted(example_inputs, precision), loss)
-        self.standing_in = StandIn(model, self.model)
+        self.standing_in = StandIn(model, self.model, precision)
         make_generic(self.model.parameters())
         with torch.enable_grad(), elementary(), self.standing_in:
             self.scalar = scalar_of(self.outcome(self.model), loss)
@@ -66,6 +68,30 @@ class Twin:
             result = [pair if pair[1] else next(again) for pair in result]
         return result
 
+    def measure_coupled(self, candidates: Sequence[Coupled]) -> list[tuple[CoupledViolation, bool]]:
+        """The violation of each candidate whose generator depends on other weights, and whether it is a symmetry."""
+        if not candidates:
+            return []
+        tolerance = DECIDED if self.precision is torch.float32 else TOLERANCE[self.precision or torch.float32]
+        result = [(v, v.holds(tolerance)) for v in self._coupled(candidates, tolerance)]
+        undecided = [violation.coupled for violation, holds in result if not holds]
+        if undecided and self.precision is torch.float32:
+            self._double()
+            again = iter(self.measure_coupled(undecided))
+            result = [pair if pair[1] else next(again) for pair in result]
+        return result
+
+    def _coupled(self, candidates: Sequence[Coupled], tolerance: float) -> list[CoupledViolation]:
+        buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+
+        def loss() -> torch.Tensor:
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+            return self.scalar(self.outcome(self.model))
+
+        return coupled_violations(self.model, loss, candidates, self._exact, tolerance)
+
     def _violations(self, candidates: Sequence[Block], tolerance: float) -> list[Violation]:
         return violations(
             self.model,
@@ -85,7 +111,7 @@ class Twin:
         self.precision = torch.float64
         self.model.double()
         self.outcome.convert(self.precision)
-        self.standing_in = StandIn(self.original, self.model)
+        self.standing_in = StandIn(self.original, self.model, self.precision)
 
 
 def _copied(model: nn.Module, precision: torch.dtype | None) -> nn.Module:
@@ -119,18 +145,25 @@ class StandIn(TorchFunctionMode):
     """Wherever a loss or a hook reaches for a tensor of the model, it gets that of the twin that is studied.
 
     A penalty on ``model.parameters()`` in the loss is the common case: it breaks scale symmetry, but only the twin's
-    parameters are on the tape.
+    parameters are on the tape. Where the twin computes in double precision, so does what a model casts to single
+    precision by itself, as normalizations do that are written for low precision.
     """
 
-    def __init__(self, model: nn.Module, twin: nn.Module):
+    def __init__(self, model: nn.Module, twin: nn.Module, precision: torch.dtype | None = None):
         super().__init__()
+        self.double = precision is torch.float64
         originals, stand_ins = ([*m.parameters(), *m.buffers()] for m in (model, twin))
         pairs = zip(originals, stand_ins, strict=True)
         self.twins = {id(original): (original, stand_in) for original, stand_in in pairs}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        args, kwargs = tree_map(lambda leaf: self.twins.get(id(leaf), (leaf, leaf))[1], (args, kwargs or {}))
-        return func(*args, **kwargs)
+        args, kwargs = tree_map(self._exchanged, (args, kwargs or {}))
+        return (torch.Tensor.double if self.double and func is torch.Tensor.float else func)(*args, **kwargs)
+
+    def _exchanged(self, leaf):
+        if self.double and leaf is torch.float32:
+            return torch.float64
+        return self.twins.get(id(leaf), (leaf, leaf))[1]
 
 
 class Outcome:

@@ -107,16 +107,18 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     constant = rows.of_uses(lambda use: use.kind.is_constant)
     features = rows.of_uses(lambda use: np.prod(use.member.shape) / use.member.units)
     generator = sign**2 * np.where(constant, features, finish_of["position_position"])
-    squared_gradient = rows.total(start_of["gradient_gradient"])
+    first = rows.of_uses(lambda use: not use.again)  # each entry counts once in a squared length
+    squared_gradient = rows.total(first * start_of["gradient_gradient"])
     bare_momentum = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"]) + coupled * np.sqrt(
         finish_of["position_position"]
     )
-    momentum = rows.total(weight**2 * np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
-    size = rows.total(generator)
+    momentum = rows.total(first * weight**2 * np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
+    # |a + b|^2 <= 2 |a|^2 + 2 |b|^2 bounds an affine generator
+    size = rows.total(generator * rows.of_uses(lambda use: 2 if use.member.offset else 1))
     # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
     # all of it lies along the generator: it is measured against the typical entry of the other blocks.
     typical_momentum, typical_gradient = (
-        _at_least_typical(squares, rows.total(features)) for squares in (momentum, squared_gradient)
+        _at_least_typical(squares, rows.total(first * features)) for squares in (momentum, squared_gradient)
     )
     return {
         "charge": rows.total(charge),
@@ -126,9 +128,9 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
         "residual": rows.total(charge - predicted),
         "charge_bound": np.sqrt(typical_momentum * size),
         "violation": ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
-        "squared_norm": rows.total(finish_of["position_position"]),
-        "squared_step": rows.total(finish_of["displacement_displacement"]),
-        "radial_step": rows.total(finish_of["position_displacement"]),
+        "squared_norm": rows.total(first * finish_of["position_position"]),
+        "squared_step": rows.total(first * finish_of["displacement_displacement"]),
+        "radial_step": rows.total(first * finish_of["position_displacement"]),
         "squared_gradient": squared_gradient,
         "squared_momentum": momentum,
     }

@@ -2,18 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from nld.errors import InvalidInput
-from nld.finder.block import Block
+from nld.finder.block import Block, Member
 from nld.finder.wrappers import clean_name, unwrap
 from nld.monitor.charge_balance import MatrixBalance, Rows
 from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update
+from nld.symmetry import Kind
 
 
 @dataclass
@@ -97,9 +98,10 @@ class TrackedParameters:
             block = self.blocks[number]
             for member in block.members:
                 place = measured.index(self._place[member.parameter])
-                uses.append(Use(number, block.kind, member, place, row, block.size))
-                first_units.append(unit)
-                row += member.units
+                for use in _uses(number, block, member, place, row):
+                    uses.append(use)
+                    first_units.append(unit)
+                    row += member.units
             unit += block.units
         return Rows(uses, first_units, unit)
 
@@ -205,6 +207,15 @@ class TrackedParameters:
         for charges in self.charge_groups:
             if charges.balance is not None:
                 charges.balance.forget()
+
+
+def _uses(number: int, block: Block, member: Member, place: int, row: int) -> list[Use]:
+    """A member's use; c (q + a) of a member with an offset is c q, and beside it the constant c a."""
+    uses = [Use(number, block.kind, member, place, row, block.size)]
+    if member.offset:
+        constant = replace(member, coefficient=member.coefficient * member.offset)
+        uses.append(Use(number, Kind.TRANSLATION, constant, place, row + member.units, 1, again=True))
+    return uses
 
 
 def _named_parameters(model) -> Mapping[str, torch.Tensor]:

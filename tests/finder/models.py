@@ -153,6 +153,17 @@ class RootNorm(nn.Module):
         return self.last(y * self.inverse(y.square().mean(-1, keepdim=True)))
 
 
+class OnePlusNorm(nn.Module):
+    """A root mean square normalization whose gain is written 1 + w, w zero at first."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-16) * (1.0 + self.weight)
+
+
 class Gain(nn.Module):
     """Logits times a gain each."""
 

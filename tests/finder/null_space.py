@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from nld.finder.block import Block
+from nld.finder.coupled import Coupled
 
 
 def generic_point(model: nn.Module) -> nn.Module:
@@ -72,11 +73,37 @@ def generators(model: nn.Module, blocks: list[Block]) -> torch.Tensor:
                         if block.kind == "translation":
                             move = torch.full(index.shape, c, dtype=torch.float64)
                         elif block.kind in ("scale", "rescale"):
-                            move = c * flat[index]
+                            move = c * (flat[index] + member.offset)
                         else:
                             move = (matrix if c > 0 else -matrix.T) @ flat[index]
                         column.index_add_(0, index.reshape(-1), move.reshape(-1))
                     columns.append(column)
+    return torch.stack(columns, 1) if columns else torch.zeros(total, 0, dtype=torch.float64)
+
+
+def coupled_generators(model: nn.Module, coupled: list[Coupled], amount: float = 1e-3) -> torch.Tensor:
+    """dQ/ds at s = 0 of every direction of every coupled symmetry as dense columns, by differences of transforms.
+
+    The symmetric difference has an error of order amount squared, Richardson's extrapolation one of its fourth power.
+    """
+    free = {name: p.detach().double() for name, p in model.named_parameters() if p.requires_grad}
+    values = {name: p.detach().double() for name, p in model.named_parameters()}
+    columns = []
+    for each in coupled:
+        point = each.point(values)
+        for direction in each.directions():
+            transform = each.symmetry(direction).transform
+            half, whole = (
+                [
+                    (after - before) / (2 * h)
+                    for after, before in zip(transform(point, h), transform(point, -h), strict=True)
+                ]
+                for h in (amount / 2, amount)
+            )
+            moves = [(4 * a - b) / 3 for a, b in zip(half, whole, strict=True)]
+            named = dict(zip((*each.flow.moved, *each.flow.read), moves, strict=True))
+            columns.append(torch.cat([named.get(n, torch.zeros_like(p)).reshape(-1) for n, p in free.items()]))
+    total = sum(p.numel() for p in free.values())
     return torch.stack(columns, 1) if columns else torch.zeros(total, 0, dtype=torch.float64)
 
 

@@ -5,7 +5,7 @@ they are. A case whose null space holds more or less than what is found plus ``b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -20,6 +20,7 @@ from tests.finder.models import (
     Gated,
     HandNorm,
     LowRank,
+    OnePlusNorm,
     Residual,
     RootNorm,
     Seq,
@@ -38,6 +39,7 @@ class Case:
     Args:
         units: kind -> number of units over all blocks of this kind.
         loss: the criterion, or None for any function of the output.
+        coupled: kind -> number of directions of the symmetries whose generators depend on other weights.
         beyond: dimension of the null space that belongs to no kind of block; ``why`` says what it is.
         seed: a point at which no ReLU is dead or always open on the data drawn.
     """
@@ -50,6 +52,7 @@ class Case:
     beyond: int = 0
     why: str = ""
     seed: int = 1
+    coupled: dict[str, int] = field(default_factory=dict)
 
 
 def vectors(n: int, batch: int = 60) -> Callable[[], torch.Tensor]:
@@ -68,14 +71,11 @@ def sequences(n: int = 3, length: int = 5, batch: int = 4) -> Callable[[], torch
     return lambda: torch.randn(batch, length, n)
 
 
-AFFINE = "between affine maps with no function in between, a shift of the first bias is undone by the second one"
-SUM_FREE = "rotations of the normalized activations about the vector of ones, on which no block can act"
-VALUE_BIAS = 4  # softmax rows sum to one, so that the output bias undoes a shift of the value bias
-BEHIND_LAYER_NORM = (
-    "a shift of the value bias undone by the output bias; behind each layer normalization with gain and bias, a row of "
-    "the next weight shifted by 1 / gain, and the normalization's bias, both undone by the next bias; rotations of the "
-    "residual stream about the vector of ones where head and embedding are free"
-)
+# Absorbed: softmax rows sum to one, so that the output bias undoes a shift of the value bias; behind each layer
+# normalization with gain and bias, a row of the next weight shifted by 1 / gain, and the normalization's bias, are both
+# undone by the next bias, or by one another where there is none. Rotated: the residual stream, about the vector of ones
+# behind layer normalizations, where head and embedding are not tied.
+VALUE_BIAS = 4
 EVALUATION = "in eval mode batch normalization is an affine map behind another: both its gain and its bias repeat it"
 
 S, L = nn.Sequential, nn.Linear
@@ -87,7 +87,7 @@ CASES = [
          loss=nn.CrossEntropyLoss()),
     Case("logits", lambda: S(L(3, 4, bias=False)), vectors(3), {"translation": 3}, loss=nn.CrossEntropyLoss()),
     Case("linear", lambda: S(L(3, 4, bias=False), L(4, 3)), vectors(3), {"general_linear": 1}),
-    Case("linear-biases", lambda: S(L(3, 2), L(2, 3)), vectors(3), {"general_linear": 1}, beyond=2, why=AFFINE),
+    Case("linear-biases", lambda: S(L(3, 2), L(2, 3)), vectors(3), {"general_linear": 1}, coupled={"absorption": 2}),
     Case("linear-three", lambda: S(L(4, 3, bias=False), L(3, 3, bias=False), L(3, 4)), vectors(4),
          {"general_linear": 2}),
     Case("batch-norm", lambda: S(L(3, 4), nn.BatchNorm1d(4), nn.ReLU(), L(4, 2)), vectors(3),
@@ -107,11 +107,13 @@ CASES = [
     Case("layer-norm-gelu", lambda: S(L(3, 4), nn.LayerNorm(4), nn.GELU(), L(4, 2)), vectors(3),
          {"scale": 1, "translation": 4}),
     Case("rms-norm", lambda: S(L(3, 4), nn.RMSNorm(4), nn.ReLU(), L(4, 2)), vectors(3), {"scale": 1, "rescale": 4}),
+    Case("rms-norm-one-plus", lambda: S(L(3, 4), OnePlusNorm(4), nn.ReLU(), L(4, 2)), vectors(3),
+         {"scale": 1, "rescale": 4}),
     Case("rms-norm-plain", lambda: S(L(3, 4), nn.RMSNorm(4, elementwise_affine=False), L(4, 2)), vectors(3),
          {"scale": 1, "rotation": 1}),
     Case("layer-norm-plain", lambda: S(L(3, 4), nn.LayerNorm(4, elementwise_affine=False), L(4, 2)), vectors(3),
-         {"scale": 1, "translation": 6}, beyond=3, why=SUM_FREE),
-    Case("layer-norm-by-hand", HandNorm, vectors(3), {"scale": 1, "translation": 9}, beyond=3, why=SUM_FREE),
+         {"scale": 1, "translation": 6}, coupled={"rotation": 3}),
+    Case("layer-norm-by-hand", HandNorm, vectors(3), {"scale": 1, "translation": 9}, coupled={"rotation": 3}),
     Case("root-norm-reciprocal", lambda: RootNorm(lambda square: square.sqrt().reciprocal()), vectors(3),
          {"scale": 1, "rotation": 1}),
     Case("root-norm-power", lambda: RootNorm(lambda square: 1 / (square + 1e-16) ** 0.5), vectors(3),
@@ -147,28 +149,33 @@ CASES = [
     Case("cnn-transposed", lambda: S(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.ConvTranspose2d(3, 2, 2), nn.ReLU(),
                                      nn.Conv2d(2, 1, 2)), images(), {"rescale": 5}),
     Case("residual", Residual, images(), {"scale": 9, "translation": 6, "rescale": 6}),
-    Case("depthwise", Depthwise, images(), {"scale": 14}, beyond=2, why=AFFINE),
-    Case("attention", Attention, sequences(4), {"general_linear": 4, "translation": 4}, beyond=4,
-         why="softmax rows sum to one: a shift of the value bias is undone by the output bias"),
+    Case("depthwise", Depthwise, images(), {"scale": 14}, coupled={"absorption": 2}),
+    Case("attention", Attention, sequences(4), {"general_linear": 4, "translation": 4},
+         coupled={"absorption": VALUE_BIAS}),
     Case("attention-plain", lambda: Attention(bias=False), sequences(4), {"general_linear": 4}),
     Case("attention-grouped", lambda: Attention(8, 4, bias=False, kv_heads=2), sequences(8), {"general_linear": 4}),
     Case("attention-rotary", lambda: Attention(8, 2, bias=False, rotary=True), sequences(8),
          {"general_linear": 2, "rotation": 4, "rescale": 4}),
-    Case("multihead", MHA, sequences(4), {"general_linear": 4, "translation": 4}, beyond=4,
-         why="softmax rows sum to one: a shift of the value bias is undone by the output bias"),
+    Case("multihead", MHA, sequences(4), {"general_linear": 4, "translation": 4},
+         coupled={"absorption": VALUE_BIAS}),
     Case("gpt", FusedGPT, tokens(),
          {"scale": 1, "translation": 5 + 4 + 7 + 4 + 4 + 1 + 5 + 1, "rescale": 12, "general_linear": 4},
-         beyond=VALUE_BIAS + (12 + 4) + (5 + 4) + 4 + 3, why=BEHIND_LAYER_NORM),
+         coupled={"absorption": VALUE_BIAS + (12 + 4) + (5 + 4) + 4, "rotation": 3}),
     Case("gpt-tied", lambda: FusedGPT(tied=True), tokens(),
          {"translation": 5 + 4 + 4 + 1 + 5 + 1, "rescale": 9, "general_linear": 4},
-         beyond=VALUE_BIAS + (12 + 4) + (5 + 4), why=BEHIND_LAYER_NORM),
+         coupled={"absorption": VALUE_BIAS + (12 + 4) + (5 + 4)}),
     Case("gpt-rms", lambda: FusedGPT(norm=nn.RMSNorm), tokens(),
-         {"scale": 1, "translation": 4 + 4, "rescale": 12, "general_linear": 4}, beyond=VALUE_BIAS + 6,
-         why="rotations of the residual stream, which the gains of the normalizations conjugate: no block can act so"),
+         {"scale": 1, "translation": 4 + 4, "rescale": 12, "general_linear": 4},
+         coupled={"absorption": VALUE_BIAS, "rotation": 6}),
+    Case("gpt-rms-one-plus", lambda: FusedGPT(norm=OnePlusNorm), tokens(),
+         {"scale": 1, "translation": 4 + 4, "rescale": 12, "general_linear": 4},
+         coupled={"absorption": VALUE_BIAS, "rotation": 6}),
     Case("gpt-rms-plain", lambda: FusedGPT(norm=partial(nn.RMSNorm, elementwise_affine=False)), tokens(),
-         {"scale": 1, "translation": 4 + 4, "general_linear": 4, "rotation": 1}, beyond=VALUE_BIAS, why=AFFINE),
+         {"scale": 1, "translation": 4 + 4, "general_linear": 4, "rotation": 1},
+         coupled={"absorption": VALUE_BIAS}),
     Case("gpt-unused-position", lambda: FusedGPT(norm=partial(nn.RMSNorm, elementwise_affine=False), positions=6),
-         tokens(), {"scale": 1, "translation": 4 + 4, "general_linear": 4, "rotation": 1}, beyond=VALUE_BIAS + 4,
+         tokens(), {"scale": 1, "translation": 4 + 4, "general_linear": 4, "rotation": 1},
+         coupled={"absorption": VALUE_BIAS}, beyond=4,
          why="a position that the data never reaches has no gradient: that is no symmetry of the model"),
     Case("lstm", lambda: Seq(nn.LSTM(2, 2, batch_first=True), L(2, 2)), sequences(2), {"translation": 8}),
     Case("gru", lambda: Seq(nn.GRU(2, 2, batch_first=True), L(2, 2)), sequences(2), {"translation": 4}),

@@ -24,10 +24,13 @@ def test_law_generators_span_the_null_space(case):
     model = null_space.generic_point(case.build())
     found = nld.find_symmetries(model, as_double(case.inputs()), loss=case.loss)
     null = null_space.null_directions(model, case.inputs, per_sample if case.loss else None)
-    columns = null_space.generators(model, found)
+    columns = torch.cat([null_space.generators(model, found), null_space.coupled_generators(model, found.coupled)], 1)
 
     kinds = {block.kind for block in found}
     assert {kind: sum(b.units for b in found if b.kind == kind) for kind in kinds} == case.units
+    assert {
+        one.kind: sum(o.dimension for o in found.coupled if o.kind == one.kind) for one in found.coupled
+    } == case.coupled
     assert not found.not_analysed
     # soundness: every generator lies in the null space
     outside = columns - null @ (null.T @ columns)

@@ -25,7 +25,7 @@ def test_law_foreign_models_have_what_is_found_and_no_more(case):
     example = case.inputs()
     found = nld.find_symmetries(model, example.double() if example.is_floating_point() else example, loss=case.loss)
     null = null_space.null_directions(model, case.inputs, per_sample if case.loss else None)
-    columns = null_space.generators(model, found)
+    columns = torch.cat([null_space.generators(model, found), null_space.coupled_generators(model, found.coupled)], 1)
     assert counted(found) == case.units
     assert not found.not_analysed
     outside = columns - null @ (null.T @ columns)

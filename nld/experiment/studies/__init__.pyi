@@ -7,6 +7,7 @@ from . import input_output as input_output
 from . import measure as measure
 from . import monitored as monitored
 from . import norm_free as norm_free
+from . import null_space as null_space
 from . import random_walk as random_walk
 from . import residual_stream as residual_stream
 from . import scheduled as scheduled

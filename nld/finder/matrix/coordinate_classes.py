@@ -33,7 +33,8 @@ class Vector:
 class Coordinates:
     """What is known of the coordinates of all parameters, kept as a union-find forest with signs."""
 
-    def __init__(self):
+    def __init__(self, tables: bool = False):
+        self.tables = tables  # whether a sum joins coordinates that lie along more axes on one side than on the other
         self.owner: list[tuple[str, int, int]] = [("", 0, 0)]  # coordinate -> parameter, axis, index
         self.parent: list[int] = [0]
         self.sign: list[int] = [1]  # relative to the parent: 1 turns alike, -1 inversely
@@ -42,6 +43,7 @@ class Coordinates:
         self.contexts: dict[int, set[Hashable]] = defaultdict(set)
         # Coordinates added to another one of their own parameter, as by a rotary embedding.
         self.turned: set[int] = set()
+        self.centred: set[tuple[str, int]] = set()  # axes of parameters whose coordinates a mean is subtracted from
         # An entrywise product of activations -> what it pairs if it is summed.
         self.products: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
 

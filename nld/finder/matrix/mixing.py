@@ -15,9 +15,13 @@ from nld.finder.propagation import Inputs, propagate
 from nld.finder.tape import Call, Tape
 
 
-def vectors(tape: Tape, trainable: set[str]) -> list[Vector]:
-    """The coordinates of the parameters of a tape that may be mixed."""
-    known = Coordinates()
+def vectors(tape: Tape, trainable: set[str], centred: set[tuple[str, int]] | None = None) -> list[Vector]:
+    """The coordinates of the parameters of a tape that may be mixed.
+
+    Args:
+        centred: takes in the axes of parameters whose coordinates a mean is subtracted from (``matrix.gains``).
+    """
+    known = Coordinates(tables=centred is not None)
     slots = {
         ref.index: [
             known.declare(name, axis, ref.shape, name in trainable)
@@ -35,4 +39,6 @@ def vectors(tape: Tape, trainable: set[str]) -> list[Vector]:
         return None if rule is None else rule(known, call, inputs)
 
     propagate(tape, slots, follow, lambda ref: known.break_(slots.get(ref.index, [])))
+    if centred is not None:
+        centred |= known.centred
     return known.vectors()

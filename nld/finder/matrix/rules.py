@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from nld.finder.aten_families import CONTRACTIONS, COPIES, MOVES, POOLS
+from nld.finder.aten_families import CONTRACTIONS, COPIES, KEEPS_MEAN, MOVES, POOLS
 from nld.finder.call_axes import pooled_axes, reduced_axes
-from nld.finder.index_tensors import compress, first_along, moved, reduced, varies
+from nld.finder.index_tensors import compress, core, first_along, moved, reduced, varies
 from nld.finder.matrix.coordinate_classes import NONE, Coordinates
 from nld.finder.propagation import Inputs, unchanged
 from nld.finder.tape import Call, Ref
@@ -40,13 +40,16 @@ def _added(known: Coordinates, left: Slots, right: Slots, shape: tuple[int, ...]
     """Two activations added up turn alike along the one axis that both have; all other coordinates are broken."""
     left, right = ([labels.expand(shape) for labels in slots] for slots in (left, right))
     pairs = [(a, b) for a in left for b in right if _axes(a) == _axes(b)]
+    if known.tables and not pairs:  # a table of vectors, such as positions, and one vector or another table
+        pairs = [(a, b) for a in left for b in right if {*_axes(a)} > {*_axes(b)} or {*_axes(a)} < {*_axes(b)}]
+        pairs = [pair for pair in pairs if all(varies(labels, len(shape) - 1) for labels in pair)]
     shared = pairs[0] if len(pairs) == 1 else ()
     known.break_(labels for labels in (*left, *right) if all(labels is not other for other in shared))
     if not shared:
         return []
     known.join(*shared, 1)
     known.turn(*shared)
-    return [shared[0]]
+    return [min(shared, key=lambda labels: len(_axes(labels)))]
 
 
 def _product(known: Coordinates, call: Call, slots: Inputs):
@@ -185,6 +188,35 @@ def _paired(
             known.separate(event, labels, [axis for axis in range(labels.ndim) if axis not in axes])
 
 
+def _picked(known: Coordinates, call: Call, slots: Inputs):
+    """Places picked by an index; the coordinates lie along the last axis, which stays."""
+    shape, source = call.outputs[0].shape, slots[call.arguments["self"].index]
+    if any(_axes(labels) != [labels.ndim - 1] or labels.shape[-1] != shape[-1] for labels in source):
+        return None
+    return [[first_along(labels, range(labels.ndim - 1)).reshape(-1).expand(shape) for labels in source]]
+
+
+def _scattered(known: Coordinates, call: Call, slots: Inputs):
+    """Places added into those that an index names, of another tensor or of zeros."""
+    shape, axis = call.outputs[0].shape, call.arguments["dim"]
+    start, source = slots[call.arguments["self"].index], slots[call.arguments["source"].index]
+    if any(varies(labels, axis % labels.ndim) for labels in source):
+        return None
+    added = [labels.narrow(axis, 0, 1).expand(shape) for labels in source]
+    return [_added(known, start, added, shape) if start and added else start or added]
+
+
+def _centred(known: Coordinates, call: Call, slots: Inputs):
+    """A layer normalization without gain: a length that is divided by, and a mean that is subtracted."""
+    (source,) = slots.values()
+    last = [len(call.outputs[0].shape) - 1]
+    _paired(known, call.outputs[0].index, [(labels, labels) for labels in source], last)
+    result = [labels for labels in source if varies(labels, *last)]
+    for labels in result:
+        known.centred.update(known.owner[c][:2] for c in core(labels).unique().tolist() if c)
+    return [result]
+
+
 def _pool(known: Coordinates, call: Call, slots: Inputs):
     """Averages, interpolations and zeros around: linear, over axes along which no coordinates lie."""
     padded = call.name == "constant_pad_nd" and call.arguments.get("value", 0) == 0
@@ -210,6 +242,9 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("mul", "div"), _product),
     **dict.fromkeys(("pow", "square"), _square),
     **dict.fromkeys(("mean", "sum", "linalg_vector_norm"), _reduce),
+    KEEPS_MEAN: _centred,
+    **dict.fromkeys(("index", "index_select"), _picked),
+    "index_add": _scattered,
     "convolution": _convolution,
     "embedding": _embedding,
     "view_as_complex": _complex,

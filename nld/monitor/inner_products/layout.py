@@ -27,6 +27,7 @@ class Use:
     parameter: int
     row: int  # first row of this member among all rows with the same matrix size
     size: int  # d of a general_linear or rotation block, 1 otherwise
+    again: bool = False  # whether another use measures the same rows: the constant part of an affine generator
 
 
 @dataclass(frozen=True)

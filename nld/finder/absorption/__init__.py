@@ -1,0 +1,1 @@
+"""Constants that one parameter adds and later ones take away."""

@@ -1,0 +1,190 @@
+"""The generators that the gains of normalizations conjugate: rotations of a stream, shears behind a normalization."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nld.finder.block import Member
+from nld.finder.coupled import Tensors
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How one member follows a matrix M of the normalized activations, x → M⁻¹ᵀ x.
+
+    What writes or is added behind the gains Γ (a bias) goes with Γ M⁻¹ᵀ Γ⁻¹, a weight that reads there with Γ⁻¹ M Γ;
+    without gains Γ = 1.
+
+    Args:
+        member: what turns.
+        gain: the parameter that holds Γ.
+        offset: what the model adds to it.
+        reads: whether it is a weight that reads behind the gains.
+    """
+
+    member: Member
+    gain: str | None = None
+    offset: float = 0.0
+    reads: bool = True
+
+    def by(self, parameters: Tensors, matrix: torch.Tensor, contragredient: torch.Tensor) -> torch.Tensor:
+        """The matrix that acts on the rows of this member, given M and M⁻¹ᵀ."""
+        result = matrix if self.reads else contragredient
+        if self.gain is None:
+            return result
+        gain = parameters[self.gain].to(result) + self.offset
+        ratio = gain[:, None] / gain
+        return result * (ratio.mT if self.reads else ratio)
+
+    def apply(self, tensor: torch.Tensor, matrix: torch.Tensor) -> None:
+        """Multiply the rows of this member by a matrix, in place."""
+        self.member.write(tensor, matrix.to(tensor) @ self.member.rows(tensor))
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The flow of a rotation R = exp(s B) of the residual stream.
+
+    Args:
+        size: d, the width of the stream.
+        turns: all that turns; no gain is among it.
+        keeps_mean: a normalization subtracts a mean, so that the vector of ones must stay: B 1 = 0.
+    """
+
+    size: int
+    turns: tuple[Turn, ...]
+    keeps_mean: bool
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Names of the parameters that move."""
+        return tuple(dict.fromkeys(turn.member.parameter for turn in self.turns))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the gains."""
+        return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
+
+    @property
+    def dimension(self) -> int:
+        """Number of independent directions."""
+        free = self.size - self.keeps_mean
+        return free * (free - 1) // 2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a direction: a matrix, of which the part counts that is antisymmetric and keeps the mean."""
+        return self.size, self.size
+
+    def basis(self) -> Iterator[torch.Tensor]:
+        """One matrix for each plane."""
+        axes = torch.eye(self.size, dtype=torch.float64)
+        if self.keeps_mean:
+            axes[:, 0] = 1.0
+            axes = torch.linalg.qr(axes)[0][:, 1:]
+        for i in range(axes.shape[1]):
+            for j in range(i):
+                yield torch.outer(axes[:, i], axes[:, j]) - torch.outer(axes[:, j], axes[:, i])
+
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
+        matrix = self._antisymmetric(direction)
+        return velocity(self.turns, parameters, names, matrix, matrix)
+
+    def transform(
+        self, parameters: Tensors, direction: torch.Tensor, amount: float
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Q(q, s), parameter by parameter."""
+        matrix = torch.linalg.matrix_exp(amount * self._antisymmetric(direction))
+        yield from transformed(self.turns, parameters, matrix, matrix)
+
+    def _antisymmetric(self, direction: torch.Tensor) -> torch.Tensor:
+        matrix = direction.cpu().double()
+        matrix = (matrix - matrix.mT) / 2
+        if self.keeps_mean:
+            matrix = matrix - matrix.mean(0) - matrix.mean(1)[:, None]  # the mean of an antisymmetric one is zero
+        return matrix
+
+
+@dataclass(frozen=True)
+class Sheared:
+    """The flow of W → W (1 + v (1/γ)ᵀ), v = γ u, of all weights behind a layer normalization with gain γ.
+
+    What they read is γ x + bias with a sum of zero over x, so that only the bias notices, and undoes it.
+
+    Args:
+        size: d, the width of the normalization.
+        turns: the weights and the bias.
+    """
+
+    size: int
+    turns: tuple[Turn, ...]
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Names of the parameters that move."""
+        return tuple(dict.fromkeys(turn.member.parameter for turn in self.turns))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The name of the gain."""
+        return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
+
+    @property
+    def dimension(self) -> int:
+        """Number of independent directions."""
+        return self.size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a direction: u."""
+        return (self.size,)
+
+    def basis(self) -> Iterator[torch.Tensor]:
+        """One direction for each coordinate."""
+        yield from torch.eye(self.size, dtype=torch.float64)
+
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
+        matrix = self._matrix(direction)
+        return velocity(self.turns, parameters, names, matrix, -matrix.mT)
+
+    def transform(
+        self, parameters: Tensors, direction: torch.Tensor, amount: float
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Q(q, s), parameter by parameter."""
+        matrix = torch.linalg.matrix_exp(amount * self._matrix(direction))
+        yield from transformed(self.turns, parameters, matrix, torch.linalg.inv(matrix).mT)
+
+    def _matrix(self, direction: torch.Tensor) -> torch.Tensor:
+        return direction.cpu().double().expand(self.size, self.size)  # 1 uᵀ
+
+
+def velocity(
+    turns: Sequence[Turn],
+    parameters: Tensors,
+    names: Sequence[str],
+    matrix: torch.Tensor,
+    contragredient: torch.Tensor,
+) -> dict[str, torch.Tensor]:
+    """The sum over members of how each moves, given the generators of M and of M⁻¹ᵀ."""
+    result = {name: torch.zeros_like(parameters[name]) for name in names}
+    for turn in (turn for turn in turns if turn.member.parameter in result):
+        place = turn.member.rows(parameters[turn.member.parameter])
+        moves = torch.zeros_like(parameters[turn.member.parameter])
+        turn.member.write(moves, turn.by(parameters, matrix, contragredient).to(place) @ place)
+        result[turn.member.parameter] += moves
+    return result
+
+
+def transformed(
+    turns: Sequence[Turn], parameters: Tensors, matrix: torch.Tensor, contragredient: torch.Tensor
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each parameter after all its members have turned."""
+    for name in dict.fromkeys(turn.member.parameter for turn in turns):
+        moved = parameters[name].clone()
+        for turn in turns:
+            if turn.member.parameter == name:
+                turn.apply(moved, turn.by(parameters, matrix, contragredient))
+        yield name, moved
