@@ -140,8 +140,8 @@ class _Attach:
     def _missed(self) -> NoReturn:
         name = self._attachment.module or type(self._model).__name__
         raise InvalidInput(
-            f"expected {name} to be called before the first step, since its symmetries are found with what it is "
-            "called with, got a step without; give example_inputs=, or module=, the name of the submodule that is called"
+            f"expected {name} to be called before the first step, to find its symmetries with what it is called with, "
+            "got a step without; give example_inputs=, or the name of a submodule that is called as module="
         )
 
     def __reduce__(self):  # a copied or pickled model waits for nothing

@@ -14,7 +14,7 @@ except ModuleNotFoundError:
 
 from nld.finder import Block
 from nld.integrations.attachment import Attachment
-from nld.integrations.log_to import log_to
+from nld.integrations.dashboards import log_to
 from nld.monitor.scalars import Log
 
 

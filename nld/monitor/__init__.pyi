@@ -5,3 +5,5 @@ from .monitor_record import load as load
 from .monitor_record import save as save
 from .optimizers import ADAPTERS as ADAPTERS
 from .optimizers import Adapter as Adapter
+from .record_differences import Difference as Difference
+from .record_differences import differences as differences

@@ -3,7 +3,6 @@
 import csv
 import struct
 
-import mlflow
 import pytest
 import torch
 import wandb
@@ -15,6 +14,8 @@ from wandb.proto import wandb_internal_pb2
 
 import nld
 from nld.integrations import log_to
+
+mlflow = pytest.importorskip("mlflow")  # of the package mlflow-skinny
 
 BLOCK = "0.weight_0.bias"  # in front of a batch normalization
 

@@ -94,7 +94,7 @@ def test_several_optimizers_with_steps_by_hand():
 
 
 def test_a_module_that_bypasses_its_own_call_needs_to_name_what_it_calls():
-    with pytest.raises(InvalidInput, match="module=, the name of the submodule that is called"):
+    with pytest.raises(InvalidInput, match="submodule that is called as module="):
         train(Bypassing(), MonitorCallback())
     callback = MonitorCallback(module="network")
     train(Bypassing(), callback)

@@ -22,7 +22,7 @@ def texts(count=24):
 def train(folder, callback=None, resume=None, **settings):
     """The trainer after a training of a GPT-2 of two layers with dropout."""
     torch.manual_seed(0)
-    size = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 8, "vocab_size": 17}
+    size = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 8, "vocab_size": 17, "layer_norm_epsilon": 1e-10}
     model = GPT2LMHeadModel(GPT2Config(**size, bos_token_id=0, eos_token_id=0, use_cache=True))
     fixed = {"report_to": [], "disable_tqdm": True, "use_cpu": True, "save_strategy": "no", "logging_strategy": "no"}
     settings = fixed | {"max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 1e-2} | settings
@@ -30,6 +30,7 @@ def train(folder, callback=None, resume=None, **settings):
         model,
         TrainingArguments(folder, **settings),
         train_dataset=texts(),
+        eval_dataset=texts(4),
         callbacks=[] if callback is None else [callback],
     )
     trainer.train(resume_from_checkpoint=resume)
@@ -46,8 +47,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_books_balance_and_the_training_is_bitwise_the_same(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(Trainer, "get_eval_dataloader", lambda trainer, *_: trainer.get_train_dataloader())
+def test_books_balance_and_the_training_is_bitwise_the_same(tmp_path, name):
     callback = MonitorCallback()
     states = [train(tmp_path, chosen, **SETTINGS[name]).model.state_dict() for chosen in (None, callback)]
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
@@ -55,8 +55,7 @@ def test_books_balance_and_the_training_is_bitwise_the_same(tmp_path, name, monk
     assert record.step.values.tolist() == list(range(6))
     assert record.attrs["output"].startswith("output.loss")
     assert {"translation", "general_linear"} <= set(record.kind.values)
-    assert all(finding.good for finding in nld.monitor.findings(record) if finding.topic == "books")
-    assert float(record.relative_residual.max("unit").median()) < tolerance(record)
+    assert float(record.relative_residual.max()) < tolerance(record)
 
 
 def test_a_resumed_training_goes_on_counting(tmp_path):
@@ -77,12 +76,13 @@ def test_options_go_to_the_monitor_and_a_submodule_may_be_watched(tmp_path):
     record = callback.record()
     assert record.step.values.tolist() == [0, 2, 4] == sorted(logged)
     assert record.sizes["unit"] == 1
-    assert record.sizes["block"] and all(not name.startswith("transformer") for name in record.parameters.values)
+    assert record.sizes["block"]
+    assert not any("transformer" in names for names in record.parameters.values)
     assert {name.split("/")[0] for name in logged[0]} == {"nld"}
 
 
 def test_what_cannot_be_meant_is_said(tmp_path):
-    with pytest.raises(InvalidInput, match="submodule, got 'transformer.j'"):
+    with pytest.raises(InvalidInput, match=r"submodule, got 'transformer\.j'"):
         train(tmp_path, MonitorCallback(module="transformer.j"))
     with pytest.raises(InvalidInput, match="has begun"):
         MonitorCallback().record()
