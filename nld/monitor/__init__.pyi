@@ -1,5 +1,5 @@
-from .diagnosis import Finding as Finding
 from .diagnosis import findings as findings
+from .finding import Finding as Finding
 from .monitor import Monitor as Monitor
 from .monitor_record import load as load
 from .monitor_record import save as save

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from nld.errors import InvalidInput
-from nld.monitor.diagnosis import findings, recent, tolerance
+from nld.monitor.diagnosis import findings
+from nld.monitor.finding import recent, tolerance
 from nld.monitor.monitor_record import require
 
 TOLERANCE = 0.01  # relative difference that is none

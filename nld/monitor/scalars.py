@@ -20,9 +20,9 @@ def names(labels: Sequence[str]) -> list[str]:
     Distinct labels have distinct names, and the same label has the same name in every run of the same model.
     """
     plain = [re.sub(r"[^\w.\-/]+", "_", label.replace(" → ", "-to-"), flags=re.ASCII).strip("_") for label in labels]
-    clash = {name for name in plain if plain.count(name) > 1}
+    clear = {name for name in plain if 0 < len(name) <= LONGEST and plain.count(name) == 1}
     return [
-        name if name not in clash and len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{_digest(label)}"
+        name if name in clear else f"{name[: LONGEST - 9]}-{_digest(label)}".lstrip("-")
         for name, label in zip(plain, labels, strict=True)
     ]
 

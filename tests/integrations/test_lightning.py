@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import nld
 from nld.errors import InvalidInput
 from nld.integrations.lightning import MonitorCallback
-from nld.monitor.diagnosis import tolerance
+from nld.monitor.finding import tolerance
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*num_workers", "ignore:.*GPU", "ignore:.*logging interval")
 

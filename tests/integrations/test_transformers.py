@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 import nld
 from nld.errors import InvalidInput
 from nld.integrations.transformers import MonitorCallback
-from nld.monitor.diagnosis import tolerance
+from nld.monitor.finding import tolerance
 
 transformers.logging.set_verbosity_error()
 
