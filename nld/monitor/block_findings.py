@@ -83,7 +83,7 @@ def _steps(record: xr.Dataset) -> Iterator[Finding]:
     share = share[(share > 0).values]
     if not share.sizes["block"]:
         return
-    fast, slow = int(share.argmax()), int(share.argmin())
+    fast, slow = int(share.values.argmax()), int(share.values.argmin())
     name, most = str(share.block.values[fast]), float(share[fast])
     if most > LONG:
         text = f"{name}: a step moves it by {most:.0%} of its norm, so it is replaced within {count(1 / most)} steps "
@@ -152,13 +152,17 @@ def _dead(record: xr.Dataset) -> Iterator[Finding]:
         return  # means over units
     gradient = record.squared_gradient
     there = record.unit < record.units
-    still = (recent(gradient) == 0).all("step") & there
+    half = recent(gradient, 0.5)
+    still = (half == 0).all("step") & there
     ever = (gradient > 0).any("step") & there
     for name in record.block.values[(still.any("unit") & ever.any("unit")).values]:
         dead, units = int(still.sel(block=name).sum()), int(record.units.sel(block=name))
-        text = f"{name}: {dead} of {units} units have no gradient in the last {recent(record).sizes['step']} steps "
-        text += f"recorded, {int((still & ever).sel(block=name).sum())} of which had one before: they are dead. Lower "
-        text += "the learning rate or warm it up, or use an activation that is zero nowhere."
+        text = f"{name}: {dead} of {units} units have no gradient in the last {half.sizes['step']} steps "
+        text += f"recorded, {int((still & ever).sel(block=name).sum())} of which had one before: they are dead, or "
+        text += (
+            "of an embedding whose tokens did not occur. Lower the learning rate or warm it up, or use an activation "
+        )
+        text += "that is zero nowhere."
         yield Finding("gradient", str(name), False, text)
 
 
@@ -201,7 +205,7 @@ def power(record: xr.Dataset) -> xr.DataArray:
 def _power(record: xr.Dataset) -> Iterator[Finding]:
     smallest = power(record).dropna("block")
     if smallest.sizes["block"]:
-        worst = str(smallest.block.values[int(smallest.argmax())])
+        worst = str(smallest.block.values[int(smallest.values.argmax())])
         text = f"The books would reveal a violation of {float(smallest.max()):.1e} of |g||A| or more in every block"
         text += f" (least of all in {worst})." if smallest.sizes["block"] > 1 else "."
         yield Finding("power", "", True, text)
