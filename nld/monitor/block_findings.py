@@ -53,11 +53,10 @@ def _decay(record: xr.Dataset) -> Iterator[Finding]:
     taken = (rate.mean("step") * steps).values  # in the whole run, to first order
     nothing = (taken > 0) & (taken < NOTHING)
     if nothing.any():
-        share, decay = np.median(taken[nothing]), float(record.weight_decay.isel(block=nothing).median())
+        share = float(np.median(taken[nothing]))
         text = f"Weight decay takes {share:.1%} of a weight in these {steps:,} steps and does nothing yet, in "
-        text += f"{nothing.sum()} of {len(taken)} blocks ({_names(rate, nothing)}). If the run ends about here, there "
-        text += f"is nothing to tune: to be felt, weight_decay must be about {decay / share:.2g} instead of "
-        text += f"{decay:.2g}, or the run {1 / share:.0f} times as long."
+        text += f"{nothing.sum()} of {len(taken)} blocks ({_names(rate, nothing)}). If the run ends about here, do not tune "
+        text += f"it: 0 does the same. It is felt in a run {1 / share:.0f} times as long."
         yield Finding("decay", "", False, text)
     last = recent(record)
     step = np.sqrt(last.squared_step.sum("unit") / last.squared_norm.sum("unit"))
