@@ -55,8 +55,8 @@ def _decay(record: xr.Dataset) -> Iterator[Finding]:
     if nothing.any():
         share = float(np.median(taken[nothing]))
         text = f"Weight decay takes {share:.1%} of a weight in these {steps:,} steps and does nothing yet, in "
-        text += f"{nothing.sum()} of {len(taken)} blocks ({_names(rate, nothing)}). If the run ends about here, do not tune "
-        text += f"it: 0 does the same. It is felt in a run {1 / share:.0f} times as long."
+        text += f"{nothing.sum()} of {len(taken)} blocks ({_names(rate, nothing)}). If the run ends about here, do not "
+        text += f"tune it: 0 does the same. It is felt in a run {1 / share:.0f} times as long."
         yield Finding("decay", "", False, text)
     last = recent(record)
     step = np.sqrt(last.squared_step.sum("unit") / last.squared_norm.sum("unit"))
