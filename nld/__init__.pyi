@@ -6,6 +6,7 @@ from . import experiment as experiment
 from . import figures as figures
 from . import finder as finder
 from . import inference as inference
+from . import integrations as integrations
 from . import learning_rules as learning_rules
 from . import monitor as monitor
 from . import paper as paper

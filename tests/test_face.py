@@ -28,15 +28,18 @@ EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
         "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
-        "forecast", "orbit_optimum", "compare", "errors", "experiment", "figures", "finder", "learning_rules",
-        "monitor", "paper", "series", "symmetry", "theory",
+        "forecast", "orbit_optimum", "compare", "errors", "experiment", "figures", "finder", "integrations",
+        "learning_rules", "monitor", "paper", "series", "symmetry", "theory",
         "TrainingLoop", "check_training", "training_check",
     },
     "nld.finder": {
         "Block", "ConservationLaws", "Coupled", "Coupling", "Member", "OrbitOptimum", "Symmetries", "Violation",
         "check_symmetries", "count_conservation_laws", "find_symmetries", "orbit_optimum",
     },
-    "nld.monitor": {"ADAPTERS", "Adapter", "Finding", "Monitor", "findings", "load", "save"},
+    "nld.monitor": {
+        "ADAPTERS", "Adapter", "Difference", "Finding", "Monitor", "differences", "findings", "load", "save",
+    },
+    "nld.integrations": {"log_to"},
     "nld.training_check": {"Finding", "TOPICS", "TrainingCheck", "TrainingLoop", "check_training"},
     "nld.experiment": {"Experiment", "RunStore", "Sweep", "gather", "run", "run_sweep", "status"},
     "nld.theory": {"predict_squared_norm", "predict_quadratic_charge", "predict_linear_charge", "noether", "bregman"},

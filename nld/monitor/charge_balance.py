@@ -28,7 +28,10 @@ from nld.monitor.quantities import ratio
 DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT = range(5)
 
 # What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
-_FINISH = ("charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum")
+_FINISH = (
+    "charge", "weight_decay_term", "residual", "squared_norm", "squared_step", "radial_step", "squared_momentum",
+    "imbalance",
+)  # fmt: skip
 _START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
 MATRIX_COLUMNS = (*_FINISH, *_START)
 TERMS = (*MATRIX_COLUMNS, "charge_bound")
@@ -129,6 +132,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
         "charge_bound": np.sqrt(typical_momentum * size),
         "violation": ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
         "squared_norm": rows.total(first * finish_of["position_position"]),
+        "imbalance": rows.total(sign * finish_of["position_generator"]),
         "squared_step": rows.total(first * finish_of["displacement_displacement"]),
         "radial_step": rows.total(first * finish_of["position_displacement"]),
         "squared_gradient": squared_gradient,
@@ -204,6 +208,7 @@ class MatrixBalance:
             "squared_step": self._total(of["displacement_displacement"]),
             "radial_step": self._total(of["position_displacement"]),
             "squared_momentum": self._total(of["momentum_momentum"], last_weight**2),
+            "imbalance": _norm(self._total(on_position)),
             "dissipation": _norm(remaining - charge),
             "kinetic_symmetry_breaking": _norm(moved),
             "squared_gradient": self._total(of["gradient_gradient"]),

@@ -1,39 +1,22 @@
 """What a record says, in plain words: are the books balanced, what breaks them, how far is equilibrium."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from nld.errors import InvalidInput
 from nld.monitor.audit import faults
+from nld.monitor.block_findings import of_blocks
+from nld.monitor.finding import TOLERANCE as TOLERANCE
+from nld.monitor.finding import Finding, count, followed, precisions, recent, tolerance
 from nld.monitor.monitor_record import require
 
-# Relative residual above which a symmetry does not hold as it should, by the precision that computed the gradient.
-TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 # Relative spacing of numbers, by precision.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 STILL = 0.5  # above this share of entries that a step does not move, steps are said to be rounded away
 NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence about a record.
-
-    Args:
-        topic: "weights", "books", "metric", "equilibrium" or "rate".
-        block: the block it is about, or "" for all.
-        good: whether nothing needs attention.
-        text: the sentence.
-    """
-
-    topic: str
-    block: str
-    good: bool
-    text: str
 
 
 def equilibrium_step(record: xr.Dataset) -> xr.DataArray:
@@ -53,12 +36,6 @@ def equilibrium_step(record: xr.Dataset) -> xr.DataArray:
         squared = xr.where(record.equilibrium == form, value, squared)
     known = (squared > 0) & (record.kind == "scale")
     return (squared.where(known) ** 0.5).transpose("step", "block")
-
-
-def recent(record: xr.Dataset, share: float = 0.1) -> xr.Dataset:
-    """The last part of a record, at least ten steps if there are as many."""
-    steps = record.sizes["step"]
-    return record.isel(step=slice(max(steps - max(int(share * steps), 10), 0), None))
 
 
 def ratio_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
@@ -87,22 +64,6 @@ def steps_to_equilibrium(record: xr.Dataset) -> xr.DataArray:
         return (np.log(abs(1 / x - 1) / near) / rate).clip(min=0.0)
 
 
-def tolerance(record: xr.Dataset) -> float:
-    """Relative residual that the precision of weights and gradients allows."""
-    return max(TOLERANCE.get(name, 1e-4) for name in _precisions(record))
-
-
-def _precisions(record: xr.Dataset) -> list[str]:
-    """Those of the weights, and what computed the gradient where that is coarser, as under autocast."""
-    coarse = record.attrs.get("gradient_precision")
-    return record.attrs["precision"].split(", ") + ([coarse] if coarse else [])
-
-
-def followed(record: xr.Dataset) -> np.ndarray:
-    """Whether a block had a gradient or moved at any step, (block,): the books of others are empty."""
-    return ((record.squared_gradient > 0) | (record.squared_step > 0)).any(["step", "unit"]).values
-
-
 def findings(record: xr.Dataset) -> list[Finding]:
     """Everything worth a sentence in a record, most urgent first.
 
@@ -114,7 +75,7 @@ def findings(record: xr.Dataset) -> list[Finding]:
         raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
-    subjects = (_weights, _rounded_away, _books, _metric, _equilibrium, _rates)
+    subjects = (_weights, _rounded_away, _books, _metric, _equilibrium, _rates, of_blocks)
     found = [finding for of_subject in subjects for finding in of_subject(record)]
     return sorted(found, key=lambda finding: finding.good)
 
@@ -150,7 +111,7 @@ def _rounding(record: xr.Dataset, name: str) -> float | None:
     Autograd rounds at the size of what it adds up. Where that cancels, as behind a loss that is nearly constant, the
     little that is left of a gradient respects no symmetry, while residuals are relative to that little.
     """
-    epsilon = max(EPSILON.get(kind, EPSILON["float32"]) for kind in _precisions(record))
+    epsilon = max(EPSILON.get(kind, EPSILON["float32"]) for kind in precisions(record))
     size = np.sqrt(record.squared_gradient)
     share = size.sel(block=name) / size.max()
     residual = record.relative_residual.sel(block=name)
@@ -186,7 +147,7 @@ def _books(record: xr.Dataset):
         text = f"All {count} books balance" if count > 1 else "The books balance"
         text += f" (not counting {still} of blocks that had no gradient and did not move)" if still else ""
         text += f": the relative residual is at most {float(worst.max()):.1e}"
-        yield Finding("books", "", True, text + f" ({', '.join(dict.fromkeys(_precisions(record)))}).")
+        yield Finding("books", "", True, text + f" ({', '.join(dict.fromkeys(precisions(record)))}).")
 
 
 def _cause(record: xr.Dataset, name: str) -> str:
@@ -221,6 +182,9 @@ def _metric(record: xr.Dataset):
             # SGD's metric is Euclidean: what breaks a rotation there is a gradient taken elsewhere than at q.
             cause = "look-ahead" if optimizer == "SGD" else "metric"
             text = f"{optimizer}'s {cause} breaks the rotation; its charge reaches {charge:.1e} instead of 0."
+        elif optimizer not in EUCLIDEAN and not float(row.momentum.max()) > 0:
+            text = f"{optimizer} keeps no momentum, so its charge is the gradient's and stays 0, whatever the metric "
+            text += "does: steps along the symmetry that the metric makes do not show in it."
         else:
             text = f"the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
         yield Finding("metric", name, True, f"{name}: {text}")
@@ -255,7 +219,7 @@ def metric_drift(record: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
 
 def _equilibrium(record: xr.Dataset):
     ratio, ahead = ratio_to_equilibrium(record), steps_to_equilibrium(record)
-    last = recent(record).mean("step")
+    last, length = recent(record).mean("step"), int(np.ptp(record.step.values)) + 1
     for name in record.block.values[(record.kind == "scale").values]:
         x, steps = float(ratio.sel(block=name)), float(ahead.sel(block=name))
         if not float(last.angular_step.sel(block=name).max()) > 0:
@@ -273,8 +237,11 @@ def _equilibrium(record: xr.Dataset):
             yield Finding("equilibrium", name, True, text)
         else:
             side = "short of" if x < 1 else "beyond"
-            text = f"{name} will take {_count(steps)} steps to reach equilibrium at this weight decay"
+            text = f"{name} will take {count(steps)} steps to reach equilibrium at this weight decay"
             text += f"; its angular step is {np.sqrt(x):.2g} times the equilibrium value, {side} it."
+            if steps > length:
+                text += f" That is {steps / length:.2g} times the run so far: two runs of this length that differ in "
+                text += "weight decay only train it alike. A larger weight decay shortens it in proportion."
             yield Finding("equilibrium", name, False, text)
 
 
@@ -288,9 +255,3 @@ def _rates(record: xr.Dataset):
         spread = float(rate.max() / rate.min())
         text = f"Effective learning rates differ {spread:.2g}-fold between layers"
         yield Finding("rate", "", spread < 10, f"{text}: {fast} learns fastest, {slow} slowest.")
-
-
-def _count(number: float) -> str:
-    """A number of steps with two digits that mean something: 31,000."""
-    digits = max(int(np.floor(np.log10(max(number, 1)))) - 1, 0)
-    return f"{round(number / 10**digits) * 10**digits:,}"

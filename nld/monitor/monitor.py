@@ -22,12 +22,14 @@ from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizer_wrappers import unwrap_optimizers
 from nld.monitor.optimizers import Adapter, adapters_of
 from nld.monitor.precision import GradientPrecision, Unmoved
-from nld.monitor.preconditions import require_optimizers
+from nld.monitor.preconditions import require_new_file, require_optimizers
 from nld.monitor.rounds import Rounds
+from nld.monitor.scalars import Log, scalars
 from nld.monitor.schedule import action, schedule
 from nld.monitor.tracked_parameters import TrackedParameters
 
 FLUSH = 30.0  # seconds after which a stream is appended to
+LOG = 1.0  # seconds after which scalars are logged
 
 
 class Monitor:
@@ -57,6 +59,9 @@ class Monitor:
         adapter: where the optimizer keeps its momentum, if it is not one of those known; of several optimizers a list,
             with None for those known.
         first_step: the number of the first step, where a training is resumed.
+        log: called as ``log({"nld/charge/BLOCK": value, …}, step)`` for each step that is recorded, in order, within
+            about a second and at the latest by ``close``; ``nld.integrations.log_to`` makes one for a dashboard. What
+            it raises goes through to the training.
         example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
@@ -85,17 +90,13 @@ class Monitor:
         example_inputs=None,
         loss: Callable[..., torch.Tensor] | None = None,
         first_step: int = 0,
+        log: Log | None = None,
     ):
         if first_step < 0:
             raise InvalidInput(f"expected first_step to be the number of a step, 0 or more, got {first_step!r}")
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
-        if stream is not None and os.path.exists(stream):
-            raise InvalidInput(
-                f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away"
-            )
-        if stream is not None and not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
-            raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")
+        require_new_file(stream)
         optimizers = unwrap_optimizers(optimizer)
         require_optimizers(model, optimizers)
         adapters = adapters_of(optimizers, adapter)
@@ -123,7 +124,8 @@ class Monitor:
             self._attributes["output"] = output
         self._finished: list[FinishedSteps] = []
         self._step = self._first_step = int(first_step)
-        self._flush_due = 0.0  # when a stream is appended to next, by the monotonic clock
+        self._log = log
+        self._flush_due = self._log_due = 0.0  # when a stream is appended to next, and scalars logged; monotonic clock
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
         self._handles = [unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load))]
@@ -139,6 +141,11 @@ class Monitor:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    @property
+    def attached(self) -> bool:
+        """Whether it still listens: not once it is closed."""
+        return bool(self._handles)
 
     def close(self) -> None:
         """Finish the last step's books and detach from the optimizer; the training may go on."""
@@ -187,14 +194,8 @@ class Monitor:
             require_modes(self._model, self._modes)
             self._modes = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
-        if closure is not None:
-            self._rounds.refuse_closure()
-        if not self._rounds.begins(which):
-            return None
-        self._fresh |= self._rounds.begun and not self._rounds.whole
-        self._rounds.begin()
         if closure is None:
-            self._measure()
+            self.begin_step(which)
             return None
         calls = 0
 
@@ -207,12 +208,22 @@ class Monitor:
                     "gradients in one step the exact law does not apply; close the monitor or use another optimizer"
                 )
             loss = closure()
-            self._measure()
+            self.begin_step(which)
             return loss
 
         if len(args) > 1:
             return (args[0], counted, *args[2:]), kwargs
         return args, {**kwargs, "closure": counted}
+
+    def begin_step(self, which: int = 0) -> None:
+        """Measure now: gradients are there, and the optimizer is about to move the weights.
+
+        Hooks call it; whoever attaches a monitor inside an optimizer's closure does so at its end.
+        """
+        if self._rounds.begins(which):
+            self._fresh |= self._rounds.begun and not self._rounds.whole
+            self._rounds.begin()
+            self._measure()
 
     def _after_step(self, which, *_):
         self._gradient_precision.close()
@@ -255,7 +266,9 @@ class Monitor:
             self._unmoved.before_step(self._tracked.skipping()[0])
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
-        if self._buffer.full or (self._stream is not None and time.monotonic() >= self._flush_due):
+        now = time.monotonic()
+        late = (self._stream is not None and now >= self._flush_due) or (self._log is not None and now >= self._log_due)
+        if self._buffer.full or late:
             self._flush()
         self._buffer.measure(updates, self._step, fresh, keep, final)
 
@@ -264,14 +277,23 @@ class Monitor:
         finished = self._buffer.finished(self._due)
         if finished is not None:
             self._finished.append(self._reduced(finished))
-        if self._stream is None or not self._finished:
-            return
+        try:
+            if finished is not None and self._log is not None:
+                self._log_due = time.monotonic() + LOG
+                for values, step in scalars(finished, self.blocks, records.labels(self.blocks)):
+                    self._log(values, step)
+        finally:
+            if self._stream is not None and self._finished:
+                self._append(self._stream)
+
+    def _append(self, stream: str | os.PathLike) -> None:
+        """Move finished steps from memory to disk."""
         try:
             self._flush_due = time.monotonic() + FLUSH
-            records.append(self._dataset(FinishedSteps.join(self._finished)), self._stream)
+            records.append(self._dataset(FinishedSteps.join(self._finished)), stream)
         except OSError as error:  # a disk that is full or a file that others read must not end a training
             warnings.warn(
-                f"expected to append to {os.fspath(self._stream)!r}, got {type(error).__name__}: {error}; the steps "
+                f"expected to append to {os.fspath(stream)!r}, got {type(error).__name__}: {error}; the steps "
                 "stay in memory and are tried again with the next: close what has the file open, or free the disk",
                 stacklevel=2,
             )

@@ -22,7 +22,7 @@ from nld.monitor.finished_steps import FinishedSteps
 from nld.monitor.quantities import QUANTITIES
 from nld.monitor.tracked_parameters import TrackedParameters
 
-FORMAT = 2
+FORMAT = 3
 CHUNK = 64  # steps of a stream that are compressed together
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
 # What a record has beside QUANTITIES, and the first format that has it.

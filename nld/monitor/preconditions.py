@@ -1,5 +1,6 @@
 """What must be so before a monitor is attached; each message says what to do."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
@@ -32,3 +33,17 @@ def require_optimizers(model: torch.nn.Module, optimizers: Sequence[torch.optim.
         raise InvalidInput(
             f"expected each parameter in one optimizer, got {', '.join(twice)} in several; give it to one of them"
         )
+
+
+def require_new_file(stream: str | os.PathLike | None) -> None:
+    """See that a record can be streamed to a file.
+
+    Raises:
+        ValueError: it exists or has no folder; the message says what to do.
+    """
+    if stream is None:
+        return
+    if os.path.exists(stream):
+        raise InvalidInput(f"expected stream to be a new file, got {os.fspath(stream)!r}, which exists; move it away")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(stream))):
+        raise InvalidInput(f"expected stream in a folder that exists, got {os.fspath(stream)!r}; make the folder")

@@ -71,6 +71,13 @@ _ROWS = (
     ),
     Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", itemgetter("violation"), over_units="max"),
     Quantity("squared_norm", "w^2", "|q_n|^2", itemgetter("squared_norm")),
+    Quantity(
+        "imbalance",
+        "w^2 (translation: w)",
+        "<q_n, A(q_n)>: |q|^2 of one side minus that of the other; of matrices the norm",
+        itemgetter("imbalance"),
+        since=3,
+    ),
     Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", itemgetter("squared_step")),
     Quantity("squared_gradient", "ℓ^2/w^2", "|g_n|^2", itemgetter("squared_gradient")),
     Quantity(

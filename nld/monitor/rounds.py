@@ -57,14 +57,6 @@ class Rounds:
         """An optimizer has taken its step."""
         self._stepped.add(which)
 
-    def refuse_closure(self) -> None:
-        """With several optimizers, a closure computes gradients where the others' were measured already."""
-        if len(self._optimizers) > 1:
-            raise InvalidInput(
-                "expected steps without closure where there are several optimizers, got one; call backward first, or "
-                "attach one monitor to each of them"
-            )
-
     def _look(self, which: int) -> None:
         optimizer = self._optimizers[which]
         own = {id(p) for group in optimizer.param_groups for p in group["params"]}

@@ -12,7 +12,8 @@ import nld
 from nld.cli import main
 from nld.figures._render.monitor_report import draw_terms
 from nld.finder import Block, Member
-from nld.monitor.diagnosis import equilibrium_step, recent, steps_to_equilibrium
+from nld.monitor.diagnosis import equilibrium_step, steps_to_equilibrium
+from nld.monitor.finding import recent
 from nld.publish.exports.report import report
 from tests.monitor.zoo import BLOCKS, loss_of, train, zoo
 

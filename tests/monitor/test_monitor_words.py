@@ -9,7 +9,8 @@ from torch import nn
 
 import nld
 from nld.finder import Block, Member
-from nld.monitor.diagnosis import EPSILON, TOLERANCE, _count, metric_drift
+from nld.monitor.diagnosis import EPSILON, metric_drift
+from nld.monitor.finding import TOLERANCE, count
 from nld.monitor.inner_products import torch_backend
 from nld.monitor.inner_products.layout import Use, pages
 from nld.monitor.measurement_buffer import MeasurementBuffer
@@ -29,7 +30,7 @@ def watched(steps, name="momentum"):
     [(0.0, "0"), (0.4, "0"), (7.0, "7"), (12.3, "12"), (99.6, "100"), (123.0, "120"), (31_234.0, "31,000")],
 )
 def test_a_number_of_steps_has_two_digits_that_mean_something(number, words):
-    assert _count(number) == words
+    assert count(number) == words
 
 
 def test_precisions_are_those_of_torch():

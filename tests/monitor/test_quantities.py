@@ -18,6 +18,7 @@ EXPECTED = {
     "relative_residual": ("max", "1"),
     "violation": ("max", "1"),
     "squared_norm": ("mean", "w^2"),
+    "imbalance": ("mean", "w^2 (translation: w)"),
     "squared_step": ("mean", "w^2"),
     "squared_gradient": ("mean", "ℓ^2/w^2"),
     "angular_step": ("mean", "rad"),

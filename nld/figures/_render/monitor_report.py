@@ -10,7 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from nld.figures._render.style import predicted, save
-from nld.monitor.diagnosis import equilibrium_step, tolerance
+from nld.monitor.diagnosis import equilibrium_step
+from nld.monitor.finding import tolerance
 
 COLORS = [f"C{i}" for i in range(6)]  # one a line; more layers are thinned out evenly
 POINTS = 600  # points of a line

@@ -11,14 +11,14 @@ import xarray as xr
 
 from nld.figures._render.monitor_report import pictures
 from nld.monitor.audit import faults
+from nld.monitor.block_findings import power, relative_step
 from nld.monitor.diagnosis import (
     equilibrium_step,
     findings,
     ratio_to_equilibrium,
-    recent,
     steps_to_equilibrium,
-    tolerance,
 )
+from nld.monitor.finding import recent, tolerance
 from nld.publish.rendering import render
 from nld.results import store
 
@@ -28,7 +28,10 @@ EQUILIBRIUM = {
     "nesterov": "√(2ηck(1+2β−2β³)/(1+β)), where c is what the momentum takes of a gradient,",
     "decoupled": "√(2ηk(1−β)/(1+β))",
 }
-SYMMETRIES = ("symmetry", "kind", "units", "parameters", "worst relative residual", "balanced")
+SYMMETRIES = (
+    *("symmetry", "kind", "units", "parameters", "worst relative residual", "balanced"),
+    *("power", "|q|²", "η/|q|²", "|Δq|/|q|"),
+)
 LAYERS = ("layer", "|q|²", "η/|q|²", "angle a step", "at equilibrium", "ratio", "χ", "steps to equilibrium")
 MOST = 40  # findings that the page lists
 
@@ -51,7 +54,7 @@ def report(record: xr.Dataset, path: str | os.PathLike) -> Path:
         attention=f"{count} finding{'s' if count != 1 else ''} to look at" if count else "nothing to look at",
         findings=noticed,
         most=MOST,
-        symmetries={"columns": _columns(SYMMETRIES, {2, 4}), "rows": _symmetries(record)},
+        symmetries={"columns": _columns(SYMMETRIES, {2, 4, 6, 7, 8, 9}), "rows": _symmetries(record)},
         layers={"columns": _columns(LAYERS, range(1, len(LAYERS))), "rows": _layers(record)},
         recent_steps=recent(record).sizes["step"],
         turning=[EQUILIBRIUM[form] for form in dict.fromkeys(record.equilibrium.values) if form in EQUILIBRIUM],
@@ -71,7 +74,13 @@ def _symmetries(record: xr.Dataset) -> list[list]:
     if not record.sizes["block"]:
         return []
     worst = record.relative_residual.max(["step", "unit"]).values
-    faulty = faults(record)
+    faulty, last = faults(record), recent(record)
+    numbers = (
+        power(record).values,
+        last.squared_norm.median(["step", "unit"]).values,
+        last.effective_learning_rate.median(["step", "unit"]).values,
+        relative_step(last).median("step").values,
+    )
     return [
         [
             name,
@@ -80,9 +89,10 @@ def _symmetries(record: xr.Dataset) -> list[list]:
             parameters,
             f"{value:.1e}",
             "yes" if value <= tolerance(record) and name not in faulty else "no",
+            *map(_number, more),
         ]
-        for name, kind, units, parameters, value in zip(
-            record.block.values, record.kind.values, record.units.values, record.parameters.values, worst, strict=True
+        for name, kind, units, parameters, value, *more in zip(
+            *(record[name].values for name in ("block", "kind", "units", "parameters")), worst, *numbers, strict=True
         )
     ]
 

@@ -1,0 +1,1 @@
+from .dashboards import log_to as log_to
