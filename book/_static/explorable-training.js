@@ -1,11 +1,11 @@
-/* What a reader sees of the network that trains in the page: controls, pictures and words over
-   explorable-training-engine.js, which is loaded before it. Classic script: works from disk, asks the network for nothing. */
+/* What a reader sees of the network that trains in the page: controls, pictures and words. explorable-words.js and
+   explorable-training-engine.js are loaded before it. Classic script: works from disk, asks the network for nothing. */
 (function () {
   "use strict";
 
   var PREDICTED = ["exact", "white", "smooth"], LOSS = 10, SLICE = 12;  // steps a mean, milliseconds between pictures
 
-  function short(value) { return Number(value.toPrecision(3)).toString(); }
+  var short = nldWords.short;
   function median(values) {
     var sorted = values.slice().sort(function (a, b) { return a - b; }), middle = Math.floor(sorted.length / 2);
     return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
@@ -53,13 +53,8 @@
     return [low, Math.max(Math.ceil(Math.log10(high)), low + 1)];
   }
 
-  function power(exponent) {
-    return "10" + String(exponent).replace(/./g, function (c) { return "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]; });
-  }
-  function written(exponent) { return exponent >= -2 && exponent <= 3 ? String(Number("1e" + exponent)) : power(exponent); }
-  function rounded(value) {
-    var parts = value.toExponential(0).split("e");
-    return parts[0] + "·" + power(Number(parts[1]));
+  function written(exponent) {
+    return exponent >= -2 && exponent <= 3 ? String(Number("1e" + exponent)) : nldWords.powerOfTen(exponent);
   }
 
   function start(root) {
@@ -102,11 +97,11 @@
         values.forEach(function (value, f) { apart = Math.max(apart, Math.abs(out.exact[n][f] / value - 1)); });
       });
       var text = out.diverged ? data.readouts.diverged : p.hold ? data.readouts.held : data.readouts.free;
-      var losses = drawn.loss.measured, said = { steps: out.loss.length, apart: rounded(apart) };
+      var losses = drawn.loss.measured, said = { steps: out.loss.length, apart: nldWords.power(apart) };
       if (losses.length) said.loss = short(last(losses)[1]);
       ["squared_norm"].concat(PREDICTED).forEach(function (name) { said[name] = short(median(last(out[name]))); });
       said.rate = short(p.learning_rate / median(last(norms)));
-      readout.textContent = text.replace(/{(\w+)}/g, function (_, name) { return said[name]; });
+      readout.textContent = nldWords.filled(text, said);
     }
 
     function train() {

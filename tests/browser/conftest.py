@@ -91,14 +91,16 @@ def site(browser, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(request, tmp_path_factory) -> str:
-    """Address of a page on the disk that holds the explorable of the test module, its EXPLORABLE, and no book around it."""
+    """Address of a page on the disk that holds the EXPLORABLE of the test module and no book around it."""
     folder = tmp_path_factory.mktemp("page")
     shutil.copytree(STATIC, folder / "_static")
     (folder / "book").mkdir()
     page = folder / "book" / "page.html"
-    style = '<link rel="stylesheet" href="../_static/nld.css">'
-    html = request.module.EXPLORABLE.show().data
-    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{style}{html}', "utf-8")
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title>'
+        '<link rel="stylesheet" href="../_static/nld.css">'
+    )
+    page.write_text(f'<!doctype html><html lang="en">{head}{request.module.EXPLORABLE.show().data}', "utf-8")
     return page.as_uri()
 
 

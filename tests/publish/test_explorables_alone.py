@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nld.publish.explorables import calculator, explorable, explorable_fan, explorable_training
+from nld.publish.explorables import calculator, explorable, explorable_books, explorable_fan, explorable_training
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
-SHOWN = [calculator, explorable, explorable_fan, explorable_training]
+SHOWN = [calculator, explorable, explorable_books, explorable_fan, explorable_training]
 
 
 @pytest.fixture(scope="module", params=SHOWN, ids=lambda module: module.__name__.rpartition(".")[2])
