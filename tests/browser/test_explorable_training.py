@@ -38,17 +38,17 @@ def in_the_browser(exported):
     return train
 
 
-def by_pytorch(setting: dict, steps: int, moved: bool = False) -> dict[str, np.ndarray]:
+def by_pytorch(setting: dict, steps: int, moved: int = 0) -> dict[str, np.ndarray]:
     """The same training by PyTorch alone: loss, charge of the momentum buffer, squared norms.
 
     Args:
-        moved: whether every parameter starts one unit in the last place away.
+        moved: 1 or -1 if every parameter starts one unit in the last place higher or lower.
     """
     network = page_training.two_layers(setting["filter_scale"])
     if moved:
         with torch.no_grad():
             for parameter in network.parameters():
-                parameter.copy_(torch.nextafter(parameter, parameter + 1))
+                parameter.copy_(torch.nextafter(parameter, parameter + moved))
     filters = network[0].weight
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -123,17 +123,23 @@ def test_a_thousand_steps_are_those_of_pytorch(in_the_browser):
 @pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"hold": True}, {"learning_rate": 1.0}, {"momentum": 0.98}], ids=str)
 def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed):
-    """Training amplifies rounding: two runs from starts one unit apart bound what may be asked."""
+    """Training amplifies rounding: in every step, two runs that start one unit away bound what may be asked.
+
+    Measured, the browser is at most 8 times as far from PyTorch as the farther of the two was until that step, where
+    training at η = 1 w²/ℓ makes 10⁻³ of 10⁻¹⁵ within 650 steps, and at most 3 times as far elsewhere.
+    """
     setting = DEFAULT | changed
-    found, expected, twin = (
-        in_the_browser(setting, 1000),
-        by_pytorch(setting, 1000),
-        by_pytorch(setting, 1000, True),
-    )
+    found, expected = in_the_browser(setting, 1000), by_pytorch(setting, 1000)
+    twins = [by_pytorch(setting, 1000, moved) for moved in (1, -1)]
     for name in ("loss", "charge", "squared_norm"):
-        apart = np.abs(twin[name] - expected[name]).max()
-        size = np.abs(expected[name]).max()
-        assert np.abs(found[name] - expected[name]).max() <= 100 * apart + 1e-12 * size, name
+        bound = np.maximum(*(distance(twin[name], expected[name]) for twin in twins))
+        rounding = 1e-14 * np.abs(expected[name]).max()
+        assert (distance(found[name], expected[name]) <= 20 * np.maximum(bound, rounding)).all(), name
+
+
+def distance(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The largest difference of any filter until each step."""
+    return np.maximum.accumulate(np.abs(found - expected).reshape(len(expected), -1).max(1))
 
 
 def test_a_click_trains_and_ends_where_pytorch_ended(tab, alone):
