@@ -125,6 +125,7 @@ def show() -> HTML:
         render(
             "explorable_books.html",
             words=WORDS,
+            sabotages={name: text for name, text in WORDS.items() if name != "none"},
             sliders=SLIDERS,
             tampered=TAMPERED,
             last=STEPS - 1,
