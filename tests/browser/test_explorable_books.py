@@ -62,7 +62,7 @@ def test_an_estimate_comes_first_and_is_judged_by_the_measurement(tab, alone, me
     for name in NOTICED:
         page.locator(f"input[name=nld-books-estimate][value={name}]").check()
         left = explorable_books.power(explorable_books.worst(measured.sel(sabotage=name)))
-        assert f"up to {left} of" in page.locator(".nld-answer").inner_text()
+        assert f"largest residual is {left} of" in page.locator(".nld-answer").inner_text()
 
 
 def test_keys_step_through_and_the_residual_jumps_where_somebody_tampers(tab, alone):

@@ -60,10 +60,10 @@ VERDICTS = {
     "done to the loss or to its gradient.",
 }
 ANSWERS = {
-    "unnoticed": "You said: {said}. So it is. From step {tampered} on the books leave at most {worst} of ‖π‖‖q‖, which "
-    "is rounding: clipping the norm multiplies the gradient by one number, and it stays orthogonal to the filter.",
-    "noticed": "You said: {said}. But the books notice: from step {tampered} on they leave up to {worst} of ‖π‖‖q‖. "
-    "Which of the others do they not?",
+    "unnoticed": "You said: {said}. So it is. From step {tampered} on the largest residual is {worst} of ‖π‖‖q‖, which is "
+    "rounding: clipping the norm multiplies the gradient by one number, and it stays orthogonal to the filter.",
+    "noticed": "You said: {said}. But the books notice: from step {tampered} on the largest residual is {worst} of "
+    "‖π‖‖q‖. Which of the others do they not notice?",
 }
 FRAME = {"left": 34, "top": 8, "width": 176, "height": 130}
 BRIDGE = {"left": 62, "top": 10, "width": 108, "row": 26, "bar": 14, "right": 218}  # rows of an entry each
