@@ -89,6 +89,12 @@ def test_what_cannot_be_is_refused_in_words(tab, alone):
         assert not page.locator("[data-invalid]").is_visible()
 
 
+def test_on_paper_the_answers_stand_beside_their_numbers(tab, alone):
+    page = tab.open(alone, wait=False).page
+    page.emulate_media(media="print")
+    assert all(page.locator(f"input[name={name}]").is_visible() for name in calculator.FIELDS)
+
+
 def test_by_keyboard_and_without_scripts(browser, tab, alone):
     page = tab.open(alone, wait=False).page
     page.locator("select").focus()

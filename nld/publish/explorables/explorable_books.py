@@ -60,8 +60,8 @@ VERDICTS = {
     "done to the loss or to its gradient.",
 }
 ANSWERS = {
-    "unnoticed": "You said: {said}. So it is. From step {tampered} on the largest residual is {worst} of ‖π‖‖q‖, which is "
-    "rounding: clipping the norm multiplies the gradient by one number, and it stays orthogonal to the filter.",
+    "unnoticed": "You said: {said}. So it is. From step {tampered} on the largest residual is {worst} of ‖π‖‖q‖, which "
+    "is rounding: clipping the norm multiplies the gradient by one number, and it stays orthogonal to the filter.",
     "noticed": "You said: {said}. But the books notice: from step {tampered} on the largest residual is {worst} of "
     "‖π‖‖q‖. Which of the others do they not notice?",
 }
