@@ -129,7 +129,7 @@ def _draw_updates(axes, data: xr.Dataset) -> None:
         row = data.isel(setting=index)
         axes.plot(data["update_step"], row["continuous"], **BASELINE)
         axes.plot(data["update_step"], row["law"], **predicted())
-        axes.plot(data["worst_step"], row["worst"], "o", color=color, markersize=3.5)
+        axes.plot(data["worst_step"], row["worst"], "o", color=color, markersize=3.5, clip_on=False)
         axes.plot(data["update_step"], row["network_update"], color=color, linewidth=1)
     places = ((0, 298, 5.2, "right"), (1, 298, 0.22, "right"), (2, 298, 66, "right"))
     for index, x, y, side in places:

@@ -72,7 +72,7 @@ def draw(data: xr.Dataset):
         level = float(decision["equilibrium_step"])
         panels[0].axhline(level, **predicted())
         text = f"equilibrium at $k = {float(decision['decision']):g}$, {name}"
-        label_point(panels[0], text, (step[-1] * (0.5, 0.36)[row], level), (0, 4), ha="center", color=COLOR[color])
+        label_point(panels[0], text, (step[-1] * (0.5, 0.42)[row], level), (0, 4), ha="center", color=COLOR[color])
     panels[0].set(yscale="log", xlabel="step $n$", ylabel="angular step [rad]", xlim=(0, step[-1]))
     panels[0].set_title("(a) how far filters turn")
     decays = data["weight_decay"].values
@@ -83,7 +83,7 @@ def draw(data: xr.Dataset):
     panels[1].plot(np.full(len(filters), chosen), filters, "^", color=COLOR["constrained"], markersize=5)
     best = (decays[1], float(data["accuracy"].isel(weight_decay=1).max()))
     label_point(panels[1], "all weights", best, (-4, 10), ha="right", color=COLOR["unconstrained"])
-    label_point(panels[1], "filters only", (chosen, filters.min()), (-11, -20), ha="center", color=COLOR["constrained"])
+    label_point(panels[1], "filters only", (chosen, filters.min()), (-9, -28), ha="center", color=COLOR["constrained"])
     panels[1].set(xscale="log", xlabel="weight decay $k$ [1/w]", ylabel="test accuracy [1]")
     ticks_at(panels[1].xaxis, decays)
     panels[1].set_title("(b) what it is worth")

@@ -137,7 +137,7 @@ def _draw_extremes(axes, data: xr.Dataset, names: list[str]) -> None:
         axes.vlines(at, values.min(1), values.max(1), color=COLOR["scale"], linewidth=1)
         axes.plot(at, middle, "o", color=COLOR["scale"], fillstyle=filling, markersize=4.5)
     axes.set_xticks(places, [*(str(index + 1) for index in range(len(names))), "out-\nliers"])
-    axes.set(xlabel="layer", ylabel="extremes over straight line [1]", ylim=(0, 1.15))
+    axes.set(xlabel="layer", ylabel="extremes over line [1]", ylim=(0, 1.15))
     label_panel(axes, "● trained\n○ untrained", 0.05, 0.08, color=COLOR["scale"])
     axes.set_title("(c) how far each bends")
 
@@ -159,7 +159,7 @@ def _draw_charge(axes, run: xr.Dataset, color: str) -> None:
         for side, text, at in ((writers, "$\\|\\theta\\|^2$", 0.87), (readers, "$\\sum\\alpha^2$", 0.6)):
             axes.plot(point, side, color=color, linewidth=0.9, alpha=0.8)
             label_point(axes, text, (at * last, side[int(at * last)]), (-6, 4), color=color, ha="right")
-        label_point(axes, "charge", (0.86 * last, charge[int(0.86 * last)]), (3, -16), color=color, ha="center")
+        label_point(axes, "charge", (0.3 * last, charge[int(0.3 * last)]), (0, -14), color=color, ha="center")
 
 
 def caption(data: xr.Dataset) -> str:

@@ -84,7 +84,8 @@ def draw(data: xr.Dataset):
         label_point(axes, text, (step[-1], float(row["predicted"])), (6, -3), color=color, annotation_clip=False)
     lowest = (late[0], float(drifting_law(data)[-1]))
     label_point(axes, "solid: the law for norms that still grow", lowest, (-4, 14), ha="center")
-    label_point(axes, "dashed: the law for norms that stand still", (late[0], float(data["predicted"][-1])), (-4, -12))
+    lowest = (step[-1], float(data["predicted"][-1]))
+    label_point(axes, "dashed: the law for norms that stand still", lowest, (-4, -12), ha="right")
     axes.set(xlabel="step $n$", ylabel="squared turn $\\|p\\|^2/\\|q\\|^2$", yscale="log", xlim=(0, step[-1]))
     return figure
 

@@ -84,7 +84,7 @@ def draw(data: xr.Dataset):
     values = loss(np.stack(np.meshgrid(first, second), -1))
     plane.contourf(first, second, values, levels=np.linspace(0, 2, 13), cmap="Greys", alpha=0.45, antialiased=True)
     plane.plot(*data["flow"].values.T, **BASELINE)
-    plane.annotate("gradient flow", (0.05, 0.55), color="#888888", ha="center", fontsize=8)
+    label_point(plane, "gradient flow", (0.05, 0.55), ha="center")
     for name, color in colors.items():
         path = data["path"].sel(rule=name).values
         plane.plot(*path.T, color=color, linewidth=1.1, marker="o", markersize=2)

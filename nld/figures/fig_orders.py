@@ -138,7 +138,8 @@ def draw(data: xr.Dataset):
     for error, color, marker, name in zip(data["error"].values, colors, "os^", data["rule"].values, strict=True):
         errors.plot(rate, error[:, 0], ":", color=color, marker=marker, markerfacecolor="none", markersize=4)
         errors.plot(rate, error[:, 1], color=color, marker=marker, markersize=4, linewidth=1.1)
-        label_point(errors, name, (rate[3], error[3, 1]), (12, -7), color=color)
+        shift, side = ((-8, 4), "right") if name == "Nesterov" else ((12, -7), "left")  # heavy ball runs close below it
+        label_point(errors, name, (rate[3], error[3, 1]), shift, color=color, ha=side)
     for index, (text, shift) in enumerate((("to gradient flow", -20), ("to mechanics", 26))):
         beside = data["error"].values[:, 3, index].max() if shift > 0 else data["error"].values[:, 3, index].min()
         label, place = f"{text}: slope {order[:, index].mean():.2f}", (rate[3], beside)

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from tests.browser.reader import Tab
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
+STATIC = ROOT / "book" / "_static"
 # Without these Chromium itself talks to the network, which a page's requests could hide behind.
 FLAGS = [
     "--no-sandbox",
@@ -85,6 +87,36 @@ def site(browser, tmp_path_factory) -> Path:
             )
             assert result.returncode == 0, result.stdout + result.stderr
     return HTML
+
+
+@pytest.fixture(scope="module")
+def alone(request, tmp_path_factory) -> str:
+    """Address of a page on the disk that holds the EXPLORABLE of the test module and no book around it."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(STATIC, folder / "_static")
+    (folder / "book").mkdir()
+    page = folder / "book" / "page.html"
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title>'
+        '<link rel="stylesheet" href="../_static/nld.css">'
+    )
+    page.write_text(f'<!doctype html><html lang="en">{head}{request.module.EXPLORABLE.show().data}', "utf-8")
+    return page.as_uri()
+
+
+@pytest.fixture
+def exported(tab):
+    """``exported(script)`` loads a script of the book without a page around it and returns a function that calls an
+    expression in `exports`, what the script hands to `module.exports`, with arguments."""
+
+    def load(script: str):
+        page = tab.open("about:blank").page
+        page.evaluate("window.module = {exports: {}}")
+        page.add_script_tag(path=STATIC / script)
+        program = "given => (exports => {})(window.module.exports)(...given)"
+        return lambda expression, *given: page.evaluate(program.format(expression), given)
+
+    return load
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -21,6 +21,26 @@ AUDIT = """async (rules) => {
   return found.violations.filter(violation => ['serious', 'critical'].includes(violation.impact))
     .map(v => `${v.impact} ${v.id}: ${v.help}: ` + v.nodes.slice(0, 4).map(n => n.target.join(' ')).join(' | '));
 }"""
+# Controls that look the same with and without the focus of the keyboard, and those that cannot have it.
+UNSEEN = """() => {
+  const looks = ['outlineStyle', 'outlineWidth', 'outlineColor', 'boxShadow', 'backgroundColor', 'borderColor', 'color',
+    'textDecorationLine', 'textDecorationThickness', 'transform', 'top'];
+  const look = control => [control, control.parentElement, control.closest('.sd-card') || control].map(part => {
+    const style = getComputedStyle(part);
+    return looks.map(name => style[name]).join();
+  }).join();
+  document.activeElement.blur();
+  return [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')].filter(control =>
+    !control.matches(':disabled') && control.checkVisibility({visibilityProperty: true})
+    && control.getBoundingClientRect().width
+  ).filter(control => {
+    const before = look(control);
+    control.focus();
+    const seen = document.activeElement === control && look(control) !== before;
+    control.blur();
+    return !seen;
+  }).map(control => control.outerHTML.slice(0, 120));
+}"""
 pytestmark = pytest.mark.browser
 
 
@@ -55,6 +75,16 @@ def test_axe_finds_nothing_serious(name, tab, address, axe):
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
     found["dark"] = page.evaluate(AUDIT, ["color-contrast", "link-in-text-block"])  # only these depend on colours
     assert found == {"light": [], "dark": []}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_focus_of_the_keyboard_is_seen_on_every_control(name, tab, address):
+    page = tab.open(f"{address['file']}/{name}", wait=False).page
+    page.add_style_tag(content=STILL)
+    page.keyboard.press("Tab")  # from here on the browser takes the reader for one with a keyboard
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(UNSEEN) == [], scheme
 
 
 def test_axe_would_notice(tab, axe):

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,7 @@ from nld.publish.explorables import calculator
 from tests.browser.reader import SIZE
 
 pytestmark = pytest.mark.browser
-STATIC = Path(__file__).parents[2] / "book" / "_static"
+EXPLORABLE = calculator
 RUNS = [
     {"optimizer": optimizer, "learning_rate": rate, "momentum": beta, "weight_decay": k, "steps": steps, "batch": 128}
     for optimizer in calculator.OPTIMIZERS
@@ -28,19 +26,6 @@ RUNS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
-    """The calculator alone in a page on the disk."""
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(STATIC, folder / "_static")
-    (folder / "book").mkdir()
-    page = folder / "book" / "page.html"
-    style = '<link rel="stylesheet" href="../_static/nld.css">'
-    html = calculator.show().data
-    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{style}{html}', "utf-8")
-    return page.as_uri()
-
-
 def said(page) -> dict[str, str]:
     answers = "[...document.querySelectorAll('[data-answer]')].map(place => [place.dataset.answer, place.textContent])"
     return dict(page.evaluate(answers))
@@ -53,8 +38,8 @@ def typed(page, run: dict) -> None:
             page.locator(f"input[name={name}]").fill(f"{value:g}")
 
 
-def test_the_page_says_what_python_says(tab, address):
-    opened = tab.open(address, wait=False)
+def test_the_page_says_what_python_says(tab, alone):
+    opened = tab.open(alone, wait=False)
     for run in RUNS:
         typed(opened.page, run)
         assert said(opened.page) == calculator.answers(**run), run
@@ -62,14 +47,12 @@ def test_the_page_says_what_python_says(tab, address):
     assert opened.failed == []
 
 
-def test_the_numbers_are_those_of_python(tab):
-    page = tab.open("about:blank").page
-    page.evaluate("window.module = {exports: {}}")
-    page.add_script_tag(path=STATIC / "calculator.js")
+def test_the_numbers_are_those_of_python(exported):
+    call = exported("calculator.js")
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', calculator.show().data)[1])
     for run in RUNS:
         if run["weight_decay"]:
-            found = page.evaluate("([run, data]) => window.module.exports.numbers(run, data)", [run, data])
+            found = call("exports.numbers", run, data)
             assert found == pytest.approx(calculator.numbers(**run), rel=1e-12)
 
 
@@ -95,8 +78,8 @@ def test_every_sentence_is_said_of_some_run():
         assert any(answer.startswith(begin) for answer in answers), name
 
 
-def test_what_cannot_be_is_refused_in_words(tab, address):
-    page = tab.open(address, wait=False).page
+def test_what_cannot_be_is_refused_in_words(tab, alone):
+    page = tab.open(alone, wait=False).page
     for name, value in (("momentum", "1"), ("learning_rate", "0"), ("weight_decay", "20"), ("steps", "")):
         stood = page.locator(f"input[name={name}]").input_value()
         page.locator(f"input[name={name}]").fill(value)
@@ -106,14 +89,20 @@ def test_what_cannot_be_is_refused_in_words(tab, address):
         assert not page.locator("[data-invalid]").is_visible()
 
 
-def test_by_keyboard_and_without_scripts(browser, tab, address):
-    page = tab.open(address, wait=False).page
+def test_on_paper_the_answers_stand_beside_their_numbers(tab, alone):
+    page = tab.open(alone, wait=False).page
+    page.emulate_media(media="print")
+    assert all(page.locator(f"input[name={name}]").is_visible() for name in calculator.FIELDS)
+
+
+def test_by_keyboard_and_without_scripts(browser, tab, alone):
+    page = tab.open(alone, wait=False).page
     page.locator("select").focus()
     page.keyboard.press("ArrowDown")
     expected = calculator.answers("adamw", **calculator.DEFAULT)
     assert said(page) == expected
     still = browser.new_context(java_script_enabled=False, viewport=SIZE).new_page()
-    still.goto(address)
+    still.goto(alone)
     places = still.locator("[data-answer]")
     answers = {places.nth(n).get_attribute("data-answer"): places.nth(n).inner_text() for n in range(places.count())}
     assert answers == calculator.answers("sgd", **calculator.DEFAULT)

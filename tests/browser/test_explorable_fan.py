@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,33 +10,18 @@ from nld.publish.explorables import explorable_fan
 from tests.browser.reader import SIZE
 
 pytestmark = pytest.mark.browser
-STATIC = Path(__file__).parents[2] / "book" / "_static"
+EXPLORABLE = explorable_fan
 TABLE = list(itertools.product(explorable_fan.METRICS, (0.5, 1.0, 3.0), (5.0, 60.0, 85.0), (0.1, 1.0)))
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
-    """The explorable alone in a page on the disk."""
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(STATIC, folder / "_static")
-    (folder / "book").mkdir()
-    page = folder / "book" / "page.html"
-    style = '<link rel="stylesheet" href="../_static/nld.css">'
-    html = explorable_fan.show().data
-    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{style}{html}', "utf-8")
-    return page.as_uri()
 
 
 def points(page, selector: str) -> np.ndarray:
     return np.array([p.split(",") for p in page.locator(selector).get_attribute("points").split()], dtype=float)
 
 
-def test_the_numbers_are_those_of_python(tab):
-    page = tab.open("about:blank").page
-    page.evaluate("window.module = {exports: {}}")
-    page.add_script_tag(path=STATIC / "explorable-fan.js")
+def test_the_numbers_are_those_of_python(exported):
+    call = exported("explorable-fan.js")
     for row in TABLE:
-        found = page.evaluate("row => window.module.exports.compute(...row)", [*row, explorable_fan.STRETCH])
+        found = call("exports.compute", *row, explorable_fan.STRETCH)
         assert found == pytest.approx(explorable_fan.compute(*row), rel=1e-9, abs=1e-12), row
 
 
@@ -54,8 +37,8 @@ def test_the_numbers_are_those_of_the_drawing_board():
         assert burg["change"] == pytest.approx(-((0.7 * sin**2 * cos) ** 2))
 
 
-def test_an_estimate_comes_first(tab, address):
-    opened = tab.open(address, wait=False)
+def test_an_estimate_comes_first(tab, alone):
+    opened = tab.open(alone, wait=False)
     page = opened.page
     assert page.locator("[data-part=controls] input:disabled").count() == 6
     page.keyboard.press("Tab")
@@ -69,8 +52,8 @@ def test_an_estimate_comes_first(tab, address):
     assert opened.complaints == []
 
 
-def test_the_dot_is_dragged_along_its_ray_and_stays_on_it(tab, address):
-    page = tab.open(address, wait=False).page
+def test_the_dot_is_dragged_along_its_ray_and_stays_on_it(tab, alone):
+    page = tab.open(alone, wait=False).page
     handle = page.locator(".nld-handle")
 
     def drag(right: float, up: float):
@@ -97,8 +80,8 @@ def test_the_dot_is_dragged_along_its_ray_and_stays_on_it(tab, address):
     assert f"The step turns the filter by {found['turn']:.3g}°" in page.locator(".nld-readout").inner_text()
 
 
-def test_keys_choose_a_metric_and_take_steps(tab, address):
-    page = tab.open(address, wait=False).page
+def test_keys_choose_a_metric_and_take_steps(tab, alone):
+    page = tab.open(alone, wait=False).page
     assert len(points(page, "polyline.nld-flow")) == 43
     page.locator("input[value='2']").check()
     page.locator("input[value=round]").focus()
@@ -119,8 +102,8 @@ def test_keys_choose_a_metric_and_take_steps(tab, address):
     assert float(page.locator("input[name=angle]").input_value()) == pytest.approx(60 - found["turn"], abs=0.26)
 
 
-def test_without_scripts_the_first_step_stands_there(browser, tab, address):
-    lively = tab.open(address, wait=False).page
+def test_without_scripts_the_first_step_stands_there(browser, tab, alone):
+    lively = tab.open(alone, wait=False).page
     before = lively.locator(".nld-readout").inner_text()
     curves = [points(lively, f"[data-curve={name}]") for name in explorable_fan.METRICS]
     lively.locator("input[value='2']").check()
@@ -131,7 +114,7 @@ def test_without_scripts_the_first_step_stands_there(browser, tab, address):
     for name, curve in zip(explorable_fan.METRICS, curves, strict=True):
         np.testing.assert_allclose(points(lively, f"[data-curve={name}]"), curve, atol=0.11)
     page = browser.new_context(java_script_enabled=False, viewport=SIZE).new_page()
-    page.goto(address)
+    page.goto(alone)
     assert page.locator(".nld-readout").inner_text() == before
     assert page.locator("noscript").inner_text().startswith("Pulling needs JavaScript.")
     assert page.locator("fieldset:disabled").count() == 2

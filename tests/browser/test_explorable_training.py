@@ -1,8 +1,6 @@
 """The network that trains in the page: in a real browser, from a disk, its numbers are those of PyTorch."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +11,10 @@ from nld.publish.explorables import explorable_training
 from tests.browser.reader import SIZE
 
 pytestmark = pytest.mark.browser
-STATIC = Path(__file__).parents[2] / "book" / "_static"
+EXPLORABLE = explorable_training
 DEFAULT = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.0005, "filter_scale": 1.0, "hold": False}
-PROGRAM = """([data, p]) => {
-  const { decode, run } = window.module.exports, out = run(data, decode(data), p);
+PROGRAM = """(data, p) => {
+  const out = exports.run(data, exports.decode(data), p);
   while (out.step());
   return out;
 }"""
@@ -28,39 +26,29 @@ WATCH = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
-    """The explorable alone in a page on the disk, without a book around it."""
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(STATIC, folder / "_static")
-    (folder / "book").mkdir()
-    page = folder / "book" / "page.html"
-    html = explorable_training.show().data
-    style = '<link rel="stylesheet" href="../_static/nld.css">'
-    page.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>{style}{html}', "utf-8")
-    return page.as_uri()
+@pytest.fixture
+def in_the_browser(exported):
+    """What the script computes of a setting in so many steps."""
+    call, data = exported("explorable-training-engine.js"), json.loads(explorable_training.page_data())
+
+    def train(setting: dict, steps: int) -> dict[str, np.ndarray]:
+        found = call(PROGRAM, data | {"steps": steps}, setting)
+        return {name: np.array(value) for name, value in found.items()}
+
+    return train
 
 
-def in_the_browser(tab, setting: dict, steps: int) -> dict[str, np.ndarray]:
-    """What the script computes, without a page around it."""
-    page = tab.open("about:blank").page
-    page.evaluate("window.module = {exports: {}}")
-    page.add_script_tag(path=STATIC / "explorable-training.js")
-    data = json.loads(explorable_training.page_data()) | {"steps": steps}
-    return {name: np.array(value) for name, value in page.evaluate(PROGRAM, [data, setting]).items()}
-
-
-def by_pytorch(setting: dict, steps: int, moved: bool = False) -> dict[str, np.ndarray]:
+def by_pytorch(setting: dict, steps: int, moved: int = 0) -> dict[str, np.ndarray]:
     """The same training by PyTorch alone: loss, charge of the momentum buffer, squared norms.
 
     Args:
-        moved: whether every parameter starts one unit in the last place away.
+        moved: 1 or -1 if every parameter starts one unit in the last place higher or lower.
     """
     network = page_training.two_layers(setting["filter_scale"])
     if moved:
         with torch.no_grad():
             for parameter in network.parameters():
-                parameter.copy_(torch.nextafter(parameter, parameter + 1))
+                parameter.copy_(torch.nextafter(parameter, parameter + moved))
     filters = network[0].weight
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -104,13 +92,13 @@ def agree(found: dict, expected: dict, rtol: float) -> None:
     [{}, {"hold": True}, {"momentum": 0.5, "weight_decay": 0.01}, {"learning_rate": 1.0, "filter_scale": 10.0}],
     ids=str,
 )
-def test_fifty_steps_are_those_of_pytorch(tab, changed):
+def test_fifty_steps_are_those_of_pytorch(in_the_browser, changed):
     setting = DEFAULT | changed
-    agree(in_the_browser(tab, setting, 50), by_pytorch(setting, 50), rtol=1e-9)
+    agree(in_the_browser(setting, 50), by_pytorch(setting, 50), rtol=1e-9)
 
 
-def test_what_is_predicted_is_what_the_theory_predicts(tab):
-    found, measured = in_the_browser(tab, DEFAULT, 50), by_pytorch(DEFAULT, 50)
+def test_what_is_predicted_is_what_the_theory_predicts(in_the_browser):
+    found, measured = in_the_browser(DEFAULT, 50), by_pytorch(DEFAULT, 50)
     norm, beta, eta, k = measured["squared_norm"], 0.9, 0.1, 0.0005
     exact, charge, before = [norm[0]], np.zeros_like(norm[0]), 0
     for step in measured["squared_step"]:  # the recursion of the exact law
@@ -128,28 +116,34 @@ def test_what_is_predicted_is_what_the_theory_predicts(tab):
 
 
 @pytest.mark.slow
-def test_a_thousand_steps_are_those_of_pytorch(tab):
-    agree(in_the_browser(tab, DEFAULT, 1000), by_pytorch(DEFAULT, 1000), rtol=1e-6)
+def test_a_thousand_steps_are_those_of_pytorch(in_the_browser):
+    agree(in_the_browser(DEFAULT, 1000), by_pytorch(DEFAULT, 1000), rtol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"hold": True}, {"learning_rate": 1.0}, {"momentum": 0.98}], ids=str)
-def test_elsewhere_the_browser_is_as_near_as_another_rounding(tab, changed):
-    """Training amplifies rounding: two runs from starts one unit apart bound what may be asked."""
+def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed):
+    """Training amplifies rounding: in every step, two runs that start one unit away bound what may be asked.
+
+    Measured, the browser is at most 8 times as far from PyTorch as the farther of the two was until that step, where
+    training at η = 1 w²/ℓ makes 10⁻³ of 10⁻¹⁵ within 650 steps, and at most 3 times as far elsewhere.
+    """
     setting = DEFAULT | changed
-    found, expected, twin = (
-        in_the_browser(tab, setting, 1000),
-        by_pytorch(setting, 1000),
-        by_pytorch(setting, 1000, True),
-    )
+    found, expected = in_the_browser(setting, 1000), by_pytorch(setting, 1000)
+    twins = [by_pytorch(setting, 1000, moved) for moved in (1, -1)]
     for name in ("loss", "charge", "squared_norm"):
-        apart = np.abs(twin[name] - expected[name]).max()
-        size = np.abs(expected[name]).max()
-        assert np.abs(found[name] - expected[name]).max() <= 100 * apart + 1e-12 * size, name
+        bound = np.maximum(*(distance(twin[name], expected[name]) for twin in twins))
+        rounding = 1e-14 * np.abs(expected[name]).max()
+        assert (distance(found[name], expected[name]) <= 20 * np.maximum(bound, rounding)).all(), name
 
 
-def test_a_click_trains_and_ends_where_pytorch_ended(tab, address):
-    opened = tab.open(address, wait=False)
+def distance(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The largest difference of any filter until each step."""
+    return np.maximum.accumulate(np.abs(found - expected).reshape(len(expected), -1).max(1))
+
+
+def test_a_click_trains_and_ends_where_pytorch_ended(tab, alone):
+    opened = tab.open(alone, wait=False)
     page = opened.page
     text = page.locator(".nld-training output").inner_text()
     curves = "() => [...document.querySelectorAll('.nld-training polyline')].map(l => l.getAttribute('points'))"
@@ -166,8 +160,8 @@ def test_a_click_trains_and_ends_where_pytorch_ended(tab, address):
     assert opened.failed == []
 
 
-def test_keys_move_and_hold_and_the_text_follows(tab, address):
-    opened = tab.open(address, wait=False)
+def test_keys_move_and_hold_and_the_text_follows(tab, alone):
+    opened = tab.open(alone, wait=False)
     page = opened.page
     page.locator("input[name=learning_rate]").focus()
     for _ in range(4):
@@ -188,8 +182,8 @@ def test_keys_move_and_hold_and_the_text_follows(tab, address):
     assert opened.complaints == []
 
 
-def test_a_run_that_diverges_is_said_to(tab, address):
-    page = tab.open(address, wait=False).page
+def test_a_run_that_diverges_is_said_to(tab, alone):
+    page = tab.open(alone, wait=False).page
     page.evaluate("document.querySelector('input[name=learning_rate]').max = 400")
     slider = page.locator("input[name=learning_rate]")
     slider.evaluate("slider => { slider.value = 200; slider.dispatchEvent(new Event('input')); }")
@@ -197,9 +191,9 @@ def test_a_run_that_diverges_is_said_to(tab, address):
     assert "this run diverged" in page.locator("output").inner_text()
 
 
-def test_without_scripts_the_run_of_pytorch_stands_there(browser, address):
+def test_without_scripts_the_run_of_pytorch_stands_there(browser, alone):
     page = browser.new_context(java_script_enabled=False, viewport=SIZE).new_page()
-    page.goto(address)
+    page.goto(alone)
     assert page.locator(".nld-training noscript").inner_text().startswith("Training in the page needs JavaScript.")
     assert not page.locator(".nld-training fieldset").is_visible()
     assert page.locator("[data-quantity=squared_norm] polyline").count() == 5

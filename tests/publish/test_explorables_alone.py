@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nld.publish.explorables import calculator, explorable, explorable_fan, explorable_training
+from nld.publish.explorables import calculator, explorable, explorable_books, explorable_fan, explorable_training
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
-SHOWN = [calculator, explorable, explorable_fan, explorable_training]
+SHOWN = [calculator, explorable, explorable_books, explorable_fan, explorable_training]
 
 
 @pytest.fixture(scope="module", params=SHOWN, ids=lambda module: module.__name__.rpartition(".")[2])
@@ -18,8 +18,9 @@ def page(request) -> str:
 
 
 def test_it_is_offline_and_light(page):
-    (script,) = re.findall(r'<script src="\.\./_static/([\w-]+\.js)">', page)
-    source = (STATIC / script).read_text("utf-8")
+    scripts = re.findall(r'<script src="\.\./_static/([\w-]+\.js)">', page)
+    source = "".join((STATIC / script).read_text("utf-8") for script in scripts)
+    assert source
     assert not re.findall(r"https?://|\bfetch\(|\bimport\b", page + source)
     assert len((page + source).encode()) < 150_000
 

@@ -150,3 +150,8 @@ def _points(values: np.ndarray, top: float) -> str:
 def short(value: float) -> str:
     """A number with three digits."""
     return f"{float(f'{value:.3g}'):g}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """10 to an integer, as text: 10⁻⁸."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

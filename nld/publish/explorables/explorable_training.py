@@ -14,8 +14,9 @@ from IPython.display import HTML
 
 from nld.experiment.datasets.data import digits
 from nld.experiment.studies.page_training import BATCH, EPSILON, FILTERS, STEPS, train_two_layers
+from nld.figures._render.text import power
 from nld.learning_rules.rules import heavy_ball
-from nld.publish.explorables.explorable import Slider, short
+from nld.publish.explorables.explorable import Slider, power_of_ten, short
 from nld.publish.rendering import render
 from nld.theory.discrete import predict_squared_norm_from_steps
 from nld.theory.solutions import predict_squared_norm
@@ -83,7 +84,7 @@ def show() -> HTML:
     readout = READOUTS["free"].format(
         steps=STEPS,
         loss=short(losses[-1]),
-        apart=_rounded(np.abs(norms["exact"] / measured - 1).max()),
+        apart=power(np.abs(norms["exact"] / measured - 1).max()),
         squared_norm=short(courses["measured"][-1]),
         **{name: short(courses[name][-1]) for name in predicted},
     )
@@ -165,14 +166,4 @@ def _plot(name: str, curves: dict[str, np.ndarray], steps: np.ndarray, guessing:
 
 def _tick(exponent: int) -> str:
     """A power of ten as an axis shows it."""
-    return f"{10.0**exponent:g}" if -2 <= exponent <= 3 else _power(exponent)
-
-
-def _power(exponent: int) -> str:
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def _rounded(value: float) -> str:
-    """One digit and a power of ten: 3·10⁻⁸."""
-    digit, exponent = f"{value:.0e}".split("e")
-    return f"{digit}·{_power(int(exponent))}"
+    return f"{10.0**exponent:g}" if -2 <= exponent <= 3 else power_of_ten(exponent)

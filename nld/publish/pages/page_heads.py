@@ -32,6 +32,8 @@ def describe_page(app, page: str, template: str, context: dict, doctree) -> None
     context["body"] = keep_punctuation(context["body"])
     for wrong, right in REPAIRS.items():
         context["body"] = context["body"].replace(wrong, right)
+    if 'class="math' in context["body"]:
+        context["body"] = render("without_scripts.html") + context["body"]
     base = base_address(Path(app.srcdir))
     figures = app.env.metadata.get(page, {}).get("nld_figures", {})
     picture = next(iter(figures), "fig-answer")
