@@ -4,9 +4,11 @@
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
 ``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
 itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
-other metrics and ``linear_networks`` what weight decay leaves of singular values. ``activation_charges``,
-``valley_sharpness`` and ``edge_of_stability`` say where in its valley a network ends, ``data_dependent_action`` what
-else leaves outputs as they are.
+other metrics, ``spectral_laws`` those of Muon and ``gauge_laws`` the charge density of a linear neural ODE.
+
+Where on an orbit a network ends: ``linear_networks`` (with weight decay), ``linear_neuron`` (from an imbalance),
+``activation_charges``, ``valley_sharpness`` and ``edge_of_stability`` (in its valley), ``adapters`` (conditioned best).
+``data_dependent_action`` says what else leaves outputs as they are, ``orbit_kernels`` the error of a kernel on an orbit.
 """
 
 from nld.deprecation import attach
