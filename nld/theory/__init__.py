@@ -8,7 +8,7 @@ other metrics, ``spectral_laws`` those of Muon and ``gauge_laws`` the charge den
 
 Where on an orbit a network ends: ``linear_networks`` (with weight decay), ``linear_neuron`` (from an imbalance),
 ``activation_charges``, ``valley_sharpness`` and ``edge_of_stability`` (in its valley), ``adapters`` (conditioned best).
-``data_dependent_action`` says what else leaves outputs as they are, ``orbit_kernels`` the error of a kernel on an orbit.
+``data_dependent_action`` says what else leaves outputs as they are, ``orbit_kernels`` how a kernel errs on an orbit.
 """
 
 from nld.deprecation import attach
