@@ -117,9 +117,9 @@ def path(time, a: float, w, target):
     return y_a / normal, (y_along[:, None] * direction + rest) / normal[:, None]
 
 
-def _between(high: float, low: float, t):
-    """(e^{high t} - e^{low t})/((high - low) t) for high >= low."""
-    return np.exp(high * t) * exprel((low - high) * t)
+def _between(one: float, other: float, t):
+    """(e^{one t} - e^{other t})/((one - other) t), from the larger rate, so that nothing overflows."""
+    return np.exp(max(one, other) * t) * exprel(-abs(one - other) * t)
 
 
 def alignment(time, start: float, delta: float, size: float):

@@ -84,12 +84,13 @@ def interpolators(seed: int, runs: int = 8, inputs: int = 4, end: float = 40.0) 
     """Where flows of one sample and of two end, against the closed form and the least potential."""
     random = np.random.default_rng([seed, 7])
     deltas, first = np.linspace(-2, 2, runs), random.normal(size=(runs, inputs))
-    a, size = law.sizes(np.linalg.norm(first, axis=-1), deltas)
-    q = np.concatenate([a[:, None], size[:, None] * first / np.linalg.norm(first, axis=-1, keepdims=True)], axis=-1)
     beyond, optimality, losses = [], [], []
     for samples in (1, 2):
         x = np.linalg.qr(random.normal(size=(inputs, samples)))[0].T
         neuron = LinearNeuron(x, random.normal(size=samples))
+        first *= np.where(first @ x.T @ neuron.y < 0, -1, 1)[:, None]  # turned towards the target, so that a > 0 stays
+        a, size = law.sizes(np.linalg.norm(first, axis=-1), deltas)
+        q = np.concatenate([a[:, None], size[:, None] * first / np.linalg.norm(first, axis=-1, keepdims=True)], axis=-1)
         last = measured.flow(neuron, q, end, 2 * FLOW_STEP)[-1]
         beta = last[:, :1] * last[:, 1:]
         losses.append(np.abs(beta @ x.T - neuron.y).max())
