@@ -6,6 +6,7 @@ are real: the real parts of all entries, then the imaginary ones, shape (2 types
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,12 +35,20 @@ class TimeEmbedding:
         """Of the sum over types of the mean squared errors of times with and without an event."""
         u = _complex(q, len(self.happened))
         length = np.linalg.norm(u, axis=-1, keepdims=True)
-        clock = turned(self.later + np.arange(LENGTH)) / np.sqrt(DIMENSION)
-        score = (u / length @ clock.conj().T).real
-        weight = self.happened / OCCURRENCES + (1 - self.happened) / (LENGTH - OCCURRENCES)
-        into = 2 * weight * (score - TARGET * self.happened) @ clock
+        score = (u / length @ self._clock.conj().T).real
+        into = 2 * self._weight * (score - TARGET * self.happened) @ self._clock
         radial = (into * u.conj()).real.sum(-1, keepdims=True) / length**2
         return _real((into - radial * u) / length)
+
+    @cached_property
+    def _clock(self) -> np.ndarray:
+        """r(t) at all times, shape (LENGTH, d)."""
+        return turned(self.later + np.arange(LENGTH)) / np.sqrt(DIMENSION)
+
+    @cached_property
+    def _weight(self) -> np.ndarray:
+        """Of the error at each time: means over the times with and without an event."""
+        return self.happened / OCCURRENCES + (1 - self.happened) / (LENGTH - OCCURRENCES)
 
 
 def turned(times: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     near = data["lag_distance"].values
     means = accuracy.mean("judging_seed")
     smallest, largest = (float(x) for x in (data["left_out"].min(), data["left_out"].max()))
-    barrier = data["barrier"]
+    barrier, last = data["barrier"], data["left_out"].isel(points=-1)
     expanded, _, plain = data["bias"].values[:, -1]
     return {
         "carried": power_above(error[:2].max()),
@@ -54,6 +54,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "far": f"{near[1]:.2f}",
         "gap": power_above(data["left_out_gap"].max()),
         "errors": f"{largest:.2f} to {smallest:.3f}",
+        "last-errors": " to ".join(f"{float(x):.2f}" for x in (last.min(), last.max())),
         "first-errors": f"{float(data['left_out'].isel(points=0).min()):.2f}",
         "constants": power_above(data["constant_gap"].max()),
         "constant-charge": power_above(data["constant_charge"][0]),
