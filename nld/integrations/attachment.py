@@ -51,6 +51,7 @@ class Attachment:
             ValueError: there is no such submodule, or the parameters are sharded.
         """
         self.close()
+        self.monitor = None
         try:
             model = unwrap(model)[0].get_submodule(self.module)
         except AttributeError as error:
