@@ -51,17 +51,19 @@ class Attachment:
             ValueError: there is no such submodule, or the parameters are sharded.
         """
         self.close()
+        self.monitor = None
         try:
             model = unwrap(model)[0].get_submodule(self.module)
         except AttributeError as error:
             raise InvalidInput(f"expected module to name a submodule, got {self.module!r}: {error}") from error
         _require_whole(model)
         attach = _Attach(self, model, optimizer, first_step)
+        look: Any = torch.compiler.disable(attach.first_batch)
         if self.blocks is not None or self.example_inputs is not None:
             attach(self.example_inputs)
             return
         self._waiting = [
-            model.register_forward_pre_hook(attach.first_batch, with_kwargs=True),
+            model.register_forward_pre_hook(look, with_kwargs=True),
             *(
                 one.register_step_pre_hook(functools.partial(attach.first_step, which))
                 for which, one in enumerate(unwrap_optimizers(optimizer))
@@ -112,11 +114,10 @@ class _Attach:
             **to.options,
         )
 
-    @torch.compiler.disable
     def first_batch(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
         """Called before the module is: find its symmetries with what it is about to be called with."""
-        if not model.training or not torch.is_grad_enabled():
-            return  # an evaluation before the training
+        if model is not self._model or not model.training or not torch.is_grad_enabled():
+            return  # a copy of the model, or an evaluation before the training
         self._attachment.stop_waiting()
         device = next(model.parameters()).device.type
         with torch.autocast(device, enabled=False):
@@ -143,13 +144,6 @@ class _Attach:
             f"expected {name} to be called before the first step, to find its symmetries with what it is called with, "
             "got a step without; give example_inputs=, or the name of a submodule that is called as module="
         )
-
-    def __reduce__(self):  # a copied or pickled model waits for nothing
-        return _nothing, ()
-
-
-def _nothing(*_) -> None:
-    pass
 
 
 def _by_name(model: nn.Module, args: tuple, kwargs: dict) -> dict[str, Any]:

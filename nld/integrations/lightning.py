@@ -8,9 +8,9 @@ import torch
 import xarray as xr
 
 try:
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback  # pyright: ignore[reportMissingImports]
 except ModuleNotFoundError:
-    from pytorch_lightning import Callback
+    from pytorch_lightning import Callback  # pyright: ignore[reportMissingImports]
 
 from nld.finder import Block
 from nld.integrations.attachment import Attachment

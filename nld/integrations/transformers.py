@@ -12,7 +12,7 @@ from nld.finder import Block
 from nld.integrations.attachment import Attachment
 
 
-class MonitorCallback(TrainerCallback):
+class MonitorCallback(TrainerCallback):  # pyright: ignore[reportGeneralTypeIssues]
     """Keeps the books of the symmetries of a ``Trainer``'s model; the training stays bitwise as it was.
 
     Symmetries are those of the loss that the model computes from the first training batch, unless ``blocks`` or

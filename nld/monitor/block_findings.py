@@ -172,9 +172,9 @@ def _gradients(record: xr.Dataset) -> Iterator[Finding]:
         return
     tenth = max(scale.sizes["step"] // 10, 1)
     early, late = scale.isel(step=slice(0, tenth)), scale.isel(step=slice(-tenth, None))
-    growth = np.sqrt(_ratio(late.squared_gradient, early.squared_gradient))
-    shrinking = np.sqrt(_ratio(early.squared_norm, late.squared_norm))
-    for number in np.flatnonzero((growth > GROWTH).values & np.isfinite(growth).values):
+    growth = _ratio(late.squared_gradient, early.squared_gradient) ** 0.5
+    shrinking = _ratio(early.squared_norm, late.squared_norm) ** 0.5
+    for number in np.flatnonzero((growth.values > GROWTH) & np.isfinite(growth.values)):
         name, whole, short = str(scale.block.values[number]), float(growth[number]), float(shrinking[number])
         text = f"{name}: its gradient grew {whole:.2g}-fold since the beginning: {short:.2g}-fold because the weights "
         text += f"shrank, {whole / short:.2g}-fold by itself. "

@@ -1,12 +1,15 @@
 """One sentence about a record, and what all of them ask of it: its last part, its precision, what moved."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
 # Relative residual above which a symmetry does not hold as it should, by the precision that computed the gradient.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
+
+Recorded = TypeVar("Recorded", xr.Dataset, xr.DataArray)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Finding:
     text: str
 
 
-def recent(record: xr.Dataset, share: float = 0.1) -> xr.Dataset:
+def recent(record: Recorded, share: float = 0.1) -> Recorded:
     """The last part of a record, at least ten steps if there are as many."""
     steps = record.sizes["step"]
     return record.isel(step=slice(max(steps - max(int(share * steps), 10), 0), None))
