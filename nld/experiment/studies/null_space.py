@@ -3,7 +3,8 @@
 The null space of a network at a point is {v : the derivative along v of every output on every input is zero}. A
 symmetry's generator lies in it at every point. Its dimension is the number of parameters minus the rank of the
 Jacobian of many outputs, told by a gap between singular values of many orders of magnitude; no rule of the finder
-takes part in it. ``python -m nld.experiment.studies.null_space`` measures all of ``ARCHITECTURES`` and keeps the table.
+takes part in it. ``python -m nld.experiment.studies.null_space`` measures all of ``ARCHITECTURES``, or those that are
+named, and keeps the table.
 """
 
 import json
@@ -244,16 +245,19 @@ def _share(part: int, whole: int) -> str:
 
 
 def main() -> None:
-    """Measure all architectures and write the kept table."""
-    rows = []
+    """Measure all architectures, or those that are named and keep the others, and write the table."""
+    names = sys.argv[1:] or [architecture.name for architecture in ARCHITECTURES]
+    rows = {row.name: asdict(row) for row in kept()["rows"]} if sys.argv[1:] else {}
     for architecture in ARCHITECTURES:
-        rows.append(asdict(measure(architecture)))
-        print(rows[-1], file=sys.stderr, flush=True)
+        if architecture.name in names:
+            rows[architecture.name] = asdict(measure(architecture))
+            print(rows[architecture.name], file=sys.stderr, flush=True)
     where = provenance()
     where["packages"] = {**where["packages"], "transformers": metadata.version("transformers")}
     path = ROOTS[0] / KEPT
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"provenance": where, "rows": rows}, indent=1) + "\n")
+    ordered = [rows[architecture.name] for architecture in ARCHITECTURES]
+    path.write_text(json.dumps({"provenance": where, "rows": ordered}, indent=1) + "\n")
     stored_results.note(path)
 
 
