@@ -29,7 +29,7 @@ from nld.table import Table
 
 KEPT = "results/architectures/null-space.json"
 RANK = 1e-10  # singular values below it, over the largest, are zeros
-ROWS = 3  # outputs for each parameter, at least
+ROWS = 2  # outputs for each parameter, at least
 OUTPUTS = 300  # at most so many of a batch
 EPSILONS = ("eps", "epsilon", "variance_epsilon", "norm_eps", "layer_norm_eps")  # what modules call theirs
 
@@ -248,17 +248,16 @@ def main() -> None:
     """Measure all architectures, or those that are named and keep the others, and write the table."""
     names = sys.argv[1:] or [architecture.name for architecture in ARCHITECTURES]
     rows = {row.name: asdict(row) for row in kept()["rows"]} if sys.argv[1:] else {}
-    for architecture in ARCHITECTURES:
-        if architecture.name in names:
-            rows[architecture.name] = asdict(measure(architecture))
-            print(rows[architecture.name], file=sys.stderr, flush=True)
     where = provenance()
     where["packages"] = {**where["packages"], "transformers": metadata.version("transformers")}
     path = ROOTS[0] / KEPT
     path.parent.mkdir(parents=True, exist_ok=True)
-    ordered = [rows[architecture.name] for architecture in ARCHITECTURES]
-    path.write_text(json.dumps({"provenance": where, "rows": ordered}, indent=1) + "\n")
-    stored_results.note(path)
+    for architecture in (architecture for architecture in ARCHITECTURES if architecture.name in names):
+        rows[architecture.name] = asdict(measure(architecture))
+        print(rows[architecture.name], file=sys.stderr, flush=True)
+        ordered = [rows[each.name] for each in ARCHITECTURES if each.name in rows]
+        path.write_text(json.dumps({"provenance": where, "rows": ordered}, indent=1) + "\n")
+        stored_results.note(path)
 
 
 if __name__ == "__main__":
