@@ -1,6 +1,7 @@
 """The symmetries whose generators depend on other weights, proposed by the analysis of a tape and then measured."""
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,11 +65,12 @@ def coupled_violations(
     parameters = dict(model.named_parameters())
     values = {name: p.detach() for name, p in parameters.items()}
     directions = [_direction(coupled, seed) for seed, coupled in enumerate(proposed)]
-    along = torch.zeros(len(proposed), dtype=torch.float64)
-    force, length, whole = torch.zeros_like(along), torch.zeros_like(along), along.new_zeros(())
+    along, force, length = ([0.0] * len(proposed) for _ in range(3))  # numbers: the context changes small summands
+    whole = 0.0
 
     def take(name: str, gradient: torch.Tensor) -> None:
-        whole.add_(float(gradient.square().sum()))
+        nonlocal whole
+        whole += float(gradient.square().sum())
         for number, coupled in enumerate(proposed):
             if name in coupled.flow.moved:
                 (velocity,) = coupled.flow.velocity(values, directions[number], (name,)).values()
@@ -81,8 +83,10 @@ def coupled_violations(
         each_gradient(value.sum(), parameters, take)
     original, least = value.item(), torch.finfo(value.dtype).eps ** 0.25
     del value
-    bottom = torch.maximum(force.sqrt(), least * whole.sqrt()) * length.sqrt()
-    overlaps = torch.where(bottom > 0, along.abs() / bottom, 0.0).tolist()
+    overlaps = [
+        abs(a) / bottom if (bottom := max(math.sqrt(f), least * math.sqrt(whole)) * math.sqrt(n)) else 0.0
+        for a, f, n in zip(along, force, length, strict=True)
+    ]
 
     def change(numbers: Sequence[int]) -> float:
         steps = [(proposed[number].flow, directions[number]) for number in numbers]

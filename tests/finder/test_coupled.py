@@ -149,6 +149,17 @@ def test_a_row_that_has_no_gradient_by_decree_breaks_a_rotation():
     assert any("rotation in" in note for note in found.not_analysed)
 
 
+def test_small_contributions_to_an_overlap_count():
+    """Numbers as small as an epsilon are changed while a model is measured without its epsilons, but not these."""
+    torch.manual_seed(0)
+    model = FusedGPT()
+    for norm in (model.norm1, model.norm2, model.norm):
+        nn.init.normal_(norm.bias, std=1e-4)
+    found = nld.find_symmetries(model, TOKENS)
+    assert sum(one.dimension for one in found.coupled) == 4 + (12 + 4) + (5 + 4) + 4 + 3
+    assert not found.not_analysed
+
+
 def test_names_carry_the_prefix_of_a_wrapper_and_words_say_what_moves():
     torch.manual_seed(0)
     plain = FusedGPT()

@@ -3,7 +3,8 @@
 The null space of a network at a point is {v : the derivative along v of every output on every input is zero}. A
 symmetry's generator lies in it at every point. Its dimension is the number of parameters minus the rank of the
 Jacobian of many outputs, told by a gap between singular values of many orders of magnitude; no rule of the finder
-takes part in it. ``python -m nld.experiment.studies.null_space`` measures all of ``ARCHITECTURES`` and keeps the table.
+takes part in it. ``python -m nld.experiment.studies.null_space`` measures all of ``ARCHITECTURES``, or those that are
+named, and keeps the table.
 """
 
 import json
@@ -28,7 +29,7 @@ from nld.table import Table
 
 KEPT = "results/architectures/null-space.json"
 RANK = 1e-10  # singular values below it, over the largest, are zeros
-ROWS = 3  # outputs for each parameter, at least
+ROWS = 2  # outputs for each parameter, at least
 OUTPUTS = 300  # at most so many of a batch
 EPSILONS = ("eps", "epsilon", "variance_epsilon", "norm_eps", "layer_norm_eps")  # what modules call theirs
 
@@ -244,17 +245,19 @@ def _share(part: int, whole: int) -> str:
 
 
 def main() -> None:
-    """Measure all architectures and write the kept table."""
-    rows = []
-    for architecture in ARCHITECTURES:
-        rows.append(asdict(measure(architecture)))
-        print(rows[-1], file=sys.stderr, flush=True)
+    """Measure all architectures, or those that are named and keep the others, and write the table."""
+    names = sys.argv[1:] or [architecture.name for architecture in ARCHITECTURES]
+    rows = {row.name: asdict(row) for row in kept()["rows"]} if sys.argv[1:] else {}
     where = provenance()
     where["packages"] = {**where["packages"], "transformers": metadata.version("transformers")}
     path = ROOTS[0] / KEPT
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"provenance": where, "rows": rows}, indent=1) + "\n")
-    stored_results.note(path)
+    for architecture in (architecture for architecture in ARCHITECTURES if architecture.name in names):
+        rows[architecture.name] = asdict(measure(architecture))
+        print(rows[architecture.name], file=sys.stderr, flush=True)
+        ordered = [rows[each.name] for each in ARCHITECTURES if each.name in rows]
+        path.write_text(json.dumps({"provenance": where, "rows": ordered}, indent=1) + "\n")
+        stored_results.note(path)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from nld.finder.absorption.constants import Constants, Passage
 from nld.finder.absorption.rules import RULES, Labels
 from nld.finder.absorption.steps import Absorbed, RowShift, Shift, Step, Sums
+from nld.finder.aten_families import CREATIONS, ZEROS
 from nld.finder.coupled import Coupled, Coupling
 from nld.finder.linear_system import Form
 from nld.finder.tape import Tape
@@ -52,7 +53,7 @@ def _propagate(tape: Tape, known: Constants, labels: Labels) -> None:
     for call in tape.calls:
         carried = {ref.index: labels[ref.index] for ref in call.inputs if ref.index in labels}
         begins = call.name in ("mm", "addmm") and any(ref.index in known.gained for ref in call.inputs)
-        if not carried and not begins:
+        if call.name in CREATIONS | ZEROS or not (carried or begins):
             continue
         rule = RULES.get(call.name)
         results = None if rule is None else rule(known, call, carried)

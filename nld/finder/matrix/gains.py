@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nld.finder.aten_families import COPIES, KEEPS_MEAN, MOVES
+from nld.finder.aten_families import COPIES, CREATIONS, KEEPS_MEAN, MOVES, ZEROS
 from nld.finder.call_axes import reduced_axes
 from nld.finder.index_tensors import compress, moved, varies
 from nld.finder.tape import Call, Ref, Tape
@@ -109,6 +109,8 @@ def _readers(tape: Tape, gains: dict[int, tuple[str, str | None]]) -> dict[int, 
     elsewhere: set[str] = set()
     for number, call in enumerate(tape.calls):
         contracted = None
+        if call.name in CREATIONS | ZEROS:  # they read the shape only
+            continue
         for ref in (ref for ref in call.inputs if ref.index in behind):
             origin, labels = behind[ref.index]
             seen, passed = readers[origin], _passed(call, ref, labels)

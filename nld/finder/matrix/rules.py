@@ -43,6 +43,8 @@ def _added(known: Coordinates, left: Slots, right: Slots, shape: tuple[int, ...]
     if known.tables and not pairs:  # a table of vectors, such as positions, and one vector or another table
         pairs = [(a, b) for a in left for b in right if {*_axes(a)} > {*_axes(b)} or {*_axes(a)} < {*_axes(b)}]
         pairs = [pair for pair in pairs if all(varies(labels, len(shape) - 1) for labels in pair)]
+    if known.tables:  # a slice of a stack of weights has one coordinate along the stack, for all its entries
+        pairs = [pair for pair in pairs if _axes(pair[0])]
     shared = pairs[0] if len(pairs) == 1 else ()
     known.break_(labels for labels in (*left, *right) if all(labels is not other for other in shared))
     if not shared:
