@@ -66,5 +66,5 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                  f"Steps as the law says to {told['norm-error']}. Fourth powers within {told['grown-off']} % without "
                  f"and {told['rested-off']} % with decay.",
                  {"without decay": 0.15 - grown, "with decay": 0.15 - rested},
-                 {"law in steps": bool(data["norm_law_error"] < 1e-11), "never falls": bool(data["norm_fall"] > 0)}),
+                 {"law in steps": bool(data["norm_law_error"] < 1e-11), "never falls": bool(data["norm_fall"] >= 0)}),
     ]  # fmt: skip
