@@ -107,7 +107,7 @@ def _draw_values(data, axes) -> None:
         axes.plot(time, values.values, color=BLUE, linewidth=width, alpha=0.7)
         axes.plot(time, descent.values, **BASELINE)
     label_panel(axes, "gradient descent", 0.4, 0.87, color="#888888")
-    label_panel(axes, "SGD, thick and thin: two starts", 0.15, 0.6, color=BLUE)
+    label_panel(axes, "SGD, thick and thin: two starts", 0.15, 0.67, color=BLUE)
     axes.set(xlabel="steps times $\\eta^2$ [w⁴/ℓ²]", ylabel="singular values of $U$ [w]", xlim=(0, time[-1]))
     axes.set_title("(d) from two starts to the optimum")
 

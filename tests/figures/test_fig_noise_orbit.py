@@ -57,7 +57,6 @@ PARTS = [
     (FINDS, "comes near", "distance", 0.1, {"relu_time": 0.0}),
     (FINDS, "against gradient descent", "distance", 0.1, {"relu_method": "gradient descent"}),
     (REST, "law in steps", "norm_law_error", 1e6, {}),
-    (REST, "never falls", "norm_fall", -1.0, {}),
     (REST, "with decay", "fourth_power_late", 2.0, {}),
     (REST, "without decay", "fourth_power", 2.0, {}),
 ]
@@ -74,6 +73,12 @@ def test_fig_noise_orbit_judges_whether_starts_are_forgotten(data):
     other = scaled(data, "values", 1.2, start=1)
     before, after = (outcomes(fig_noise_orbit, each, BALANCE) for each in (data, other))
     assert before["forgets the start"] != after["forgets the start"]
+
+
+def test_fig_noise_orbit_judges_whether_a_norm_ever_falls(data):
+    fallen = data.assign(norm_fall=data["norm_fall"] * 0 - 1e-15)
+    before, after = (outcomes(fig_noise_orbit, each, REST) for each in (data, fallen))
+    assert {name for name in before if before[name] != after[name]} == {"never falls"}
 
 
 def test_late_values_weigh_the_time_that_each_average_covers():

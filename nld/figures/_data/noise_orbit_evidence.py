@@ -20,15 +20,16 @@ PLACE = ((), "fig-noise-orbit", "book/noise-on-the-orbit")
 SOURCE = "ziyin2024parameter"
 CLAIMS = (
     Claim("noise-moves-a-charge-by-one-law", "In every step on $(u w x-y)^2$ SGD multiplies $u^2-w^2$ by "
-          r"$(1-2\eta\gamma)^2-\eta^2 g^2$, $g$ the slope by the product $u w$.", *PLACE, SOURCE),
+          r"$1-\eta^2 g^2$, $g$ the slope by the product $u w$, and by one more factor with decay.", *PLACE, SOURCE),
     Claim("sgd-balances-noise", "SGD takes two linear layers to one point of the orbit, where the noise of both is in "
           "balance, wherever it starts; gradient descent does not.", *PLACE, SOURCE),
-    Claim("noise-equilibrium-is-a-minimum", r"Along an orbit $2\gamma\|q\|^2+\frac{\eta}{2}E\|g\|^2$ is convex, and at "
-          "its minimum the charge has no source.", *PLACE, SOURCE),
+    Claim("noise-equilibrium-is-a-minimum", "Along an orbit the mean squared gradient and the squared norm are convex, "
+          "and at the minimum of a weighted sum of the two noise and decay leave the charge where it is.",
+          *PLACE, SOURCE),
     Claim("sgd-finds-the-optimum", "SGD takes the units of a ReLU network to the optimum of their orbits, and gradient "
           "descent does not.", *PLACE, SOURCE),
     Claim("scale-rests-only-with-decay", "Noise makes the norm of scale-invariant weights grow without end; with decay "
-          r"it rests where $\|q\|^4=\eta\,\hat g^2/(4\gamma)$.", *PLACE, SOURCE),
+          "it comes to one length, whatever it was at the start.", *PLACE, SOURCE),
 )  # fmt: skip
 
 
@@ -65,5 +66,5 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
                  f"Steps as the law says to {told['norm-error']}. Fourth powers within {told['grown-off']} % without "
                  f"and {told['rested-off']} % with decay.",
                  {"without decay": 0.15 - grown, "with decay": 0.15 - rested},
-                 {"law in steps": bool(data["norm_law_error"] < 1e-11), "never falls": bool(data["norm_fall"] > 0)}),
+                 {"law in steps": bool(data["norm_law_error"] < 1e-11), "never falls": bool(data["norm_fall"] >= 0)}),
     ]  # fmt: skip

@@ -64,8 +64,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     slow, fast = (resting_gap(data, float(rate)) for rate in data["pair_rate"])
     grown, rested = norm_errors(data)
     fourth, law = data["fourth_power"].isel(norm_step=-1).mean("judging_seed"), data["fourth_power_law"]
-    ends = data["valley"].isel(valley_step=-1)
-    ratio = abs(np.log(abs(ends[..., 0] / ends[..., 1])))
+    ends = data["valley"].isel(valley_step=-1).transpose("method", "run", "weight").values
+    tilt = np.abs(np.log(np.abs(ends[..., 0] / ends[..., 1])))
     gd_gap = start_gap(data, data["descent_values"].isel(pair_time=-1))
     rates = float(data["charge_rate"]), float(data["charge_rate_at_minimum"]), float(data["charge_rate_measured"])
     return {
@@ -75,8 +75,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "rate-minimum": f"{1e4 * rates[1]:.2f}",
         "rate-off": at_most(100 * abs(rates[0] / rates[2] - 1)),
         "rate-excess": f"{100 * (rates[0] / rates[1] - 1):.0f}",
-        "tilt-sgd": at_most(ratio.isel(method=0).max()),
-        "tilt-descent": f"{float(ratio.isel(method=2).min()):.2f}",
+        "tilt-sgd": at_most(tilt[0].max()),
+        "tilt-descent": f"{tilt[2].min():.2f}",
         "early": spread(balance["early"]),
         "late": spread(balance["late"]),
         "descent": spread(balance["descent"]),

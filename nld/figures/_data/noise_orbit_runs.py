@@ -110,7 +110,7 @@ def norms(seeds: Sequence[int]) -> dict:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     start = lengths[:, None] * np.repeat(directions, len(NORM_CASES), 0)
     squared, gradients = noisy_steps.normalized(
-        start, NORM_RATE, NORM_STEPS, noise=NORM_NOISE, decay=decays, seeds=np.repeat(seeds, len(NORM_CASES))
+        start, NORM_RATE, NORM_STEPS, noise=NORM_NOISE, decay=decays, seeds=[seed for seed in seeds for _ in NORM_CASES]
     )
     law = (1 - 2 * NORM_RATE * decays) ** 2 * squared[:-1] + NORM_RATE**2 * gradients
     shape, every = (-1, len(seeds), len(NORM_CASES)), slice(None, None, 80)
