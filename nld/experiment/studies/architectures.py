@@ -71,10 +71,6 @@ def _images() -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.randn(24, 2, 8, 8)}
 
 
-def _large_images() -> dict[str, torch.Tensor]:
-    return {"pixel_values": torch.randn(24, 2, 32, 32)}
-
-
 ARCHITECTURES = [
     Architecture(
         "GPT-2",
@@ -140,11 +136,5 @@ ARCHITECTURES = [
         "Dinov2ForImageClassification",
         {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 1, **_DRY, **_IMAGES},
         _images,
-    ),
-    Architecture(
-        "ResNet",
-        "ResNetForImageClassification",
-        {"num_channels": 2, "embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1], "layer_type": "basic"},
-        _large_images,
     ),
 ]  # fmt: skip
