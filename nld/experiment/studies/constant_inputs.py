@@ -57,10 +57,10 @@ class ConstantInputs:
 
 def on_digits(constants) -> ConstantInputs:
     """The network on some of scikit-learn's digits, without pixels that are always the same."""
-    digits = load_digits()
-    pixels = digits.data[:SAMPLES] / 16
+    pixels, labels = (part[:SAMPLES] for part in load_digits(return_X_y=True))
+    pixels = pixels / 16
     varying = pixels.std(0) > 0  # the others never have a gradient
-    return ConstantInputs(pixels[:, varying], digits.target[:SAMPLES], np.asarray(constants, float))
+    return ConstantInputs(pixels[:, varying], labels, np.asarray(constants, float))
 
 
 def start(network: ConstantInputs, constants: np.ndarray, seed: int) -> np.ndarray:

@@ -40,11 +40,11 @@ def runs(seeds: np.ndarray, steps: int = 150) -> dict[str, np.ndarray]:
 
 
 def _images(seeds, part: str) -> tuple[Tensor, Tensor]:
-    digits = load_digits()
-    rows = np.stack([np.random.default_rng([seed, 8]).permutation(len(digits.target)) for seed in seeds])
+    pixels, target = load_digits(return_X_y=True)
+    rows = np.stack([np.random.default_rng([seed, 8]).permutation(len(target)) for seed in seeds])
     rows = rows[:, :TRAIN] if part == "train" else rows[:, TRAIN : TRAIN + TEST]
-    x = np.concatenate([digits.data[rows] / 16, np.zeros((*rows.shape, 10))], axis=-1)
-    return torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(digits.target[rows])
+    x = np.concatenate([pixels[rows] / 16, np.zeros((*rows.shape, 10))], axis=-1)
+    return torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(target[rows])
 
 
 def _cued(seeds, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

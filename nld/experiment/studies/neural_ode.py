@@ -73,7 +73,7 @@ def smooth_field(seed: int, size: int = 3, amplitude: float = 0.5) -> Field:
     def field(t):
         t = np.asarray(t, float)
         parts = (np.ones_like(t), np.cos(np.pi * t), np.sin(np.pi * t), np.cos(2 * np.pi * t))
-        return sum(part[..., None, None] * wave for part, wave in zip(parts, waves, strict=True))
+        return np.sum([part[..., None, None] * wave for part, wave in zip(parts, waves, strict=True)], axis=0)
 
     return field
 

@@ -85,4 +85,4 @@ def _complex(q: np.ndarray, types: int) -> np.ndarray:
 
 
 def _real(u: np.ndarray) -> np.ndarray:
-    return np.concatenate([u.real.ravel(), u.imag.ravel()])
+    return np.concatenate([np.real(u).ravel(), np.imag(u).ravel()])

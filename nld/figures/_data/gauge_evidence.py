@@ -15,7 +15,8 @@ CLAIMS = (
           "linear neural ODE; residual layers conserve theirs exactly, and the density to first order in their "
           "thickness.", *PLACE, "hashimoto2024unification"),
     Claim("decay-fixes-the-gauge", "Weight decay picks one point of a gauge orbit; in a linear neural ODE it is where "
-          r"$\dot W = WW^{\mathsf T} - W^{\mathsf T}W + bb^{\mathsf T}$.", *PLACE, "hashimoto2024unification"),
+          r"the derivative of $W$ by the depth is $WW^{\mathsf T} - W^{\mathsf T}W + bb^{\mathsf T}$.",
+          *PLACE, "hashimoto2024unification"),
     Claim("attention-charges-hold-biases", "Gradient flow conserves the charges of query and key and of value and "
           "output if biases count as weights, and not without them.", *PLACE, "marcotte2025transformative"),
     Claim("key-bias-is-gauge", "The bias of the key has no gradient, and shifting it changes no step of training.",

@@ -29,8 +29,8 @@ CLAIMS = (
 
 
 def entropy_orders(data: xr.Dataset) -> np.ndarray:
-    """Slopes of log entropy over log speed between neighbouring speeds, the fastest first."""
-    return np.diff(np.log(data["entropy"].values)) / np.diff(np.log(data["speed"].values))
+    """Slopes of log |entropy| over log speed between neighbouring speeds, the fastest first."""
+    return np.diff(np.log(np.abs(data["entropy"].values))) / np.diff(np.log(data["speed"].values))
 
 
 def slow(data: xr.Dataset) -> np.ndarray:
