@@ -43,7 +43,7 @@ class Monitor:
     writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
     scaler skips inside a fused optimizer counts and moves nothing.
 
-    Memory: one copy of the tracked parameters, and buffers of a fixed size.
+    Memory: one copy of the tracked parameters, up to 16 MiB of measurements that wait, and the products of each unit.
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
