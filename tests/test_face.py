@@ -28,8 +28,8 @@ EXPORTED = {
     "nld": {
         "Block", "LearningRule", "Monitor", "Symmetry", "check_symmetries", "find_symmetries", "gradient_descent",
         "heavy_ball", "nesterov", "count_conservation_laws", "advice", "param_groups", "hold_norms", "correct_decay",
-        "forecast", "compare", "errors", "experiment", "figures", "finder", "integrations", "learning_rules", "monitor", "paper",
-        "series", "symmetry", "theory",
+        "forecast", "compare", "errors", "experiment", "figures", "finder", "integrations", "learning_rules", "monitor",
+        "paper", "series", "symmetry", "theory",
         "TrainingLoop", "check_training", "training_check",
     },
     "nld.finder": {
