@@ -113,7 +113,7 @@ def _second_moment(record: xr.Dataset) -> Iterator[Finding]:
         better = max(round(1 - 10 / steps, 2), 0.9)
         text = f"β₂ = {max(betas):g} remembers {memory:,.0f} steps, and this run has {steps:,}: its denominators hold "
         text += f"gradients {fallen:.1f} times those of today, from its beginning, and its steps are as much shorter. "
-        text += f"Set β₂ = {better:g}, which remembers {1 / (1 - better):,.0f}."
+        text += f"Try β₂ = {better:g}, which remembers {1 / (1 - better):,.0f}."
         yield Finding("gradient", "", False, text)
 
 

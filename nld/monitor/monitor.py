@@ -43,7 +43,7 @@ class Monitor:
     writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
     scaler skips inside a fused optimizer counts and moves nothing.
 
-    Memory: one copy of the tracked parameters, and buffers of a fixed size.
+    Memory: one copy of the tracked parameters, up to 16 MiB of measurements that wait, and the products of each unit.
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
@@ -60,8 +60,7 @@ class Monitor:
             with None for those known.
         first_step: the number of the first step, where a training is resumed.
         log: called as ``log({"nld/charge/BLOCK": value, …}, step)`` for each step that is recorded, in order, within
-            about a second and at the latest by ``close``; ``nld.integrations.log_to`` makes one for a dashboard. What
-            it raises goes through to the training.
+            about a second; see ``nld.integrations.log_to``. What it raises goes through to the training.
         example_inputs, loss: see ``find_symmetries``; what was taken as output is the record's attribute ``output``.
 
     Raises:
