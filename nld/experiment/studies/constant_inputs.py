@@ -57,7 +57,7 @@ class ConstantInputs:
 
 def on_digits(constants) -> ConstantInputs:
     """The network on some of scikit-learn's digits, without pixels that are always the same."""
-    pixels, labels = (part[:SAMPLES] for part in load_digits(return_X_y=True))
+    pixels, labels = (np.asarray(part)[:SAMPLES] for part in load_digits(return_X_y=True))
     pixels = pixels / 16
     varying = pixels.std(0) > 0  # the others never have a gradient
     return ConstantInputs(pixels[:, varying], labels, np.asarray(constants, float))
