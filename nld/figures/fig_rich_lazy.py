@@ -19,6 +19,7 @@ __all__ = ["CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "
 
 ROUNDING = ("grid_residual", "twin_gap", "student_twin_gap", "optimality", "misfit")
 SHOWN = {-4.0: ("#D55E00", "s"), 0.0: ("#009E73", "o"), 4.0: ("#0072B2", "^")}  # colour and marker of an imbalance
+ON_BRIGHT = "#232323"  # not the colour of text: dark pages brighten that, and the cells stay as they are
 STUDENT = {"ReLU": ("#CC79A7", "o"), "linear": ("#E69F00", "D")}
 
 
@@ -75,7 +76,7 @@ def _draw_map(data, axes, name: str, title: str) -> None:
     for (row, column), value in zip(_cells(values), values.ravel(), strict=True):
         bright = (norm(value) < 0.5) if log else (norm(value) > 0.5)
         text = f"{value:.0e}".replace("e-0", "e−") if log else f"{value:.2f}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#222222" if bright else "white")
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=ON_BRIGHT if bright else "white")
     axes.set_xticks(range(data.sizes["imbalance"]), [number(v, "g") for v in data["imbalance"].values])
     labels = zip(data["scale"].values, data["grid_time"].values, strict=True)
     axes.set_yticks(range(data.sizes["scale"]), [f"{scale:g}\n$T$={time:.0f}" for scale, time in labels])
