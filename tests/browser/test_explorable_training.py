@@ -38,17 +38,14 @@ def in_the_browser(exported):
     return train
 
 
-def by_pytorch(setting: dict, steps: int, moved: int = 0) -> dict[str, np.ndarray]:
+def by_pytorch(setting: dict, steps: int, rounding: int | None = None) -> dict[str, np.ndarray]:
     """The same training by PyTorch alone: loss, charge of the momentum buffer, squared norms.
 
     Args:
-        moved: 1 or -1 if every parameter starts one unit in the last place higher or lower.
+        rounding: seed of another rounding: after every step each parameter goes to a neighbouring number, by chance.
     """
     network = page_training.two_layers(setting["filter_scale"])
-    if moved:
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.copy_(torch.nextafter(parameter, parameter + moved))
+    chance = None if rounding is None else torch.Generator().manual_seed(rounding)
     filters = network[0].weight
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -71,6 +68,11 @@ def by_pytorch(setting: dict, steps: int, moved: int = 0) -> dict[str, np.ndarra
         before = filters.detach().clone()
         out["gradient"].append(filters.grad.square().sum(1))
         optimizer.step()
+        if chance is not None:
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    up = torch.randint(0, 2, parameter.shape, generator=chance)
+                    parameter.copy_(torch.nextafter(parameter, parameter + 2 * up - 1))
         out["loss"].append(loss.detach())
         out["charge"].append((optimizer.state[filters]["momentum_buffer"] * before).sum(1))
         out["squared_step"].append((filters.detach() - before).square().sum(1))
@@ -121,20 +123,23 @@ def test_a_thousand_steps_are_those_of_pytorch(in_the_browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", [{"hold": True}, {"learning_rate": 1.0}, {"momentum": 0.98}], ids=str)
-def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed):
-    """Training amplifies rounding: in every step, two runs that start one unit away bound what may be asked.
+@pytest.mark.parametrize(
+    ("changed", "factor"), [({"hold": True}, 1), ({"learning_rate": 1.0}, 2), ({"momentum": 0.98}, 1)], ids=str
+)
+def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed, factor):
+    """Training amplifies rounding: in every step, runs of PyTorch that round otherwise bound what may be asked.
 
-    Measured, the browser is at most 8 times as far from PyTorch as the farther of the two was until that step, where
-    training at η = 1 w²/ℓ makes 10⁻³ of 10⁻¹⁵ within 650 steps, and at most 3 times as far elsewhere.
+    At η = 1 w²/ℓ training makes 10⁻¹ of 10⁻¹⁵ within 650 steps. There such runs differ from PyTorch by amounts that lie
+    fifty-fold apart, so that the farthest of a few is not the farthest possible: in 8 steps of a thousand the browser
+    is farther, by 1.7 times at most, also with twelve runs in the place of four.
     """
     setting = DEFAULT | changed
     found, expected = in_the_browser(setting, 1000), by_pytorch(setting, 1000)
-    twins = [by_pytorch(setting, 1000, moved) for moved in (1, -1)]
+    twins = [by_pytorch(setting, 1000, seed) for seed in range(4)]
     for name in ("loss", "charge", "squared_norm"):
-        bound = np.maximum(*(distance(twin[name], expected[name]) for twin in twins))
+        bound = np.max([distance(twin[name], expected[name]) for twin in twins], axis=0)
         rounding = 1e-14 * np.abs(expected[name]).max()
-        assert (distance(found[name], expected[name]) <= 20 * np.maximum(bound, rounding)).all(), name
+        assert (distance(found[name], expected[name]) <= factor * np.maximum(bound, rounding)).all(), name
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
