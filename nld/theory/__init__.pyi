@@ -10,6 +10,7 @@ from . import data_dependent_action as data_dependent_action
 from . import discrete as discrete
 from . import edge_of_stability as edge_of_stability
 from . import equilibrium as equilibrium
+from . import falling_rates as falling_rates
 from . import gauge_laws as gauge_laws
 from . import integral_laws as integral_laws
 from . import lagrangian as lagrangian

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ CORRECTED = ("nothing", "scale-symmetric", "others", "all")  # groups whose weig
 SCHEDULES = {"stable": falling_rates.stable_then_decay, "cosine": falling_rates.cosine}
 SEEN = {"stable": 0.6, "cosine": 0.4}  # share of the run that a forecast is made from
 STEPS, WINDOWS = 1000, 20
-BEFORE = 2  # windows before a forecast begins, that rises are measured from
+BEFORE, LAST = 4, 1  # windows before a forecast begins, that rises are measured from, and those at the end
+FALLING = round(0.4 * STEPS)  # steps in which the stable schedule falls
+PARTS = {"language": ("own", "shared", "others"), "digits": ("own", "others")}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,10 @@ LANGUAGE = Setting(
     6e-3, 1.5, warmup=20, shape={"width": 32, "layers": 2, "heads": 4, "hidden": 64},
     batch={"batch_size": 8, "context": 32},
 )  # fmt: skip
-DIGITS = Setting(0.1, 5e-3, batch={"batch_size": 64}, label_noise=0.4)
+DIGITS = Setting(0.1, 0.02, batch={"batch_size": 64}, label_noise=0.4)
+LEARNED = replace(DIGITS, decay=5e-3)  # so little decay that wrong labels are learned by heart before the rate falls
+PLAIN = replace(DIGITS, momentum=0.0, rate=DIGITS.rate / (1 - DIGITS.momentum))
+EMBEDDING = 0.1  # deviation of its entries at first, in w
 VALIDATION = {"batch_size": 256, "context": 32}
 
 
@@ -65,8 +70,10 @@ class Run:
 def train_language(
     seed: int, schedule: str, corrected: str = "nothing", watched: bool = False, steps: int = STEPS
 ) -> Run:
-    """A byte-level language model under AdamW."""
+    """A byte-level language model under AdamW, its embedding begun small, so that it settles before the rate falls."""
     model, text = language_model(seed, **LANGUAGE.shape), source_text.training_text()
+    with torch.no_grad():
+        model.token.weight.mul_(EMBEDDING)
     batches = text_batches(text, range(steps), seed=seed, **LANGUAGE.batch)
     example, _ = next(text_batches(text, [0], seed=seed, **LANGUAGE.batch))
     groups = param_groups(model, example, weight_decay=LANGUAGE.decay)
@@ -93,9 +100,7 @@ def train_digits(
     """
     source = data.load("digits", label_noise=0.0 if fresh else setting.label_noise)
     model = networks.build("mlp", source.image, source.classes, width=1.0, epsilon=1e-8, seed=seed)
-    batches = mini_batches(
-        source, BatchOrder(source, setting.batch["batch_size"], seed), range(steps), torch.float32
-    )
+    batches = mini_batches(source, BatchOrder(source, setting.batch["batch_size"], seed), range(steps), torch.float32)
     if fresh:
         batches = mislabelled(batches, setting.label_noise, source.classes, seed)
     example = source.normalized(source.train_images[:64], torch.float32)
@@ -120,7 +125,7 @@ def _trained(
     seen = [number for number in range(len(groups)) if not hidden[number]]
     parts = {str(group["scale"]): group["names"] for group, hides in zip(groups, hidden, strict=True) if hides}
     parts["others"] = [name for number in seen for name in groups[number]["names"]]
-    shares = falling_rates.shares(SCHEDULES[schedule], steps, setting.warmup)
+    shares = rates(schedule, setting, steps)
     with ExitStack() as stack:
         if corrected in ("scale-symmetric", "all"):
             stack.enter_context(correct_decay(optimizer, groups, maximum=setting.rate))
@@ -132,3 +137,84 @@ def _trained(
             decay_follows=seen if corrected in ("others", "all") else (),
         )  # fmt: skip
     return Run(course, monitor.record() if monitor is not None else None, float("nan"))
+
+
+def measure(seeds: Sequence[int]) -> xr.Dataset:
+    """What rules: norms in windows of both networks under each schedule and correction, losses, and forecasts."""
+    rows = [xr.merge([_digits(seed), _language(seed)]) for seed in seeds]
+    return xr.concat(rows, "judging_seed").assign_coords(judging_seed=list(seeds))
+
+
+def ruling(seed: int) -> xr.Dataset:
+    """Judging seeds: kept ones, or a few that are run here."""
+    return judged(EVIDENCE, measure, seed=seed, live=2)
+
+
+def _language(seed: int) -> xr.Dataset:
+    """The language model; under the cosine only what is corrected nowhere, or where the loss does not see the norm."""
+    chosen = {"stable": CORRECTED, "cosine": CORRECTED[:2]}
+    runs = {
+        (schedule, each): train_language(seed, schedule, each, watched=each == "nothing")
+        for schedule, corrected in chosen.items()
+        for each in corrected
+    }
+    loss = [[runs[s, c].loss if (s, c) in runs else np.nan for c in CORRECTED] for s in SCHEDULES]
+    return _table("language", runs, LANGUAGE).assign(language_loss=(("schedule", "corrected"), loss, {"units": "ℓ"}))
+
+
+def _digits(seed: int) -> xr.Dataset:
+    """The digits network; and two single rows: with wrong labels that it can learn, and without momentum."""
+    runs = {(s, c): train_digits(seed, s, c, watched=c == "nothing") for s in SCHEDULES for c in CORRECTED}
+    learned = windows(train_digits(seed, "stable", fresh=False, setting=LEARNED).course, PARTS["digits"])
+    still = windows(train_digits(seed, "stable", setting=PLAIN).course, PARTS["digits"])
+    dims = ("digits_part", "window")
+    return _table("digits", runs, DIGITS).assign(
+        learned_gradient=(dims, learned[0]), learned_weight=(dims, learned[1]),
+        plain_gradient=(dims, still[0]), plain_weight=(dims, still[1]),
+    )  # fmt: skip
+
+
+def _table(network: str, runs: dict[tuple[str, str], Run], setting: Setting) -> xr.Dataset:
+    parts = PARTS[network]
+    norms = np.full((2, len(SCHEDULES), len(CORRECTED), len(parts), WINDOWS), np.nan)
+    rises = np.full(len(SCHEDULES), np.nan)
+    for (schedule, corrected), run in runs.items():
+        place = list(SCHEDULES).index(schedule)
+        norms[:, place, CORRECTED.index(corrected)] = windows(run.course, parts)
+        if run.record is not None:
+            rises[place] = forecast_rise(run.record, schedule, setting)
+    dims = ("schedule", "corrected", f"{network}_part", "window")
+    return xr.Dataset(
+        {
+            f"{network}_gradient": (dims, norms[0], {"units": "ℓ/w"}),
+            f"{network}_weight": (dims, norms[1], {"units": "w"}),
+            f"{network}_forecast": ("schedule", rises, {"units": "1", "long_name": "forecast of the rise"}),
+        },
+        coords={
+            "schedule": list(SCHEDULES), "corrected": list(CORRECTED), f"{network}_part": list(parts),
+            "window": (np.arange(WINDOWS) + 0.5) / WINDOWS,
+        },
+    )  # fmt: skip
+
+
+def windows(course: xr.Dataset, parts: Sequence[str]) -> np.ndarray:
+    """Geometric means of the norms of gradients and weights over the windows of a run, (2, parts, windows)."""
+    course = course.sel(part=list(parts))
+    stacked = np.log(np.stack([course[name].values.T for name in ("gradient_norm", "weight_norm")]))
+    return np.exp(stacked.reshape(2, len(parts), WINDOWS, -1).mean(-1))
+
+
+def forecast_rise(record: xr.Dataset, schedule: str, setting: Setting) -> float:
+    """Gradient norm of all scale-symmetric blocks in the last windows, forecast, over that before the forecast."""
+    steps = record.sizes["step"]
+    seen, window = round(SEEN[schedule] * steps), steps // WINDOWS
+    foreseen = forecast(record.isel(step=slice(seen)), rates(schedule, setting, steps), steps)
+    squared = (record.squared_gradient.mean("unit") * record.units).sum("block")
+    ahead = (np.square(foreseen.gradient_norm).mean("unit") * foreseen.units).sum("block")
+    before = squared.isel(step=slice(seen - BEFORE * window, seen)).mean()
+    return float(np.sqrt(ahead.isel(step=slice(-LAST * window, None)).mean() / before))
+
+
+def rates(schedule: str, setting: Setting, steps: int = STEPS) -> np.ndarray:
+    """Learning rates over the largest, (steps,)."""
+    return falling_rates.shares(SCHEDULES[schedule], steps, setting.warmup)
