@@ -172,8 +172,7 @@ def _losses(data: xr.Dataset, told: dict[str, str]) -> str:
     text += f". Corrected everywhere it gains {told['gain-all']} ℓ"
     text += ", on the others alone " + told["gain-others"] + " ℓ."
     if whole[0] > 0:
-        text += " That gain is exploratory, and it is no matter of norms: with corrected decay the function is less "
-        text += "regularized at the end."
+        text += " Nothing was registered about these two; a function that is less regularized at the end may be why."
     return text
 
 
