@@ -6,7 +6,7 @@ held at one rate, and the head has its own, the same in all runs. What is compar
 two, whose fan-in is the width, go with it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from nld.experiment.training.language_model import text_batches
 from nld.experiment.training.loop import Step, Tensors, cross_entropy, training
 from nld.experiment.training.networks import from_seed
 from nld.learning_rules.held import held
-from nld.learning_rules.rules import LearningRule, adam
+from nld.learning_rules.rules import LearningRule, adam, heavy_ball
 
 CONTEXT, CODE = 8, 16  # bytes that are seen, and numbers that a byte enters as
 BASE = 32  # the width at which a rate is what it is called
@@ -89,7 +89,7 @@ class Stack:
 
 
 def rule(scheme: str, rate: torch.Tensor, fan_in: int) -> LearningRule:
-    """Adam's step with rate and decay by m = fan-in/BASE: η/m and k, or η/m and k m; or η/√m on a sphere, without decay.
+    """AdamW with the rate η/m and the decay k or k m, where m = fan-in/BASE; or with η/√m on a sphere, without decay.
 
     Args:
         scheme: of SCHEMES.
@@ -101,17 +101,19 @@ def rule(scheme: str, rate: torch.Tensor, fan_in: int) -> LearningRule:
     return _adam(rate / m, DECAY * (m if scheme == "independent decay" else 1.0))
 
 
-def steps_of(
-    stack: Stack, scheme: str, rates: Sequence[float], *, width: int, steps: int, seed: int
-) -> Iterator[Step]:
-    """Training of all members on the same text, each with its own rate of the hidden matrices."""
-    rate = torch.tensor(rates, dtype=stack.parameters[HEAD].dtype)[:, None]
+def steps_of(stack: Stack, hidden: Callable[[float], LearningRule], steps: int, seed: int) -> Iterator[Step]:
+    """Training of all members on the same text.
+
+    Args:
+        hidden: the rule of the hidden matrices, for the factor by which the schedule has lowered the rate.
+    """
+    width = stack.parameters[HEAD].shape[-1]
     states: dict[str, tuple] = dict.fromkeys(stack.parameters, ())
 
     @torch.no_grad()
     def update(index: int, gradients: Tensors) -> None:
         fade = min(1.0, (steps - index) / ((1 - PLATEAU) * steps))
-        rules = dict.fromkeys(HIDDEN, rule(scheme, rate * fade, width))
+        rules = dict.fromkeys(HIDDEN, hidden(fade))
         rules |= {INPUT: held(_adam(INPUT_RATE * fade)), HEAD: _adam(HEAD_RATE * BASE / width * fade)}
         for name, q in stack.parameters.items():
             # A row holds a whole matrix: what its norm, of all outputs together, divides out.
@@ -123,7 +125,9 @@ def steps_of(
     return training(stack, update, batches, observe=(INPUT, *HIDDEN))
 
 
-def windows(text: np.ndarray, steps: Iterable[int], size: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def windows(
+    text: np.ndarray, steps: Iterable[int], size: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Bytes (size, CONTEXT) and the byte that follows each window, (size,)."""
     for tokens, targets in text_batches(text, steps, batch_size=size, context=CONTEXT, seed=seed):
         yield tokens, targets[:, -1]
@@ -143,10 +147,10 @@ def course(
         step in radians, squared_norm before it in w², and alignment, |ΔW x|/|ΔW| over |W x|/|W| for the inputs x of
         held-out windows: by how much more a change of W moves its outputs than W's own size would say.
     """
-    stack = Stack(network(width, seed), len(rates))
+    stack, rate = Stack(network(width, seed), len(rates)), torch.tensor(rates)[:, None]
     ((probe, _),) = windows(source_text.validation_text(), [0], PROBE, seed)
     rows = []
-    for step in steps_of(stack, scheme, rates, width=width, steps=steps, seed=seed):
+    for step in steps_of(stack, lambda fade: rule(scheme, rate * fade, width), steps, seed):
         if step.index in looks:
             inputs = stack.activations(probe, step.before | {HEAD: stack.parameters[HEAD].detach()})
             rows.append([_look(step.before[name], step.after[name], inputs[name]) for name in HIDDEN])
@@ -162,6 +166,27 @@ def course(
     )
 
 
+def moved_by_decay(family: str, rates: Sequence[float], decay: float, steps: int, seed: int) -> np.ndarray:
+    """Angle between directions of a held matrix with weight decay and without, after some steps, (rates,), in radians.
+
+    Args:
+        family: "AdamW", "heavy ball", whose decay is a part of the gradient, or "AdamW, larger rate": what has no decay
+            learns with η/(1 − η k) instead.
+        rates: η of the hidden matrices, in double precision.
+    """
+    rate = torch.tensor(rates, dtype=torch.float64)[:, None]
+    plain = rate / (1 - rate * decay) if family == "AdamW, larger rate" else rate
+    make = _heavy_ball if family == "heavy ball" else _adam
+    ends = []
+    for hidden in (held(make(rate, decay)), held(make(plain))):
+        stack = Stack(network(BASE, seed, torch.float64), len(rates))
+        for _ in steps_of(stack, lambda _, hidden=hidden: hidden, steps, seed):
+            pass
+        last = stack.parameters[HIDDEN[0]].detach().flatten(1)
+        ends.append(last / last.norm(dim=1, keepdim=True))
+    return 2 * torch.arcsin((ends[0] - ends[1]).norm(dim=1) / 2).numpy()
+
+
 def _look(before: torch.Tensor, after: torch.Tensor, inputs: torch.Tensor) -> np.ndarray:
     """Angle, squared norm and alignment of a matrix of each member, (3, members)."""
     old, new = before.double(), after.double()
@@ -174,3 +199,7 @@ def _look(before: torch.Tensor, after: torch.Tensor, inputs: torch.Tensor) -> np
 
 def _adam(rate: float | torch.Tensor, decay: float = 0.0) -> LearningRule:
     return adam(rate, MOMENTUM, SQUARE_DECAY, decay, EPSILON, decoupled=True)
+
+
+def _heavy_ball(rate: torch.Tensor, decay: float = 0.0) -> LearningRule:
+    return heavy_ball(rate, MOMENTUM, decay)
