@@ -72,9 +72,9 @@ class Stack:
         """Names and stacked parameters."""
         return self.parameters.items()
 
-    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits (member, batch, byte) of bytes (batch, CONTEXT)."""
-        return self.activations(tokens, self.parameters)["logits"]
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (member, batch, byte) of bytes (batch, CONTEXT), in the place of images."""
+        return self.activations(images, self.parameters)["logits"]
 
     def activations(self, tokens: torch.Tensor, parameters: Tensors) -> Tensors:
         """The input of each matrix by the name of the matrix, (member, batch, fan-in), and the logits."""
