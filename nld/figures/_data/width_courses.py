@@ -8,7 +8,7 @@ from nld.experiment.studies.width_transfer import BASE, SCHEMES
 
 EVIDENCE = "results/evidence/fig-widths.nc"
 KEPT_SEEDS = 16
-WIDTHS = (32, 64, 128, 256)
+WIDTHS = (32, 64, 128)
 RATES = tuple(2.0**-exponent for exponent in (6, 7.25, 8.5, 9.75, 11))  # at the base width
 STEPS = 1200
 LOOKS = (0, 1, 2, 4, 8, 16, 32, 64, *range(100, STEPS, 100))
