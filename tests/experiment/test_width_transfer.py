@@ -65,6 +65,26 @@ def test_width_transfer_members_step_as_networks_of_their_own(scheme):
             assert (q[member] - expected[name]).norm() < 1e-7 * expected[name].norm(), name
 
 
+def test_width_transfer_on_a_sphere_is_what_hold_norms_does():
+    """The package's hooks on PyTorch's AdamW, for the two hidden matrices at a constant rate, the rest untrained."""
+    network = transfer.network(64, 0, torch.float64)
+    batches = list(transfer.windows(source_text.training_text(), range(5), 64, 0))
+    groups = nld.param_groups(network, batches[0][0])
+    hidden = {name: network.get_parameter(name) for name in transfer.HIDDEN}
+    states, rows = dict.fromkeys(hidden, ()), {name: q.detach().flatten().clone() for name, q in hidden.items()}
+    optimizer = torch.optim.AdamW(hidden.values(), 0.01 / 2**0.5, betas=(0.9, 0.95), eps=1e-12, weight_decay=0)
+    rule = transfer.rule("held norms", torch.tensor(0.01, dtype=torch.float64), 64)
+    with nld.hold_norms(optimizer, groups):
+        for tokens, following in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(network(tokens), following).backward()
+            gradients = {name: q.grad.clone().flatten() for name, q in hidden.items()}
+            optimizer.step()
+            for name, gradient in gradients.items():
+                rows[name], states[name] = rule.step(rows[name], states[name], lambda _, gradient=gradient: gradient)
+                assert (hidden[name].flatten() - rows[name]).norm() < 1e-9 * rows[name].norm()
+
+
 def test_width_transfer_looks_at_angles_norms_and_alignments():
     rates = (0.02, 0.001)
     data = transfer.course("coupled decay", 32, rates, (0, 5), steps=6, seed=3)
