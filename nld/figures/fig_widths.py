@@ -64,7 +64,7 @@ def _draw_best_rates(losses: xr.DataArray, axes) -> None:
     label_panel(axes, "coupled decay", 0.04, 0.9, color=SCHEME["coupled decay"][0])
     label_panel(axes, "held norms", 0.62, 0.5, color=SCHEME["held norms"][0])
     label_panel(axes, "independent decay", 0.5, 0.06, color=SCHEME["independent decay"][0])
-    axes.set_title("(a) coupled decay moves the best rate")
+    axes.set_title("(a) best rate by width")
 
 
 def _draw_losses(mean: xr.DataArray, axes) -> None:
@@ -106,7 +106,7 @@ def _draw_alignment(data: xr.Dataset, axes) -> None:
     axes.axhline(1, **BASELINE)
     axes.set(xscale="log", xlabel="step", ylabel="alignment", ylim=(0, 1.15 * float(shown.max())))
     axes.minorticks_off()
-    axes.set_title("(d) outputs move by more, briefly")
+    axes.set_title("(d) alignment by width")
 
 
 def _draw_sphere(data: xr.Dataset, axes) -> None:
@@ -161,7 +161,7 @@ def alt(data: xr.Dataset) -> str:
         f"lower. (c) Angles per step on dashed curves; late on the plateau {told['angles-coupled']} mrad at the three "
         f"widths with coupled decay, {told['angles-independent']} with independent decay, which begins as low, and "
         f"{told['angles-held']} with held norms. (d) Alignment is {told['alignment-early']} for the three widths in "
-        f"the first steps and falls to {told['alignment-late']}. (e) Two rows of dots on dashed lines of slope 2. (f) "
+        f"the first steps and {told['alignment-late']} at the end. (e) Two rows of dots on dashed lines of slope 2. (f) "
         f"Over wanted sizes from 1/4 to 4, norms stay at {told['norms-with']} w with a multiplier and go over "
         f"{told['norms-without']} w without."
     )
