@@ -161,7 +161,7 @@ def alt(data: xr.Dataset) -> str:
         f"lower. (c) Angles per step on dashed curves; late on the plateau {told['angles-coupled']} mrad at the three "
         f"widths with coupled decay, {told['angles-independent']} with independent decay, which begins as low, and "
         f"{told['angles-held']} with held norms. (d) Alignment is {told['alignment-early']} for the three widths in "
-        f"the first steps and {told['alignment-late']} at the end. (e) Two rows of dots on dashed lines of slope 2. (f) "
-        f"Over wanted sizes from 1/4 to 4, norms stay at {told['norms-with']} w with a multiplier and go over "
+        f"the first steps and {told['alignment-late']} at the end. (e) Two rows of dots on dashed lines of slope 2. "
+        f"(f) Over wanted sizes from 1/4 to 4, norms stay at {told['norms-with']} w with a multiplier and go over "
         f"{told['norms-without']} w without."
     )
