@@ -2,9 +2,10 @@
 
 ``lagrangian``, ``bregman``, ``noether`` and ``adaptive`` derive in sympy, ``continuum`` and ``counter_terms`` go from
 updates to flows, ``solutions`` and ``integral_laws`` predict from measured gradients and velocities, ``discrete`` and
-``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end; ``auto_tuning`` bounds a step that limits
-itself, ``schedules`` trades weight decay for a growing learning rate, ``mirror_laws`` has the charges of
-other metrics, ``spectral_laws`` those of Muon and ``gauge_laws`` the charge density of a linear neural ODE.
+``adam`` are exact, ``equilibrium`` and ``rotation`` are where they end, ``width_laws`` how they get there at several
+widths; ``auto_tuning`` bounds a step that limits itself, ``schedules`` trades weight decay for a growing learning rate,
+``mirror_laws`` has the charges of other metrics, ``spectral_laws`` those of Muon and ``gauge_laws`` the charge density
+of a linear neural ODE.
 
 Where on an orbit a network ends: ``linear_networks`` (with weight decay), ``linear_neuron`` (from an imbalance),
 ``activation_charges``, ``valley_sharpness`` and ``edge_of_stability`` (in its valley), ``adapters`` (conditioned best).

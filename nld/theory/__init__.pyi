@@ -25,6 +25,7 @@ from . import solutions as solutions
 from . import spectral_laws as spectral_laws
 from . import tables as tables
 from . import valley_sharpness as valley_sharpness
+from . import width_laws as width_laws
 from .adam import predict_squared_norm_from_updates as predict_squared_norm_from_updates
 from .discrete import predict_quadratic_charge_from_steps as predict_quadratic_charge_from_steps
 from .discrete import predict_squared_norm_from_steps as predict_squared_norm_from_steps
