@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from nld.experiment.studies.falling_rate_tasks import SQUARES
 from nld.figures._data.rising_runs import BEFORE, DIGITS, FALLING, LANGUAGE, LAST, SEEN, STEPS, WINDOWS, Setting
 from nld.figures._render.text import at_most, number
 from nld.inference import e_test, fixed
@@ -37,7 +38,7 @@ def shrinking_law(setting: Setting) -> float:
     rule = (
         heavy_ball(setting.rate, setting.momentum, setting.decay)
         if setting is DIGITS
-        else adam(setting.rate, setting.momentum, 0.95, setting.decay, decoupled=True)
+        else adam(setting.rate, setting.momentum, SQUARES, setting.decay, decoupled=True)
     )
     return float(np.log(norm_after_linear_decay(rule, FALLING, left)))
 
