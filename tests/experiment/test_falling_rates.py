@@ -7,8 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import nld
-from nld.experiment.studies import falling_rates
-from nld.figures._data import rising_runs
+from nld.experiment.studies import falling_rate_tasks, falling_rates
 
 STEPS = 30
 
@@ -78,8 +77,8 @@ def test_a_schedule_warms_up_stays_and_ends_near_zero():
 
 def test_labels_are_wrong_anew_at_each_step():
     clean = [(torch.zeros(400, 1), torch.full((400,), 3))] * 2
-    first, second = (labels for _, labels in rising_runs.mislabelled(clean, 0.4, 10, seed=5))
+    first, second = (labels for _, labels in falling_rate_tasks.mislabelled(clean, 0.4, 10, seed=5))
     assert 0.25 < float((first != 3).double().mean()) < 0.47  # nine tenths of 0.4
     assert not torch.equal(first, second)
-    again, _ = (labels for _, labels in rising_runs.mislabelled(clean, 0.4, 10, seed=5))
+    again, _ = (labels for _, labels in falling_rate_tasks.mislabelled(clean, 0.4, 10, seed=5))
     assert torch.equal(first, again)

@@ -46,7 +46,7 @@ def evidence(data: xr.Dataset) -> list[Evidence]:
     """Each claim by the numbers that it states."""
     told = numbers(data)
     ruled = [
-        Evidence(RATIO, f"Off by {told['plain-ratio-error']} % at most in the mean, over {told['seeds']} seeds.",
+        Evidence(RATIO, f"In the mean over {told['seeds']} seeds off by at most {told['plain-ratio-error']} %.",
                  {"ratio": equilibrium_error(data)}),
         Evidence(LOSS, f"Validation loss falls by {told['gain-scale']} ℓ from {told['loss']} ℓ.",
                  {"loss": loss_gain(data, "scale-symmetric")}),

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from nld.experiment.studies.falling_rate_tasks import SQUARES
 from nld.figures._data.rising_runs import BEFORE, DIGITS, FALLING, LANGUAGE, LAST, SEEN, STEPS, WINDOWS, Setting
 from nld.figures._render.text import at_most, number
 from nld.inference import e_test, fixed
@@ -37,7 +38,7 @@ def shrinking_law(setting: Setting) -> float:
     rule = (
         heavy_ball(setting.rate, setting.momentum, setting.decay)
         if setting is DIGITS
-        else adam(setting.rate, setting.momentum, 0.95, setting.decay, decoupled=True)
+        else adam(setting.rate, setting.momentum, SQUARES, setting.decay, decoupled=True)
     )
     return float(np.log(norm_after_linear_decay(rule, FALLING, left)))
 
@@ -49,9 +50,9 @@ def equilibrium_error(data: xr.Dataset, name: str = "plain") -> np.ndarray:
     else:
         chosen = {"schedule": "stable", "corrected": "nothing"}
         gradient, weight = data["digits_gradient"].sel(chosen), data["digits_weight"].sel(chosen)
-    window = slice(*_before("stable"))
-    ratio = np.log(gradient.sel(digits_part="own") / weight.sel(digits_part="own")).isel(window=window).mean("window")
-    return ratio.values - 0.5 * np.log(2 * DIGITS.decay * (1 - DIGITS.momentum) / DIGITS.rate)
+    ratio = (gradient / weight).sel(digits_part="own").transpose("judging_seed", "window").values
+    still = np.log(ratio[:, slice(*_before("stable"))]).mean(-1)
+    return still - 0.5 * np.log(2 * DIGITS.decay * (1 - DIGITS.momentum) / DIGITS.rate)
 
 
 def loss_gain(data: xr.Dataset, corrected: str, schedule: str = "stable") -> np.ndarray:
@@ -68,9 +69,10 @@ def _before(schedule: str) -> tuple[int, int]:
 def _sides(table: xr.DataArray, network: str, schedule: str) -> tuple[np.ndarray, np.ndarray]:
     """Geometric means of the scale-symmetric parts before the rate falls and at the end, (seeds, parts) each."""
     part = f"{network}_part"
-    logs = np.log(table.isel({part: table[part].values != "others"})).transpose("judging_seed", part, "window")
-    before, end = slice(*_before(schedule)), slice(-LAST, None)
-    return tuple(np.exp(logs.isel(window=side).mean("window").values) for side in (before, end))  # type: ignore[return-value]
+    hidden = table.isel({part: table[part].values != "others"}).transpose("judging_seed", part, "window")
+    logs = np.log(hidden.values)
+    before = logs[..., slice(*_before(schedule))].mean(-1)
+    return np.exp(before), np.exp(logs[..., -LAST:].mean(-1))
 
 
 def numbers(data: xr.Dataset) -> dict[str, str]:

@@ -1,20 +1,16 @@
 """The runs that fig-rising-gradients shows: a language model and a digits network under rates that fall at the end."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 import xarray as xr
 
-from nld.advice import ParamGroups, correct_decay, forecast, param_groups
-from nld.experiment.datasets import data, source_text
+from nld.advice import correct_decay, forecast, param_groups
+from nld.experiment.studies import falling_rate_tasks as tasks
 from nld.experiment.studies import falling_rates
-from nld.experiment.training import networks
-from nld.experiment.training.batches import BatchOrder, mini_batches
-from nld.experiment.training.language_model import language_model, next_byte_loss, text_batches
-from nld.experiment.training.loop import cross_entropy
+from nld.experiment.studies.falling_rate_tasks import DIGITS, LANGUAGE, LEARNED, PLAIN, Setting, Task
 from nld.figures.evidence import judged
 from nld.monitor import Monitor
 
@@ -26,30 +22,6 @@ STEPS, WINDOWS = 1000, 20
 BEFORE, LAST = 4, 1  # windows before a forecast begins, that rises are measured from, and those at the end
 FALLING = round(0.4 * STEPS)  # steps in which the stable schedule falls
 PARTS = {"language": ("own", "shared", "others"), "digits": ("own", "others")}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A network with its optimizer; learning rate and weight decay are those at the largest rate of the schedule."""
-
-    rate: float
-    decay: float
-    warmup: int = 0
-    momentum: float = 0.9
-    shape: dict = field(default_factory=dict)
-    batch: dict = field(default_factory=dict)
-    label_noise: float = 0.0
-
-
-LANGUAGE = Setting(
-    6e-3, 1.5, warmup=20, shape={"width": 32, "layers": 2, "heads": 4, "hidden": 64},
-    batch={"batch_size": 8, "context": 32},
-)  # fmt: skip
-DIGITS = Setting(0.1, 0.02, batch={"batch_size": 64}, label_noise=0.4)
-LEARNED = replace(DIGITS, decay=5e-3)  # so little decay that wrong labels are learned by heart before the rate falls
-PLAIN = replace(DIGITS, momentum=0.0, rate=DIGITS.rate / (1 - DIGITS.momentum))
-EMBEDDING = 0.1  # deviation of its entries at first, in w
-VALIDATION = {"batch_size": 256, "context": 32}
 
 
 @dataclass(frozen=True)
@@ -70,18 +42,10 @@ class Run:
 def train_language(
     seed: int, schedule: str, corrected: str = "nothing", watched: bool = False, steps: int = STEPS
 ) -> Run:
-    """A byte-level language model under AdamW, its embedding begun small, so that it settles before the rate falls."""
-    model, text = language_model(seed, **LANGUAGE.shape), source_text.training_text()
-    with torch.no_grad():
-        model.token.weight.mul_(EMBEDDING)
-    batches = text_batches(text, range(steps), seed=seed, **LANGUAGE.batch)
-    example, _ = next(text_batches(text, [0], seed=seed, **LANGUAGE.batch))
-    groups = param_groups(model, example, weight_decay=LANGUAGE.decay)
-    optimizer = torch.optim.AdamW(groups, lr=LANGUAGE.rate, betas=(LANGUAGE.momentum, 0.95))
-    run = _trained(model, optimizer, groups, batches, next_byte_loss, LANGUAGE, schedule, corrected, watched, steps)
-    (held,) = text_batches(source_text.validation_text(), [0], seed=0, **VALIDATION)
-    with torch.no_grad():
-        return Run(run.course, run.record, float(next_byte_loss(model, *held)))
+    """A byte-level language model under AdamW."""
+    task = tasks.language(seed, steps)
+    run = _trained(task, LANGUAGE, schedule, corrected, watched, steps)
+    return Run(run.course, run.record, tasks.validation_loss(task.model))
 
 
 def train_digits(
@@ -93,34 +57,13 @@ def train_digits(
     fresh: bool = True,
     setting: Setting = DIGITS,
 ) -> Run:
-    """A perceptron with batch normalization under SGD with momentum; some labels are wrong.
-
-    Args:
-        fresh: whether other labels are wrong at each step, so that the network never rests; else always the same.
-    """
-    source = data.load("digits", label_noise=0.0 if fresh else setting.label_noise)
-    model = networks.build("mlp", source.image, source.classes, width=1.0, epsilon=1e-8, seed=seed)
-    batches = mini_batches(source, BatchOrder(source, setting.batch["batch_size"], seed), range(steps), torch.float32)
-    if fresh:
-        batches = mislabelled(batches, setting.label_noise, source.classes, seed)
-    example = source.normalized(source.train_images[:64], torch.float32)
-    groups = param_groups(model, example, weight_decay=setting.decay)
-    optimizer = torch.optim.SGD(groups, lr=setting.rate, momentum=setting.momentum)
-    return _trained(model, optimizer, groups, batches, cross_entropy, setting, schedule, corrected, watched, steps)
+    """A perceptron with batch normalization under SGD; ``fresh``: other labels are wrong at each step."""
+    return _trained(tasks.digits(seed, steps, setting, fresh), setting, schedule, corrected, watched, steps)
 
 
-def mislabelled(batches: Iterable[tuple], share: float, classes: int, seed: int) -> Iterator[tuple]:
-    """Batches in which a share of the labels, drawn anew at each step, is replaced by any class."""
-    for step, (images, labels) in enumerate(batches):
-        random = np.random.default_rng([seed, step])
-        wrong = torch.from_numpy(random.random(labels.shape) < share)
-        yield images, torch.where(wrong, torch.from_numpy(random.integers(classes, size=labels.shape)), labels)
-
-
-def _trained(
-    model, optimizer, groups: ParamGroups, batches, loss, setting: Setting, schedule: str, corrected: str,
-    watched: bool, steps: int,
-) -> Run:  # fmt: skip
+def _trained(task: Task, setting: Setting, schedule: str, corrected: str, watched: bool, steps: int) -> Run:
+    groups = param_groups(task.model, task.example, weight_decay=setting.decay)
+    optimizer = task.optimizer(groups)
     hidden = [group["decay_acts_on"] == "effective rate" for group in groups]
     seen = [number for number in range(len(groups)) if not hidden[number]]
     parts = {str(group["scale"]): group["names"] for group, hides in zip(groups, hidden, strict=True) if hides}
@@ -130,10 +73,10 @@ def _trained(
         if corrected in ("scale-symmetric", "all"):
             stack.enter_context(correct_decay(optimizer, groups, maximum=setting.rate))
         monitor = stack.enter_context(
-            Monitor(model, optimizer, groups.scale_blocks(shared=True), units="mean") if watched else nullcontext()
+            Monitor(task.model, optimizer, groups.scale_blocks(shared=True), units="mean") if watched else nullcontext()
         )
         course = falling_rates.follow(
-            model, optimizer, batches, shares, parts, loss=loss,
+            task.model, optimizer, task.batches, shares, parts, loss=task.loss,
             decay_follows=seen if corrected in ("others", "all") else (),
         )  # fmt: skip
     return Run(course, monitor.record() if monitor is not None else None, float("nan"))
