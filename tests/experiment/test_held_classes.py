@@ -12,11 +12,13 @@ from nld.experiment.studies.held_networks import Digits, Text
 from nld.experiment.studies.held_predictions import Prediction, degree, predictions
 from nld.experiment.training.networks import from_seed
 
-SHORT = held.Training(steps=4, warm_up=2, batch_size=2, context=8)
+# In double precision: Adam divides gradients that are rounding, behind a batch normalization, by their own size.
+SHORT = held.Training(steps=4, warm_up=2, batch_size=2, context=8, dtype=torch.float64)
 TINY = {"width": 8, "layers": 1, "heads": 2, "key_heads": 2, "hidden": 12}
 SHAPES = [
-    Text(**TINY), Text(**{**TINY, "key_heads": 1}, place="post", norm="layer"), Text(**TINY, place="sandwich", experts=2),
-    Text(**TINY, tied=True, learned_positions=True, biases=True, cap=5.0, spread=0.1), Text(**TINY, gated=False),
+    Text(**TINY), Text(**{**TINY, "key_heads": 1}, place="post", norm="layer"), Text(**TINY, gated=False),
+    Text(**TINY, place="sandwich", experts=2),
+    Text(**TINY, tied=True, learned_positions=True, biases=True, cap=5.0, spread=0.1),
     Digits(width=6, norm="batch"), Digits(width=6, norm="layer", residual=True), Digits(width=6, norm="weight"),
     Digits(kind="convolutional", width=3, layers=2), Digits(width=6, activation="linear"),
 ]  # fmt: skip
@@ -24,7 +26,7 @@ SHAPES = [
 
 def alone(shape, seed, label=""):
     """PyTorch's own AdamW on one network, the class's norms restored after each step; its validation loss."""
-    network = from_seed(seed, shape.build)
+    network = from_seed(seed, shape.build, SHORT.dtype)
     names = held.classes(network)
     matrices = {name for many in names.values() for name in many}
     own = dict(network.named_parameters())
@@ -57,7 +59,7 @@ def test_law_members_of_one_program_train_as_they_would_alone(shape):
     labels = list(held.classes(from_seed(1, shape.build)))
     members = [held.Member(), *(held.Member(held=(label,)) for label in labels)]
     found = held.train(shape, members, 1, SHORT)
-    np.testing.assert_allclose(found.loss, [alone(shape, 1), *(alone(shape, 1, label) for label in labels)], rtol=2e-5)
+    np.testing.assert_allclose(found.loss, [alone(shape, 1), *(alone(shape, 1, label) for label in labels)], rtol=1e-7)
     for row, label in enumerate(labels, 1):
         assert found.growth[label][row] == pytest.approx(1, abs=1e-5)
 
@@ -67,7 +69,7 @@ def test_a_factor_moves_only_its_own_class_and_only_where_it_is_trained():
     members = [held.Member(), held.Member(gained=("head",)), held.Member(held=("head",), gained=("head",))]
     loss = held.train(shape, members, 0, SHORT).loss
     assert len(set(loss)) == 3
-    assert loss[0] == held.train(shape, members[:1], 0, SHORT).loss[0] == pytest.approx(alone(shape, 0), rel=2e-5)
+    assert loss[0] == held.train(shape, members[:1], 0, SHORT).loss[0] == pytest.approx(alone(shape, 0), rel=1e-7)
 
 
 def test_first_and_hidden_layers_are_classes_and_vectors_are_none():

@@ -38,6 +38,7 @@ class Training:
         weight_decay: of matrices that are not held.
         warm_up: steps of it; from its end the rate falls to zero linearly.
         batch_size: texts of a batch, each of ``context`` bytes; digits come four times as many.
+        dtype: of all numbers.
     """
 
     steps: int = 200
@@ -48,6 +49,7 @@ class Training:
     warm_up: int = 20
     batch_size: int = 16
     context: int = 32
+    dtype: torch.dtype = torch.float32
 
     def schedule(self, step: int) -> float:
         """The rate at a step, relative to its largest."""
@@ -92,13 +94,13 @@ def classes(network: nn.Module) -> dict[str, list[str]]:
 
 def train(shape: Text | Digits, members: Sequence[Member], seed: int, training: Training = TRAINING) -> Outcome:
     """Train all members from one start; a diverged one has the loss of guessing."""
-    network = from_seed(seed, shape.build)
+    network = from_seed(seed, shape.build, training.dtype)
     class_of = {name: label for label, names in classes(network).items() for name in names}
     parameters = {
         name: q.detach().expand(len(members), *q.shape).clone().requires_grad_()
         for name, q in network.named_parameters()
     }
-    gains = {name: torch.zeros(len(members), requires_grad=True) for name in class_of}
+    gains = {name: torch.zeros(len(members), dtype=training.dtype, requires_grad=True) for name in class_of}
     held = {name: torch.tensor([label in member.held for member in members]) for name, label in class_of.items()}
     gained = {name: torch.tensor([label in member.gained for member in members]) for name, label in class_of.items()}
     start = {name: _norms(parameters[name]) for name in class_of}
@@ -125,7 +127,8 @@ def train(shape: Text | Digits, members: Sequence[Member], seed: int, training: 
                 q.mul_(_column(torch.where(held[name], start[name] / _norms(q), 1.0), q))
     with torch.no_grad():
         parts = [losses(*batch).double() for batch in validation_batches(shape, training)]
-        loss = torch.stack(parts).mean(0).nan_to_num(math.inf).clamp(max=math.log(shape.outputs))
+        loss = torch.stack(parts).mean(0)
+        loss = torch.where(loss.isfinite(), loss, math.log(shape.outputs))
         ratio = {name: (_norms(parameters[name]) / start[name]).log() for name in class_of}
     growth = {
         label: torch.stack([ratio[name] for name in names]).mean(0).exp().numpy()
@@ -141,7 +144,7 @@ def training_batches(shape: Text | Digits, seed: int, training: Training = TRAIN
         return text_batches(text, range(training.steps), seed=seed, **size)
     data = load("digits")
     order = BatchOrder(data, 4 * training.batch_size, seed)
-    return mini_batches(data, order, range(training.steps), torch.float32)
+    return mini_batches(data, order, range(training.steps), training.dtype)
 
 
 def validation_batches(shape: Text | Digits, training: Training = TRAINING) -> Iterator[Batch]:
@@ -151,7 +154,7 @@ def validation_batches(shape: Text | Digits, training: Training = TRAINING) -> I
         yield from text_batches(text, range(8), batch_size=64, context=training.context, seed=0)
     else:
         data = load("digits")
-        yield data.normalized(data.test_images, torch.float32), data.test_labels
+        yield data.normalized(data.test_images, training.dtype), data.test_labels
 
 
 class _AdamW:
