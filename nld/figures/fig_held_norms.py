@@ -1,6 +1,6 @@
 """Which norms may be held: what a rule says of classes of tensors beforehand, and what holding each of them does.
 
-Nine in ten classes may be held; the head may not, for its norm is the temperature of the softmax.
+The norm of a head is the temperature of the softmax: to hold it costs more than to hold any other.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from nld.figures._data.held_prose import numbers
 from nld.figures._data.held_rule import rule as rule_of
 from nld.figures._data.held_runs import EVIDENCE, MARGIN, measure
 from nld.figures._data.held_scores import EFFECTS, RULES, hit_rate
-from nld.figures._render.labels import label_panel
+from nld.figures._render.labels import label_panel, ticks_at
 from nld.figures._render.style import BASELINE, new_mosaic, predicted
 from nld.figures.evidence import judged
 from nld.inference import Verdict, rule
@@ -78,7 +78,7 @@ def _loss_axis(axis, axes) -> None:
     """Linear within the margin, logarithmic beyond it."""
     scale = axes.set_yscale if axis is axes.yaxis else axes.set_xscale
     scale("symlog", linthresh=MARGIN, linscale=0.5)
-    axis.set_ticks([-1, -0.1, -MARGIN, 0, MARGIN, 0.1, 1], ["−1", "−0.1", "−0.01", "0", "0.01", "0.1", "1"])
+    axis.set_ticks([-1, -0.1, 0, 0.1, 1], ["−1", "−0.1", "0", "0.1", "1"])
     axis.set_minor_locator(NullLocator())
 
 
@@ -101,10 +101,8 @@ def _draw_growth(data, axes) -> None:
     ends = np.array([1.0, said.max()])
     axes.plot(ends, ends, **predicted())
     axes.set(xscale="log", yscale="log", xlabel="predicted growth $G$", ylabel="measured growth")
-    for axis, top in ((axes.xaxis, 4), (axes.yaxis, 10)):
-        ticks = [tick for tick in (1, 2, 4, 10) if tick <= top]
-        axis.set_ticks(ticks, [f"{tick}" for tick in ticks])
-        axis.set_minor_locator(NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        ticks_at(axis, (1, 2, 4))
     axes.set_title("(c) norms that are free")
 
 

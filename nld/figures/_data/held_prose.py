@@ -108,17 +108,17 @@ def _missed(data: xr.Dataset) -> list[str]:
 
 
 def _range(data: xr.Dataset, label: str) -> str:
-    """Least and largest change when classes of this name are held that are no carriers; one number if there is one."""
+    """Least and largest change when classes of this name are held that are no carriers; "" if there is none."""
     names = data["unit"].values
     these = np.array([str(name).endswith(f": {label}") for name in names]) & ~np.isin(names, data["carrier"].values)
     change = data["judged_change"].values.mean(0)[these]
-    return " to ".join(dict.fromkeys((_signed(change.min()), _signed(change.max()))))
+    return " to ".join(dict.fromkeys(map(_signed, (change.min(), change.max())))) if len(change) else ""
 
 
 def _worst(data: xr.Dataset) -> str:
     """The class whose holding costs most, and how much."""
-    change = data["judged_change"].mean("judging_seed")
-    unit = str(change["unit"].values[int(change.argmax())])
+    change = data["judged_change"].values.mean(0)
+    unit = str(data["unit"].values[np.argmax(change)])
     architecture, _, label = unit.partition(": ")
     return f"{_signed(change.max())} ℓ, the {label} of *{architecture}*"
 
