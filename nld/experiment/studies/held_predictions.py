@@ -1,11 +1,11 @@
 """What can be said of a class of tensors before training: whether it carries the temperature, and how far it will grow.
 
-Multiply a class by c. If the centred logits z answer by c^t, the class carries a power t of their *temperature*,
+Multiply a class by c. If the centred logits z answer by c^ζ, the class carries a power ζ of their *temperature*,
 
-    t = <z, dz/dlog c> / <z, z>.
+    ζ = <z, dz/dlog c> / <z, z>.
 
 Under Adam all entries move alike, by about η a step, so that a class of root mean square r can change its logarithm at
-the rate η/r, and the temperature at the rate η t/r. A class's share of all these rates says whether others could do it.
+the rate η/r, and the temperature at the rate η ζ/r. A class's share of all these rates says whether others could do it.
 If steps had independent signs, norms would grow by G = sqrt(1 + sum η_n²/r²).
 """
 
@@ -29,7 +29,7 @@ class Prediction:
     """What is known of a class at the start.
 
     Args:
-        degree: t.
+        degree: ζ.
         share: of the rates at which the temperature can be changed, those of gains included.
         growth: G.
     """
@@ -64,7 +64,7 @@ def predictions(shape: Text | Digits, seed: int = 0, training: Training = TRAINI
 
 
 def degree(network: nn.Module, names: list[str], inputs: torch.Tensor) -> float:
-    """t of the tensors of these names, multiplied together."""
+    """ζ of the tensors of these names, multiplied together."""
     own = {name: q.detach() for name, q in network.named_parameters()}
 
     def centred(logarithm: torch.Tensor) -> torch.Tensor:
