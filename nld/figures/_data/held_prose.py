@@ -38,6 +38,9 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "carrier-left": f"{int((effect(gained) > 0).sum())}",
         "carrier-alone": _signed(alone.mean()),
         "worst": _worst(data),
+        "small-queries": _of(data, "small start: query"),
+        "small-keys": _of(data, "small start: key"),
+        "large-head": _of(data, "large start: head"),
         "embeddings": _range(data, "token"),
         "routers": _range(data, "router"),
         "misses": f"{len(misses(data))}",
@@ -105,6 +108,12 @@ def _missed(data: xr.Dataset) -> list[str]:
         f"said {EFFECTS[one]}, found {EFFECTS[other]}: {len(units)}"
         for (one, other), units in sorted(kinds.items(), key=lambda item: -len(item[1]))
     ]
+
+
+def _of(data: xr.Dataset, unit: str) -> str:
+    """Change when one class is held; "" if it is not among them."""
+    change = data["judged_change"].values.mean(0)[data["unit"].values == unit]
+    return _signed(change[0]) if len(change) else ""
 
 
 def _range(data: xr.Dataset, label: str) -> str:
