@@ -147,7 +147,7 @@ def caption(data: xr.Dataset) -> str:
     return (
         "A rule read off the start says which norms may be held. **(a)** Change of the final validation loss when the "
         f"norms of one class of tensors are held at their start, for {told['units']} classes of "
-        f"{told['architectures']} networks (means over {told['seeds']} judging seeds), in the column of what the rule "
+        f"{told['architectures']} networks (means over {told['seeds']}), in the column of what the rule "
         "said; colour and marker, what the symmetry of the loss says of the class's scale. Grey, the margin of "
         f"{told['margin']} ℓ within which a change is harmless. **(b)** Share of classes of which the rule is right, "
         "and of two simpler ones, with intervals by bootstrap over architectures. **(c)** Growth of norms that are "

@@ -76,7 +76,7 @@ def test_fig_held_norms_compares_the_rule_with_both_simpler_ones():
 def test_fig_held_norms_is_undecided_with_few_seeds_and_says_how_many():
     found = labels(fig_held_norms, made(seeds=2))
     assert found[RULE] == UNDECIDED
-    assert numbers(made(seeds=2))["seeds"] == "2"
+    assert numbers(made(seeds=2))["seeds"] == "2 judging seeds"
     assert REFUTED not in found.values()
 
 

@@ -16,7 +16,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     held = data["judged_change"].sel(unit=data["carrier"].values).values.mean(0)
     gained, alone = data["judged_gained_change"].values.mean(0), data["judged_gain_alone"].values.mean(0)
     told = {
-        "seeds": f"{data.sizes['judging_seed']}",
+        "seeds": f"{data.sizes['judging_seed']} judging seed{'s' * (data.sizes['judging_seed'] != 1)}",
         "units": f"{data.sizes['unit']}",
         "architectures": f"{data.sizes['architecture']}",
         "texts": f"{int(texts.sum())}",
