@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from nld.experiment.studies.width_transfer import DECAY
 from nld.figures._data.width_contrasts import EARLY, LATE, alignment, best_rate, orders, plateau_angle, power
 from nld.figures._render.text import at_most, number, power_above
 
@@ -13,7 +14,10 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
     turning, moving = power(np.log2(plateau_angle(data))), power(best_rate(data["judged_loss"]))
     shown = data["judged_angle"].isel(rate=0).mean("judging_seed")
-    gap = np.abs(np.log(shown / data["angle_predicted"])).sel(look=slice(64, None))
+    ratio = shown / data["angle_predicted"]
+    gap = np.abs(np.log(ratio)).sel(look=slice(64, None))
+    best = 2.0 ** best_rate(data["judged_loss"]).mean("judging_seed").sel(scheme="coupled decay").values[[0, -1]]
+    fan_in = data["width"].values[[0, -1]] / data["width"].values[0]
     norm = data["judged_norm"].mean("judging_seed")
     carried = data["judged_multiplier"].mean("judging_seed").sel(multiplied="with").values
     told = {
@@ -29,6 +33,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "multipliers": _range(carried),
         "errors": errors(data),
         "brief": brief(data),
+        "short-early": f"{at_most(100 * (1 - float(ratio.sel(look=slice(0, 63)).min())))} %",
+        "settling": " and ".join(f"{steps:.0f}" for steps in fan_in / (2 * best * DECAY)),
         "message": message(data),
         "transfer": transfer(data),
         "best-loss": best_losses(data),
@@ -41,7 +47,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
                 f"{1e3 * x:.0f}" for x in plateau_angle(data).sel(scheme=scheme).mean("judging_seed").values
             ),
             f"gap-{short}": f"{at_most(100 * float(gap.sel(scheme=scheme).max()))} %",
-            f"cost-{short}": f"{float(cost(data).sel(scheme=scheme)):.3f}",
+            f"cost-{short}": _loss(float(cost(data).sel(scheme=scheme))),
         }
     return told
 
@@ -107,6 +113,10 @@ def best_losses(data: xr.Dataset) -> str:
 
 def _spread(values: np.ndarray) -> str:
     return f"{number(values.mean(), '.2f')} ± {values.std(ddof=1) if len(values) > 1 else 0:.2f}"
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3f}" if value else "0"
 
 
 def _means(values: xr.DataArray) -> str:
