@@ -5,6 +5,7 @@ import xarray as xr
 
 from nld.experiment.studies.width_transfer import DECAY
 from nld.figures._data.width_contrasts import EARLY, LATE, alignment, best_rate, orders, plateau_angle, power
+from nld.figures._data.width_courses import STEPS
 from nld.figures._render.text import at_most, number, power_above
 
 NAMES = {"coupled": "coupled decay", "independent": "independent decay", "held": "held norms"}
@@ -21,6 +22,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
     norm = data["judged_norm"].mean("judging_seed")
     carried = data["judged_multiplier"].mean("judging_seed").sel(multiplied="with").values
     told = {
+        "steps": f"{STEPS}",
         "seeds": f"{data.sizes['judging_seed']}",
         "widths": ", ".join(f"{width}" for width in data["width"].values),
         "orders": " and ".join(f"{order:.2f}" for order in orders(data)),
