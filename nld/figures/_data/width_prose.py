@@ -13,11 +13,11 @@ NAMES = {"coupled": "coupled decay", "independent": "independent decay", "held":
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
-    turning, moving = power(np.log2(plateau_angle(data))), power(best_rate(data["judged_loss"]))
+    turning, moving = power(plateau_angle(data)), power(best_rate(data["judged_loss"]))
     shown = data["judged_angle"].isel(rate=0).mean("judging_seed")
     ratio = shown / data["angle_predicted"]
-    gap = np.abs(np.log(ratio)).sel(look=slice(64, None))
-    best = 2.0 ** best_rate(data["judged_loss"]).mean("judging_seed").sel(scheme="coupled decay").values[[0, -1]]
+    gap = abs(ratio - 1).sel(look=slice(64, None))
+    best = best_rate(data["judged_loss"]).sel(scheme="coupled decay").median("judging_seed").values[[0, -1]]
     fan_in = data["width"].values[[0, -1]] / data["width"].values[0]
     norm = data["judged_norm"].mean("judging_seed")
     carried = data["judged_multiplier"].mean("judging_seed").sel(multiplied="with").values
@@ -86,7 +86,7 @@ def transfer(data: xr.Dataset) -> str:
 def brief(data: xr.Dataset) -> str:
     """What remains of the early dependence of the alignment on the width, in words."""
     early, late = (
-        float(power(np.log2(alignment(data, looks))).sel(scheme="independent decay").mean()) for looks in (EARLY, LATE)
+        float(power(alignment(data, looks)).sel(scheme="independent decay").mean()) for looks in (EARLY, LATE)
     )
     powers = f"As a power of the width it begins with {number(early, '.2f')} and ends with {number(late, '.2f')}"
     if late < early / 2:
