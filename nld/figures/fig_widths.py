@@ -52,7 +52,7 @@ def draw(data: xr.Dataset):
 
 
 def _draw_best_rates(losses: xr.DataArray, axes) -> None:
-    width, best = losses["width"].values, 2.0 ** best_rate(losses)
+    width, best = losses["width"].values, best_rate(losses)
     for name, (color, marker) in SCHEME.items():
         rows = best.sel(scheme=name).pad(width=(0, 1)).values.ravel()
         axes.plot([*width, float("nan")] * losses.sizes["judging_seed"], rows, color=color, alpha=0.3, linewidth=0.7)

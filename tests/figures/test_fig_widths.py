@@ -94,8 +94,8 @@ def test_fig_widths_judges_the_sphere(part, variable, change):
 def test_fig_widths_finds_the_vertex_and_the_power():
     x = np.log2(RATES)
     losses = xr.DataArray(2 + 0.3 * (x + 8.7) ** 2, dims="rate", coords={"rate": RATES})
-    assert float(best_rate(losses)) == pytest.approx(-8.7)
-    line = xr.DataArray(np.log2(5 * WIDTHS**0.7), dims="width", coords={"width": WIDTHS})
+    assert float(best_rate(losses)) == pytest.approx(2**-8.7)
+    line = xr.DataArray(5 * WIDTHS**0.7, dims="width", coords={"width": WIDTHS})
     assert float(power(line)) == pytest.approx(0.7)
 
 

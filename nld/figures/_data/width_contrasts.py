@@ -9,19 +9,19 @@ MIDDLE = 2  # of the rates
 
 
 def best_rate(losses: xr.DataArray) -> xr.DataArray:
-    """log2 of the rate at the vertex of a parabola through the losses over log2 of the rate.
+    """The rate at the vertex of a parabola through the losses over the logarithm of the rate.
 
     Args:
         losses: with a dimension ``rate``.
     """
-    fit = losses.assign_coords(rate=np.log2(losses["rate"])).polyfit("rate", 2).polyfit_coefficients
-    return -fit.sel(degree=1, drop=True) / (2 * fit.sel(degree=2, drop=True))
+    fit = losses.assign_coords(rate=np.log2(losses["rate"].values)).polyfit("rate", 2).polyfit_coefficients
+    return 2.0 ** (-fit.sel(degree=1, drop=True) / (2 * fit.sel(degree=2, drop=True)))
 
 
 def power(values: xr.DataArray, over: str = "width") -> xr.DataArray:
-    """Slope of the values, logarithms, over the logarithm of a dimension, both to the base 2."""
-    line = values.assign_coords({over: np.log2(values[over])}).polyfit(over, 1).polyfit_coefficients
-    return line.sel(degree=1, drop=True)
+    """Power of a dimension with which the values go: slope of a line through both logarithms."""
+    logarithms = values.copy(data=np.log2(values.values)).assign_coords({over: np.log2(values[over].values)})
+    return logarithms.polyfit(over, 1).polyfit_coefficients.sel(degree=1, drop=True)
 
 
 def plateau_angle(data: xr.Dataset) -> xr.DataArray:
@@ -36,10 +36,10 @@ def alignment(data: xr.Dataset, looks: slice) -> xr.DataArray:
 
 def contrasts(data: xr.Dataset) -> dict[str, np.ndarray]:
     """What rules, one number a judging seed."""
-    turning = power(np.log2(plateau_angle(data)))
+    turning = power(plateau_angle(data))
     moving = power(best_rate(data["judged_loss"]))
-    early, late = (power(np.log2(alignment(data, looks))) for looks in (EARLY, LATE))
-    carried = power(np.log2(data["judged_norm"]), "wanted")
+    early, late = (power(alignment(data, looks)) for looks in (EARLY, LATE))
+    carried = power(data["judged_norm"], "wanted")
     coupled, independent, held = (moving.sel(scheme=f"{name}").values for name in data["scheme"].values)
     return {
         "independent": turning.sel(scheme="independent decay").values,

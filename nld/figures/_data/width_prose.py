@@ -3,7 +3,9 @@
 import numpy as np
 import xarray as xr
 
+from nld.experiment.studies.width_transfer import DECAY
 from nld.figures._data.width_contrasts import EARLY, LATE, alignment, best_rate, orders, plateau_angle, power
+from nld.figures._data.width_courses import STEPS
 from nld.figures._render.text import at_most, number, power_above
 
 NAMES = {"coupled": "coupled decay", "independent": "independent decay", "held": "held norms"}
@@ -11,12 +13,16 @@ NAMES = {"coupled": "coupled decay", "independent": "independent decay", "held":
 
 def numbers(data: xr.Dataset) -> dict[str, str]:
     """Numbers for prose about the figure."""
-    turning, moving = power(np.log2(plateau_angle(data))), power(best_rate(data["judged_loss"]))
+    turning, moving = power(plateau_angle(data)), power(best_rate(data["judged_loss"]))
     shown = data["judged_angle"].isel(rate=0).mean("judging_seed")
-    gap = np.abs(np.log(shown / data["angle_predicted"])).sel(look=slice(64, None))
+    ratio = shown / data["angle_predicted"]
+    gap = abs(ratio - 1).sel(look=slice(64, None))
+    best = best_rate(data["judged_loss"]).sel(scheme="coupled decay").median("judging_seed").values[[0, -1]]
+    fan_in = data["width"].values[[0, -1]] / data["width"].values[0]
     norm = data["judged_norm"].mean("judging_seed")
     carried = data["judged_multiplier"].mean("judging_seed").sel(multiplied="with").values
     told = {
+        "steps": f"{STEPS}",
         "seeds": f"{data.sizes['judging_seed']}",
         "widths": ", ".join(f"{width}" for width in data["width"].values),
         "orders": " and ".join(f"{order:.2f}" for order in orders(data)),
@@ -29,6 +35,8 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "multipliers": _range(carried),
         "errors": errors(data),
         "brief": brief(data),
+        "short-early": f"{at_most(100 * (1 - float(ratio.sel(look=slice(0, 63)).min())))} %",
+        "settling": " and ".join(f"{steps:.0f}" for steps in fan_in / (2 * best * DECAY)),
         "message": message(data),
         "transfer": transfer(data),
         "best-loss": best_losses(data),
@@ -41,7 +49,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
                 f"{1e3 * x:.0f}" for x in plateau_angle(data).sel(scheme=scheme).mean("judging_seed").values
             ),
             f"gap-{short}": f"{at_most(100 * float(gap.sel(scheme=scheme).max()))} %",
-            f"cost-{short}": f"{float(cost(data).sel(scheme=scheme)):.3f}",
+            f"cost-{short}": _loss(float(cost(data).sel(scheme=scheme))),
         }
     return told
 
@@ -78,7 +86,7 @@ def transfer(data: xr.Dataset) -> str:
 def brief(data: xr.Dataset) -> str:
     """What remains of the early dependence of the alignment on the width, in words."""
     early, late = (
-        float(power(np.log2(alignment(data, looks))).sel(scheme="independent decay").mean()) for looks in (EARLY, LATE)
+        float(power(alignment(data, looks)).sel(scheme="independent decay").mean()) for looks in (EARLY, LATE)
     )
     powers = f"As a power of the width it begins with {number(early, '.2f')} and ends with {number(late, '.2f')}"
     if late < early / 2:
@@ -107,6 +115,10 @@ def best_losses(data: xr.Dataset) -> str:
 
 def _spread(values: np.ndarray) -> str:
     return f"{number(values.mean(), '.2f')} ± {values.std(ddof=1) if len(values) > 1 else 0:.2f}"
+
+
+def _loss(value: float) -> str:
+    return f"{value:.3f}" if value else "0"
 
 
 def _means(values: xr.DataArray) -> str:
