@@ -43,18 +43,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Turned:
-    """The flow of a rotation R = exp(s B) of the residual stream.
+class Conjugated:
+    """What flows that gains conjugate have in common.
 
     Args:
-        size: d, the width of the stream.
+        size: d, the width of the stream or the normalization.
         turns: all that turns; no gain is among it.
-        keeps_mean: a normalization subtracts a mean, so that the vector of ones must stay: B 1 = 0.
     """
 
     size: int
     turns: tuple[Turn, ...]
-    keeps_mean: bool
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -65,6 +63,17 @@ class Turned:
     def read(self) -> tuple[str, ...]:
         """Names of the gains."""
         return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
+
+
+@dataclass(frozen=True)
+class Turned(Conjugated):
+    """The flow of a rotation R = exp(s B) of the residual stream.
+
+    Args:
+        keeps_mean: a normalization subtracts a mean, so that the vector of ones must stay: B 1 = 0.
+    """
+
+    keeps_mean: bool
 
     @property
     def dimension(self) -> int:
@@ -108,28 +117,11 @@ class Turned:
 
 
 @dataclass(frozen=True)
-class Sheared:
+class Sheared(Conjugated):
     """The flow of W → W (1 + v (1/γ)ᵀ), v = γ u, of all weights behind a layer normalization with gain γ.
 
     What they read is γ x + bias with a sum of zero over x, so that only the bias notices, and undoes it.
-
-    Args:
-        size: d, the width of the normalization.
-        turns: the weights and the bias.
     """
-
-    size: int
-    turns: tuple[Turn, ...]
-
-    @property
-    def moved(self) -> tuple[str, ...]:
-        """Names of the parameters that move."""
-        return tuple(dict.fromkeys(turn.member.parameter for turn in self.turns))
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """The name of the gain."""
-        return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
 
     @property
     def dimension(self) -> int:
