@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from nld.monitor.sharded import local
+
 SAMPLE = 1024  # entries of a tensor that are looked at
 ENOUGH = 16  # distinct numbers that must all fit a precision before it is believed
 COARSE = (torch.bfloat16, torch.float16, torch.float32)  # coarsest first
@@ -11,7 +13,7 @@ COARSE = (torch.bfloat16, torch.float16, torch.float32)  # coarsest first
 
 def sample(tensor: torch.Tensor) -> torch.Tensor:
     """At most SAMPLE entries, evenly spaced; a copy."""
-    flat = tensor.detach().reshape(-1)
+    flat = local(tensor).detach().reshape(-1)
     return flat[:: max(1, -(-flat.numel() // SAMPLE))].clone()
 
 
