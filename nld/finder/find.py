@@ -30,7 +30,6 @@ READABLE = {
     "_local_scalar_dense": "a number read out of a tensor",
     "overwritten": "a tensor changed in place through another view of its memory",
 }
-PARTLY = {"_grouped_mm": "units are sought in all experts at once, not in each alone"}
 LARGE = 20_000_000  # models of more parameters than this are studied in single precision, as far as that decides
 
 
@@ -166,9 +165,7 @@ def _search(
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
         for name, count in unknown.items()
     ]
-    called = {call.name for call in tape.calls} - unknown.keys()
-    partly = [f"{name}: {what}" for name, what in PARTLY.items() if name in called]
-    return found, refused + irregular + unfollowed + partly
+    return found, refused + irregular + unfollowed
 
 
 def _scalings(
