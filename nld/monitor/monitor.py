@@ -120,9 +120,7 @@ class Monitor:
         self._buffer = MeasurementBuffer(self._tracked)
         self._gradient_precision = GradientPrecision(self._tracked.parameters)
         self._unmoved = Unmoved(self._tracked.named())
-        self._attributes = records.provenance(model, self._tracked)
-        if output := getattr(blocks, "output", ""):
-            self._attributes["output"] = output
+        self._attributes = records.provenance(model, self._tracked) | records.of_search(blocks)
         self._finished: list[FinishedSteps] = []
         self._step = self._first_step = int(first_step)
         self._log = log
