@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nld.finder.block import Member
+from nld.finder.block import Block, Member
 from nld.finder.coupled import Tensors
 
 
@@ -14,13 +14,13 @@ class Turn:
     """How one member follows a matrix M of the normalized activations, x → M⁻¹ᵀ x.
 
     What writes or is added behind the gains Γ (a bias) goes with Γ M⁻¹ᵀ Γ⁻¹, a weight that reads there with Γ⁻¹ M Γ;
-    without gains Γ = 1.
+    without gains Γ = 1. A weight that writes in front of the gains goes with Γ⁻¹ M⁻¹ᵀ Γ, for a rotation the same.
 
     Args:
         member: what turns.
         gain: the parameter that holds Γ.
         offset: what the model adds to it.
-        reads: whether it is a weight that reads behind the gains.
+        reads: whether it is a weight that reads behind the gains, or one that writes in front of them.
     """
 
     member: Member
@@ -180,3 +180,61 @@ def transformed(
             if turn.member.parameter == name:
                 turn.apply(moved, turn.by(parameters, matrix, contragredient))
         yield name, moved
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The flow q → q + s u / λ of weights and biases in front of gains λ, of which each unit adds a constant.
+
+    Args:
+        block: the translations without the gains.
+        scales: of parameters of the block, the axis along which gains multiply what they write, the parameter that
+            holds λ, and what the model adds to it.
+    """
+
+    block: Block
+    scales: tuple[tuple[str, int, str, float], ...]
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Names of the parameters that move."""
+        return self.block.parameters
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the gains."""
+        return tuple(dict.fromkeys(gain for _, _, gain, _ in self.scales))
+
+    @property
+    def dimension(self) -> int:
+        """Number of independent directions."""
+        return self.block.units
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a direction: u, one number a unit."""
+        return (self.block.units,)
+
+    def basis(self) -> Iterator[torch.Tensor]:
+        """One direction for each unit."""
+        yield from torch.eye(self.block.units, dtype=torch.float64)
+
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
+        result = {name: torch.zeros_like(parameters[name]) for name in names}
+        for member in (member for member in self.block.members if member.parameter in result):
+            rows, place = member.rows(parameters[member.parameter]), torch.zeros_like(parameters[member.parameter])
+            member.write(place, member.coefficient * direction.to(rows)[:, None].expand_as(rows))
+            result[member.parameter] += place
+        for name, axis, gain, offset in self.scales:
+            if name in result:
+                size = [-1 if a == axis else 1 for a in range(result[name].ndim)]
+                result[name] /= (parameters[gain] + offset).reshape(size)
+        return result
+
+    def transform(
+        self, parameters: Tensors, direction: torch.Tensor, amount: float
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Q(q, s), parameter by parameter."""
+        for name in self.moved:
+            yield name, parameters[name] + amount * self.velocity(parameters, direction, (name,))[name]
