@@ -64,11 +64,16 @@ def _pairs() -> dict[str, torch.Tensor]:
 
 
 def _segments() -> dict[str, torch.Tensor]:
-    return {**_tokens(), "token_type_ids": torch.randint(2, (4, 7))}
+    """Without token 0, which is padding, whose row autograd holds back."""
+    return {"input_ids": torch.randint(1, VOCABULARY, (4, 7)), "token_type_ids": torch.randint(2, (4, 7))}
 
 
 def _images() -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.randn(24, 2, 8, 8)}
+
+
+def _larger_images() -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randn(24, 2, 16, 16)}
 
 
 ARCHITECTURES = [
@@ -136,5 +141,12 @@ ARCHITECTURES = [
         "Dinov2ForImageClassification",
         {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 1, **_DRY, **_IMAGES},
         _images,
+    ),
+    Architecture(
+        "ResNet",
+        "ResNetForImageClassification",
+        {"num_channels": 2, "embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 2], "layer_type": "basic",
+         "num_labels": 5},
+        _larger_images,
     ),
 ]  # fmt: skip
