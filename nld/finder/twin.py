@@ -97,7 +97,8 @@ class Twin:
                 yield
 
         parts = overlaps(self.model, lambda model: self.scalar(self.outcome(model)), scalings, context)
-        return {block: part for block, part in zip(scalings, parts, strict=True) if part > SEEN}
+        least = SEEN if self.precision is torch.float64 else DECIDED  # what rounding may make of none
+        return {block: part for block, part in zip(scalings, parts, strict=True) if part > least}
 
     def _coupled(self, candidates: Sequence[Coupled], tolerance: float) -> list[CoupledViolation]:
         buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
