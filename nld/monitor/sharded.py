@@ -1,8 +1,11 @@
 """Tensors that lie in pieces on several processes, as ``fully_shard`` and tensor parallelism leave them."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
+
+Perhaps = TypeVar("Perhaps", bound=torch.Tensor | None)
 
 
 def is_sharded(tensor: torch.Tensor) -> bool:
@@ -10,7 +13,7 @@ def is_sharded(tensor: torch.Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def gathered(tensors: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
+def gathered(tensors: Sequence[Perhaps]) -> list[Perhaps]:
     """Each tensor whole; every process must call this, with the same tensors in the same order."""
     return [_whole(tensor) if tensor is not None and is_sharded(tensor) else tensor for tensor in tensors]
 
@@ -20,5 +23,5 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to_local() if is_sharded(tensor) else tensor  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _whole(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().full_tensor()  # pyright: ignore[reportAttributeAccessIssue]
+def _whole(tensor):
+    return tensor.detach().full_tensor()

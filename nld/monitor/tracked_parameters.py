@@ -193,10 +193,10 @@ class TrackedParameters:
                 for (_, group), gradient, momentum in zip(grouped, gradients, momenta, strict=True)
             ]
             self._numbers[which] = (key, np.array(numbers).T)
-        tensors = gradients, momenta, self.inner_products[which].parameters
+        parameters = self.inner_products[which].parameters
         if self._sharded:
-            tensors = gathered(gradients), gathered(momenta), gathered(tensors[2])
-        return *tensors, self._numbers[which][1]
+            gradients, momenta, parameters = gathered(gradients), gathered(momenta), gathered(parameters)
+        return gradients, momenta, parameters, self._numbers[which][1]
 
     def hyperparameters(self, updates: tuple[MomentumUpdate, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""

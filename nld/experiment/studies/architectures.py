@@ -64,8 +64,7 @@ def _pairs() -> dict[str, torch.Tensor]:
 
 
 def _segments() -> dict[str, torch.Tensor]:
-    """Without token 0, which is padding, whose row autograd holds back."""
-    return {"input_ids": torch.randint(1, VOCABULARY, (4, 7)), "token_type_ids": torch.randint(2, (4, 7))}
+    return {**_tokens(), "token_type_ids": torch.randint(2, (4, 7))}
 
 
 def _images() -> dict[str, torch.Tensor]:
@@ -120,11 +119,17 @@ ARCHITECTURES = [
          "state_size": 3, "n_groups": 2, "chunk_size": 4, "conv_kernel": 3, **_ENDS},
         _tokens,
     ),
-    Architecture("BERT", "BertForMaskedLM", {**_STACK, **_HEADS, **_DRY, "max_position_embeddings": 7}, _segments),
+    Architecture(
+        "BERT",
+        "BertForMaskedLM",
+        {**_STACK, **_HEADS, **_DRY, **_ENDS, "max_position_embeddings": 7},
+        _segments,
+    ),
     Architecture(
         "ALBERT",
         "AlbertForMaskedLM",
-        {**_STACK, **_HEADS, **_DRY, "embedding_size": 8, "max_position_embeddings": 7, "classifier_dropout_prob": 0.0},
+        {**_STACK, **_HEADS, **_DRY, **_ENDS, "embedding_size": 8, "max_position_embeddings": 7,
+         "classifier_dropout_prob": 0.0},
         _segments,
     ),
     Architecture(
