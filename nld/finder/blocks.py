@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import torch
 
 from nld.finder.block import Block, Member
-from nld.finder.directions import Part
+from nld.finder.directions import Part, Place
+from nld.finder.patterns import range_of, regular_pattern, runs
+from nld.finder.stacks import member_of_stack, members_of_one_in_stack
 from nld.symmetry import Kind
 
 REASONS = {
@@ -53,6 +52,8 @@ def _member_of_all(same_parts: Sequence[Part], shape: tuple[int, ...]) -> Member
     sets = [part.indices for part in same_parts]
     if not axes:
         return Member(parameter, (1, *shape), (0,), coefficient) if len(sets) == 1 else None
+    if view == shape and len(axes) == 2:
+        return member_of_stack(same_parts)
     if axes == GROUPED_INPUTS:
         every = sets == [(i,) for i in range(view[0] * view[2])]
         return Member(parameter, view, axes, coefficient) if every else None
@@ -68,40 +69,6 @@ def _member_of_all(same_parts: Sequence[Part], shape: tuple[int, ...]) -> Member
     return Member(parameter, (*shape[:axis], *sizes, *shape[axis + 1 :]), unit_axes, coefficient, narrow)
 
 
-class Pattern(NamedTuple):
-    """Consecutive indices from ``start`` as a grid (outer, before, inner, after): a unit for each pair of an outer and
-    an inner index, with all indices before and after."""
-
-    start: int
-    outer: int
-    before: int
-    inner: int
-    after: int
-
-
-def regular_pattern(sets: Sequence[tuple[int, ...]]) -> Pattern | None:
-    """The pattern of the index sets of all units, equally many each, if they have one."""
-    count, size, start = len(sets), len(sets[0]), sets[0][0]
-    indices = torch.tensor(sets)
-    consecutive = torch.arange(start, start + count * size)
-    for outer in _divisors(count):
-        for after in reversed(_divisors(size)):
-            inner, before = count // outer, size // after
-            # units first, as they are given, to the order of the axes of the grid
-            if torch.equal(indices.reshape(outer, inner, before, after).transpose(1, 2).reshape(-1), consecutive):
-                return Pattern(start, outer, before, inner, after)
-    return None
-
-
-def _divisors(number: int) -> list[int]:
-    return [n for n in range(1, number + 1) if number % n == 0]
-
-
-def range_of(start: int, length: int, axis: int, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
-    """How a member is narrowed to a range of an axis: not at all if that is the whole axis."""
-    return () if length == shape[axis] else ((axis, start, length),)
-
-
 def _members_of_one(unit: list[Part], shapes: Shapes) -> list[Member]:
     """Members of one unit, each a contiguous piece of its parameter."""
     members = []
@@ -109,6 +76,8 @@ def _members_of_one(unit: list[Part], shapes: Shapes) -> list[Member]:
         shape = shapes[parameter]
         if not axes:
             members.append(Member(parameter, (1, *shape), (0,), coefficient))
+        elif view == shape and len(axes) == 2:
+            members += members_of_one_in_stack(Part(Place(parameter, view, axes), coefficient, indices))
         elif axes == GROUPED_INPUTS:
             for index in indices:
                 group, channel = divmod(index, view[2])
@@ -120,18 +89,6 @@ def _members_of_one(unit: list[Part], shapes: Shapes) -> list[Member]:
                 piece = (1, *shape[:axis], length, *shape[axis + 1 :])
                 members.append(Member(parameter, piece, (0,), coefficient, range_of(start, length, axis, shape)))
     return members
-
-
-def runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Increasing indices as ranges (start, length)."""
-    result: list[tuple[int, int]] = []
-    for index in indices:
-        if result and sum(result[-1]) == index:
-            start, length = result.pop()
-            result.append((start, length + 1))
-        else:
-            result.append((index, 1))
-    return result
 
 
 def named_block(kind: Kind, members: Sequence[Member]) -> Block:

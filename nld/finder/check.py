@@ -169,30 +169,9 @@ def violations(
 ) -> list[Violation]:
     """What ``check_symmetries`` returns, of a model that is nobody's: its buffers and the random state may change."""
     parameters = dict(model.named_parameters())
-    missing = sorted({name for block in blocks for name in block.parameters} - parameters.keys())
-    if missing:
-        raise InvalidInput(f"expected blocks of this model, got parameters {missing}; find its symmetries again")
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    seed = torch.random.initial_seed() % 2**31
-
-    def loss() -> torch.Tensor:
-        torch.manual_seed(seed)  # the same dropout masks every time
-        with torch.no_grad():  # and the same state, where a forward pass changes it
-            for buffer, value in buffers:
-                buffer.copy_(value)
-        with context():
-            return loss_fn(model)
-
     values = {name: p.detach() for name, p in parameters.items()}
-    overlaps = Overlaps(blocks, values)
-    with torch.enable_grad():
-        value = loss()
-        if value.numel() != 1 or not bool(torch.isfinite(value)):
-            raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
-        with context():
-            each_gradient(value.sum(), parameters, overlaps.add)
-    along, whole, original = overlaps.largest(), overlaps.whole, value.item()
-    del value  # and the activations with it
+    loss = _repeatable(model, loss_fn, context)
+    along, whole, original = _overlaps(loss, blocks, parameters, context)
 
     def change(numbers: Sequence[int]) -> float:
         with torch.no_grad():
@@ -209,6 +188,50 @@ def violations(
     apart = [[n] for n in range(len(blocks)) if n not in together]
     changes = bisected(change, apart + _portions(together, blocks, sizes), tolerance)
     return [Violation(block, along[number], changes[number]) for number, block in enumerate(blocks)]
+
+
+def overlaps(
+    model: nn.Module,
+    loss_fn: Callable[[nn.Module], torch.Tensor],
+    blocks: Sequence[Block],
+    context: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+) -> list[float]:
+    """Largest |<g, A q>| / (|g| |A q|) of any unit of each block, as in ``Violation.gradient``; of a model like that of
+    ``violations``."""
+    return _overlaps(_repeatable(model, loss_fn, context), blocks, dict(model.named_parameters()), context)[0]
+
+
+def _repeatable(model: nn.Module, loss_fn: Callable[[nn.Module], torch.Tensor], context) -> Callable[[], torch.Tensor]:
+    """The loss with the same dropout masks every time, and the same state, where a forward pass changes it."""
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    seed = torch.random.initial_seed() % 2**31
+
+    def loss() -> torch.Tensor:
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        with context():
+            return loss_fn(model)
+
+    return loss
+
+
+def _overlaps(
+    loss: Callable[[], torch.Tensor], blocks: Sequence[Block], parameters: Mapping[str, nn.Parameter], context
+) -> tuple[list[float], float, float]:
+    """The largest overlap of any unit of each block, the length of the whole gradient, and the loss."""
+    missing = sorted({name for block in blocks for name in block.parameters} - parameters.keys())
+    if missing:
+        raise InvalidInput(f"expected blocks of this model, got parameters {missing}; find its symmetries again")
+    gathered = Overlaps(blocks, {name: p.detach() for name, p in parameters.items()})
+    with torch.enable_grad():
+        value = loss()
+        if value.numel() != 1 or not bool(torch.isfinite(value)):
+            raise InvalidInput(f"expected loss_fn(model) to be one finite number, got {value}; check data and loss")
+        with context():
+            each_gradient(value.sum(), parameters, gathered.add)
+    return gathered.largest(), gathered.whole, value.item()
 
 
 def _portions(numbers: Sequence[int], blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:

@@ -64,9 +64,11 @@ class Coupled:
 
     - absorption: a constant that is added to activations (a bias, that of a layer normalization, a value's) moves by u,
       and the next bias by -W u, W the weights in between. Or the row of a weight behind a layer normalization moves by
-      t / gain, which adds t Σ bias / gain to its output, and the next bias takes that away.
+      t / gain, which adds t Σ bias / gain to its output, and the next bias takes that away. Or what weights write moves
+      by t / λ in front of gains λ (LayerScale), behind which nothing notices the constant t.
     - rotation: the residual stream turns, x → R x. What writes into it turns along, and what reads it behind a
-      normalization with gains Γ, W Γ x / |x|, turns by W → W Γ Rᵀ Γ⁻¹; R leaves the vector of ones alone where the
+      normalization with gains Γ, W Γ x / |x|, turns by W → W Γ Rᵀ Γ⁻¹; what writes Λ W y into it behind gains Λ turns
+      by W → Λ⁻¹ R Λ W; R leaves the vector of ones alone where the
       normalization subtracts a mean, whose bias turns by Γ R Γ⁻¹.
 
     The exact discrete law holds with this generator as with every smooth one (``nld.theory.discrete.charge_change`` of

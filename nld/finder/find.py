@@ -30,7 +30,6 @@ READABLE = {
     "_local_scalar_dense": "a number read out of a tensor",
     "overwritten": "a tensor changed in place through another view of its memory",
 }
-PARTLY = {"_grouped_mm": "units are sought in all experts at once, not in each alone"}
 LARGE = 20_000_000  # models of more parameters than this are studied in single precision, as far as that decides
 
 
@@ -39,8 +38,9 @@ class Symmetries(list[Block]):
 
     ``not_analysed`` names operations without a rule (no symmetry passes through them) and candidates that the
     analysis proposed but the measurement refused; ``epsilons`` are the normalizations' small constants, up to which
-    scale symmetries in front of them hold; ``output`` says what was taken as the output, where a model returns more
-    than a tensor; ``modes`` has the mode that each submodule was in which computes otherwise in training.
+    scale symmetries in front of them hold, and ``broken_by_epsilon`` has the part of the gradient along those that this
+    concerns, at a random point near the model's; ``output`` says what was taken as the output, where a model returns
+    more than a tensor; ``modes`` has the mode that each submodule was in which computes otherwise in training.
     ``coupled`` holds the symmetries whose generators depend on other weights than they move, a list of ``Coupled``
     (``nld.finder.coupled``): what one bias adds and the next absorbs, and rotations of the residual stream that gains
     conjugate. With the blocks they span the null space of the loss of most architectures. They stand apart since the
@@ -55,8 +55,10 @@ class Symmetries(list[Block]):
         output: str = "",
         modes: Mapping[str, bool] | None = None,
         coupled: Iterable[Coupled] = (),
+        broken_by_epsilon: Mapping[Block, float] | None = None,
     ):
         super().__init__(found)
+        self.broken_by_epsilon = dict(broken_by_epsilon or {})
         self.coupled = list(coupled)
         self.output, self.modes = output, dict(modes or {})
         self.not_analysed = tuple(not_analysed)
@@ -112,11 +114,13 @@ def _find(model: nn.Module, prefix: str, example_inputs: Any, loss, precision: t
     tape, offsets = with_sums(recorded, real)
     found, notes = _search(tape, real, offsets, twin.measure)
     complex_ones = [f"{name}: complex parameters are not analysed" for name in sorted(free.keys() - real)]
-    prefixed = (_prefixed(block, prefix) for block in found)
+    prefixed = {block: _prefixed(block, prefix) for block in found}
+    broken = {prefixed[block]: part for block, part in twin.broken_by_epsilon(found).items()}
     coupled, refused = _coupled(candidates(recorded, tape, real, offsets), twin)
     coupled = [replace(one, prefix=prefix) for one in coupled]
     notes = complex_ones + notes + refused
-    return Symmetries(prefixed, notes, recorded.epsilons, twin.outcome.words, modes(model), coupled)
+    known = recorded.epsilons, twin.outcome.words, modes(model), coupled, broken
+    return Symmetries(prefixed.values(), notes, *known)
 
 
 def _coupled(proposed: list[Coupled], twin: Twin) -> tuple[list[Coupled], list[str]]:
@@ -166,9 +170,24 @@ def _search(
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
         for name, count in unknown.items()
     ]
-    called = {call.name for call in tape.calls} - unknown.keys()
-    partly = [f"{name}: {what}" for name, what in PARTLY.items() if name in called]
-    return found, refused + irregular + unfollowed + partly
+    names = {name for violation, holds in measured if not holds for name in violation.block.parameters}
+    return found, refused + _held_back(tape, names) + irregular + unfollowed
+
+
+def _held_back(tape: Tape, names: set[str]) -> list[str]:
+    """Which of some embeddings look up their padding row, whose gradient PyTorch holds back: no symmetry moves it."""
+    named = {ref.index: name for name, ref in tape.parameters.items() if name in names}
+    rows = {
+        (named[call.arguments["weight"].index], padding)
+        for call in tape.calls
+        if call.name == "embedding" and call.arguments["weight"].index in named
+        if (padding := call.arguments["padding_idx"]) >= 0 and bool((call.arguments["indices"].value == padding).any())
+    }
+    return [
+        f"{name}: the example inputs hold token {padding}, its padding_idx, whose row gets no gradient; "
+        "mask that token, or give inputs without it"
+        for name, padding in sorted(rows)
+    ]
 
 
 def _scalings(

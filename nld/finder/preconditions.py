@@ -16,7 +16,7 @@ DROPOUT = ("p", "dropout", "drop_prob", "attention_dropout", "dropout_p")
 
 
 def require_searchable(model: nn.Module, loss: Any) -> None:
-    """See that a model can be run, and that a loss is a function.
+    """See that a model can be run here, and that a loss is a function.
 
     Raises:
         ValueError: it cannot, or the loss is none; the message says what to do.
@@ -27,6 +27,21 @@ def require_searchable(model: nn.Module, loss: Any) -> None:
             "torch.nn.functional.cross_entropy"
         )
     require_real(model.named_parameters())
+    require_whole(model)
+
+
+def require_whole(model: nn.Module) -> None:
+    """See that no parameter lies in pieces on several processes: a model then computes on all of them or on none.
+
+    Raises:
+        ValueError: one does; the message says what to do.
+    """
+    sharded = [name for name, p in model.named_parameters() if hasattr(p, "full_tensor") or "_flat_param" in name]
+    if sharded:
+        raise InvalidInput(
+            f"expected whole parameters, got {len(sharded)} that are sharded ({sharded[0]} is the first); find the "
+            "symmetries before fully_shard(model) and give these to nld.Monitor, or train with DistributedDataParallel"
+        )
 
 
 def require_real(parameters: Iterable[tuple[str, torch.Tensor]]) -> None:

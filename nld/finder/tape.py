@@ -11,7 +11,7 @@ number out of a tensor is therefore an operation on the tape too, and no symmetr
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,8 @@ class Call:
 
 @dataclass
 class Tape:
-    """Calls in order, the parameters they start from, and what must not change (``results``)."""
+    """Calls in order, the parameters they start from, what must not change (``results``), and the small constants of
+    denominators (``epsilons``)."""
 
     calls: list[Call] = field(default_factory=list)
     parameters: dict[str, Ref] = field(default_factory=dict)
@@ -73,7 +74,8 @@ class Tape:
             if passes and not outputs & elsewhere:
                 below.update(ref.index for ref in call.inputs if outputs & below)
                 continue
-            inverts = call.name in ("rsqrt", "reciprocal")
+            exponent = call.arguments.get("exponent") if call.name == "pow" else None
+            inverts = call.name in ("rsqrt", "reciprocal") or (isinstance(exponent, (int, float)) and exponent < 0)
             for ref in call.inputs:
                 divides = call.name == "div" and ref is call.arguments["other"] and ref is not call.arguments["self"]
                 (below if inverts or divides else elsewhere).add(ref.index)
@@ -146,7 +148,6 @@ class _Recorder(TorchDispatchMode):
                 if all(other is not known for known in (tensor, *leaves)) and _overlap(other, tensor):
                     before = self.stale.get(id(other), (self.refs[id(other)],))
                     self.stale[id(other)] = (*before, self.refs[id(tensor)])
-        self.tape.epsilons.update(epsilons(name, arguments))
         self.tape.calls.append(Call(name.rstrip("_") if in_place else name, recorded, outputs, func))
         return result
 
@@ -201,13 +202,26 @@ def epsilons(name: str, arguments: dict[str, Any]) -> dict[float, str]:
 
 
 class WithoutEpsilon(TorchDispatchMode):
-    """Runs a model with every normalization's epsilon smaller by eleven orders, for an exact check in float64."""
+    """Runs a model with every normalization's epsilon smaller by eleven orders, for an exact check in float64.
+
+    Args:
+        values: the constants that are epsilons, as a tape's ``epsilons``; None takes every small one for one, also
+            where it is added to something else than a denominator.
+    """
+
+    def __init__(self, values: Collection[float] | None = None):
+        super().__init__()
+        self.values = values
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         schema = func._schema
         arguments = {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | (kwargs or {})
         name = schema.name.split("::")[1]
-        small = {argument: value * 1e-11 for value, argument in epsilons(name, arguments).items()}
+        small = {
+            argument: value * 1e-11
+            for value, argument in epsilons(name, arguments).items()
+            if self.values is None or value in self.values
+        }
         if not small:
             return func(*args, **(kwargs or {}))
         names = [a.name for a in schema.arguments]
@@ -244,8 +258,13 @@ def record(function, parameters: Mapping[str, torch.Tensor]) -> Tape:
     recorder.tape.parameters = {name: recorder.ref(tensor) for name, tensor in parameters.items()}
     with elementary(), _unfused(), recorder:
         results = function()
-    recorder.tape.results = [recorder.ref(leaf) for leaf in tensors(results)]
-    return recorder.tape
+    tape = recorder.tape
+    tape.results = [recorder.ref(leaf) for leaf in tensors(results)]
+    below = tape.denominators()
+    for call in tape.calls:
+        if "norm" in call.name or (call.outputs and call.outputs[0].index in below):
+            tape.epsilons.update(epsilons(call.name, call.arguments))
+    return tape
 
 
 def tensors(output: Any, depth: int = 4) -> list[torch.Tensor]:

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map, tree_map_only
 
 from nld.errors import InvalidInput
 from nld.finder.block import Block
-from nld.finder.check import Violation, violations
+from nld.finder.check import Violation, overlaps, violations
 from nld.finder.coupled import Coupled
 from nld.finder.coupled_search import CoupledViolation, coupled_violations
 from nld.finder.outputs import output_of, single_tensor
@@ -23,6 +23,7 @@ from nld.finder.tape import Tape, WithoutEpsilon, elementary, record, tensors
 
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}  # what rounding may make of a symmetry
 DECIDED = 1e-4  # what violates less than this in single precision holds; more is measured again in double precision
+SEEN = 1e-6  # a part of the gradient that an epsilon makes and that books in single precision may show
 
 
 class Twin:
@@ -39,6 +40,7 @@ class Twin:
     def __init__(self, model: nn.Module, example_inputs: Any, loss, precision: torch.dtype | None):
         self.original, self.precision = model, precision
         self.model = _copied(model, precision)
+        self.epsilons: set[float] = set()  # of the denominators, once they are recorded
         self.outcome = Outcome(converted(example_inputs, precision), loss)
         self.standing_in = StandIn(model, self.model, precision)
         make_generic(self.model.parameters())
@@ -53,7 +55,9 @@ class Twin:
     def record(self) -> Tape:
         """The operations of one forward pass."""
         with self.standing_in:
-            return record(lambda: self.outcome(self.model), self.parameters)
+            tape = record(lambda: self.outcome(self.model), self.parameters)
+        self.epsilons = tape.epsilons
+        return tape
 
     def measure(self, candidates: Sequence[Block]) -> list[tuple[Violation, bool]]:
         """The violation of each candidate, and whether that is a symmetry but for rounding."""
@@ -81,6 +85,21 @@ class Twin:
             result = [pair if pair[1] else next(again) for pair in result]
         return result
 
+    def broken_by_epsilon(self, blocks: Sequence[Block]) -> dict[Block, float]:
+        """The part of the gradient along scalings that the epsilons make, of those blocks that have such a part."""
+        scalings = [block for block in blocks if self.epsilons and not (block.kind.is_matrix or block.kind.is_constant)]
+        if not scalings:
+            return {}
+
+        @contextlib.contextmanager
+        def context() -> Iterator[None]:
+            with elementary(), self.standing_in:
+                yield
+
+        parts = overlaps(self.model, lambda model: self.scalar(self.outcome(model)), scalings, context)
+        least = SEEN if self.precision is torch.float64 else DECIDED  # what rounding may make of none
+        return {block: part for block, part in zip(scalings, parts, strict=True) if part > least}
+
     def _coupled(self, candidates: Sequence[Coupled], tolerance: float) -> list[CoupledViolation]:
         buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
 
@@ -103,7 +122,7 @@ class Twin:
 
     @contextlib.contextmanager
     def _exact(self) -> Iterator[None]:
-        with elementary(), self.standing_in, WithoutEpsilon():
+        with elementary(), self.standing_in, WithoutEpsilon(self.epsilons):
             yield
 
     def _double(self) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from nld.errors import InvalidInput
 from nld.finder import Block
+from nld.finder.preconditions import require_whole
 from nld.finder.wrappers import unwrap
 from nld.monitor import Monitor, save
 from nld.monitor.optimizer_wrappers import unwrap_optimizers
@@ -56,7 +57,7 @@ class Attachment:
             model = unwrap(model)[0].get_submodule(self.module)
         except AttributeError as error:
             raise InvalidInput(f"expected module to name a submodule, got {self.module!r}: {error}") from error
-        _require_whole(model)
+        require_whole(model)
         attach = _Attach(self, model, optimizer, first_step)
         look: Any = torch.compiler.disable(attach.first_batch)
         if self.blocks is not None or self.example_inputs is not None:
@@ -153,12 +154,3 @@ def _by_name(model: nn.Module, args: tuple, kwargs: dict) -> dict[str, Any]:
     for name in rest:
         given |= given.pop(name)
     return dict(given)
-
-
-def _require_whole(model: nn.Module) -> None:
-    sharded = [name for name, p in model.named_parameters() if hasattr(p, "full_tensor") or "_flat_param" in name]
-    if sharded:
-        raise InvalidInput(
-            f"expected whole parameters, got {len(sharded)} that are sharded ({sharded[0]} is the first); train with "
-            "DistributedDataParallel or on one device to watch them"
-        )

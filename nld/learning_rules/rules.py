@@ -74,7 +74,8 @@ class LearningRule:
         Raises:
             InvalidInput: it is another rule; the message ends with ``otherwise``, what to do instead.
         """
-        if self.square_decay is not None or self.potential.name != "euclidean" or self.lookahead:
+        linear = self.update in (_mirror_update, _natural_gradient_update) and self.potential.name == "euclidean"
+        if not linear:
             raise InvalidInput(f"expected gradient descent or heavy ball, got {self.name}; {otherwise}")
 
     def step(self, q, state: tuple, gradient: Gradient) -> tuple:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from nld.monitor.finding import Finding, count, followed, recent, tolerance
+from nld.monitor.finding import Finding, count, followed, listed, recent, tolerance
 
 NOTHING = 0.05  # a decay that takes less than this share of a weight in the whole run does nothing
 EVERYTHING = 0.9  # from this share of a step on, decay is all that moves a weight
@@ -26,9 +26,7 @@ def of_blocks(record: xr.Dataset) -> Iterator[Finding]:
 
 def _names(blocks: xr.DataArray, chosen: np.ndarray) -> str:
     """The chosen blocks, at most three of them by name."""
-    names = [str(name) for name in blocks.block.values[chosen]]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest
+    return listed([str(name) for name in blocks.block.values[chosen]])
 
 
 def length(record: xr.Dataset) -> int:

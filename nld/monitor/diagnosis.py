@@ -9,13 +9,14 @@ from nld.errors import InvalidInput
 from nld.monitor.audit import faults
 from nld.monitor.block_findings import of_blocks
 from nld.monitor.finding import TOLERANCE as TOLERANCE
-from nld.monitor.finding import Finding, count, followed, precisions, recent, tolerance
+from nld.monitor.finding import Finding, count, followed, precisions, recent, together, tolerance
 from nld.monitor.monitor_record import require
 
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 # Relative spacing of numbers, by precision.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 STILL = 0.5  # above this share of entries that a step does not move, steps are said to be rounded away
+EPSILON_MARGIN = 100  # a normalization's epsilon may break a symmetry so many times as much as where it was looked at
 NEAR = 0.1  # within this relative distance of its equilibrium a squared norm counts as there
 
 
@@ -75,7 +76,7 @@ def findings(record: xr.Dataset) -> list[Finding]:
         raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
-    subjects = (_weights, _rounded_away, _books, _metric, _equilibrium, _rates, of_blocks)
+    subjects = (_weights, _rounded_away, _books, _metric, _equilibria, _rates, of_blocks)
     found = [finding for of_subject in subjects for finding in of_subject(record)]
     return sorted(found, key=lambda finding: finding.good)
 
@@ -120,10 +121,26 @@ def _rounding(record: xr.Dataset, name: str) -> float | None:
     return float(share.where(beyond).max()) if bool((explained | ~beyond).all()) else None
 
 
+def _broken_by_epsilon(record: xr.Dataset) -> set[str]:
+    """Blocks that only a normalization's epsilon unbalances: the search saw it do so, and all other books balance."""
+    parts = json.loads(record.attrs.get("broken_by_epsilon", "{}"))
+    residual = record.relative_residual.max(["step", "unit"])
+    violation = abs(record.violation).max(["step", "unit"])
+    names = [str(name) for name in record.block.values]
+    part = np.array([parts.get(name, 0.0) for name in names])
+    beyond = ~(residual <= tolerance(record)).values & (record.note == "").values
+    explained = (residual <= EPSILON_MARGIN * part).values
+    explained &= (violation >= 0.1 * residual).values
+    others = [
+        _rounding(record, name) is not None for name, open_ in zip(names, beyond & ~explained, strict=True) if open_
+    ]
+    return {name for name, one in zip(names, beyond & explained, strict=True) if one} if all(others) else set()
+
+
 def _books(record: xr.Dataset):
     allowed = tolerance(record)
     worst = record.relative_residual.max(["step", "unit"])
-    faulty = faults(record)
+    faulty, by_epsilon = faults(record), _broken_by_epsilon(record)
     yield from (Finding("books", name, False, text) for name, text in faulty.items())
     for name in (name for name in record.block.values if str(name) not in faulty):
         value, note = float(worst.sel(block=name)), str(record.note.sel(block=name).values)
@@ -132,21 +149,30 @@ def _books(record: xr.Dataset):
             text = f"{name}: its gradient falls to {small:.1e} of the largest one and less: what is left of it there, "
             text += f"and the relative residual of {value:.1e}, are rounding errors."
             yield Finding("books", name, True, text)
+        elif str(name) in by_epsilon:
+            text = (
+                f"{name}: this symmetry holds up to a normalization's epsilon only, and that is what its books show: "
+            )
+            text += (
+                f"{value:.1e} of the gradient's length lies along it. A smaller epsilon or larger weights make that "
+            )
+            text += "less."
+            yield Finding("books", name, True, text)
         elif not value <= allowed:
             text = f"{name}: the books do not balance (relative residual {value:.1e}): {note or _cause(record, name)}."
             yield Finding("books", name, False, text)
         elif note:
             yield Finding("books", name, True, f"{name}: {note}.")
-    moved = followed(record)
+    moved, open_books = followed(record), ~record.block.isin(list(by_epsilon))
     if not moved.any():
         text = "Nothing was followed: no parameter of these blocks had a gradient or moved. Give the monitor the "
         text += "optimizer that trains them, and see that the loss depends on them (requires_grad, no detach)."
         yield Finding("books", "", False, text)
-    elif bool((worst <= allowed).all()) and not faulty:
-        count, still = int(moved.sum()), int((~moved).sum())
-        text = f"All {count} books balance" if count > 1 else "The books balance"
+    elif bool((worst[open_books] <= allowed).all()) and open_books.any() and not faulty:
+        count, still = int((moved & open_books.values).sum()), int((~moved).sum())
+        text = f"All {'other ' if by_epsilon else ''}{count} books balance" if count > 1 else "The books balance"
         text += f" (not counting {still} of blocks that had no gradient and did not move)" if still else ""
-        text += f": the relative residual is at most {float(worst.max()):.1e}"
+        text += f": the relative residual is at most {float(worst[open_books].max()):.1e}"
         yield Finding("books", "", True, text + f" ({', '.join(dict.fromkeys(precisions(record)))}).")
 
 
@@ -166,7 +192,8 @@ def _cause(record: xr.Dataset, name: str) -> str:
         "low precision",
     }.get(
         str(row.kind.values),
-        "the gradient has a part along the symmetry; low precision or elementwise clipping do this",
+        "the gradient has a part along the symmetry; low precision, elementwise clipping, or the padding row of an "
+        "embedding (padding_idx) where its token is not masked do this",
     )
 
 
@@ -215,6 +242,10 @@ def metric_drift(record: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     share = (2 * abs(radial) / norm).mean(["step", "unit"])
     growth = (now.squared_step / norm * (1 + now.momentum) / (1 - now.momentum)).mean(["step", "unit"])
     return share, (share / growth).where(growth > 0)
+
+
+def _equilibria(record: xr.Dataset):
+    yield from together(_equilibrium(record))
 
 
 def _equilibrium(record: xr.Dataset):

@@ -1,5 +1,7 @@
 """One sentence about a record, and what all of them ask of it: its last part, its precision, what moved."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,3 +57,20 @@ def count(number: float) -> str:
     """A number of steps with two digits that mean something: 31,000."""
     digits = max(int(np.floor(np.log10(max(number, 1)))) - 1, 0)
     return f"{round(number / 10**digits) * 10**digits:,}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of blocks, at most three of them, and how many more."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def together(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, but one in the place of more than three that say the same of different blocks."""
+    alike: dict[tuple[str, bool, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        alike[finding.topic, finding.good, finding.text.removeprefix(finding.block)].append(finding)
+    for (topic, good, rest), several in alike.items():
+        if len(several) <= 3:
+            yield from several
+        else:
+            yield Finding(topic, "", good, f"Each of {listed([finding.block for finding in several])}{rest}")

@@ -46,7 +46,9 @@ class Monitor:
     Memory: one copy of the tracked parameters, up to 16 MiB of measurements that wait, and the products of each unit.
 
     Args:
-        model: the model; wrapped in DistributedDataParallel or compiled is fine.
+        model: the model; wrapped in DistributedDataParallel or compiled is fine. So is one that ``fully_shard`` has
+            sharded, with blocks found before: each process then attaches a monitor and calls ``record`` and ``close``
+            when the others do, since every recorded step gathers the tensors that are measured whole.
         optimizer: one of nld.monitor.optimizers.ADAPTERS, or any with ``adapter``; in a wrapper such as accelerate's
             is fine. Or a list of several, each with parameters of its own: a step is then one of each, all gradients
             are there before the first, and a block that spans several has its books.
@@ -118,9 +120,7 @@ class Monitor:
         self._buffer = MeasurementBuffer(self._tracked)
         self._gradient_precision = GradientPrecision(self._tracked.parameters)
         self._unmoved = Unmoved(self._tracked.named())
-        self._attributes = records.provenance(model, self._tracked)
-        if output := getattr(blocks, "output", ""):
-            self._attributes["output"] = output
+        self._attributes = records.provenance(model, self._tracked) | records.of_search(blocks)
         self._finished: list[FinishedSteps] = []
         self._step = self._first_step = int(first_step)
         self._log = log

@@ -96,6 +96,18 @@ def provenance(model: torch.nn.Module, tracked: TrackedParameters) -> dict[str, 
     }
 
 
+def of_search(blocks: Sequence[Block]) -> dict[str, str]:
+    """What ``find_symmetries`` said beside its blocks: the output that was taken, and the part of the gradient that
+    epsilons make along some of them, in JSON by the blocks' labels."""
+    said = {}
+    if output := getattr(blocks, "output", ""):
+        said["output"] = output
+    if broken := getattr(blocks, "broken_by_epsilon", {}):
+        named = zip(labels(blocks), blocks, strict=True)
+        said["broken_by_epsilon"] = json.dumps({name: broken[block] for name, block in named if block in broken})
+    return said
+
+
 def _plain(value):
     return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else str(value)
 

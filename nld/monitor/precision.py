@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import torch
 
+from nld.monitor.sharded import local
+
 SAMPLE = 1024  # entries of a tensor that are looked at
 ENOUGH = 16  # distinct numbers that must all fit a precision before it is believed
+NOISE = 1e-4  # gradients below this part of the largest may be no more than rounding errors, which are round numbers
 COARSE = (torch.bfloat16, torch.float16, torch.float32)  # coarsest first
 
 
 def sample(tensor: torch.Tensor) -> torch.Tensor:
     """At most SAMPLE entries, evenly spaced; a copy."""
-    flat = tensor.detach().reshape(-1)
+    flat = local(tensor).detach().reshape(-1)
     return flat[:: max(1, -(-flat.numel() // SAMPLE))].clone()
 
 
@@ -42,7 +45,9 @@ class GradientPrecision:
 
     def coarsest(self) -> str | None:
         """The coarsest precision of any sample, as "bfloat16"; None if that is its tensor's own or nothing was seen."""
-        fitting = [dtype for values in self._samples if (dtype := fits(values)) is not None]
+        sizes = [float(values.abs().nan_to_num(0, 0, 0).max()) if values.numel() else 0.0 for values in self._samples]
+        told = [v for v, size in zip(self._samples, sizes, strict=True) if size > NOISE * max(sizes)]
+        fitting = [dtype for values in told if (dtype := fits(values)) is not None]
         return str(min(fitting, key=COARSE.index)).removeprefix("torch.") if fitting else None
 
 

@@ -14,6 +14,7 @@ from nld.monitor.charge_balance import MatrixBalance, Rows
 from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update
+from nld.monitor.sharded import gathered, is_sharded
 from nld.symmetry import Kind
 
 
@@ -59,6 +60,7 @@ class TrackedParameters:
         self.blocks, self.optimizers, self._adapters = list(blocks), list(optimizers), list(adapters)
         self._order: list[tuple[int, int]] = []  # of each group, its optimizer and its number there
         self.parameters = list({id(named[n]): named[n] for b in blocks for n in b.parameters}.values())
+        self._sharded = any(is_sharded(parameter) for parameter in self.parameters)
         numbers = {id(parameter): i for i, parameter in enumerate(self.parameters)}
         self._place = {name: numbers[id(named[name])] for block in blocks for name in block.parameters}
         self._of_block = [[self._place[name] for name in block.parameters] for block in blocks]
@@ -191,7 +193,10 @@ class TrackedParameters:
                 for (_, group), gradient, momentum in zip(grouped, gradients, momenta, strict=True)
             ]
             self._numbers[which] = (key, np.array(numbers).T)
-        return gradients, momenta, self.inner_products[which].parameters, self._numbers[which][1]
+        parameters = self.inner_products[which].parameters
+        if self._sharded:
+            gradients, momenta, parameters = gathered(gradients), gathered(momenta), gathered(parameters)
+        return gradients, momenta, parameters, self._numbers[which][1]
 
     def hyperparameters(self, updates: tuple[MomentumUpdate, ...]) -> list[tuple]:
         """Learning rate, momentum, coefficient and weight decay of each group; tensors stay on their device."""
@@ -203,7 +208,7 @@ class TrackedParameters:
     def remember(self) -> None:
         """Copy all positions: the last step's displacement is not known, and starts from here."""
         for products in self.inner_products:
-            products.remember(products.parameters)
+            products.remember(gathered(products.parameters) if self._sharded else products.parameters)
         for charges in self.charge_groups:
             if charges.balance is not None:
                 charges.balance.forget()

@@ -15,7 +15,7 @@ from scipy.linalg import expm
 from scipy.special import exprel
 
 from nld.errors import InvalidInput
-from nld.learning_rules.rules import LearningRule
+from nld.learning_rules.rules import LearningRule, gradient_descent
 from nld.series import Prediction
 
 _BLOCK = 16  # steps advanced by one matrix product; measured: 8 and 32 are slower for a thousand units
@@ -105,7 +105,7 @@ def predict_root_mean_square(learning_rate, square_decay, squared_gradient, init
             f"expected learning_rate > 0 and square_decay in [0, 1], got {learning_rate} and {square_decay}; "
             "change the one outside"
         )
-    rule = LearningRule("RMSProp", lambda *_: (), learning_rate)
+    rule = gradient_descent(learning_rate)  # only its learning rate counts
     source, start = _checked(rule, squared_gradient, initial)
     if min(np.min(source, initial=0), start.min()) < 0:
         raise InvalidInput("expected squares >= 0, got a negative number; pass squared norms, not logarithms")

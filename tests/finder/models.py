@@ -107,6 +107,25 @@ class FusedGPT(nn.Module):
         return self.head(self.norm(x))
 
 
+class Scaled(nn.Module):
+    """Features times a gain each, as LayerScale."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return x * self.gain
+
+
+class ScaledGPT(FusedGPT):
+    """The same with gains behind the weights that write to the stream."""
+
+    def __init__(self, norm=nn.LayerNorm, width: int = 4):
+        super().__init__(norm=norm, width=width)
+        self.out, self.down = (nn.Sequential(layer, Scaled(width)) for layer in (self.out, self.down))
+
+
 class Seq(nn.Sequential):
     """Sequential whose recurrent layers return their outputs only."""
 

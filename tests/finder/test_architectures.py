@@ -15,7 +15,7 @@ from tests.finder import null_space as oracle
 from tests.finder.models import FusedGPT
 
 KEPT = {row.name: row for row in null_space.kept()["rows"]}
-SHOWN = {"GPT-2", "Llama", "Qwen 3", "Gemma 3", "Mixtral", "Mamba 2", "BERT", "T5", "ViT"}
+SHOWN = {"GPT-2", "Llama", "Qwen 3", "Gemma 3", "Mixtral", "Mamba 2", "BERT", "T5", "ViT", "ResNet"}
 
 
 @dataclass
@@ -59,10 +59,10 @@ def test_entries_that_no_input_reaches_are_left_out():
 def test_the_kept_table_is_nearly_complete_and_names_where_it_comes_from():
     rows = KEPT.values()
     assert {architecture.name for architecture in ARCHITECTURES} == KEPT.keys() >= SHOWN
-    assert len(rows) == 14
+    assert len(rows) == 15
     shown = [row for row in rows if row.name in SHOWN]
-    assert sum(row.found for row in shown) >= 0.97 * sum(row.dimension for row in shown)
-    assert sum(row.found for row in rows) >= 0.96 * sum(row.dimension for row in rows)
+    for some in (shown, rows):
+        assert sum(row.found for row in some) >= 0.98 * sum(row.dimension for row in some)
     for row in rows:
         assert row.blocks <= row.found <= row.dimension
         assert row.smallest_kept > 1e3 * row.largest_dropped

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nld
-from nld.finder.blocks import regular_pattern, runs
 from nld.finder.directions import Part, Place, parts, sparser
 from nld.finder.linear_system import Axis
 from nld.finder.matrix.blocks import signature
+from nld.finder.patterns import regular_pattern, runs
 from nld.finder.scale.scale_exponents import _plan
 from nld.finder.tape import record
 from nld.finder.translation.shifts import _axes, shifts

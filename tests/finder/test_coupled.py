@@ -15,12 +15,14 @@ from nld.finder.coupled_search import coupled_violations
 from nld.finder.find import table
 from nld.theory import discrete
 from tests.finder import null_space
-from tests.finder.models import FusedGPT, OnePlusNorm, frozen
+from tests.finder.models import FusedGPT, OnePlusNorm, ScaledGPT, frozen
 
 MODELS = {
     "layer norm": FusedGPT,
     "rms norm": partial(FusedGPT, norm=nn.RMSNorm),
     "gain 1 + w": partial(FusedGPT, norm=OnePlusNorm),
+    "layer scale": ScaledGPT,
+    "layer scale, rms norm": partial(ScaledGPT, norm=nn.RMSNorm),
 }
 TOKENS = torch.randint(7, (4, 5), generator=torch.Generator().manual_seed(0))
 
@@ -114,6 +116,18 @@ def test_a_false_one_among_true_ones_is_refused_and_named():
     )
     for name, value in parameters(model).items():
         torch.testing.assert_close(value, before[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("layer scale")])
+def test_law_gains_that_stand_behind_weights_hide_nothing(name):
+    """What is found lies in the null space, and is all of it."""
+    model, found = found_in(name)
+    parts = [null_space.generators(model, found), null_space.coupled_generators(model, found.coupled)]
+    columns, null = torch.cat(parts, 1), null_space.null_directions(model, lambda: torch.randint(7, (4, 5)))
+    outside = columns - null @ (null.T @ columns)
+    assert float((outside.norm(dim=0) / columns.norm(dim=0)).max()) < 1e-8
+    assert null_space.rank(columns) == null.shape[1]
+    assert {one.kind for one in found.coupled if "gain" in " ".join(one.flow.read)} >= {"rotation"}
 
 
 @pytest.mark.parametrize(

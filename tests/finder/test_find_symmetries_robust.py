@@ -207,3 +207,46 @@ def test_command_line(capsys):
     assert run("tests.finder.models:nothing", "--input", "3,2,5,5") == 2
     assert run("tests.finder.models", "--input", "3,2,5,5") == 2
     assert "none found" in table(Symmetries())
+
+
+class Normalized(nn.Module):
+    """A root mean square written out, with an epsilon, and small numbers that are none."""
+
+    def __init__(self, inverse):
+        super().__init__()
+        self.first, self.last, self.inverse = nn.Linear(3, 5, bias=False), nn.Linear(5, 2), inverse
+
+    def forward(self, x):
+        y = self.first(x)
+        y = y * self.inverse(y.square().mean(-1, keepdim=True) + 1e-6)
+        return self.last(torch.tanh(y + 1e-4) + 2e-4)
+
+
+@pytest.mark.parametrize(
+    "inverse", [torch.rsqrt, lambda y: y.pow(-0.5), lambda y: 1 / y.sqrt(), lambda y: (y**0.5).reciprocal()]
+)
+def test_only_small_numbers_of_denominators_are_epsilons(inverse):
+    found = nld.find_symmetries(Normalized(inverse), torch.randn(7, 3))
+    assert found.epsilons == (1e-6,)
+    assert ("scale", ("first.weight",)) in {(str(block.kind), block.parameters) for block in found}
+
+
+class Padded(nn.Module):
+    """An embedding of which a token is padding, behind which all tokens of a text are normalized together."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(7, 4, padding_idx=0)
+
+    def forward(self, tokens):
+        y = self.tokens(tokens).flatten(1)
+        return F.layer_norm(y, y.shape[1:])
+
+
+def test_a_padding_row_that_is_used_is_named():
+    clean = nld.find_symmetries(Padded(), torch.randint(1, 7, (3, 5)))
+    used = nld.find_symmetries(Padded(), torch.tensor([[0, 1, 2, 3, 4, 5, 6]]))
+    assert "scale" in {block.kind for block in clean}
+    assert not any("padding_idx" in note for note in clean.not_analysed)
+    assert "scale" not in {block.kind for block in used}
+    assert any(note.startswith("tokens.weight: the example inputs hold token 0") for note in used.not_analysed)

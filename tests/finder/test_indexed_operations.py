@@ -48,31 +48,66 @@ ENDS = (2, 5, 9)  # of the rows that go to each expert
 class Experts(nn.Module):
     """Two layers of experts, with or without the product of groups that PyTorch has in single precision only."""
 
-    def __init__(self, grouped: bool):
+    def __init__(self, grouped: bool, ends: tuple[int, ...] = ENDS):
         super().__init__()
+        self.ends = ends
         self.up, self.down = nn.Parameter(torch.randn(3, 4, 8)), nn.Parameter(torch.randn(3, 8, 4))
         self.grouped = grouped
 
     def product(self, x, matrices):
         if self.grouped:
-            return torch._grouped_mm(x, matrices, offs=torch.tensor(ENDS, dtype=torch.int32))
-        return torch.cat([x[a:b] @ m for a, b, m in zip((0, *ENDS), ENDS, matrices, strict=False)])
+            return torch._grouped_mm(x, matrices, offs=torch.tensor(self.ends, dtype=torch.int32))
+        return torch.cat([x[a:b] @ m for a, b, m in zip((0, *self.ends), self.ends, matrices, strict=False)])
 
     def forward(self, x):
         return self.product(F.relu(self.product(x, self.up)), self.down)
 
 
-def test_hidden_units_of_experts_are_rescaled_in_all_of_them_and_that_is_said():
+@pytest.mark.parametrize("grouped", [True, False])
+def test_hidden_units_of_each_expert_are_rescaled_alone(grouped):
     torch.manual_seed(0)
-    found = nld.find_symmetries(Experts(grouped=True), torch.randn(9, 4))
-    assert found.not_analysed == ("_grouped_mm: units are sought in all experts at once, not in each alone",)
+    found = nld.find_symmetries(Experts(grouped), torch.randn(9, 4))
+    assert found.not_analysed == ()
     assert {block.kind for block in found} == {"rescale"}
     spelled_out = null_space.generic_point(Experts(grouped=False))
     null = null_space.null_directions(spelled_out, lambda: 3 * torch.randn(9, 4))
     columns = null_space.generators(spelled_out, found)
     assert float((columns - null @ (null.T @ columns)).norm()) < 1e-8
-    assert null.shape[1] == 3 * 8  # each unit of each expert
-    assert null_space.rank(columns) == 8 + 3 - 1  # a unit in all of them, or all units in one
+    assert null.shape[1] == 3 * 8 == null_space.rank(columns)  # each unit of each expert
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_what_is_found_holds_for_experts_that_got_no_example(grouped):
+    torch.manual_seed(0)
+    found = nld.find_symmetries(Experts(grouped, (2, 2, 9)), torch.randn(9, 4))
+    assert sum(block.units for block in found) == 2 * 8
+    model, x = Experts(grouped=False).double(), torch.randn(9, 4).double()
+    weights = torch.randn(9, 4).double()
+    violations = nld.check_symmetries(model, lambda model: (weights * model(x)).sum(), found)
+    assert all(violation.holds(1e-9) for violation in violations)
+
+
+class Halves(nn.Module):
+    """Experts of which one half of the units gates the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Parameter(torch.randn(3, 12, 4)), nn.Parameter(torch.randn(3, 4, 6))
+
+    def forward(self, x):
+        gate, y = (x @ self.up.mT).chunk(2, -1)
+        return (gate.sigmoid() * y) @ self.down.mT
+
+
+def test_units_in_a_part_of_each_matrix_of_a_stack():
+    torch.manual_seed(0)
+    found = nld.find_symmetries(Halves(), torch.randn(3, 5, 4))
+    assert {block.name: block.units for block in found} == {"up[:, 6:12] → down": 3 * 6}
+    model = null_space.generic_point(Halves())
+    null = null_space.null_directions(model, lambda: 3 * torch.randn(3, 5, 4))
+    columns = null_space.generators(model, found)
+    assert float((columns - null @ (null.T @ columns)).norm()) < 1e-8
+    assert null.shape[1] == 3 * 6 == null_space.rank(columns)
 
 
 class Between(nn.Module):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nld.learning_rules import potentials, rules
+from nld.errors import InvalidInput
+from nld.learning_rules import adamp, lion, muon, potentials, rules, sgdp, turned
 from tests.cases import MODELLED_RULES, POTENTIALS
 
 TORCH = {
@@ -109,3 +110,38 @@ def test_law_mirror_and_natural_gradient_agree_to_first_order(name):
 def test_errors_say_what_was_expected_and_got(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+EVERY_KIND = [
+    *(rule for rule, _, _ in TORCH.values()),
+    lion(0.05, 0.8, 0.95, 0.02),
+    muon(0.05, 0.9, 0.02),
+    sgdp(0.05, 0.9, 0.02),
+    adamp(0.05, 0.8, 0.95, 0.02),
+    turned(rules.heavy_ball(0.1), 0.1),
+    rules.k_adam(0.05, [0.8, 0.9], [0.9, 0.95]),
+    rules.mirror(0.01, potentials.entropy),
+    rules.natural_gradient(0.01, potentials.entropy),
+    rules.natural_gradient(0.01, potentials.euclidean),
+]
+
+
+@pytest.mark.parametrize("rule", EVERY_KIND, ids=lambda rule: f"{rule.name} {rule.potential.name}")
+def test_only_rules_that_superpose_and_do_not_look_ahead_are_taken_as_linear(rule):
+    """The path of a sum of starts and gradients is the sum of the paths."""
+    rng = np.random.default_rng(0)
+    starts, gradients = 1 + rng.random((2, 3, 2)), rng.normal(size=(2, 4, 3, 2))
+
+    def end(start, series):
+        q, state = start, ()
+        for g in series:
+            q, state = rule.step(q, state, lambda _, g=g: g)
+        return q
+
+    parts = [end(start, series) for start, series in zip(starts, gradients, strict=True)]
+    superposes = np.allclose(end(starts.sum(0), gradients.sum(0)), sum(parts), rtol=1e-9)
+    if superposes and not rule.lookahead:
+        rule.require_linear("this must not be raised")
+    else:
+        with pytest.raises(InvalidInput, match=f"heavy ball, got {rule.name}; do that"):
+            rule.require_linear("do that")

@@ -9,7 +9,7 @@ from torch import nn
 
 import nld
 from nld.monitor import findings
-from nld.monitor.precision import fits
+from nld.monitor.precision import GradientPrecision, fits
 from tests.monitor.zoo import BLOCKS, BOUND, NOISY, Noisy, batch, loss_of, train, worst, zoo
 
 
@@ -126,6 +126,61 @@ def test_a_fault_is_still_seen_under_autocast():
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
 def test_gradients_in_the_precision_of_their_weights_loosen_nothing(precision):
     assert "gradient_precision" not in followed(precision).attrs
+
+
+@pytest.mark.parametrize("coarse", [True, False])
+def test_rounding_errors_of_a_gradient_that_vanishes_tell_no_precision(coarse):
+    """They are small multiples of one number: what is left, say, of the gradient of a bias of keys."""
+    torch.manual_seed(0)
+    weight, bias = nn.Parameter(torch.randn(200)), nn.Parameter(torch.randn(200))
+    factors, errors = torch.randn(200), torch.randint(-20, 20, (200,)) * 2.0**-40
+    precision = GradientPrecision([weight, bias])
+    ((factors.bfloat16().float() if coarse else factors) * weight + errors * bias).sum().backward()
+    assert fits(errors) is torch.bfloat16
+    assert precision.coarsest() == ("bfloat16" if coarse else None)
+
+
+class Small(nn.Module):
+    """Weights whose size a normalization with a large epsilon hides but for a little, behind a ReLU pair."""
+
+    def __init__(self, epsilon=1e-5):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8, bias=False), nn.Linear(8, 6, bias=False)
+        self.norm, self.last = nn.LayerNorm(6, eps=epsilon), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.last(self.norm(self.second(torch.relu(self.first(x)))))
+
+
+def books_of(model, blocks, noise=0.0):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    torch.manual_seed(1)
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(10):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(torch.randn(32, 4)), torch.randint(3, (32,))).backward()
+            for p in (model.first.weight, model.second.weight):
+                p.grad += noise * p.grad.norm() * p / p.norm()
+            optimizer.step()
+    return [finding for finding in findings(monitor.record()) if finding.topic == "books"]
+
+
+def test_books_that_show_an_epsilon_say_so_and_excuse_nothing_else():
+    parts = {}
+    for epsilon in (1e-5, 1e-4):
+        torch.manual_seed(0)
+        model = Small(epsilon)
+        blocks = nld.find_symmetries(model, torch.randn(32, 4))
+        scales = [block for block in blocks if block.kind == "scale"]
+        assert list(blocks.broken_by_epsilon) == scales
+        parts[epsilon] = sum(blocks.broken_by_epsilon.values())
+    assert 5 < parts[1e-4] / parts[1e-5] < 20
+    good = books_of(model, blocks)
+    assert [f.text for f in good if not f.good] == []
+    assert ["epsilon" in f.text for f in good] == [True, False]
+    assert good[-1].text.startswith("All other") or good[-1].text.startswith("The books balance")
+    assert any(not f.good and "(scale)" in f.block for f in books_of(model, blocks, noise=1.0))
+    assert any(not f.good for f in books_of(model, list(blocks))), "without the search nothing is known of epsilons"
 
 
 @pytest.mark.parametrize(("rate", "still"), [(1e-6, True), (1.0, False)])

@@ -15,6 +15,25 @@ def test_a_layer_at_its_equilibrium_needs_no_attention():
     assert (found.good, found.text) == (True, "layer is at its equilibrium: it turns by the predicted angle a step.")
 
 
+def test_what_is_said_of_many_blocks_is_said_once():
+    torch.manual_seed(0)
+    layers = [layer for _ in range(5) for layer in (nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6))]
+    model, x = nn.Sequential(*layers), torch.randn(12, 6)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    blocks = [block for block in nld.find_symmetries(model, x) if block.kind == "scale"]
+    with nld.Monitor(model, optimizer, blocks) as monitor:
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(x) - x.roll(1, 1)).square().mean().backward()
+            optimizer.step()
+    (found,) = [f for f in nld.monitor.findings(monitor.record()) if f.topic == "equilibrium"]
+    assert len(blocks) == 5
+    assert (found.block, found.good) == ("", False)
+    assert found.text.startswith(
+        "Each of 0.weight, 2.weight, 4.weight and 2 more: without weight decay its norm has no"
+    )
+
+
 def test_a_bare_momentum_is_as_long_as_gradient_and_decay_may_make_it():
     """|residual| / ((|g| + k |q|) |A|): without a buffer π is gone when the step is booked."""
     torch.manual_seed(0)

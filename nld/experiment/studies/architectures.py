@@ -71,6 +71,10 @@ def _images() -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.randn(24, 2, 8, 8)}
 
 
+def _larger_images() -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randn(24, 2, 16, 16)}
+
+
 ARCHITECTURES = [
     Architecture(
         "GPT-2",
@@ -115,11 +119,17 @@ ARCHITECTURES = [
          "state_size": 3, "n_groups": 2, "chunk_size": 4, "conv_kernel": 3, **_ENDS},
         _tokens,
     ),
-    Architecture("BERT", "BertForMaskedLM", {**_STACK, **_HEADS, **_DRY, "max_position_embeddings": 7}, _segments),
+    Architecture(
+        "BERT",
+        "BertForMaskedLM",
+        {**_STACK, **_HEADS, **_DRY, **_ENDS, "max_position_embeddings": 7},
+        _segments,
+    ),
     Architecture(
         "ALBERT",
         "AlbertForMaskedLM",
-        {**_STACK, **_HEADS, **_DRY, "embedding_size": 8, "max_position_embeddings": 7, "classifier_dropout_prob": 0.0},
+        {**_STACK, **_HEADS, **_DRY, **_ENDS, "embedding_size": 8, "max_position_embeddings": 7,
+         "classifier_dropout_prob": 0.0},
         _segments,
     ),
     Architecture(
@@ -136,5 +146,12 @@ ARCHITECTURES = [
         "Dinov2ForImageClassification",
         {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 1, **_DRY, **_IMAGES},
         _images,
+    ),
+    Architecture(
+        "ResNet",
+        "ResNetForImageClassification",
+        {"num_channels": 2, "embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 2], "layer_type": "basic",
+         "num_labels": 5},
+        _larger_images,
     ),
 ]  # fmt: skip

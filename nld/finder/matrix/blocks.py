@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 
 from nld.finder.block import Block, Member
-from nld.finder.blocks import Shapes, named_block, range_of
+from nld.finder.blocks import Shapes, named_block
 from nld.finder.directions import Part
 from nld.finder.matrix.coordinate_classes import Vector
+from nld.finder.patterns import range_of
 from nld.symmetry import Kind
 
 
@@ -81,8 +82,17 @@ def diagonal(vector: Vector, shapes: Shapes) -> set[frozenset[tuple]]:
 
 
 def signature(unit: list[Part], shapes: Shapes) -> frozenset[tuple]:
-    """What a unit moves, whichever way its sign is counted."""
-    return _signed([(place[0], place[2][0] if place[2] else 0, c, indices) for place, c, indices in unit], shapes)
+    """What a unit moves, whichever way its sign is counted; nothing if that is not the same in all of a stack."""
+    entries = []
+    for (parameter, view, axes), coefficient, indices in unit:
+        axis = axes[0] if axes else 0
+        if len(axes) == 2 and view == shapes[parameter]:
+            axis, whole = axes[1], len(indices)
+            indices = tuple(sorted({i % view[axis] for i in indices}))
+            if whole != view[0] * len(indices):
+                return frozenset()
+        entries.append((parameter, axis, coefficient, indices))
+    return _signed(entries, shapes)
 
 
 def _signed(entries: list[tuple[str, int, float, tuple[int, ...]]], shapes: Shapes) -> frozenset[tuple]:

@@ -1,4 +1,5 @@
-"""Symmetries that gains conjugate: rotations of the residual stream, and shears behind one layer normalization."""
+"""Symmetries that gains conjugate: rotations of the residual stream, shears behind one layer normalization, and shifts
+in front of gains."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,9 +10,12 @@ from nld.finder.coupled import Coupled, Coupling
 from nld.finder.matrix.blocks import mixings
 from nld.finder.matrix.coordinate_classes import Vector
 from nld.finder.matrix.gains import Gained, without_gains
+from nld.finder.matrix.layer_scales import without_layer_scales
 from nld.finder.matrix.mixing import vectors
-from nld.finder.matrix.turned import Sheared, Turn, Turned
+from nld.finder.matrix.turned import Sheared, Shifted, Turn, Turned
 from nld.finder.tape import Tape
+from nld.finder.translation.blocks import translations
+from nld.finder.translation.shifts import shifts
 from nld.symmetry import Kind
 
 REASON = "normalizations keep the length of the stream only, and what reads it behind their gains turns back"
@@ -21,19 +25,25 @@ SHEAR_REASON = "the normalized activations sum to zero, so that only the bias no
 def conjugated(
     tape: Tape, trainable: set[str], offsets: Mapping[str, float], shapes: Shapes, absorbed: set[str]
 ) -> list[Coupled]:
-    """Rotations of streams between what writes them and what reads them behind gains, and shears behind these.
+    """Rotations of streams between what writes them and what reads them behind gains, shears behind these, and shifts
+    in front of gains.
 
     Args:
         offsets: what the model adds to gains.
         absorbed: weights whose rows may each be shifted on their own, as an absorption does: a shear is then none.
     """
-    bare, gains = without_gains(tape, trainable)
-    gains = [replace(gained, offset=offsets.get(gained.gain, 0.0)) for gained in gains]
+    unscaled, scales = without_layer_scales(tape)
+    bare, gains = without_gains(unscaled, trainable)
+    gains, scales = ([replace(g, offset=offsets.get(g.gain, 0.0)) for g in each] for each in (gains, scales))
     centred: set[tuple[str, int]] = set()
     blocks, _ = mixings(vectors(bare, trainable, centred), shapes)
     result = [
-        _rotation(block, alike[0], gains, centred, shapes) for block, alike in blocks if block.kind is Kind.ROTATION
+        _rotation(block, alike[0], gains + scales, centred, shapes)
+        for block, alike in blocks
+        if block.kind is Kind.ROTATION
     ]
+    if scales:
+        result += [_shift(block, scales) for block in translations(shifts(unscaled, trainable), shapes)]
     result += [_shear(gained, shapes) for gained in gains if _shears(gained, trainable, absorbed)]
     return [coupled for coupled in result if coupled is not None]
 
@@ -84,6 +94,17 @@ def _shear(gained: Gained, shapes: Shapes) -> Coupled:
     turns += _biases([gained], shapes)
     flow = Sheared(shapes[gained.gain][0], tuple(turns))
     return Coupled(Coupling.ABSORPTION, f"{', '.join(names)} → {gained.bias}", flow, SHEAR_REASON)
+
+
+def _shift(block: Block, scales: list[Gained]) -> Coupled | None:
+    """A translation of the tape without gains, with them; None if no gain stands behind what it moves."""
+    places = [
+        (name, axis, g.gain, g.offset) for g in scales for name, axis in sorted(g.axes) if name in block.parameters
+    ]
+    flow = Shifted(block, tuple(places))
+    if not places or set(flow.moved) & set(flow.read):
+        return None
+    return Coupled(Coupling.ABSORPTION, f"{block.name}, over {', '.join(flow.read)}", flow, block.reason)
 
 
 def _whole(parameter: str, shape: tuple[int, ...], axis: int) -> Member:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nld.finder.block import Member
+from nld.finder.block import Block, Member
 from nld.finder.coupled import Tensors
 
 
@@ -14,13 +14,13 @@ class Turn:
     """How one member follows a matrix M of the normalized activations, x → M⁻¹ᵀ x.
 
     What writes or is added behind the gains Γ (a bias) goes with Γ M⁻¹ᵀ Γ⁻¹, a weight that reads there with Γ⁻¹ M Γ;
-    without gains Γ = 1.
+    without gains Γ = 1. A weight that writes in front of the gains goes with Γ⁻¹ M⁻¹ᵀ Γ, for a rotation the same.
 
     Args:
         member: what turns.
         gain: the parameter that holds Γ.
         offset: what the model adds to it.
-        reads: whether it is a weight that reads behind the gains.
+        reads: whether it is a weight that reads behind the gains, or one that writes in front of them.
     """
 
     member: Member
@@ -43,18 +43,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Turned:
-    """The flow of a rotation R = exp(s B) of the residual stream.
+class Conjugated:
+    """What flows that gains conjugate have in common.
 
     Args:
-        size: d, the width of the stream.
+        size: d, the width of the stream or the normalization.
         turns: all that turns; no gain is among it.
-        keeps_mean: a normalization subtracts a mean, so that the vector of ones must stay: B 1 = 0.
     """
 
     size: int
     turns: tuple[Turn, ...]
-    keeps_mean: bool
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -65,6 +63,17 @@ class Turned:
     def read(self) -> tuple[str, ...]:
         """Names of the gains."""
         return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
+
+
+@dataclass(frozen=True)
+class Turned(Conjugated):
+    """The flow of a rotation R = exp(s B) of the residual stream.
+
+    Args:
+        keeps_mean: a normalization subtracts a mean, so that the vector of ones must stay: B 1 = 0.
+    """
+
+    keeps_mean: bool
 
     @property
     def dimension(self) -> int:
@@ -108,28 +117,11 @@ class Turned:
 
 
 @dataclass(frozen=True)
-class Sheared:
+class Sheared(Conjugated):
     """The flow of W → W (1 + v (1/γ)ᵀ), v = γ u, of all weights behind a layer normalization with gain γ.
 
     What they read is γ x + bias with a sum of zero over x, so that only the bias notices, and undoes it.
-
-    Args:
-        size: d, the width of the normalization.
-        turns: the weights and the bias.
     """
-
-    size: int
-    turns: tuple[Turn, ...]
-
-    @property
-    def moved(self) -> tuple[str, ...]:
-        """Names of the parameters that move."""
-        return tuple(dict.fromkeys(turn.member.parameter for turn in self.turns))
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """The name of the gain."""
-        return tuple(dict.fromkeys(turn.gain for turn in self.turns if turn.gain))
 
     @property
     def dimension(self) -> int:
@@ -188,3 +180,61 @@ def transformed(
             if turn.member.parameter == name:
                 turn.apply(moved, turn.by(parameters, matrix, contragredient))
         yield name, moved
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The flow q → q + s u / λ of weights and biases in front of gains λ, of which each unit adds a constant.
+
+    Args:
+        block: the translations without the gains.
+        scales: of parameters of the block, the axis along which gains multiply what they write, the parameter that
+            holds λ, and what the model adds to it.
+    """
+
+    block: Block
+    scales: tuple[tuple[str, int, str, float], ...]
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Names of the parameters that move."""
+        return self.block.parameters
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the gains."""
+        return tuple(dict.fromkeys(gain for _, _, gain, _ in self.scales))
+
+    @property
+    def dimension(self) -> int:
+        """Number of independent directions."""
+        return self.block.units
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a direction: u, one number a unit."""
+        return (self.block.units,)
+
+    def basis(self) -> Iterator[torch.Tensor]:
+        """One direction for each unit."""
+        yield from torch.eye(self.block.units, dtype=torch.float64)
+
+    def velocity(self, parameters: Tensors, direction: torch.Tensor, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """A(q), of these of the parameters that move."""
+        result = {name: torch.zeros_like(parameters[name]) for name in names}
+        for member in (member for member in self.block.members if member.parameter in result):
+            rows, place = member.rows(parameters[member.parameter]), torch.zeros_like(parameters[member.parameter])
+            member.write(place, member.coefficient * direction.to(rows)[:, None].expand_as(rows))
+            result[member.parameter] += place
+        for name, axis, gain, offset in self.scales:
+            if name in result:
+                size = [-1 if a == axis else 1 for a in range(result[name].ndim)]
+                result[name] /= (parameters[gain] + offset).reshape(size)
+        return result
+
+    def transform(
+        self, parameters: Tensors, direction: torch.Tensor, amount: float
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Q(q, s), parameter by parameter."""
+        for name in self.moved:
+            yield name, parameters[name] + amount * self.velocity(parameters, direction, (name,))[name]

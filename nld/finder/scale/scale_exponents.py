@@ -7,19 +7,20 @@ function needs zero, and so does what the model returns. What solves all equatio
 residual connections, tied weights and shared modules taken into account by construction.
 
 A parameter's degree is a sum of unknowns over its axes (row and column of a matrix): more is never possible in a
-contraction with generic entries.
+contraction with generic entries. A stack of matrices, as experts and heads are, has those of each matrix.
 """
 
 from collections import Counter
 from dataclasses import dataclass
 
-from nld.finder.aten_families import SMOOTH
+from nld.finder.aten_families import CONTRACTIONS, SMOOTH
 from nld.finder.index_tensors import compress
 from nld.finder.linear_system import Axis, Equations
 from nld.finder.propagation import Inputs, propagate
 from nld.finder.scale.degrees import Degrees, Term
 from nld.finder.scale.rules import rule_of
 from nld.finder.tape import Call, Ref, Tape
+from nld.finder.windows import windows
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
         for call in tape.calls
         if call.name == "convolution" and not call.arguments["transposed"]
     }
+    stacks = _stacks(tape)
 
     def follow(call: Call, inputs: Inputs) -> list[list[Term]] | None:
         rule = rule_of(call, degrees.denominators)
@@ -49,7 +51,7 @@ def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
 
     for name, ref in tape.parameters.items():
         if name in trainable:
-            axes += _declare(degrees, name, ref, groups.get(ref.index, 1))
+            axes += _declare(degrees, name, ref, groups.get(ref.index, 1), name in stacks)
     propagate(tape, degrees.values, follow, degrees.vanish)
     for axis in axes:
         _close(degrees.equations, axis)
@@ -63,9 +65,30 @@ def _terms(result) -> list[Term]:
     return result if isinstance(result, list) else [(result, 1)]
 
 
-def _declare(degrees: Degrees, name: str, ref: Ref, groups: int) -> list[Axis]:
+def _stacks(tape: Tape) -> set[str]:
+    """Parameters of three axes whose slices along the first are each a matrix of its own in products."""
+    views = windows(tape)
+    used = [
+        views[ref.index]
+        for call in tape.calls
+        if call.name in CONTRACTIONS | {"_grouped_mm"}
+        for ref in call.inputs
+        if ref.index in views
+    ]
+    stacks = set()
+    for view in used:
+        shape = tape.parameters[view.parameter].shape
+        if len(shape) == 3 and min(shape) > 1:
+            numel, layers = shape[1] * shape[2], list(zip(view.size, view.stride, strict=True))
+            matrix = sorted(layers[-2:]) == sorted([(shape[1], shape[2]), (shape[2], 1)])
+            if matrix and view.offset % numel == 0 and layers[:-2] in ([], [(shape[0], numel)]):
+                stacks.add(view.parameter)
+    return stacks
+
+
+def _declare(degrees: Degrees, name: str, ref: Ref, groups: int, stacked: bool) -> list[Axis]:
     """New unknowns along the axes of a parameter."""
-    shape, plan = _plan(ref.shape, groups)
+    shape, plan = (ref.shape, [(0, 1), (0, 2)]) if stacked else _plan(ref.shape, groups)
     declared, terms = [], []
     for axes in plan:
         sizes = [shape[axis] for axis in axes]
@@ -92,7 +115,17 @@ def _plan(shape: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], list[tu
 
 
 def _close(equations: Equations, axis: Axis) -> None:
-    """Rows of a parameter that this pass never used follow those that it did; unused parameters stay put."""
+    """Rows of a parameter that this pass never used follow those that it did; unused parameters stay put.
+
+    So do whole matrices of a stack, as of experts that no token was sent to.
+    """
+    if len(axis.axes) == 2:
+        layers = axis.unknowns.reshape(axis.shape[0], -1).tolist()
+        used = [layer for layer in layers if not equations.touched.isdisjoint(layer[1:])]
+        for layer in layers if used else ():
+            if layer not in used:
+                for unknown, other in zip(layer, used[0], strict=True):
+                    equations.vanish({unknown: 1, other: -1})
     unknowns = axis.unknowns.tolist()
     used = [unknown for unknown in unknowns if unknown in equations.touched]
     for unknown in [unknown for unknown in unknowns if unknown not in equations.touched]:

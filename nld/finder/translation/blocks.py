@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from nld.finder.block import Block, Member
-from nld.finder.blocks import Shapes, blocks, named_block, range_of, regular_pattern, runs
+from nld.finder.blocks import Shapes, blocks, named_block
 from nld.finder.directions import Part, Sparse, directions, numbers_by_parameter, parts, put
 from nld.finder.linear_system import Axis
+from nld.finder.patterns import range_of, regular_pattern, runs
 from nld.finder.translation.shifts import Shifts
 from nld.symmetry import Kind
 
