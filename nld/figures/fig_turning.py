@@ -85,7 +85,7 @@ def _draw_angles(data: xr.Dataset, axes) -> None:
         axes.plot(step, data["angle"].sel(treatment=name).values, color=color, linestyle=style)
         label_panel(axes, name, 0.4 if y > 0.5 else 0.06, y, color=color)
     axes.plot(step, data["angle_law"].values, **predicted())
-    axes.set(yscale="log", ylim=(1e-3, 2), xlabel="step $n$", ylabel="angle of a step [rad]")
+    axes.set(yscale="log", ylim=(2e-4, 2), xlabel="step $n$", ylabel="angle of a step [rad]")
     axes.set_title("(b) a warm-up limits angles")
 
 
@@ -104,14 +104,14 @@ def _draw_neurons(data: xr.Dataset, axes) -> None:
 def caption(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
-        "Weights that have a scale symmetry of their own are told by a cosine, need a warm-up for their angles, and "
-        f"turn alike. **(a)** What AdamP compares with its threshold (dotted), for the filters and for the read-out of "
-        f"a convolutional network. The filters stay below it; the read-out falls below it by chance, in "
-        f"{told['read-out']} of the steps (dots). **(b)** Root mean square angle of the filters' steps under AdamW at "
-        f"a large learning rate, with and without a warm-up of {WARM_UP} of {WARMED_STEPS} steps, and with the angle "
-        "of equilibrium prescribed (dashed). **(c)** Angle of each neuron of two layers, against the law in which the "
-        f"gradient's radial part $\\rho$ adds to weight decay. Standardized neurons have no such part. Measured over "
-        f"predicted spreads by {told['residual']}."
+        "A cosine finds the weights whose norm the loss does not see; a warm-up limits the angles of their first "
+        "steps, and those of one layer turn alike. **(a)** What AdamP compares with its threshold (dotted), for the "
+        "filters and for the read-out of a convolutional network. The filters stay below it; the read-out falls below "
+        f"it by chance, in {told['read-out']} of the steps (dots). **(b)** Root mean square angle of the filters' "
+        f"steps under AdamW at a large learning rate, with and without a warm-up of {WARM_UP} of {WARMED_STEPS} steps, "
+        "and with the angle of equilibrium prescribed (dashed). **(c)** Angle of each neuron of two layers, against "
+        "the law in which the gradient's radial part $\\rho$ adds to weight decay. Standardized neurons have no such "
+        f"part. Measured over predicted spreads by {told['residual']}."
     )
 
 
@@ -120,8 +120,8 @@ def alt(data: xr.Dataset) -> str:
     return (
         f"Top, on a logarithmic axis: a line of filters that stays below {told['largest-cosine']}, and a line of the "
         f"read-out around {told['usual-cosine']} that dips below a dotted line at 0.1 in {told['read-out']} of the "
-        f"steps. Bottom left: the angle of AdamW begins at {told['first-angle']} rad and falls to a dashed curve; with "
-        f"a warm-up it stays below {told['warm-angle']} rad; the prescribed one lies on the curve. Bottom right: points "
-        f"along a dashed diagonal, from {told['slowest']} to {told['fastest']} mrad for neurons of a normalized layer, "
-        f"and a cluster of standardized ones at {told['unit']} mrad."
+        f"steps. Bottom left: the angle of AdamW begins at {told['first-angle']} rad and falls to a dashed curve; "
+        f"with a warm-up it stays below {told['warm-angle']} rad; the prescribed one lies on the curve. Bottom right: "
+        f"points along a dashed diagonal, from {told['slowest']} to {told['fastest']} mrad for neurons of a "
+        f"normalized layer, and a cluster of standardized ones at {told['unit']} mrad."
     )

@@ -1,4 +1,4 @@
-"""AdamW and prescribed angles, each with and without a warm-up of the learning rate, from filters that are too short."""
+"""AdamW and prescribed angles, each with and without a warm-up of the learning rate, from short filters."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from nld.experiment.training.ensemble import Ensemble
 from nld.experiment.training.loop import training
 from nld.learning_rules.decoupled import turned
 from nld.learning_rules.rules import LearningRule
-from nld.theory import equilibrium
 
 LAST = 20  # steps over which the loss is averaged at the end
 
@@ -26,13 +25,13 @@ def rate_factor(step: int, steps: int, warm_up: int) -> float:
     return min(1.0, (step + 1) / max(warm_up, 1)) * (1 - step / steps)
 
 
-def train(rule: LearningRule, seeds: Sequence[int], *, steps: int, warm_up: int, prescribed: bool) -> xr.Dataset:
+def train(rule: LearningRule, seeds: Sequence[int], *, steps: int, warm_up: int, angle: float | None) -> xr.Dataset:
     """Train a convolutional network with batch normalization on digits.
 
     Args:
         rule: AdamW at its largest learning rate; all that is no filter goes without its decay.
         warm_up: over how many steps the rate rises; 0 is without.
-        prescribed: turn each filter by the angle of the rule's equilibrium, times ``rate_factor``, without decay.
+        angle: by which each filter is to turn in a step, times ``rate_factor``, without decay; None leaves it free.
 
     Returns:
         Dataset with loss (seed), the mean over the last batches, and squared_angle (step, seed) of the filters' steps,
@@ -42,14 +41,13 @@ def train(rule: LearningRule, seeds: Sequence[int], *, steps: int, warm_up: int,
     build = partial(networks.build, "digits_cnn", source.image, source.classes, width=1.0, epsilon=1e-8)
     ensemble = Ensemble([build(seed=seed) for seed in seeds])
     names, states = networks.filter_names(ensemble.members[0]), dict.fromkeys(ensemble.parameters, ())
-    angle = equilibrium.angular_step(rule)
 
     @torch.no_grad()
     def update(index: int, gradients: dict[str, torch.Tensor]) -> None:
         factor = rate_factor(index, steps, warm_up)
         free = dataclasses.replace(rule, learning_rate=factor * rule.learning_rate)
         others = dataclasses.replace(free, weight_decay=0)
-        of_filters = turned(others, factor * angle) if prescribed else free
+        of_filters = free if angle is None else turned(others, factor * angle)
         for name, q in ensemble.parameters.items():
             each = of_filters if name in names else others
             gradient = _rows(gradients[name])

@@ -50,7 +50,7 @@ def _statistics(network: str, seeds) -> dict[str, np.ndarray]:
 
 
 def _shares(seeds) -> tuple[np.ndarray, np.ndarray]:
-    """Share of projected steps: of the filters of a convolutional network (seed), of a perceptron without norms (matrix, seed)."""
+    """Share of projected steps: filters of a convolutional network (seed), a perceptron's matrices (matrix, seed)."""
     normalized, bare = _statistics("digits_cnn", seeds), _statistics("bare_mlp", seeds)
     filters = [normalized[name] for name in projection_criterion.filters("digits_cnn")]
     share = np.mean([(rows < THRESHOLD).mean(0) for rows in filters], axis=0)
@@ -74,7 +74,8 @@ def _criterion(seed: int) -> xr.Dataset:
 
 def _train(seeds, treatment: str) -> xr.Dataset:
     steps, prescribed = TREATMENTS[treatment]
-    return warm_up.train(WARMED, seeds, steps=WARMED_STEPS, warm_up=steps, prescribed=prescribed)
+    angle = equilibrium.angular_step(WARMED) if prescribed else None
+    return warm_up.train(WARMED, seeds, steps=WARMED_STEPS, warm_up=steps, angle=angle)
 
 
 def _warmed(seed: int) -> xr.Dataset:
