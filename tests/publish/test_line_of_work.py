@@ -1,4 +1,4 @@
-"""The table that opens the part on the line of work: every work has its row or its sentence, every row leads somewhere."""
+"""The table that opens the line of work: every work has its row or its sentence, and every row leads somewhere."""
 
 import re
 from pathlib import Path
@@ -21,30 +21,54 @@ CITED = re.compile(r"\{cite:t\}`([\w-]+)`")
 ROWS = [line.strip("| ").split(" | ") for line in TABLE.splitlines() if line.startswith("| {cite:t}")]
 # The works whose symmetry or law the book was asked to reproduce, by what they are known for.
 WORKS = {
-    "DyT": "zhu2025transformers", "parameter symmetry breaking": "ziyin2025parameter", "kernel theory": "perin2024ability",
-    "Adam and normalization": "gould2024continuous", "input expansion": "zhang2024symmetry",
-    "GENERIC": "beyen2024noether", "get rich quick": "kunin2024rich", "abide by the law": "marcotte2023abide",
-    "keep the momentum": "marcotte2024keep", "transformative or conservative": "marcotte2025transformative",
-    "noise equilibrium": "ziyin2024parameter", "gauge": "hashimoto2024unification",
-    "rotational equilibrium": "kosson2024rotational", "AdamP": "heo2021adamp", "neural mechanics": "kunin2021neural",
-    "mode connectivity": "lubana2023mechanistic", "flat minima": "zhao2023symmetries",
-    "equation of motion": "miyagawa2022toward", "phase transitions": "ziyin2022exact", "weight balancing": "saul2023weight",
-    "Noether embedding": "gao2023noether", "relaxed equivariance": "kaba2023symmetry",
-    "implicit regularization": "barrett2021implicit", "momentum methods": "kovachki2021continuous",
-    "Bregman Lagrangian": "wibisono2016variational", "exponential rates": "li2020exponential",
-    "auto rate-tuning": "arora2019theoretical", "central flows": "cohen2025understanding",
-    "scalar networks": "kreisler2023gradient", "random biases": "silverstein2026symmetry",
-    "symmetry-compatible rules": "lau2026symmetry", "balanced adapters": "castin2026balanced",
+    "DyT": "zhu2025transformers",
+    "parameter symmetry breaking": "ziyin2025parameter",
+    "kernel theory": "perin2024ability",
+    "Adam and normalization": "gould2024continuous",
+    "input expansion": "zhang2024symmetry",
+    "GENERIC": "beyen2024noether",
+    "get rich quick": "kunin2024rich",
+    "abide by the law": "marcotte2023abide",
+    "keep the momentum": "marcotte2024keep",
+    "transformative or conservative": "marcotte2025transformative",
+    "noise equilibrium": "ziyin2024parameter",
+    "gauge": "hashimoto2024unification",
+    "rotational equilibrium": "kosson2024rotational",
+    "AdamP": "heo2021adamp",
+    "neural mechanics": "kunin2021neural",
+    "mode connectivity": "lubana2023mechanistic",
+    "flat minima": "zhao2023symmetries",
+    "equation of motion": "miyagawa2022toward",
+    "phase transitions": "ziyin2022exact",
+    "weight balancing": "saul2023weight",
+    "Noether embedding": "gao2023noether",
+    "relaxed equivariance": "kaba2023symmetry",
+    "implicit regularization": "barrett2021implicit",
+    "momentum methods": "kovachki2021continuous",
+    "Bregman Lagrangian": "wibisono2016variational",
+    "exponential rates": "li2020exponential",
+    "auto rate-tuning": "arora2019theoretical",
+    "central flows": "cohen2025understanding",
+    "scalar networks": "kreisler2023gradient",
+    "random biases": "silverstein2026symmetry",
+    "symmetry-compatible rules": "lau2026symmetry",
+    "balanced adapters": "castin2026balanced",
     "dead directions": "shirodkar2026dead",
-}  # fmt: skip
+}
 # In one honest sentence each: cited in passing, or newer and without a chapter.
 IN_A_SENTENCE = {
-    "CoMMIT": "li2025commit", "U(1)": "bouchard2022symmetry", "3D SIFT": "chauvin2022registering",
-    "replicas": "albanese2022replica", "laws of modern networks": "tran2026conservation",
-    "laws at the edge": "medeiros2026conservation", "survey": "zhao2025symmetry", "entropic forces": "ziyin2025neural",
-    "norm budget": "ding2026weibull", "normalize and project": "lyle2024normalization",
+    "CoMMIT": "li2025commit",
+    "U(1)": "bouchard2022symmetry",
+    "3D SIFT": "chauvin2022registering",
+    "replicas": "albanese2022replica",
+    "laws of modern networks": "tran2026conservation",
+    "laws at the edge": "medeiros2026conservation",
+    "survey": "zhao2025symmetry",
+    "entropic forces": "ziyin2025neural",
+    "norm budget": "ding2026weibull",
+    "normalize and project": "lyle2024normalization",
     "magnitude and direction": "hagele2026improving",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("work", WORKS)
