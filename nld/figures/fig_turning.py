@@ -97,7 +97,7 @@ def _draw_neurons(data: xr.Dataset, axes) -> None:
     axes.plot(ends, ends, **predicted())
     label_panel(axes, "normalized across\nthe layer", 0.06, 0.82, color=COLOR["adam"])
     label_panel(axes, "standardized", 0.5, 0.1, color=COLOR["heavy_ball"])
-    axes.set(xlabel="$\\sqrt{2\\eta(k + \\rho)/(1+\\beta)}$ [mrad]", ylabel="angle of a step [mrad]")
+    axes.set(xlabel="$\\sqrt{2\\eta(k + k_\\parallel)/(1+\\beta)}$ [mrad]", ylabel="angle of a step [mrad]")
     axes.set_title("(c) neurons of a layer")
 
 
@@ -110,7 +110,7 @@ def caption(data: xr.Dataset) -> str:
         f"it by chance, in {told['read-out']} of the steps (dots). **(b)** Root mean square angle of the filters' "
         f"steps under AdamW at a large learning rate, with and without a warm-up of {WARM_UP} of {WARMED_STEPS} steps, "
         "and with the angle of equilibrium prescribed (dashed). **(c)** Angle of each neuron of two layers, against "
-        "the law in which the gradient's radial part $\\rho$ adds to weight decay. Standardized neurons have no such "
+        "the law in which the gradient's radial part $k_\\parallel$ adds to weight decay. Standardized neurons have no such "
         f"part. Measured over predicted spreads by {told['residual']}."
     )
 

@@ -83,7 +83,7 @@ def momentum_mirror_laws(
     ahead: float,
     points: Sequence[Tensor],
 ) -> Tensor:
-    """Gradients in (t, q, v) of <∇h(y), A> for the constant generators, y = q + ``ahead`` v, shape (number, 2 D + 1)."""
+    """Gradients in (t, q, v) of <∇h(y), A> for constant A, with y = q + ``ahead`` v, shape (number, 2 D + 1)."""
     q, v = state[1:].chunk(2)
     constant = _combinations([jacfwd(generators)(point) for point in points]) @ generators(q)
     covectors = lower(q + ahead * v, constant)

@@ -13,18 +13,18 @@ from nld.learning_rules.rules import LearningRule
 
 
 def squared_turn(rule: LearningRule, radial_force: Any = 0.0):
-    """|Delta q|^2/|q|^2 = 2 eta (k + rho)/(1 + beta) of heavy ball, in the mean, where norm and charge stand still.
+    """|Delta q|^2/|q|^2 = 2 eta (k + k_par)/(1 + beta) of heavy ball, in the mean, where norm and charge stand still.
 
-    rho = <q, g>/|q|^2 is what the gradient does along the unit: it adds to weight decay. For a unit with a scale
-    symmetry it is zero. Where only a group of units has one, the sum of rho |q|^2 over the group is zero, and some
+    k_par = <q, g>/|q|^2 is what the gradient does along the unit: it adds to weight decay. For a unit with a scale
+    symmetry it is zero. Where only a group of units has one, the sum of k_par |q|^2 over the group is zero, and some
     turn faster than others.
 
     Exact for any gradients: with P = |Delta q|^2 and c = <q, Delta q>, the balance of the norm is 2 c + P = 0, that of
-    the charge c = beta (c + P) - eta (k + rho) |q|^2.
+    the charge c = beta (c + P) - eta (k + k_par) |q|^2.
 
     Args:
         rule: gradient descent or heavy ball.
-        radial_force: rho, in ℓ/w^2; arrays broadcast.
+        radial_force: k_par, in ℓ/w^2; arrays broadcast.
 
     Raises:
         ValueError: another rule.

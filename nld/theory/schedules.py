@@ -108,12 +108,12 @@ def tapered_schedule(rule: LearningRule, learning_rate) -> np.ndarray:
 
 
 def doubled_batches(rule: LearningRule, doublings: int) -> LearningRule:
-    """The rule after k doublings of the batch that keep the noise of weights and of the momentum buffer.
+    """The rule after j doublings of the batch that keep the noise of weights and of the momentum buffer.
 
-    The noise of a gradient is sigma^2/S. Kept are eta/(2 S (1 - beta)), the temperature, and 1/(S (1 - beta^2)), the
-    variance of the buffer, so that with S_k = 2^k S
+    The noise of a gradient is sigma^2/B. Kept are eta/(2 B (1 - beta)), the temperature, and 1/(B (1 - beta^2)), the
+    variance of the buffer, so that with B_j = 2^j B
 
-        1 - beta_k^2 = (1 - beta^2)/2^k,    eta_k = 2^k eta (1 - beta_k)/(1 - beta) = eta (1 + beta)/(1 + beta_k).
+        1 - beta_j^2 = (1 - beta^2)/2^j,    eta_j = 2^j eta (1 - beta_j)/(1 - beta) = eta (1 + beta)/(1 + beta_j).
 
     At fixed weight decay this keeps a scale-invariant weight's norm in equilibrium and, counted in examples, the time
     it takes to settle and the diffusion of its direction, to leading order in eta k. Source of the two invariants: the
@@ -121,7 +121,7 @@ def doubled_batches(rule: LearningRule, doublings: int) -> LearningRule:
 
     Args:
         rule: heavy ball, or gradient descent, which becomes heavy ball.
-        doublings: k; negative halves the batch.
+        doublings: j; negative halves the batch.
 
     Raises:
         ValueError: so small a batch has no momentum that keeps both, or another rule.

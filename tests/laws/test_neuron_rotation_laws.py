@@ -30,7 +30,7 @@ def test_law_a_radial_force_adds_to_weight_decay(beta):
     sums = np.sum(steps)
     predicted = squared_turn(rule, np.sum(forces) / np.sum(squares)) * np.sum(squares)
     gained = norms[-1] - squares[0]
-    # the balance of the charge from an empty buffer: sum c = beta sum' (c + P) - eta sum (k + rho) R
+    # the balance of the charge from an empty buffer: sum c = beta sum' (c + P) - eta sum (k + k_par) R
     ends = (1 - beta) * gained + 2 * beta * (charges[-1] + steps[-1])
     assert (1 + beta) * sums == pytest.approx((1 + beta) * predicted + ends, rel=1e-10)
     assert abs(ends) < 0.02 * (1 + beta) * sums  # in the mean the law alone
