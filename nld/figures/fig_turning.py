@@ -110,8 +110,8 @@ def caption(data: xr.Dataset) -> str:
         f"it by chance, in {told['read-out']} of the steps (dots). **(b)** Root mean square angle of the filters' "
         f"steps under AdamW at a large learning rate, with and without a warm-up of {WARM_UP} of {WARMED_STEPS} steps, "
         "and with the angle of equilibrium prescribed (dashed). **(c)** Angle of each neuron of two layers, against "
-        "the law in which the gradient's radial part $k_\\parallel$ adds to weight decay. Standardized neurons have no such "
-        f"part. Measured over predicted spreads by {told['residual']}."
+        "the law in which the gradient's radial part $k_\\parallel$ adds to weight decay. Standardized neurons have "
+        f"no such part. Measured over predicted spreads by {told['residual']}."
     )
 
 
