@@ -218,18 +218,19 @@ def test_momentum_mirror_in_the_euclidean_metric_is_momentum_and_in_the_entropys
 @pytest.mark.parametrize("friction", [0.5, 2.0])
 def test_momentum_mirror_keeps_the_slope_of_the_potential_along_a_translation(friction):
     """<∇h(y), A> with y = q + q'/tau, a law that an integration of the flow keeps; without a metric there are two."""
-    (theta,) = normal((3,))
-    case = (lambda q: torch.stack([q[0] - q[1], (q[1] - q[2]) ** 3])), theta.abs() + 0.5
+    theta = [0.3 * part.abs() + 0.5 for part in normal((1,), (1,), (1,))]
+    case = (lambda q: torch.stack([q[0] - q[1], (q[1] - q[2]) ** 3]).ravel()), theta
     shift = [symmetry.translation((1, 1, 1))]
     laws = count(case, "momentum mirror", symmetries=shift, friction=friction)
     assert (laws.known, int(laws), laws.settled) == (1, 1, True)
     assert int(count(case, "momentum", symmetries=shift)) == 2
 
     def slopes(q, y):  # q' = tau (y - q), y' = -y ∇L(q): the entropy's metric
-        g = torch.autograd.functional.jacobian(lambda p: (case[0](p) - torch.tensor([0.3, -0.2])).square().sum(), q)
+        g = torch.autograd.functional.jacobian(lambda p: (case[0](p) - torch.tensor([1.0, -1.0])).square().sum(), q)
         return friction * (y - q), -y * g
 
-    q, y = case[1], case[1] + torch.tensor([0.2, -0.1, 0.1], dtype=torch.float64)
+    q = torch.cat(theta)
+    y = q + torch.tensor([0.2, -0.1, 0.1], dtype=torch.float64)
     start, law = q.clone(), y.log().sum()
     for _ in range(100):
         k1 = slopes(q, y)
