@@ -118,8 +118,11 @@ def count_conservation_laws(
         raise InvalidInput(f"expected a flow among {', '.join(FLOWS)}, got {flow!r}{did_you_mean(flow, FLOWS)}")
     if inverse_metric is not None and "mirror" not in flow:
         raise InvalidInput(f"expected an inverse_metric only with flow='mirror', got one with {flow!r}; leave it out")
-    if flow == "momentum mirror" and (callable(friction) or not friction > 0):
-        raise InvalidInput(f"expected a number > 0 as friction of a momentum mirror flow, got {friction!r}; give one")
+    ahead = None
+    if flow == "momentum mirror":
+        if callable(friction) or not friction > 0:
+            raise InvalidInput(f"expected a number > 0 as friction of momentum mirror flow, got {friction!r}; give one")
+        ahead = 1 / friction
     parameters, random = FlatParameters.of(theta), torch.Generator().manual_seed(seed)
     raised = _raised(parameters, inverse_metric) if "mirror" in flow else lambda point, gradient: gradient
     tau = friction if callable(friction) else lambda time: friction + 0 * time
@@ -128,7 +131,6 @@ def count_conservation_laws(
     points = (parameters.point, parameters.nearby(random))
     family, size, states = (lambda w, point: raised(point, slope(w, point))), outputs, points
     if "momentum" in flow:
-        ahead = 1 / friction if flow == "momentum mirror" else None
         family, size = _with_momentum(slope, tau, raised, ahead), outputs + 1
         states = [_state(point, random) for point in points]
     span = lie_span(family, size, states[0], rounds, tolerance, seed)
@@ -142,8 +144,8 @@ def count_conservation_laws(
     _refuse_broken(slope, outputs, generators(points[0]), points[0], random)
     if flow == "momentum":
         laws = momentum_laws(generators, states[0], tau, points)
-    elif flow == "momentum mirror":
-        laws = momentum_mirror_laws(generators, _lowered(raised), states[0], 1 / friction, points)
+    elif ahead is not None:
+        laws = momentum_mirror_laws(generators, _lowered(raised), states[0], ahead, points)
     else:
         laws = position_laws(generators, _lowered(raised), points)
     known = numerical_rank(_unit_rows(laws), tolerance)[0]
