@@ -12,11 +12,11 @@ from torch.func import grad, vmap
 from nld.errors import InvalidInput, did_you_mean
 from nld.finder.block import Block
 from nld.finder.flat_parameters import FlatParameters, flat
-from nld.finder.known_laws import generators_of, momentum_laws, position_laws
+from nld.finder.known_laws import generators_of, momentum_laws, momentum_mirror_laws, position_laws
 from nld.finder.lie_algebra import Family, lie_span, numerical_rank
 from nld.symmetry import Symmetry
 
-FLOWS = ("gradient", "momentum", "mirror")
+FLOWS = ("gradient", "momentum", "mirror", "momentum mirror")
 SYMMETRY_TOLERANCE = 1e-7  # of |<∇phi, A>| over the lengths, for a symmetry that phi has
 Metric = Callable[[Any, Any], Any]
 
@@ -26,7 +26,7 @@ class ConservationLaws:
     """What ``count_conservation_laws`` counted; ``int`` of it is the number of independent laws.
 
     Args:
-        flow: "gradient", "momentum" or "mirror".
+        flow: "gradient", "momentum", "mirror" or "momentum mirror".
         dimension: D coordinates of the parameters; under momentum 2 D + 1, with velocities and time.
         ranks: dimension of the Lie algebra at the point, with brackets of 1, 2, 3, … fields.
         settled: whether the last brackets added nothing; otherwise the count is only an upper bound.
@@ -82,7 +82,10 @@ def count_conservation_laws(
 
     - gradient: X_i = ∇phi_i, on D coordinates;
     - mirror: X_i = F(q)^{-1} ∇phi_i;
-    - momentum, q'' + tau(t) q' = -∇L, on the 2 D + 1 coordinates (t, q, v): X_0 = (1, v, -tau v), X_i = (0, 0, ∇phi_i).
+    - momentum, q'' + tau(t) q' = -∇L, on the 2 D + 1 coordinates (t, q, v): X_0 = (1, v, -tau v), X_i = (0, 0, ∇phi_i);
+    - momentum mirror, y' = -F(y)^{-1} ∇L(q) with y = q + q'/tau, which is q'' + tau q' = -tau F(y)^{-1} ∇L: X_0 as
+      before, X_i = (0, 0, tau F(y)^{-1} ∇phi_i). F = ∇²h, and <∇h(y), A> is a law for a constant generator A;
+      a linear one A q gives exp(tau t) <∇h(y), A q> if it leaves h alone, as the entropy is left alone by none.
 
     Holds if theta is generic (random, no zero biases) and ``.settled``. Then no law is missing and none is listed
     twice; ``.ranks``, ``.smallest_kept`` and ``.largest_dropped`` show how it was decided.
@@ -92,12 +95,14 @@ def count_conservation_laws(
             layers, or a network's outputs on inputs. Few inputs see little: take enough that more do not change the
             count.
         theta: a tensor, or a mapping or sequence of tensors; computed with in float64.
-        flow: "gradient", "momentum" or "mirror".
+        flow: "gradient", "momentum", "mirror" or "momentum mirror".
         symmetries: blocks of ``find_symmetries``, for which theta is a mapping of their names, or ``Symmetry`` values
-            that act on theta's tensors in order. They give ``.known``.
-        friction: tau of the momentum flow, a number or a function of time; Nesterov's is ``lambda t: 3 / t``.
-        inverse_metric: (theta, gradient) -> F(theta)^{-1} gradient of a mirror flow, linear in the gradient, such as
-            ``Potential.inverse_metric``. None is the entropy's, theta * gradient.
+            that act on theta's tensors in order. They give ``.known``, under momentum mirror by constant
+            generators alone.
+        friction: tau of the momentum flow, a number or a function of time; Nesterov's is ``lambda t: 3 / t``. Of the
+            momentum mirror flow a number above zero.
+        inverse_metric: (theta, gradient) -> F(theta)^{-1} gradient of the mirror flows, linear in the gradient, such
+            as ``Potential.inverse_metric``. None is the entropy's, theta * gradient.
         rounds: the deepest brackets nest so many fields; each costs five times the last,
             unless the fields are affine.
         tolerance: singular values below it, over the largest, count as zero.
@@ -111,17 +116,23 @@ def count_conservation_laws(
     """
     if flow not in FLOWS:
         raise InvalidInput(f"expected a flow among {', '.join(FLOWS)}, got {flow!r}{did_you_mean(flow, FLOWS)}")
-    if inverse_metric is not None and flow != "mirror":
+    if inverse_metric is not None and "mirror" not in flow:
         raise InvalidInput(f"expected an inverse_metric only with flow='mirror', got one with {flow!r}; leave it out")
+    ahead = None
+    if flow == "momentum mirror":
+        if callable(friction) or not friction > 0:
+            raise InvalidInput(f"expected a number > 0 as friction of momentum mirror flow, got {friction!r}; give one")
+        ahead = 1 / friction
     parameters, random = FlatParameters.of(theta), torch.Generator().manual_seed(seed)
-    raised = _raised(parameters, inverse_metric) if flow == "mirror" else lambda point, gradient: gradient
+    raised = _raised(parameters, inverse_metric) if "mirror" in flow else lambda point, gradient: gradient
     tau = friction if callable(friction) else lambda time: friction + 0 * time
     slope = _slopes(parameters.outputs(phi))
     outputs = len(parameters.outputs(phi)(parameters.point))
     points = (parameters.point, parameters.nearby(random))
     family, size, states = (lambda w, point: raised(point, slope(w, point))), outputs, points
-    if flow == "momentum":
-        family, size, states = _with_momentum(slope, tau), outputs + 1, [_state(point, random) for point in points]
+    if "momentum" in flow:
+        family, size = _with_momentum(slope, tau, raised, ahead), outputs + 1
+        states = [_state(point, random) for point in points]
     span = lie_span(family, size, states[0], rounds, tolerance, seed)
     beside = lie_span(family, size, states[1], 2, tolerance, seed)  # no need for the costly deep brackets
     if span.ranks[:2] != beside.ranks[:2]:
@@ -133,6 +144,8 @@ def count_conservation_laws(
     _refuse_broken(slope, outputs, generators(points[0]), points[0], random)
     if flow == "momentum":
         laws = momentum_laws(generators, states[0], tau, points)
+    elif ahead is not None:
+        laws = momentum_mirror_laws(generators, _lowered(raised), states[0], ahead, points)
     else:
         laws = position_laws(generators, _lowered(raised), points)
     known = numerical_rank(_unit_rows(laws), tolerance)[0]
@@ -146,12 +159,20 @@ def _slopes(outputs: Callable[[Tensor], Tensor]) -> Family:
     return lambda w, point: grad(lambda q: outputs(q) @ w)(point)
 
 
-def _with_momentum(slope: Family, friction: Callable[[Tensor], Tensor]) -> Family:
-    """The fields of momentum on (t, q, v): w_0 (1, v, -tau v) + sum_i w_i (0, 0, ∇phi_i)."""
+def _with_momentum(
+    slope: Family, friction: Callable[[Tensor], Tensor], raised: Metric, ahead: float | None = None
+) -> Family:
+    """The fields of momentum on (t, q, v): w_0 (1, v, -tau v) + sum_i w_i (0, 0, ∇phi_i).
+
+    ``ahead`` is 1/tau of momentum mirror, whose metric is that at q + v/tau.
+    """
 
     def family(w: Tensor, state: Tensor) -> Tensor:
         time, (q, v) = state[:1], state[1:].chunk(2)
-        return torch.cat([w[:1], w[0] * v, slope(w[1:], q) - w[0] * friction(time) * v])
+        force = slope(w[1:], q)
+        if ahead is not None:
+            force = raised(q + ahead * v, force) / ahead
+        return torch.cat([w[:1], w[0] * v, force - w[0] * friction(time) * v])
 
     return family
 

@@ -76,6 +76,20 @@ def momentum_laws(generators: Generators, state: Tensor, friction: Callable, poi
     return torch.cat([charge, position])
 
 
+def momentum_mirror_laws(
+    generators: Generators,
+    lower: Callable[[Tensor, Tensor], Tensor],
+    state: Tensor,
+    ahead: float,
+    points: Sequence[Tensor],
+) -> Tensor:
+    """Gradients in (t, q, v) of <∇h(y), A> for constant A, with y = q + ``ahead`` v, shape (number, 2 D + 1)."""
+    q, v = state[1:].chunk(2)
+    constant = _combinations([jacfwd(generators)(point) for point in points]) @ generators(q)
+    covectors = lower(q + ahead * v, constant)
+    return torch.cat([covectors.new_zeros(len(covectors), 1), covectors, ahead * covectors], 1)
+
+
 def _combinations(conditions: Sequence[Tensor]) -> Tensor:
     """All c with sum_n c_n condition_n = 0 for every condition, shape (number, n); conditions have shape (n, D, D)."""
     system = torch.cat([condition.flatten(1) for condition in conditions], 1)

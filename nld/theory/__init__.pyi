@@ -17,6 +17,7 @@ from . import lagrangian as lagrangian
 from . import linear_networks as linear_networks
 from . import linear_neuron as linear_neuron
 from . import mirror_laws as mirror_laws
+from . import neuron_rotation as neuron_rotation
 from . import noether as noether
 from . import orbit_kernels as orbit_kernels
 from . import rotation as rotation

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nld.errors import InvalidInput
-from nld.learning_rules.rules import LearningRule
+from nld.learning_rules.rules import LearningRule, heavy_ball
 
 STARTS = ("exponential", "empty buffer")
 
@@ -105,6 +105,35 @@ def tapered_schedule(rule: LearningRule, learning_rate) -> np.ndarray:
     root = {rate: _shrinking(_with_rate(rule, rate)) for rate in np.unique(rates)}
     log_scale = np.concatenate([[0.0], -np.cumsum(np.log1p([-root[rate] for rate in rates]))])
     return rates * np.exp(log_scale[1:] + log_scale[:-1])
+
+
+def doubled_batches(rule: LearningRule, doublings: int) -> LearningRule:
+    """The rule after j doublings of the batch that keep the noise of weights and of the momentum buffer.
+
+    The noise of a gradient is sigma^2/B. Kept are eta/(2 B (1 - beta)), the temperature, and 1/(B (1 - beta^2)), the
+    variance of the buffer, so that with B_j = 2^j B
+
+        1 - beta_j^2 = (1 - beta^2)/2^j,    eta_j = 2^j eta (1 - beta_j)/(1 - beta) = eta (1 + beta)/(1 + beta_j).
+
+    At fixed weight decay this keeps a scale-invariant weight's norm in equilibrium and, counted in examples, the time
+    it takes to settle and the diffusion of its direction, to leading order in eta k. Source of the two invariants: the
+    code of Kunin et al. 2021.
+
+    Args:
+        rule: heavy ball, or gradient descent, which becomes heavy ball.
+        doublings: j; negative halves the batch.
+
+    Raises:
+        ValueError: so small a batch has no momentum that keeps both, or another rule.
+    """
+    rest = (1 - _checked(rule).momentum ** 2) / 2.0**doublings
+    if rest > 1:
+        raise InvalidInput(
+            f"expected a batch of at least 1 - beta^2 = {1 - rule.momentum**2:g} of the given one, got 2^{doublings}; "
+            "there momentum is zero and cannot fall"
+        )
+    momentum = math.sqrt(1 - rest)
+    return heavy_ball(rule.learning_rate * (1 + rule.momentum) / (1 + momentum), momentum, rule.weight_decay)
 
 
 def _shrinking(rule: LearningRule) -> float:

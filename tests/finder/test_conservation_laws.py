@@ -203,6 +203,45 @@ def test_a_translation_has_two_laws_under_momentum_and_one_under_gradient_flow()
         assert (laws.known, int(laws)) == (expected, expected), laws
 
 
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 2, 3), (3, 2, 2)], ids=str)
+def test_momentum_mirror_in_the_euclidean_metric_is_momentum_and_in_the_entropys_keeps_nothing(sizes):
+    """The second is what Marcotte, Gribonval and Peyré (2024) find for non-negative factorizations."""
+    phi, (u, v) = linear_pair(*sizes)
+    theta = [u.abs() + 0.1, v.abs() + 0.1]
+    euclidean = count((phi, theta), "momentum mirror", inverse_metric=lambda q, g: g)
+    assert (int(euclidean), euclidean.settled) == (momentum_laws(*sizes), True)
+    entropy = count((phi, theta), "momentum mirror", friction=0.7)
+    assert (int(entropy), entropy.settled) == (0, True)
+    assert int(count((phi, theta), "mirror")) == sizes[2]
+
+
+@pytest.mark.parametrize("friction", [0.5, 2.0])
+def test_momentum_mirror_keeps_the_slope_of_the_potential_along_a_translation(friction):
+    """<∇h(y), A> with y = q + q'/tau, a law that an integration of the flow keeps; without a metric there are two."""
+    theta = [0.3 * part.abs() + 0.5 for part in normal((1,), (1,), (1,))]
+    case = (lambda q: torch.stack([q[0] - q[1], (q[1] - q[2]) ** 3]).ravel()), theta
+    shift = [symmetry.translation((1, 1, 1))]
+    laws = count(case, "momentum mirror", symmetries=shift, friction=friction)
+    assert (laws.known, int(laws), laws.settled) == (1, 1, True)
+    assert int(count(case, "momentum", symmetries=shift)) == 2
+
+    def slopes(q, y):  # q' = tau (y - q), y' = -y ∇L(q): the entropy's metric
+        g = torch.autograd.functional.jacobian(lambda p: (case[0](p) - torch.tensor([1.0, -1.0])).square().sum(), q)
+        return friction * (y - q), -y * g
+
+    q = torch.cat(theta)
+    y = q + torch.tensor([0.2, -0.1, 0.1], dtype=torch.float64)
+    start, law, dt = q.clone(), y.log().sum(), 0.005
+    for _ in range(400):
+        k1 = slopes(q, y)
+        k2 = slopes(q + dt / 2 * k1[0], y + dt / 2 * k1[1])
+        k3 = slopes(q + dt / 2 * k2[0], y + dt / 2 * k2[1])
+        k4 = slopes(q + dt * k3[0], y + dt * k3[1])
+        q, y = (x + dt / 6 * (a + 2 * b + 2 * c + d) for x, a, b, c, d in zip((q, y), k1, k2, k3, k4, strict=True))
+    assert abs(float(y.log().sum() - law)) < 1e-7
+    assert float((q - start).abs().max()) > 0.05
+
+
 def test_what_is_no_symmetry_or_not_generic_or_unknown_is_refused():
     case = linear_pair(2, 2, 2)
     with pytest.raises(nld.errors.InvalidInput, match="symmetries of phi"):
@@ -213,6 +252,8 @@ def test_what_is_no_symmetry_or_not_generic_or_unknown_is_refused():
         count(case, "momentun")
     with pytest.raises(nld.errors.InvalidInput, match="inverse_metric"):
         count(case, inverse_metric=lambda q, g: g)
+    with pytest.raises(nld.errors.InvalidInput, match="number > 0 as friction"):
+        count(case, "momentum mirror", friction=lambda t: 3 / t)
     with pytest.raises(nld.errors.InvalidInput, match="theta to be a tensor"):
         count((case[0], "weights"))
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nld.learning_rules import rules
 from nld.theory import schedules
+from nld.theory.rotation import rotational_equilibrium
 
 momenta = st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(9, 10), Fraction(99, 100)])
 numbers = st.fractions(min_value=Fraction(1, 1000), max_value=1, max_denominator=1000)
@@ -172,3 +173,57 @@ def test_law_the_library_s_rule_visits_the_same_directions(start):
 def test_errors_of_schedules(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@given(st.floats(0, 0.99), st.floats(1e-3, 1), st.integers(0, 12))
+@settings(max_examples=60, deadline=None)
+def test_law_doubled_batches_keep_temperature_and_variance(beta, rate, doublings):
+    """The two invariants of the source, each by its own formula; and what they keep of a scale-invariant weight."""
+    rule, size = rules.heavy_ball(rate, beta, 1e-9 / rate), 2.0**doublings
+    found = schedules.doubled_batches(rule, doublings)
+    assert found.learning_rate / (size * (1 - found.momentum)) == pytest.approx(rate / (1 - beta), rel=1e-9)
+    assert size * (1 - found.momentum**2) == pytest.approx(1 - beta**2, rel=1e-9)
+    assert (found.weight_decay, schedules.doubled_batches(rule, 0).momentum) == (
+        rule.weight_decay,
+        pytest.approx(beta, abs=1e-7),
+    )
+    before, after = (rotational_equilibrium(r, 1 / s) for r, s in ((rule, 1.0), (found, size)))
+    assert after.squared_norm == pytest.approx(before.squared_norm, rel=1e-6)
+    # the direction's diffusion for each example: squared angle times memory
+    diffusion = [e.angular_step**2 * (1 + r.momentum) / (1 - r.momentum) for e, r in ((before, rule), (after, found))]
+    assert diffusion[1] / size == pytest.approx(diffusion[0], rel=1e-6)
+
+
+def moments(rule, squared_gradient, steps, start=1.0):
+    """R = |q|^2, X = <q, buffer> and V = |buffer|^2 of heavy ball in the mean, gradients white, orthogonal to q."""
+    eta, beta, k = rule.learning_rate, rule.momentum, rule.weight_decay
+    norm, inner, square, rows = start, 0.0, 0.0, [start]
+    for _ in range(steps):
+        force = squared_gradient / norm
+        inner, square = beta * inner + k * norm, beta**2 * square + force + k**2 * norm + 2 * beta * k * inner
+        norm, inner = norm - 2 * eta * inner + eta**2 * square, inner - eta * square
+        rows.append(norm)
+    return np.array(rows)
+
+
+def test_law_doubled_batches_keep_the_course_of_a_norm_in_examples_and_linear_scaling_does_not_keep_the_buffer():
+    """Eight times the batch, one eighth of the steps: the squared norm at equal numbers of examples, transient and all.
+
+    At a fixed rule the norm settles lower by 8^(1/4). The linear rule keeps the temperature alone.
+    """
+    rule, square, steps, start = rules.heavy_ball(0.1, 0.9, 2e-5), 1.0, 60_000, 400.0
+    before = moments(rule, square, steps, start)
+    after = moments(schedules.doubled_batches(rule, 3), square / 8, steps // 8, start)
+    np.testing.assert_allclose(after, before[::8], rtol=0.02)  # while the longer memory fills, and from then on
+    assert before[-1] / start < 0.5
+    assert after[-1] == pytest.approx(before[-1], rel=5e-3)
+    kept = [rotational_equilibrium(rule, square / size).squared_norm for size in (1, 8)]
+    assert kept[1] / kept[0] == pytest.approx(8**-0.5, rel=1e-9)
+    linear = rules.heavy_ball(0.8, 0.9, 2e-5)
+    assert linear.learning_rate / 8 / (1 - linear.momentum) == pytest.approx(rule.learning_rate / (1 - rule.momentum))
+    assert 8 * (1 - linear.momentum**2) == pytest.approx(8 * (1 - rule.momentum**2))
+
+
+def test_errors_of_doubled_batches():
+    with pytest.raises(ValueError, match=r"at least 1 - beta\^2 = 0.19 of the given one, got 2\^-3"):
+        schedules.doubled_batches(rules.heavy_ball(0.1, 0.9), -3)

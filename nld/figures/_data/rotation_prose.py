@@ -5,6 +5,9 @@ import xarray as xr
 
 from nld.inference import Verdict
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PASSES
+from nld.learning_rules.decoupled import sgdp
+from nld.theory import equilibrium
+from nld.theory.rotation import rotational_equilibrium
 
 
 def hurts(verdicts: list[Verdict]) -> str:
@@ -17,6 +20,13 @@ def hurts(verdicts: list[Verdict]) -> str:
         OPEN: "Whether it hurts, as in the deep networks of its source, this network is too small to show.",
     }
     return told[findings[0].outcome]
+
+
+def closed_over_law() -> str:
+    """By how much SGDP's closed norm exceeds that of all orders, at a decay and a momentum of its authors."""
+    rule = sgdp(0.1, 0.9, 5e-3)
+    ratio = equilibrium.squared_norm(rule, 1.0) / rotational_equilibrium(rule, 1.0).squared_norm
+    return f"{100 * (ratio**0.5 - 1):.1f} %"
 
 
 def long_memory(data: xr.Dataset) -> str:
