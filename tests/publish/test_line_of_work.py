@@ -54,6 +54,11 @@ WORKS = {
     "symmetry-compatible rules": "lau2026symmetry",
     "balanced adapters": "castin2026balanced",
     "dead directions": "shirodkar2026dead",
+    "corrected decay": "defazio2025gradients",
+    "hyperball": "wen2026fantastic",
+    "learning-rate transfer under held norms": "ren2026rethinking",
+    "decay and maximal updates": "kosson2025weight",
+    "learnable multipliers": "velikanov2026learnable",
 }
 # In one honest sentence each: cited in passing, or newer and without a chapter.
 IN_A_SENTENCE = {
