@@ -133,7 +133,7 @@ def replay(place: str, measure: Measure, at_once: int = AT_ONCE) -> bool:
         raise InvalidInput(f"expected evidence of {label} in {path}, got {list(kept['arithmetic'].values)}; gather it")
     again = measure(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + at_once))
     before = kept.sel(arithmetic=label).isel(judging_seed=slice(at_once))
-    if not all(np.array_equal(again[name].values, before[name].values) for name in again.data_vars):
+    if not all(np.array_equal(again[name].values, before[name].values, equal_nan=True) for name in again.data_vars):
         return False
     write(kept.assign_attrs(sources=sources(measure.__module__)), path)
     return True

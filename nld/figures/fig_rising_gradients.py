@@ -16,7 +16,7 @@ from nld.inference import Verdict, rule
 
 __all__ = ["AT_ONCE", "CLAIMS", "EVIDENCE", "alt", "caption", "compute", "draw", "judge", "measure", "numbers"]
 
-AT_ONCE = 2  # seeds between two writes of kept evidence: each takes a minute
+AT_ONCE, KEPT_SEEDS = 2, 10  # seeds between two writes of kept evidence, and in all: each takes a minute
 STYLE = {  # colour, marker and name of what is corrected
     "nothing": (COLOR["unconstrained"], "o", "none"),
     "scale-symmetric": (COLOR["scale"], "s", "scale-\nsymmetric"),

@@ -80,6 +80,8 @@ def test_evidence_of_other_code_says_so_until_it_is_replayed_to_the_bit(checkout
 
 
 KEEPING = [name for name in figures.names() if evidence.kept_path(getattr(figures.load(name), "EVIDENCE", ""))]
+# What is still to be gathered; strict, so that an entry goes when its figure is whole.
+UNFINISHED = {"fig-rising-gradients": "one arithmetic so far, and gaps where a cosine was not run"}
 
 
 def test_every_figure_that_runs_here_keeps_its_evidence():
@@ -88,7 +90,9 @@ def test_every_figure_that_runs_here_keeps_its_evidence():
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name):
+def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name, request):
+    if name in UNFINISHED:
+        request.applymarker(pytest.mark.xfail(reason=UNFINISHED[name], strict=True))
     module = figures.load(name)
     path = evidence.kept_path(module.EVIDENCE)
     assert path is not None
