@@ -62,7 +62,7 @@ def _draw_best_rates(losses: xr.DataArray, axes) -> None:
     axes.set_yticks([2.0**-8, 2.0**-9, 2.0**-10], ["2⁻⁸", "2⁻⁹", "2⁻¹⁰"])
     axes.minorticks_off()
     label_panel(axes, "coupled decay", 0.04, 0.9, color=SCHEME["coupled decay"][0])
-    label_panel(axes, "held norms", 0.62, 0.5, color=SCHEME["held norms"][0])
+    label_panel(axes, "held norms", 0.04, 0.8, color=SCHEME["held norms"][0])
     label_panel(axes, "independent decay", 0.5, 0.06, color=SCHEME["independent decay"][0])
     axes.set_title("(a) best rate by width")
 
