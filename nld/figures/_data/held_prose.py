@@ -64,11 +64,11 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
     held = data["judged_change"].sel(unit=data["carrier"].values).values.mean(0)
     gained, alone = data["judged_gained_change"].values.mean(0), data["judged_gain_alone"].values.mean(0)
     if best[1] > second[2]:
-        verdict = "Its interval lies above those of both others."
+        verdict = "The rule is right more often than two simpler ones, and its interval lies above theirs."
     elif best[0] > second[0]:
-        verdict = "It is right more often than both others, but the intervals overlap."
+        verdict = "The rule is right more often than two simpler ones, but the intervals overlap."
     else:
-        verdict = "It is not right more often than both others."
+        verdict = "The rule is not right more often than two simpler ones."
     if (effect(gained) <= 0).all():
         gain = "With a trained factor none of them is harmful any more."
     elif gained.mean() < held.mean() / 2:
@@ -129,7 +129,7 @@ def _worst(data: xr.Dataset) -> str:
     change = data["judged_change"].values.mean(0)
     unit = str(data["unit"].values[np.argmax(change)])
     architecture, _, label = unit.partition(": ")
-    return f"{_signed(change.max())} ℓ, the {label} of *{architecture}*"
+    return f"{_signed(change.max())} ℓ, the {label} of “{architecture}”"
 
 
 def _signed(value) -> str:
