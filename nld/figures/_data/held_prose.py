@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data.held_runs import MARGIN
-from nld.figures._data.held_scores import EFFECTS, RULES, effect, hit_rate, measured, misses, predicted
+from nld.figures._data.held_scores import EFFECTS, RULES, architecture_of, effect, hit_rate, measured, misses, predicted
 from nld.figures._render.text import number
 
 
@@ -31,6 +31,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "all": _signed(np.median(everything)),
         "all-harmed": f"{int((effect(everything) > 0).sum())}",
         "all-helped": f"{int((effect(everything) < 0).sum())}",
+        "shared": _span(everything[~np.isin(data["architecture"].values, architecture_of(data, "carrier"))]),
         "carriers": f"{len(held)}",
         "carrier-held": _signed(held.mean()),
         "carrier-harmed": f"{int((effect(held) > 0).sum())}",
@@ -120,7 +121,11 @@ def _range(data: xr.Dataset, label: str) -> str:
     """Least and largest change when classes of this name are held that are no carriers; "" if there is none."""
     names = data["unit"].values
     these = np.array([str(name).endswith(f": {label}") for name in names]) & ~np.isin(names, data["carrier"].values)
-    change = data["judged_change"].values.mean(0)[these]
+    return _span(data["judged_change"].values.mean(0)[these])
+
+
+def _span(change: np.ndarray) -> str:
+    """From the least to the largest; one number where they are the same, "" of none."""
     return " to ".join(dict.fromkeys(map(_signed, (change.min(), change.max())))) if len(change) else ""
 
 
