@@ -27,6 +27,7 @@ SCALES = {  # of the finder: colour, marker
     Scale.COMPENSATED: ("#CC79A7", "^"),
     Scale.NONE: ("#0072B2", "D"),
 }
+LIMITS = (-0.5, 3.0)  # ℓ
 HELD, GAINED, ALONE = ("#D55E00", "o"), ("#009E73", "s"), ("#56B4E9", "^")
 
 
@@ -66,7 +67,7 @@ def _draw_classes(data, axes) -> None:
             these = data["scale_class"].values[inside] == number
             axes.plot(x[these], change[inside][these], marker, color=color, markersize=4, alpha=0.9)
     for number, (scale, (color, _)) in enumerate(SCALES.items()):
-        label_panel(axes, str(scale), 0.02, 0.93 - 0.09 * number, color=color, va="top")
+        label_panel(axes, str(scale), 0.34, 0.97 - 0.09 * number, color=color, va="top")
     axes.set_xticks(range(3), [f"said {EFFECTS[effect]}" for effect in (-1, 0, 1)])
     _loss_axis(axes.yaxis, axes)
     axes.set(ylabel="change of the loss [ℓ]", xlim=(-0.6, 2.6))
@@ -80,6 +81,7 @@ def _loss_axis(axis, axes) -> None:
     scale("symlog", linthresh=MARGIN, linscale=0.5)
     axis.set_ticks([-1, -0.1, 0, 0.1, 1], ["−1", "−0.1", "0", "0.1", "1"])
     axis.set_minor_locator(NullLocator())
+    (axes.set_ylim if axis is axes.yaxis else axes.set_xlim)(*LIMITS)
 
 
 def _draw_rates(data, axes) -> None:
@@ -126,12 +128,12 @@ def _draw_architectures(data, axes) -> None:
     rows = np.arange(len(names))
     axes.axvspan(-MARGIN, MARGIN, color="#888888", alpha=0.2, linewidth=0)
     chosen, everything = (data[f"judged_{name}_change"].values.mean(0) for name in ("chosen", "all"))
-    axes.plot(chosen, rows, "o", color="#009E73", markersize=4)
-    axes.plot(everything, rows, "s", color="#CC79A7", markersize=4)
+    axes.plot(everything, rows, "s", color="#CC79A7", markersize=5)
+    axes.plot(chosen, rows, "o", color="#009E73", markersize=3.5)
     axes.axvline(0, **BASELINE)
     _rows(axes, names)
     axes.set_title("(e) many classes at once")
-    label_panel(axes, "all that may be", 0.02, 0.08, color="#009E73")
+    label_panel(axes, "all that may be", 0.02, 0.02, color="#009E73")
     label_panel(axes, "all", 0.98, 0.02, color="#CC79A7", ha="right")
 
 

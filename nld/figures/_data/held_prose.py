@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from nld.figures._data.held_runs import MARGIN
-from nld.figures._data.held_scores import EFFECTS, RULES, effect, hit_rate, measured, misses, predicted
+from nld.figures._data.held_scores import EFFECTS, RULES, architecture_of, effect, hit_rate, measured, misses, predicted
 from nld.figures._render.text import number
 
 
@@ -31,6 +31,7 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "all": _signed(np.median(everything)),
         "all-harmed": f"{int((effect(everything) > 0).sum())}",
         "all-helped": f"{int((effect(everything) < 0).sum())}",
+        "shared": _span(everything[~np.isin(data["architecture"].values, architecture_of(data, "carrier"))]),
         "carriers": f"{len(held)}",
         "carrier-held": _signed(held.mean()),
         "carrier-harmed": f"{int((effect(held) > 0).sum())}",
@@ -64,11 +65,11 @@ def sentences(data: xr.Dataset) -> dict[str, str]:
     held = data["judged_change"].sel(unit=data["carrier"].values).values.mean(0)
     gained, alone = data["judged_gained_change"].values.mean(0), data["judged_gain_alone"].values.mean(0)
     if best[1] > second[2]:
-        verdict = "Its interval lies above those of both others."
+        verdict = "The rule is right more often than two simpler ones, and its interval lies above theirs."
     elif best[0] > second[0]:
-        verdict = "It is right more often than both others, but the intervals overlap."
+        verdict = "The rule is right more often than two simpler ones, but the intervals overlap."
     else:
-        verdict = "It is not right more often than both others."
+        verdict = "The rule is not right more often than two simpler ones."
     if (effect(gained) <= 0).all():
         gain = "With a trained factor none of them is harmful any more."
     elif gained.mean() < held.mean() / 2:
@@ -120,7 +121,11 @@ def _range(data: xr.Dataset, label: str) -> str:
     """Least and largest change when classes of this name are held that are no carriers; "" if there is none."""
     names = data["unit"].values
     these = np.array([str(name).endswith(f": {label}") for name in names]) & ~np.isin(names, data["carrier"].values)
-    change = data["judged_change"].values.mean(0)[these]
+    return _span(data["judged_change"].values.mean(0)[these])
+
+
+def _span(change: np.ndarray) -> str:
+    """From the least to the largest; one number where they are the same, "" of none."""
     return " to ".join(dict.fromkeys(map(_signed, (change.min(), change.max())))) if len(change) else ""
 
 
@@ -129,7 +134,7 @@ def _worst(data: xr.Dataset) -> str:
     change = data["judged_change"].values.mean(0)
     unit = str(data["unit"].values[np.argmax(change)])
     architecture, _, label = unit.partition(": ")
-    return f"{_signed(change.max())} ℓ, the {label} of *{architecture}*"
+    return f"{_signed(change.max())} ℓ, the {label} of “{architecture}”"
 
 
 def _signed(value) -> str:
