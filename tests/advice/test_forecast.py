@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.advice.extrapolation import power_law
+from nld.advice.extrapolation import damped_trend, slowing
 from nld.advice.norm_dynamics import NormLaw
 from nld.theory.rotation import rotational_equilibrium
 from tests.advice.runs import Lion, constant, cosine, run, stable_then_decay
@@ -202,14 +202,18 @@ def test_of_a_network_final_norms_are_nearer_than_the_last_one_seen(rule):
     assert error(ahead.squared_norm.isel(step=-1)) < min(0.25, error(first.squared_norm.isel(step=-1)))
 
 
-def test_a_power_law_is_continued_and_noise_is_not():
+def test_a_slowing_drift_is_continued_and_noise_is_not():
     steps = np.linspace(100, 300, 12)
     rng = np.random.default_rng(0)
-    exact = power_law(steps, 2.0 * steps[:, None] ** np.array([[-0.5, -0.5, -0.5]]))
-    assert np.allclose(exact.at(np.array([1000])), 2.0 * 1000**-0.5, rtol=1e-3)
+    law = np.exp(3 * steps**-0.5)[:, None] * np.array([[2.0, 2.0, 2.0]])  # d log s/d log n falls as n^-1/2
+    exact = damped_trend(steps, law)
+    assert np.allclose(exact.at(np.array([1000])), 2.0 * np.exp(3 * 1000**-0.5), rtol=1e-3)
+    assert np.allclose(damped_trend(steps, law, drift=False).at(np.array([400, 9000])), law.mean())
+    near = np.array([1.0, 1.0 + 1e-6])
+    assert np.diff(slowing(near, 1.0)) == pytest.approx(np.diff(np.log(near)), rel=1e-5)
     inside = []
     for _ in range(200):
-        noisy = power_law(steps, np.exp(0.3 * rng.normal(size=(12, 4))))
+        noisy = damped_trend(steps, np.exp(0.3 * rng.normal(size=(12, 4))))
         value, error = noisy.at(np.array([1500])), noisy.log_error(np.array([1500]))
         inside.append(np.abs(np.log(value)) < 1.7 * error)
         assert np.abs(noisy.slope).max() < 1.0
