@@ -34,7 +34,7 @@ def polar_correlation(correlation: np.ndarray) -> np.ndarray:
 
     c(r) = sum over even m of (16/pi^2) m^2/(m^2 - 1)^2 r^{m-1}: such a matrix beside its transpose is semicircular,
     Chebyshev's polynomials U_n of it lose a factor r^n, and the polar factor is its sign. It takes the place of the
-    arcsine law (2/pi) arcsin r of signs; n x n matrices fall short of it by less than 1/(2 n). Beyond the literature we read.
+    arcsine law (2/pi) arcsin r of signs; n x n matrices fall short of it by less than 1/(2 n).
 
     Args:
         correlation: r of each entry, shape (...), 0 <= r < 1.
