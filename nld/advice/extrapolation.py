@@ -58,7 +58,7 @@ def slowing(step: np.ndarray, middle: float) -> np.ndarray:
 
 
 def damped_trend(
-    steps: np.ndarray, means: np.ndarray, length: float = 1.0, unseen: float = UNSEEN, drift: bool = True
+    steps: np.ndarray, means: np.ndarray, length: float = 1.0, prior: float = PRIOR, unseen: float = UNSEEN
 ) -> DampedTrend:
     """The trend of a quantity of which means over windows are known.
 
@@ -66,8 +66,8 @@ def damped_trend(
         steps: the middle of each window, (windows,), at least three.
         means: of each window, (windows, units).
         length: of a window, in steps.
-        unseen: standard deviation of the slope that the windows do not show.
-        drift: whether it may drift; if not, it is its mean.
+        prior: standard deviation of the slope before a run is seen; 0 keeps the mean.
+        unseen: standard deviation of what the trend does not follow, for each unit of x.
     """
     windows, units = means.shape
     least = max(FLOOR * float(np.abs(means).mean()), 1e-300)
@@ -79,7 +79,7 @@ def damped_trend(
     spread = float(np.square(x).sum())
     raw = float(x @ logs) / spread
     sampling = float(np.square(logs - logs.mean() - raw * x).sum()) / (windows - 2) / spread
-    weight = PRIOR**2 / (PRIOR**2 + sampling) if drift else 0.0
+    weight = prior**2 / (prior**2 + sampling) if prior else 0.0
 
     shape = np.exp(weight * raw * x)[:, None]
     of_units = means.sum(0) / shape.sum()

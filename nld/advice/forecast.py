@@ -15,10 +15,12 @@ from nld.monitor.monitor_record import require
 WINDOWS = 8
 FEWEST = 4
 SHARE = {"gradient_norm": 0.5}
-# What the drift seen so far does not tell of the slopes to come, from selection seeds of a language model.
-UNSEEN = {
-    1: {"source": 0.25, "turn": 0.25, "gradient": 0.25},
-    2: {"source": 0.25, "turn": 0.25, "gradient": 0.25},
+# Standard deviations of slopes, before a run is seen and of what its first part does not tell, by the power p; from
+# selection seeds of a language model. A rule that divides by the size of gradients fixes its own source; under heavy
+# ball it is the gradients', which drift as learning goes on.
+SLOPES = {
+    1: {"source": (0.1, 0.15), "turn": (0.02, 0.06), "gradient": (0.2, 1.0)},
+    2: {"source": (0.3, 0.3), "turn": (0.05, 0.2), "gradient": (0.05, 0.2)},
 }
 DISAGREEMENT = 0.02  # of the largest rate, between schedule and record
 DECOUPLED = ("Lion", "Muon")  # beside AdamW, which records name by its equilibrium
@@ -199,10 +201,10 @@ def _of_block(
     gradient = over_windows(squared["squared_gradient"] * norm, per=np.ones(len(rate)))
     # Under heavy ball gradients, turns and the source are one thing but for factors near one, which drift less.
     per = np.maximum(means, 1e-300) if power == 2 else np.ones_like(means)
-    unseen = UNSEEN[power]
-    source_law = damped_trend(middle, means, float(np.diff(edges).mean()), unseen["source"], drift)
-    turn_law = damped_trend(middle, turned / per, unseen=unseen["turn"], drift=drift)
-    gradient_law = damped_trend(middle, gradient / per, unseen=unseen["gradient"], drift=drift)
+    slopes = {name: (prior if drift else 0.0, unseen) for name, (prior, unseen) in SLOPES[power].items()}
+    source_law = damped_trend(middle, means, float(np.diff(edges).mean()), *slopes["source"])
+    turn_law = damped_trend(middle, turned / per, 1.0, *slopes["turn"])
+    gradient_law = damped_trend(middle, gradient / per, 1.0, *slopes["gradient"])
 
     points = np.concatenate([[seen[-1]], ahead])
     place = ahead - seen[0]

@@ -40,7 +40,7 @@ class LearningRule:
         square_decay: rho of RMSProp or Adam, the memory of squared gradients.
         epsilon: added to the root of the squared gradients.
         decoupled: whether weight decay bypasses the buffers (AdamW).
-        interpolation: share of the old buffer in the direction of a step, where it is not ``momentum`` (Lion, Muon).
+        interpolation: share of the old buffer in the direction of a step, where it is not ``momentum`` (Lion).
         projected: whether steps are freed of their part along q (SGDP, AdamP).
     """
 

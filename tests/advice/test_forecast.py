@@ -208,7 +208,7 @@ def test_a_slowing_drift_is_continued_and_noise_is_not():
     law = np.exp(3 * steps**-0.5)[:, None] * np.array([[2.0, 2.0, 2.0]])  # d log s/d log n falls as n^-1/2
     exact = damped_trend(steps, law)
     assert np.allclose(exact.at(np.array([1000])), 2.0 * np.exp(3 * 1000**-0.5), rtol=1e-3)
-    assert np.allclose(damped_trend(steps, law, drift=False).at(np.array([400, 9000])), law.mean())
+    assert np.allclose(damped_trend(steps, law, prior=0).at(np.array([400, 9000])), law.mean())
     near = np.array([1.0, 1.0 + 1e-6])
     assert np.diff(slowing(near, 1.0)) == pytest.approx(np.diff(np.log(near)), rel=1e-5)
     inside = []
