@@ -15,12 +15,13 @@ from nld.monitor.monitor_record import require
 WINDOWS = 8
 FEWEST = 4
 SHARE = {"gradient_norm": 0.5}
-# Standard deviations of slopes, before a run is seen and of what its first part does not tell, by the power p; from
-# selection seeds of a language model. A rule that divides by the size of gradients fixes its own source; under heavy
-# ball it is the gradients', which drift as learning goes on.
+# Standard deviations of slopes, before a run is seen and of what its first part does not tell; from selection seeds of
+# a language model. Steps of Lion and Muon have a length that the rule fixes, those of AdamW nearly so; under heavy ball
+# the source is the gradients', which drift as learning goes on.
 SLOPES = {
-    1: {"source": (0.1, 0.15), "turn": (0.02, 0.06), "gradient": (0.2, 1.0)},
-    2: {"source": (0.3, 0.3), "turn": (0.05, 0.2), "gradient": (0.05, 0.2)},
+    "Lion, Muon": {"source": (0.02, 0.06), "turn": (0.02, 0.04), "gradient": (0.2, 0.45)},
+    "AdamW": {"source": (0.1, 0.12), "turn": (0.02, 0.06), "gradient": (0.2, 1.0)},
+    "heavy ball": {"source": (0.3, 0.26), "turn": (0.05, 0.15), "gradient": (0.05, 0.2)},
 }
 DISAGREEMENT = 0.02  # of the largest rate, between schedule and record
 DECOUPLED = ("Lion", "Muon")  # beside AdamW, which records name by its equilibrium
@@ -201,7 +202,8 @@ def _of_block(
     gradient = over_windows(squared["squared_gradient"] * norm, per=np.ones(len(rate)))
     # Under heavy ball gradients, turns and the source are one thing but for factors near one, which drift less.
     per = np.maximum(means, 1e-300) if power == 2 else np.ones_like(means)
-    slopes = {name: (prior if drift else 0.0, unseen) for name, (prior, unseen) in SLOPES[power].items()}
+    rule = "heavy ball" if power == 2 else "AdamW" if row.equilibrium == "decoupled" else "Lion, Muon"
+    slopes = {name: (prior if drift else 0.0, unseen) for name, (prior, unseen) in SLOPES[rule].items()}
     source_law = damped_trend(middle, means, float(np.diff(edges).mean()), *slopes["source"])
     turn_law = damped_trend(middle, turned / per, 1.0, *slopes["turn"])
     gradient_law = damped_trend(middle, gradient / per, 1.0, *slopes["gradient"])
