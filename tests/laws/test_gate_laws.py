@@ -1,6 +1,6 @@
 """Gates of a mixture of experts: what training keeps of them, decided in exact arithmetic and counted.
 
-*Conservation Laws for Modern Neural Architectures* (arXiv 2606.17816) is publicly quoted to say, in its Theorem 4.7, that
+*Conservation Laws for Modern Neural Architectures* (arXiv 2606.17816) is publicly quoted to say in its Theorem 4.7 that
 with gates sigma(W_i x)/sum_p sigma(W_p x) every conservation law coincides with that of softmax gates, among which is
 the sum of the W_i: https://github.com/MachineLearning-Nerd/icml26-conservation-laws, whose counterexample is this one.
 """
