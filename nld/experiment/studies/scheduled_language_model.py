@@ -51,7 +51,7 @@ def scale_record(rule: str, schedule: str, seed: int, steps: int = STEPS) -> xr.
         schedule: of ``SCHEDULES``.
         seed: of the weights and the text.
     """
-    model = language_model(seed, **SHAPE)
+    model = language_model(seed, torch.float32, **SHAPE)
     parameters = dict(model.named_parameters())
     matrices = [name for name in parameters if name.split(".")[-2] in MATRICES]
     moved = matrices if rule == "Muon" else list(parameters)

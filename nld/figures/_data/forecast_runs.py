@@ -56,8 +56,8 @@ def compared(record: xr.Dataset, rule: str, schedule: str) -> xr.Dataset:
     drawn = [str(name) for name in record.parameters.values].index(DRAWN)
 
     def norms(data: xr.Dataset, name: str) -> np.ndarray:
-        values = np.sqrt(data[name].isel(block=drawn, unit=0))
-        return values.reindex(step=course).values.astype("float32")
+        values = data[name].isel(block=drawn, unit=0).reindex(step=course).values
+        return np.sqrt(values).astype("float32")
 
     return xr.Dataset(
         {
@@ -78,5 +78,5 @@ def _end(data: xr.Dataset, name: str, suffix: str = "") -> np.ndarray:
     """The norm after the last step, or the root mean square of the last ``LATE`` steps, of every unit, (units,)."""
     values = data[QUANTITIES[name] + suffix]
     if name == "norm":
-        return np.sqrt(values.isel(step=-1)).values.ravel()
-    return np.sqrt((values.isel(step=slice(-LATE, None)) ** 2).mean("step")).values.ravel()
+        return np.sqrt(values.isel(step=-1).values.ravel())
+    return np.sqrt((values.isel(step=slice(-LATE, None)) ** 2).mean("step").values.ravel())
