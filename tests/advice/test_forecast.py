@@ -151,6 +151,19 @@ def test_eq_equilibria_of_the_theory_are_where_a_forecast_ends(rule, options):
     assert float(ahead.angular_step.isel(step=-1).mean()) == pytest.approx(law.angular_step, rel=0.1)
 
 
+@pytest.mark.parametrize("rule", ["SGD", "AdamW", "Muon"])
+def test_law_without_drift_equilibria_follow_the_rate_alone(rule):
+    steps = 600
+    record = walk(rule, stable_then_decay, steps)
+    still = parted(record, stable_then_decay, steps, drift=False)
+    drifting = parted(record, stable_then_decay, steps)
+    power = 2 if rule == "SGD" else 1
+    for data, constant in ((still, True), (drifting, False)):
+        per_rate = data.equilibrium_squared_norm**power / _rates(record, data)
+        early, late = (per_rate.sel(step=step).mean() for step in (steps // 4, 7 * steps // 10))
+        assert (abs(float(late / early) - 1) < 1e-6) == constant
+
+
 def test_a_record_with_gaps_says_the_same():
     steps = 1200
     whole, gaps = walk("AdamW", cosine, steps), walk("AdamW", cosine, steps, every=5)
