@@ -92,7 +92,7 @@ def _draw_inside(axes, data: xr.Dataset) -> None:
     axes.set_yticks(range(3), [WORDS[quantity] for quantity in WORDS])
     axes.set(ylim=(2.6, -0.6), xlabel="final values inside their intervals of 90 % [%]")
     axes.set_title("(d) coverage, run by run")
-    label_panel(axes, "asked for", 0.3, 0.06, color="#888888")
+    label_panel(axes, "asked for", 0.2, 0.3, color="#888888")
 
 
 def caption(data: xr.Dataset) -> str:
