@@ -51,7 +51,11 @@ def sentences(data: xr.Dataset, verdicts: list[Verdict]) -> dict[str, str]:
         f"for {rule} it {words.get(gains[rule].outcome, 'cannot be told yet whether it is better')}"
         for rule in ("AdamW", "SGD")
     )
-    muon = {PASSES: "not worse by as much as a point", OPPOSITE: "worse by more than a point", OPEN: "not shown to be no worse"}
+    muon = {
+        PASSES: "not worse by as much as a point",
+        OPPOSITE: "worse by more than a point",
+        OPEN: "not shown to be no worse",
+    }
     said["muon-drift"] = f"for Muon, whose steps have a fixed length, it is {muon[gains['Muon, no worse'].outcome]}"
     covered = by_claim["forecast-intervals-cover"]
     holds = [name for name in covered if covered[name].outcome == PASSES]
