@@ -158,10 +158,10 @@ def test_law_without_drift_equilibria_follow_the_rate_alone(rule):
     still = parted(record, stable_then_decay, steps, drift=False)
     drifting = parted(record, stable_then_decay, steps)
     power = 2 if rule == "SGD" else 1
-    for data, constant in ((still, True), (drifting, False)):
+    for data, stands in ((still, True), (drifting, False)):
         per_rate = data.equilibrium_squared_norm**power / _rates(record, data)
         early, late = (per_rate.sel(step=step).mean() for step in (steps // 4, 7 * steps // 10))
-        assert (abs(float(late / early) - 1) < 1e-6) == constant
+        assert (abs(float(late / early) - 1) < 1e-6) == stands
 
 
 def test_a_record_with_gaps_says_the_same():
