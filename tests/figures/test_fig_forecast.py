@@ -72,8 +72,12 @@ def test_fig_forecast_sentences_turn_with_the_data():
     well, badly = made(), made(error=0.2, constant=0.1, inside=0.5)
     assert "(5 % were asked for)" in fig_forecast.sentences(well)["adamw"]
     assert "missing the 5 % that were asked for by 15.0 points" in fig_forecast.sentences(badly)["adamw"]
-    assert "is better" in fig_forecast.sentences(well)["drift"]
-    assert "is worse" in fig_forecast.sentences(badly)["drift"]
+    assert "is better under both" in fig_forecast.sentences(well)["drift"]
+    assert "is worse under both" in fig_forecast.sentences(badly)["drift"]
+    split = fig_forecast.sentences(changed("constant_error", -0.05, rule="SGD"))
+    assert "is better under AdamW and is worse under SGD" in split["drift"]
+    assert "not worse" in split["muon-drift"]
+    assert "more than a point" in fig_forecast.sentences(badly)["muon-drift"]
     assert "shown for all three" in fig_forecast.sentences(well)["coverage"]
     assert "do not show" in fig_forecast.sentences(badly)["coverage"]
     some = changed("inside", -0.4, quantity="gradient")

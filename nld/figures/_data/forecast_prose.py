@@ -47,16 +47,17 @@ def sentences(data: xr.Dataset, verdicts: list[Verdict]) -> dict[str, str]:
         said[rule.lower()] = f"{' and '.join(each)}"
     gains = by_claim["drift-beats-a-constant-source"]
     words = {PASSES: "is better", OPPOSITE: "is worse", NEGLIGIBLE: "makes no difference that matters"}
-    said["drift"] = "; ".join(
-        f"for {rule} it {words.get(gains[rule].outcome, 'cannot be told yet whether it is better')}"
-        for rule in ("AdamW", "SGD")
+    adamw, sgd = (words.get(gains[rule].outcome, "cannot be told from a constant one yet") for rule in ("AdamW", "SGD"))
+    said["drift"] = (
+        f"a source that drifts {adamw} under both"
+        if adamw == sgd
+        else (f"a source that drifts {adamw} under AdamW and {sgd} under SGD")
     )
-    muon = {
+    said["muon-drift"] = {
         PASSES: "not worse by as much as a point",
         OPPOSITE: "worse by more than a point",
         OPEN: "not shown to be no worse",
-    }
-    said["muon-drift"] = f"for Muon, whose steps have a fixed length, it is {muon[gains['Muon, no worse'].outcome]}"
+    }[gains["Muon, no worse"].outcome]
     covered = by_claim["forecast-intervals-cover"]
     holds = [name for name in covered if covered[name].outcome == PASSES]
     said["coverage"] = (
