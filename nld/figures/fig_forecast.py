@@ -56,6 +56,8 @@ def _draw_course(axes, course: xr.Dataset, name: str, schedule: str, row: int) -
     axes.set(xlim=(0, step[-1]), xticks=[0, SEEN, step[-1] + 1])
     if row == 0:
         axes.set_title(NAMES[name])
+    else:
+        axes.set_xlabel("step $n$")
     if name == "AdamW":
         axes.set_ylabel(f"{schedule}: norm [w]")
 
