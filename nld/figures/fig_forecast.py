@@ -47,11 +47,11 @@ def draw(data: xr.Dataset):
 
 
 def _draw_course(axes, course: xr.Dataset, name: str, schedule: str, row: int) -> None:
-    step = course["step"].values
-    axes.fill_between(step, course["forecast_low"], course["forecast_high"], color="#888888", alpha=0.3, linewidth=0)
+    step, later = course["step"].values, course["later"].values
+    axes.fill_between(later, course["forecast_low"], course["forecast_high"], color="#888888", alpha=0.3, linewidth=0)
     axes.plot(step, course["measured"], color=COLOR[STYLE[name][0]])
-    axes.plot(step, course["constant"], **BASELINE)
-    axes.plot(step, course["forecast"], **predicted())
+    axes.plot(later, course["constant"], **BASELINE)
+    axes.plot(later, course["forecast"], **predicted())
     axes.axvline(SEEN, color="#888888", linewidth=0.6)
     axes.set(xlim=(0, step[-1]), xticks=[0, SEEN, step[-1] + 1])
     if row == 0:
@@ -113,7 +113,7 @@ def caption(data: xr.Dataset) -> str:
 
 def alt(data: xr.Dataset) -> str:
     told = numbers(data)
-    ends = data.isel(judging_seed=0, step=-1)
+    ends = data.isel(judging_seed=0, step=-1, later=-1)
     courses = "; ".join(
         f"{name} {schedule} {float(ends['measured'].sel(rule=name, schedule=schedule)):.2f} measured and "
         f"{float(ends['forecast'].sel(rule=name, schedule=schedule)):.2f} forecast"

@@ -19,14 +19,14 @@ def made(error=0.02, constant=0.05, inside=0.9):
     dims = ("judging_seed", "rule", "schedule", "quantity")
     spread = row(0, 0.002, SEEDS)[:, None, None, None]
     numbers = {"error": error, "constant_error": constant, "inside": inside}
-    course = ("judging_seed", "rule", "schedule", "step")
+    course = ("judging_seed", "rule", "schedule")
     return xr.Dataset(
         {name: (dims, np.full((SEEDS, 3, 2, 3), value) + spread * (2 if name == "constant_error" else 1))
          for name, value in numbers.items()}
-        | {name: (course, np.ones((SEEDS, 3, 2, 4)))
+        | {name: ((*course, "step" if name == "measured" else "later"), np.ones((SEEDS, 3, 2, 4)))
            for name in ("measured", "forecast", "forecast_low", "forecast_high", "constant")},
         {"judging_seed": range(SEEDS), "rule": list(BOUNDS), "schedule": ["cosine", "WSD"],
-         "quantity": list(forecast_runs.QUANTITIES), "step": [0, 300, 900, 1499]},
+         "quantity": list(forecast_runs.QUANTITIES), "step": [0, 300, 900, 1499], "later": [300, 900, 1499, 1499]},
     )  # fmt: skip
 
 

@@ -55,8 +55,10 @@ def compared(record: xr.Dataset, rule: str, schedule: str) -> xr.Dataset:
     course = np.linspace(0, steps - 1, POINTS).astype(int)
     drawn = [str(name) for name in record.parameters.values].index(DRAWN)
 
+    later = course[course >= ahead.step.values[0]]
+
     def norms(data: xr.Dataset, name: str) -> np.ndarray:
-        values = data[name].isel(block=drawn, unit=0).reindex(step=course).values
+        values = data[name].isel(block=drawn, unit=0).sel(step=course if data is record else later).values
         return np.sqrt(values).astype("float32")
 
     return xr.Dataset(
@@ -65,12 +67,12 @@ def compared(record: xr.Dataset, rule: str, schedule: str) -> xr.Dataset:
             "constant_error": ("quantity", constant_errors, {"units": "1"}),
             "inside": ("quantity", inside, {"units": "1"}),
             "measured": ("step", norms(record, "squared_norm"), {"units": "w"}),
-            "forecast": ("step", norms(ahead, "squared_norm"), {"units": "w"}),
-            "forecast_low": ("step", norms(ahead, "squared_norm_low"), {"units": "w"}),
-            "forecast_high": ("step", norms(ahead, "squared_norm_high"), {"units": "w"}),
-            "constant": ("step", norms(constant, "squared_norm"), {"units": "w"}),
+            "forecast": ("later", norms(ahead, "squared_norm"), {"units": "w"}),
+            "forecast_low": ("later", norms(ahead, "squared_norm_low"), {"units": "w"}),
+            "forecast_high": ("later", norms(ahead, "squared_norm_high"), {"units": "w"}),
+            "constant": ("later", norms(constant, "squared_norm"), {"units": "w"}),
         },
-        {"quantity": list(QUANTITIES), "step": course},
+        {"quantity": list(QUANTITIES), "step": course, "later": later},
     )
 
 
