@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from nld.advice.extrapolation import power_law
+from nld.advice.extrapolation import damped_trend
 from nld.advice.norm_dynamics import NormLaw
 from nld.errors import InvalidInput
 from nld.monitor.monitor_record import require
@@ -15,6 +15,14 @@ from nld.monitor.monitor_record import require
 WINDOWS = 8
 FEWEST = 4
 SHARE = {"gradient_norm": 0.5}
+# Standard deviations of slopes, before a run is seen and of what its first part does not tell; from selection seeds of
+# a language model. Steps of Lion and Muon have a length that the rule fixes, those of AdamW nearly so; under heavy ball
+# the source is the gradients', which drift as learning goes on.
+SLOPES = {
+    "Lion, Muon": {"source": (0.02, 0.06), "turn": (0.02, 0.04), "gradient": (0.2, 0.45)},
+    "AdamW": {"source": (0.1, 0.12), "turn": (0.02, 0.06), "gradient": (0.2, 1.0)},
+    "heavy ball": {"source": (0.3, 0.26), "turn": (0.05, 0.15), "gradient": (0.05, 0.2)},
+}
 DISAGREEMENT = 0.02  # of the largest rate, between schedule and record
 DECOUPLED = ("Lion", "Muon")  # beside AdamW, which records name by its equilibrium
 Schedule = Callable[[int], float] | Sequence[float] | np.ndarray | None
@@ -34,6 +42,7 @@ def forecast(
     *,
     level: float = 0.9,
     decay_follows_schedule: bool = False,
+    drift: bool = True,
 ) -> xr.Dataset:
     """Norm, angle, effective rate and gradient norm of every scale block for the rest of a run, with intervals.
 
@@ -42,9 +51,9 @@ def forecast(
         AdamW, Lion, Muon:     R' = (1 - η k)² R + η² s
         SGD with momentum:     (R²)' = exp(-4 h k) R² + 2 h² S,    h = η c/(1 - β)
 
-    and ‖g‖² = |ĝ|²/R, θ² = η² κ s/R^p. The sources s and S, the gradient at unit norm |ĝ|², and κ, the share of the
-    source that turns, are means over windows of the last two thirds of the record, extrapolated as powers of the step;
-    errors of their levels and slopes make the interval. Values are root mean squares over many steps, about which
+    and ‖g‖² = |ĝ|²/R, θ² = η² T/R^p. The sources s and S, the gradient at unit norm |ĝ|², and T, which turns, are means
+    over windows of the last two thirds of the record, extrapolated by ``nld.advice.extrapolation``; errors of their
+    levels and slopes make the interval. Values are root mean squares over many steps, about which
     single steps scatter.
 
     Holds if the loss has the symmetry, gradients keep their statistics but for such a drift, and Adam averages its
@@ -58,6 +67,8 @@ def forecast(
         steps: of the whole run.
         level: of the interval.
         decay_follows_schedule: whether weight decay is λ γ/γ_max, as with ``nld.correct_decay``.
+        drift: whether sources, gradients and turns go on drifting, ever more slowly, as they did in the record; if not,
+            they stay at their means.
 
     Returns:
         A data set like a record, with dimensions step (those still to come, as far apart as in the record), block and
@@ -91,7 +102,7 @@ def forecast(
     factors = _factors(schedule, record, steps)
     quantile = float(stats.t.ppf(0.5 + level / 2, WINDOWS - 2))
     blocks = [
-        _of_block(record.isel(block=number), power, ahead, factors, quantile, decay_follows_schedule)
+        _of_block(record.isel(block=number), power, ahead, factors, quantile, decay_follows_schedule, drift)
         for number, power in enumerate(powers)
     ]
     width = record.sizes["unit"]
@@ -152,7 +163,13 @@ def _factors(schedule: Schedule, record: xr.Dataset, steps: int) -> np.ndarray:
 
 
 def _of_block(
-    row: xr.Dataset, power: int, ahead: np.ndarray, factors: np.ndarray, quantile: float, corrected: bool
+    row: xr.Dataset,
+    power: int,
+    ahead: np.ndarray,
+    factors: np.ndarray,
+    quantile: float,
+    corrected: bool,
+    drift: bool,
 ) -> dict[str, np.ndarray]:
     """Everything that is forecast of one block, (steps, units) each."""
     units = int(row.units) if row.sizes["unit"] > 1 else 1
@@ -183,10 +200,13 @@ def _of_block(
         means = over_windows((1 - beta**2) * squared["squared_step"] * norm, per=(c * rate) ** 2)
     turned = over_windows(row.angular_step.values[:, :units] ** 2 * norm**power, per=rate**2)
     gradient = over_windows(squared["squared_gradient"] * norm, per=np.ones(len(rate)))
-    floor = np.maximum(means, 0.02 * np.abs(means).mean(0))
-    source_law = power_law(middle, means, length=float(np.diff(edges).mean()))
-    turn_law = power_law(middle, turned / floor)
-    gradient_law = power_law(middle, gradient / floor if power == 2 else gradient)
+    # Under heavy ball gradients, turns and the source are one thing but for factors near one, which drift less.
+    per = np.maximum(means, 1e-300) if power == 2 else np.ones_like(means)
+    rule = "heavy ball" if power == 2 else "AdamW" if row.equilibrium == "decoupled" else "Lion, Muon"
+    slopes = {name: (prior if drift else 0.0, unseen) for name, (prior, unseen) in SLOPES[rule].items()}
+    source_law = damped_trend(middle, means, float(np.diff(edges).mean()), *slopes["source"])
+    turn_law = damped_trend(middle, turned / per, 1.0, *slopes["turn"])
+    gradient_law = damped_trend(middle, gradient / per, 1.0, *slopes["gradient"])
 
     points = np.concatenate([[seen[-1]], ahead])
     place = ahead - seen[0]
@@ -195,14 +215,14 @@ def _of_block(
     def course(level: float = 0.0, slope: float = 0.0) -> dict[str, np.ndarray]:
         source = source_law.at((points[1:] + points[:-1]) / 2 + 1, level, slope)
         y = _advanced(norm[-1] ** power, kept, pushed, source)
-        here = source_law.at(ahead + 1, level, slope)
+        here = source_law.at(ahead + 1, level, slope) if power == 2 else 1.0
         r = y ** (1 / power)
         eta = rates[place][:, None]
         return {
             "squared_norm": r,
             "angular_step": np.sqrt(eta**2 * here * turn_law.at(ahead + 1) / y),
             "effective_learning_rate": eta / r,
-            "gradient_norm": np.sqrt(gradient_law.at(ahead + 1) * (here if power == 2 else 1.0) / r),
+            "gradient_norm": np.sqrt(gradient_law.at(ahead + 1) * here / r),
         }
 
     best = course()

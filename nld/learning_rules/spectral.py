@@ -55,5 +55,6 @@ def muon(
         return (1 - rule.learning_rate * rule.weight_decay) * q - rule.learning_rate * direction, (buffer,)
 
     return LearningRule(
-        "Muon", update, learning_rate, momentum, weight_decay, gradient_weight=1 - momentum, decoupled=True
-    )
+        "Muon", update, learning_rate, momentum, weight_decay, gradient_weight=1 - momentum, decoupled=True,
+        interpolation=momentum**2 if lookahead else None,
+    )  # fmt: skip

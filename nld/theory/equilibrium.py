@@ -81,8 +81,12 @@ def squared_norm(
 
 
 def squared_weights(rule: LearningRule):
-    """S = (1 - b)^2 + b^2 (1 - beta)/(1 + beta): sum of the squared weights of past gradients in a step of Lion."""
-    b, beta = rule.interpolation, rule.momentum
+    """S = (1 - b)^2 + b^2 (1 - beta)/(1 + beta): squared weights of past gradients in a step of Lion or Muon, summed.
+
+    Without an interpolation b is beta, and S that of a mean, (1 - beta)/(1 + beta).
+    """
+    beta = rule.momentum
+    b = beta if rule.interpolation is None else rule.interpolation
     return (1 - b) ** 2 + b**2 * (1 - beta) / (1 + beta)
 
 

@@ -11,6 +11,7 @@ and, for Lion, arcsin r ~ r.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.optimize import brentq
 from nld.errors import InvalidInput
 from nld.learning_rules.rules import LearningRule
 from nld.theory.equilibrium import given, squared_weights, unknown
+from nld.theory.spectral_laws import polar_correlation
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,14 @@ class Equilibrium:
 def rotational_equilibrium(
     rule: LearningRule, squared_gradient: float | None = None, size: int | None = None
 ) -> Equilibrium:
-    """Stationary norm and angle of heavy ball, Adam, AdamW, Lion, SGDP and AdamP.
+    """Stationary norm and angle of heavy ball, Adam, AdamW, Lion, Muon, SGDP and AdamP.
 
     Args:
         rule: with weight decay.
         squared_gradient: E|g^|^2 at unit norm (heavy ball, Adam, SGDP).
         size: C, the number of coordinates (all but heavy ball and SGDP), whose gradients are normal (Lion) and of
-            equal size.
+            equal size. Of Muon, for which a unit is a square matrix or some of its rows, the number of these rows: each
+            row of a polar factor has length one.
 
     Raises:
         ValueError: without weight decay, without an argument that the rule needs, or for another rule.
@@ -67,7 +70,9 @@ def rotational_equilibrium(
             factor = beta * (1 - eta * k)  # by which correlations fall in a step
             return _decoupled(rule, given("size", size, rule) * average, (1 + factor) / (1 - factor))
         case "Lion":
-            return _decoupled(rule, given("size", size, rule), _memory_of_signs(rule))
+            return _decoupled(rule, given("size", size, rule), _memory(rule, lambda r: 2 / math.pi * np.arcsin(r)))
+        case "Muon":
+            return _decoupled(rule, given("size", size, rule), _memory(rule, polar_correlation))
         case "AdamP":
             return _projected(eta * k, beta, eta**2 * given("size", size, rule) * average, power=1)
         case "SGDP":
@@ -116,10 +121,15 @@ def _root_mean_square(rule: LearningRule, squared_gradient: float, size: float, 
     return math.sqrt((squared_gradient / norm + rule.weight_decay**2 * norm) / size)
 
 
-def _memory_of_signs(rule: LearningRule) -> float:
-    """K of signs of normal variables with correlation r_j: rho_j = (2/pi) arcsin r_j, r_j = r_1 beta^{j-1}."""
-    b, beta, decay = rule.interpolation, rule.momentum, rule.learning_rate * rule.weight_decay
+def _memory(rule: LearningRule, of_directions: Callable[[np.ndarray], np.ndarray]) -> float:
+    """K of signs or polar factors of normal variables with correlation r_j = r_1 beta^{j-1}, j > 0.
+
+    Args:
+        of_directions: correlation of the directions, given that of the momenta they are directions of.
+    """
+    b = rule.momentum if rule.interpolation is None else rule.interpolation
+    beta, decay = rule.momentum, rule.learning_rate * rule.weight_decay
     first = b * (1 - b) * (1 - beta) + b**2 * beta * (1 - beta) / (1 + beta)
     lags = np.arange(1, 2 + math.ceil(-40 / math.log(max(beta * (1 - decay), 1e-18))))
-    correlation = 2 / math.pi * np.arcsin(first / squared_weights(rule) * beta ** (lags - 1.0))
+    correlation = of_directions(first / squared_weights(rule) * beta ** (lags - 1.0))
     return float(1 + 2 * ((1 - decay) ** lags * correlation).sum())

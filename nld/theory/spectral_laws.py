@@ -29,6 +29,21 @@ def polar_response(singular_values: np.ndarray) -> np.ndarray:
     return np.ones_like(singular_values)
 
 
+def polar_correlation(correlation: np.ndarray) -> np.ndarray:
+    """<u, u'>/n of the polar factors of two large square matrices of normal entries with this correlation r < 1.
+
+    c(r) = sum over even m of (16/pi^2) m^2/(m^2 - 1)^2 r^{m-1}: such a matrix beside its transpose is semicircular,
+    Chebyshev's polynomials U_n of it lose a factor r^n, and the polar factor is its sign. It takes the place of the
+    arcsine law (2/pi) arcsin r of signs; n x n matrices fall short of it by less than 1/(2 n).
+
+    Args:
+        correlation: r of each entry, shape (...), 0 <= r < 1.
+    """
+    m = np.arange(2.0, 802.0, 2.0)
+    weights = 16 * m**2 / (np.pi * (m**2 - 1)) ** 2
+    return (weights * np.asarray(correlation)[..., None] ** (m - 1)).sum(-1)
+
+
 def newton_schulz_response(
     singular_values: np.ndarray, coefficients: tuple[float, float, float], iterations: int
 ) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import nld
-from nld.advice.extrapolation import power_law
+from nld.advice.extrapolation import damped_trend, slowing
 from nld.advice.norm_dynamics import NormLaw
 from nld.theory.rotation import rotational_equilibrium
 from tests.advice.runs import Lion, constant, cosine, run, stable_then_decay
@@ -151,6 +151,19 @@ def test_eq_equilibria_of_the_theory_are_where_a_forecast_ends(rule, options):
     assert float(ahead.angular_step.isel(step=-1).mean()) == pytest.approx(law.angular_step, rel=0.1)
 
 
+@pytest.mark.parametrize("rule", ["SGD", "AdamW", "Muon"])
+def test_law_without_drift_equilibria_follow_the_rate_alone(rule):
+    steps = 600
+    record = walk(rule, stable_then_decay, steps)
+    still = parted(record, stable_then_decay, steps, drift=False)
+    drifting = parted(record, stable_then_decay, steps)
+    power = 2 if rule == "SGD" else 1
+    for data, stands in ((still, True), (drifting, False)):
+        per_rate = data.equilibrium_squared_norm**power / _rates(record, data)
+        early, late = (per_rate.sel(step=step).mean() for step in (steps // 4, 7 * steps // 10))
+        assert (abs(float(late / early) - 1) < 1e-6) == stands
+
+
 def test_a_record_with_gaps_says_the_same():
     steps = 1200
     whole, gaps = walk("AdamW", cosine, steps), walk("AdamW", cosine, steps, every=5)
@@ -202,14 +215,18 @@ def test_of_a_network_final_norms_are_nearer_than_the_last_one_seen(rule):
     assert error(ahead.squared_norm.isel(step=-1)) < min(0.25, error(first.squared_norm.isel(step=-1)))
 
 
-def test_a_power_law_is_continued_and_noise_is_not():
+def test_a_slowing_drift_is_continued_and_noise_is_not():
     steps = np.linspace(100, 300, 12)
     rng = np.random.default_rng(0)
-    exact = power_law(steps, 2.0 * steps[:, None] ** np.array([[-0.5, -0.5, -0.5]]))
-    assert np.allclose(exact.at(np.array([1000])), 2.0 * 1000**-0.5, rtol=1e-3)
+    law = np.exp(3 * steps**-0.5)[:, None] * np.array([[2.0, 2.0, 2.0]])  # d log s/d log n falls as n^-1/2
+    exact = damped_trend(steps, law)
+    assert np.allclose(exact.at(np.array([1000])), 2.0 * np.exp(3 * 1000**-0.5), rtol=1e-3)
+    assert np.allclose(damped_trend(steps, law, prior=0).at(np.array([400, 9000])), law.mean())
+    near = np.array([1.0, 1.0 + 1e-6])
+    assert np.diff(slowing(near, 1.0)) == pytest.approx(np.diff(np.log(near)), rel=1e-5)
     inside = []
     for _ in range(200):
-        noisy = power_law(steps, np.exp(0.3 * rng.normal(size=(12, 4))))
+        noisy = damped_trend(steps, np.exp(0.3 * rng.normal(size=(12, 4))))
         value, error = noisy.at(np.array([1500])), noisy.log_error(np.array([1500]))
         inside.append(np.abs(np.log(value)) < 1.7 * error)
         assert np.abs(noisy.slope).max() < 1.0

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nld.experiment.studies.random_walk import squared_norms, walk
-from nld.learning_rules import decoupled, rules
+from nld.learning_rules import decoupled, rules, spectral
 from nld.theory import discrete, equilibrium
 from nld.theory.rotation import rotational_equilibrium
+from nld.theory.spectral_laws import polar_correlation
 
 SIZE = 1000
 heavy_ball, adam = rules.heavy_ball, rules.adam
@@ -51,6 +52,50 @@ def test_law_all_orders_hold_where_steps_are_large(name):
     law = rotational_equilibrium(rule, squared_gradient, 400)
     assert math.sqrt(found.squared_norm) == pytest.approx(math.sqrt(law.squared_norm), rel=0.012)
     assert found.angular_step == pytest.approx(law.angular_step, rel=0.012)
+
+
+def polar(matrix):
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
+    return u @ v
+
+
+@pytest.mark.parametrize("lookahead", [False, True])
+def test_law_muon_settles_where_correlated_polar_factors_say(lookahead):
+    """Heads of four rows of a square matrix, each with a scale of its own; n = 24 is 1 % short of a large matrix."""
+    rows, width, heads = 4, 24, 6
+    rule = spectral.muon(0.01, 0.9, 1.0, orthogonalized=polar, lookahead=lookahead)
+    law = rotational_equilibrium(rule, size=rows)
+    random = np.random.default_rng(0)
+    q = random.normal(size=(3, heads, rows, width)) * math.sqrt(law.squared_norm / rows / width)
+    state, norms, angles = (), [], []
+    for step in range(900):
+        square = (q * q).sum((-1, -2), keepdims=True)
+        noise = random.normal(size=q.shape)
+        noise = (noise - q * (q * noise).sum((-1, -2), keepdims=True) / square) / np.sqrt(square)
+        whole = noise.reshape(3, heads * rows, width)
+        moved, state = rule.step(q.reshape(whole.shape), state, lambda _, whole=whole: whole)
+        moved = moved.reshape(q.shape)
+        if step >= 300:
+            cosine = (q * moved).sum((-1, -2)) / np.sqrt(square[..., 0, 0] * (moved * moved).sum((-1, -2)))
+            norms.append(square)
+            angles.append(np.arccos(cosine) ** 2)
+        q = moved
+    assert np.mean(norms) == pytest.approx(law.squared_norm, rel=0.03)
+    assert np.sqrt(np.mean(angles)) == pytest.approx(law.angular_step, rel=0.02)
+    # Forgetting the charge, or taking correlations of polar factors for those of momenta, misses by far more.
+    assert law.memory > 8
+    assert law.memory < 0.9 * 2 / (1 - 0.9 * (1 - 0.01))
+
+
+@pytest.mark.parametrize("r", [0.3, 0.9])
+def test_law_polar_factors_of_correlated_matrices(r):
+    random = np.random.default_rng(0)
+    first, other = random.normal(size=(2, 200, 24, 24))
+    measured = (polar(first) * polar(r * first + math.sqrt(1 - r * r) * other)).sum((-1, -2)).mean() / 24
+    short = float(polar_correlation(np.array(r))) - measured
+    assert -0.002 < short < 0.5 / 24  # 0.002: four standard errors of 200 pairs
+    assert float(polar_correlation(np.array(1 - 1e-9))) == pytest.approx(1, abs=2e-3)
+    assert float(polar_correlation(np.array(1e-6))) == pytest.approx(1e-6 * (8 / (3 * math.pi)) ** 2, rel=1e-6)
 
 
 LIMITS = {

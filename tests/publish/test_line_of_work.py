@@ -59,6 +59,7 @@ WORKS = {
     "learning-rate transfer under held norms": "ren2026rethinking",
     "decay and maximal updates": "kosson2025weight",
     "learnable multipliers": "velikanov2026learnable",
+    "laws of modern networks": "tran2026conservation",
 }
 # In one honest sentence each: cited in passing, or newer and without a chapter.
 IN_A_SENTENCE = {
@@ -66,7 +67,6 @@ IN_A_SENTENCE = {
     "U(1)": "bouchard2022symmetry",
     "3D SIFT": "chauvin2022registering",
     "replicas": "albanese2022replica",
-    "laws of modern networks": "tran2026conservation",
     "laws at the edge": "medeiros2026conservation",
     "survey": "zhao2025symmetry",
     "entropic forces": "ziyin2025neural",
