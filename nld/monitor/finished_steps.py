@@ -119,10 +119,10 @@ def _numbers(charges: ChargeGroup, of_parameters: Sequence[np.ndarray], skipped:
     """Numbers of a charge group's rows at each step, or once if they are the same at all: (steps or 1, 4, rows)."""
     if all(numbers is of_parameters[0] for numbers in of_parameters) and not skipped.any():
         return charges.rows.spread(of_parameters[0][None])
-    return charges.rows.spread(of_skipped_steps(np.stack(of_parameters), skipped[:, None]))
+    return charges.rows.spread(_of_skipped_steps(np.stack(of_parameters), skipped[:, None]))
 
 
-def of_skipped_steps(numbers: np.ndarray, skipped: np.ndarray) -> np.ndarray:
+def _of_skipped_steps(numbers: np.ndarray, skipped: np.ndarray) -> np.ndarray:
     """Numbers, (..., 5, rows), where steps that are not taken let nothing decay and add nothing."""
     still = np.zeros_like(numbers)
     still[..., DECAY, :] = 1 - numbers[..., BARE, :]
