@@ -110,8 +110,9 @@ def _terms(tracked: TrackedParameters, entries, known: Sequence[np.ndarray], pai
         else:
             rows = rows.reshape(len(entries), len(MATRIX_COLUMNS), -1)
             of_group = matrix_terms(charges.rows, rows[starts], rows[ends], numbers)
+        columns = _slice(charges.columns)
         for name in TERMS:
-            terms[name][:, charges.columns] = of_group[name]
+            terms[name][:, columns] = of_group[name]
     return terms
 
 

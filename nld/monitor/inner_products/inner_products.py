@@ -62,8 +62,8 @@ class InnerProducts:
         self.products = torch.zeros(sum(sizes) + 1, device=device, dtype=dtype)
         ends = list(accumulate(sizes))
         regions = {use: slice(end - size, end) for use, size, end in zip(uses, sizes, ends, strict=True)}
-        self._columns = self._cells(COLUMNS, 1, regions, compiled, deep).to(device)
-        self._squares = {size: self._cells(SQUARES, size, regions, compiled, 1)[0].to(device) for size in self.matrices}
+        self._columns = self._cells(COLUMNS, 1, regions, compiled, deep)
+        self._squares = {size: self._cells(SQUARES, size, regions, compiled, 1).view(-1) for size in self.matrices}
         cells_of = {use: self.products[region] for use, region in regions.items()}
         self.numba_backend = self.torch_backend = self._matrix_products = None
         positions: dict[int, torch.Tensor] = {}
@@ -85,7 +85,7 @@ class InnerProducts:
 
     def squares(self, size: int) -> torch.Tensor:
         """SQUARES of all units with d x d matrices, as last measured, (len(SQUARES), rows)."""
-        return self.products[self._squares[size]]
+        return torch.index_select(self.products, 0, self._squares[size]).view(len(SQUARES), -1)
 
     def _room(self) -> dict[int, torch.Tensor]:
         """For each d the MATRICES of all units that have d x d matrices, (len(MATRICES), rows, d, d)."""
@@ -126,7 +126,7 @@ class InnerProducts:
                 gram = units * vectors**2 + factors[0] * vectors + factors[1]
                 cell = PAIRS.index(factors) * count + units if use.parameter in compiled else gram
                 index[:, column, use.row : use.row + count] = region.start + cell
-        return index
+        return index.to(self.device, torch.int32)
 
     def read(self, count: int, out: torch.Tensor | None = None) -> torch.Tensor:
         """COLUMNS of the measurements that are ready, (count * len(COLUMNS) * rows)."""
