@@ -50,15 +50,13 @@ class MeasurementBuffer:
         entries = self._entries or self._carried.entries
         return entries[-1].step if entries else -1
 
-    def measure(
-        self, updates: tuple, step: int, fresh: bool, keep: bool, final: bool = False, begins: bool = True
-    ) -> None:
+    def measure(self, updates: tuple, step: int, fresh: bool, keep: bool, final: bool = False) -> None:
         """End the step before ``step`` and, unless ``final``, begin ``step`` with the given updates of the momentum.
 
         Args:
             fresh: whether no step ends.
-            keep: whether to keep the positions for the next measurement.
-            begins: whether anything will be asked of ``step`` itself; if not, its gradient is not read.
+            keep: whether to keep the positions for the next measurement; if not, nothing will be asked of ``step``
+                itself, and its gradient is not read.
         """
         tracked = self._tracked
         skipped, scale = (None, None) if final else tracked.skipping()
@@ -71,7 +69,7 @@ class MeasurementBuffer:
             fresh = True
         place, ready = len(self._entries), []
         for products, (gradients, momenta, parameters, _) in zip(tracked.inner_products, states, strict=True):
-            if final or not begins:
+            if not keep:
                 gradients = [None] * len(gradients)
             ready.append(products.measure(gradients, momenta, parameters, scale, skipped, remember=keep))
         self._read(ready, place + 1)

@@ -260,17 +260,17 @@ class Monitor:
         if todo.start:
             self._buffer.remember()
         if todo.measure:
-            self._take(updates, fresh=self._fresh, keep=todo.keep, begins=todo.keep)
+            self._take(updates, fresh=self._fresh, keep=todo.keep)
         self._fresh = not todo.keep
         if self._due(self._step):
             self._unmoved.before_step(self._tracked.skipping()[0])
 
-    def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False, begins: bool = True) -> None:
+    def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
         now = time.monotonic()
         late = (self._stream is not None and now >= self._flush_due) or (self._log is not None and now >= self._log_due)
         if self._buffer.full or late:
             self._flush()
-        self._buffer.measure(updates, self._step, fresh, keep, final, begins)
+        self._buffer.measure(updates, self._step, fresh, keep, final)
 
     def _flush(self) -> None:
         """Turn what the device has measured into finished steps, and move them to memory or disk."""

@@ -58,10 +58,12 @@ def lines(use: Use, shape: Sequence[int], by_columns: bool = False) -> Lines | N
     first, count = 0, shape[0] if shape else 1
     for _, start, length in member.narrow:
         first, count = first + start, length
+    if rows == 1 and shape and shape[0] == 1:
+        first, count = 0, columns
     whole = member.units == 1 and not member.narrow
     if rows == 1 or (whole and by_columns):
         along = member.units == 1 or member.unit_axes == (0,)
-        return Lines(False, first, (count if member.narrow else columns) // member.units) if along else None
+        return Lines(False, first, (count if rows == 1 else columns) // member.units) if along else None
     if member.units == 1 or (member.unit_axes == (0,) and count % member.units == 0):
         return Lines(True, first, count // member.units)
     if member.unit_axes == (1,) and member.shape[0] == rows:
@@ -70,12 +72,13 @@ def lines(use: Use, shape: Sequence[int], by_columns: bool = False) -> Lines | N
 
 
 def lines_of(uses: Sequence[Use], shape: Sequence[int]) -> dict[Use, Lines]:
-    """The lines of uses of one parameter, all columns where that can be: then its rows are not looked at."""
-    for by_columns in (True, False):
-        each = {use: found for use in uses if (found := lines(use, shape, by_columns)) is not None}
-        if not any(found.by_rows for found in each.values()):
-            break
-    return each
+    """The lines of uses of one parameter. If some are columns and all can be, all are: rows need another look at it."""
+    by_rows, by_columns = (
+        {use: each for use in uses if (each := lines(use, shape, whole_by_columns)) is not None}
+        for whole_by_columns in (False, True)
+    )
+    mixed = any(not each.by_rows for each in by_rows.values())
+    return by_columns if mixed and not any(each.by_rows for each in by_columns.values()) else by_rows
 
 
 def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int) -> list[int]:
