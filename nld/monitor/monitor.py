@@ -43,8 +43,7 @@ class Monitor:
     writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
     scaler skips inside a fused optimizer counts and moves nothing.
 
-    Memory: one copy of the tracked parameters, up to 16 MiB of measurements that wait, the products of each unit, and
-    of heads their matrices and one parameter's displacement. On long runs take ``every=10, units="mean"``.
+    Memory: a copy of the tracked parameters, 16 MiB of measurements at most, each unit's products, and heads' matrices.
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
@@ -52,7 +51,7 @@ class Monitor:
             is fine. Or a list of several, each with parameters of its own: a step is then one of each, all gradients
             are there before the first, and a block that spans several has its books.
         blocks: the symmetries, as from ``find_symmetries``; None finds them with ``example_inputs`` and ``loss``.
-        every: which steps to record: 1 for each, n for every n-th, "log" for 20 a decade, or their numbers.
+        every: which steps to record: 1 for each, n for every n-th (long runs: 10), "log" for 20 a decade, or a list.
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
         stream: a file that the record is appended to, so that memory stays bounded on long runs. It is there after
             the second step that is recorded, at most half a minute behind, and another process may read it
