@@ -26,7 +26,7 @@ def packed(record: xr.Dataset) -> xr.Dataset:
     variables = {}
     for name, variable in record.data_vars.items():
         if variable.dims[1:] == ("block", "unit"):
-            entries = variable.values.reshape(len(variable), -1)[:, columns.astype(int)]
+            entries = variable.values.reshape(len(variable), width * len(counts))[:, columns.astype(int)]
             variables[name] = (("step", ENTRY), entries, variable.attrs)
         else:
             variables[name] = variable.variable
