@@ -248,20 +248,20 @@ class Monitor:
     def _measure(self) -> None:
         if self._buffer.last_step == self._step and not self._fresh:
             self._fresh = True  # the step was begun before and did not come to its end
+        before, now, after = (self._due(self._step + n) for n in (-1, 0, 1))
+        if not (before or now or after):  # most steps of a long run
+            self._fresh = True
+            return
         updates = self._tracked.updates()
-        todo = action(
-            now=self._due(self._step),
-            before=self._step > self._first_step and self._due(self._step - 1),
-            after=self._due(self._step + 1),
-            bare=any(update.buffer is None for update in updates),
-            fresh=self._fresh,
-        )
+        bare = any(update.buffer is None for update in updates)
+        before = before and self._step > self._first_step
+        todo = action(now=now, before=before, after=after, bare=bare, fresh=self._fresh)
         if todo.start:
             self._buffer.remember()
         if todo.measure:
             self._take(updates, fresh=self._fresh, keep=todo.keep)
         self._fresh = not todo.keep
-        if self._due(self._step):
+        if now:
             self._unmoved.before_step(self._tracked.skipping()[0])
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
