@@ -43,7 +43,7 @@ class Monitor:
     writes to no tensor but its own. It counts calls of ``optimizer.step``; a step that a gradient
     scaler skips inside a fused optimizer counts and moves nothing.
 
-    Memory: a copy of the tracked parameters, measurements and pages (26 MiB; on a GPU 176), products of units and heads.
+    Memory: a copy of tracked parameters, measurements and pages (26 MiB; on a GPU 176), products of units and heads.
 
     Args:
         model: the model; wrapped in DistributedDataParallel or compiled is fine.
