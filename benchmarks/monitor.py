@@ -1,21 +1,31 @@
-"""What a monitor costs: a training step with it, over the same step without.
+"""What watching costs: a training step with the monitor, beside the least that it must move and what people write.
 
-Bare and monitored steps alternate in one process, in short stretches, and the medians over
-stretches are compared, so that whatever else the machine does meets both alike.
+The floor is the memory that any exact balance has to move: of each weight it reads the gradient, the momentum, the
+position now and the one before, and writes the one kept for the next step, 20 bytes in single precision. It is measured
+in place, as the time of a step in which a bare pass moves as much. All variants take turns in one process, in short
+stretches, so that whatever else the machine does meets all alike. Times are the processor's for this process, which
+leave out what others take of it; a ratio is that of all rounds together, so that what the monitor does once in many
+steps is in it.
 """
 
 import argparse
+import gc
 import itertools
 import statistics
 import time
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from unittest import mock
 
 import torch
 from torch import nn
 
 import nld
-from nld.finder import Block, Member
+from benchmarks.search import GPT
 from nld.monitor.inner_products import numba_backend
+
+LEARNING_RATE = 1e-3
+BINS = 64  # of a histogram
 
 
 def digits_cnn(*widths: int) -> nn.Sequential:
@@ -26,126 +36,201 @@ def digits_cnn(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10))
 
 
-def vgg11() -> nn.Sequential:
-    """VGG-11 with batch normalization, for 64 x 64 images and 200 classes."""
-    layers: list[nn.Module] = []
-    inputs = 3
-    for outputs in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
-        if outputs == "pool":
-            layers.append(nn.MaxPool2d(2))
-            continue
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-        inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 200))
+class Residual(nn.Module):
+    """Two convolutions with batch normalization, and a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        shortcut = (nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(*shortcut) if inputs != outputs else nn.Identity()
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.shortcut(x))
 
 
-def blocks_of(model: nn.Sequential) -> list[Block]:
-    """Scale, rescale and translation symmetries of the two networks, written down by hand."""
-    weights = [(name, module) for name, module in model.named_children() if isinstance(module, nn.Conv2d | nn.Linear)]
-    blocks = []
-    for (name, module), (after, following) in itertools.pairwise(weights):
-        norm = str(int(name) + 1)
-        shape, incoming = tuple(module.weight.shape), following.weight.shape
-        blocks.append(Block("scale", f"{name} -> {norm}", (Member(f"{name}.weight", shape),)))
-        out = Member(f"{after}.weight", tuple(incoming), unit_axes=(1,), coefficient=-1.0)
-        units = (incoming[1],)
-        members = (Member(f"{norm}.weight", units), Member(f"{norm}.bias", units), out)
-        blocks.append(Block("rescale", f"{norm} -> {after}", members))
-    name, module = weights[-1]
-    classes, features = module.weight.shape
-    blocks.append(Block("translation", f"{name} weight", (Member(f"{name}.weight", (classes, features), (1,)),)))
-    blocks.append(Block("translation", f"{name} bias", (Member(f"{name}.bias", (1, classes)),)))
-    return blocks
+def resnet() -> nn.Sequential:
+    """A residual network of 4.9 million weights for 32 x 32 images."""
+    stem = (nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+    stages = [Residual(a, b, s) for a, b, s in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 256, 1), (256, 384, 2))]
+    return nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(384, 10))
 
 
-# Network, shape of a batch, classes, steps of a stretch, monitored steps before anything is timed.
+# Network, inputs, classes, steps of a stretch: a multiple of ten, so that each has every tenth step in it.
 CASES = {
-    "digits CNN, batch 64": (partial(digits_cnn, 16, 32, 32), (64, 1, 8, 8), 10, 25, 1),
-    "wider CNN, batch 64, at first": (partial(digits_cnn, 32, 96, 128), (64, 1, 8, 8), 10, 10, 0),
-    "wider CNN, batch 64, compiled": (partial(digits_cnn, 32, 96, 128), (64, 1, 8, 8), 10, 10, numba_backend.PATIENCE),
-    "VGG-11 at 64 x 64, batch 32": (vgg11, (32, 3, 64, 64), 200, 1, 1),
+    "GPT of 2.7 M, 4 x 128 tokens": (
+        lambda: GPT(6, 192, 6, 65, 128, False),
+        lambda: torch.randint(65, (4, 128)),
+        65,
+        10,
+    ),
+    "ResNet of 4.9 M, batch 8": (resnet, lambda: torch.randn(8, 3, 32, 32), 10, 10),
+    "digits CNN, batch 64": (lambda: digits_cnn(16, 32, 32), lambda: torch.randn(64, 1, 8, 8), 10, 40),
+}
+# Options of the monitor for each way of watching, and whether its compiled pass is allowed.
+WAYS: dict[str, tuple[dict, bool]] = {
+    "every step": ({}, True),
+    "every step, without numba": ({}, False),
+    "every tenth step, unit means": ({"every": 10, "units": "mean"}, True),
 }
 
 
-def cost(
-    build, shape, classes: int, stretch: int, before: int, seconds: float, device: str, dtype: torch.dtype, **options
-) -> dict:
-    """Median seconds of a bare and of a monitored step, their ratio, and the ratio of all seconds together.
+def norm_log(model: nn.Module) -> Callable[[], object]:
+    """What people write themselves: the norms of each tensor and of its gradient, read out at once."""
+    parameters = list(model.parameters())
 
-    The last has in it what the monitor does once in some hundred steps, which a median of stretches leaves out.
+    def log():
+        norms = [torch.linalg.vector_norm(p.detach()) for p in parameters]
+        norms += [torch.linalg.vector_norm(p.grad) for p in parameters if p.grad is not None]
+        return torch.stack(norms).tolist()
 
-    Args:
-        stretch: steps between two changes from bare to monitored and back.
-        before: monitored steps that are not timed. A network of middling size is measured by the compiled
-            pass only after numba_backend.PATIENCE of them; with 0, the timing ends when that begins.
-        seconds: how long to measure.
-        options: for nld.Monitor.
-    """
-    model = build().to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    inputs, targets = torch.randn(shape, device=device), torch.randint(classes, shape[:1], device=device)
-
-    def steps(count: int) -> float:
-        begin = time.perf_counter()
-        for _ in range(count):
-            optimizer.zero_grad()
-            with torch.autocast(torch.device(device).type, dtype=dtype, enabled=dtype != torch.float32):
-                loss = nn.functional.cross_entropy(model(inputs), targets)
-            loss.backward()
-            optimizer.step()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - begin) / max(count, 1)
-
-    steps(3)
-    times: dict[bool, list[float]] = {False: [], True: []}
-    monitor = nld.Monitor(model, optimizer, blocks_of(model), **options)
-    hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    held = [dict(hook) for hook in hooks]
-    steps(before)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[True]) < 5:
-        for monitored in (False, True):
-            for hook, kept in zip(hooks, held, strict=True):
-                hook.clear()
-                if monitored:
-                    hook.update(kept)
-            times[monitored].append(steps(stretch))
-        if not before and (len(times[True]) + 1) * stretch >= numba_backend.PATIENCE:
-            break
-    monitor.close()
-    bare, watched = statistics.median(times[False]), statistics.median(times[True])
-    pairs = sorted(b / a for a, b in zip(times[False], times[True], strict=True))
-    ratios = {"ratio": statistics.median(pairs), "ratio_of_sums": sum(times[True]) / sum(times[False])}
-    return {"bare": bare, "monitored": watched, **ratios, "steps": stretch * len(times[True])}
+    return log
 
 
-def table(seconds: float = 20.0, device: str | None = None, **options) -> list[dict]:
-    """One row a case: name, device, precision, median seconds of both steps and their ratio."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    rows = []
-    for name, (build, shape, classes, stretch, before) in CASES.items():
+def histograms(model: nn.Module) -> Callable[[], object]:
+    """What dashboards draw: a histogram of each tensor and of its gradient."""
+    parameters = list(model.parameters())
+
+    def log():
+        counts = [torch.histc(p.detach(), BINS) for p in parameters]
+        counts += [torch.histc(p.grad, BINS) for p in parameters if p.grad is not None]
+        return torch.stack(counts).tolist()
+
+    return log
+
+
+def bare_pass(monitor: nld.Monitor, optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+    """Reads gradient, momentum, position and old position of each tracked weight, and writes the old position."""
+    parameters = monitor._tracked.parameters
+    old = [torch.zeros_like(p) for p in parameters]
+    page = torch.zeros(max(p.numel() for p in parameters))
+    pages = [page[: p.numel()].view_as(p) for p in parameters]  # what is read goes where the cache holds it
+
+    def move():
+        for p, before, into in zip(parameters, old, pages, strict=True):
+            for read in (p.grad, optimizer.state[p]["exp_avg"], before):
+                into.copy_(read)
+            before.copy_(p.detach())
+
+    return move
+
+
+def _storages() -> dict[int, int]:
+    """Bytes of all tensors that there are, by the address of what holds them."""
+    gc.collect()
+    storages = [each.untyped_storage() for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}
+
+
+class Case:
+    """A network, its loop, and monitors that listen only where they are asked to."""
+
+    def __init__(self, name: str):
         torch.manual_seed(0)
-        row = cost(build, shape, classes, stretch, before, seconds, device, dtype, **options)
-        rows.append({"case": name, "device": device, "precision": str(dtype).removeprefix("torch."), **row})
-    return rows
+        build, draw, classes, self.stretch = CASES[name]
+        self.model, self.inputs = build(), draw()
+        shape = self.inputs.shape if self.inputs.ndim == 2 else self.inputs.shape[:1]
+        self.targets = torch.randint(classes, shape)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE)
+        self.step()
+        self.blocks = nld.find_symmetries(self.model, self.inputs)
+        self.hooks = self.optimizer._optimizer_step_pre_hooks, self.optimizer._optimizer_step_post_hooks
+
+    def step(self, after: Callable[[], object] = lambda: None) -> None:
+        self.optimizer.zero_grad()
+        output = self.model(self.inputs)
+        nn.functional.cross_entropy(output.flatten(0, -2), self.targets.flatten()).backward()
+        after()
+        self.optimizer.step()
+
+    def seconds(self, after: Callable[[], object] = lambda: None) -> float:
+        begin = time.process_time()
+        for _ in range(self.stretch):
+            self.step(after)
+        return (time.process_time() - begin) / self.stretch
+
+    def watch(self, options: dict, compiled: bool) -> tuple[nld.Monitor, list[dict]]:
+        """A monitor, and its hooks, which are taken off again."""
+        without = mock.patch.object(numba_backend, "_compiled", return_value=None)
+        with nullcontext() if compiled else without:
+            monitor = nld.Monitor(self.model, self.optimizer, self.blocks, **options)
+        held = [dict(hook) for hook in self.hooks]
+        with self._listening(held):
+            for _ in range(12):  # with the compiled pass, where there is one, at its full speed
+                self.step()
+        return monitor, held
+
+    @contextmanager
+    def _listening(self, held: list[dict]) -> Iterator[None]:
+        for hook, kept in zip(self.hooks, held, strict=True):
+            hook.clear()
+            hook.update(kept)
+        try:
+            yield
+        finally:
+            for hook in self.hooks:
+                hook.clear()
+
+    def watched(self, held: list[dict]) -> float:
+        with self._listening(held):
+            return self.seconds()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure each case")
-    parser.add_argument("--device", default=None)
-    parser.add_argument("--every", default="1", help="which steps to record")
-    options = parser.parse_args()
-    every = int(options.every) if options.every.isdigit() else options.every
-    for row in table(options.seconds, options.device, every=every):
-        print(
-            f"{row['case']:<32} {row['device']} {row['precision']:<9} bare {1e3 * row['bare']:9.3f} ms   "
-            f"monitored {1e3 * row['monitored']:9.3f} ms   "
-            f"ratio {row['ratio']:.3f}, of sums {row['ratio_of_sums']:.3f}   ({row['steps']} steps)"
-        )
+def cost(name: str, seconds: float) -> dict:
+    """Ratios to the bare step of one case, and the bytes of new tensors for each tracked weight."""
+    case = Case(name)
+    before = _storages()
+    ways = {"every step": case.watch(*WAYS["every step"])}
+    monitor = ways["every step"][0]
+    tracked = sum(p.numel() for p in monitor._tracked.parameters)
+    new = sum(size for place, size in _storages().items() if place not in before)
+    ways |= {way: case.watch(*WAYS[way]) for way in WAYS if way not in ways}
+    others = {
+        "floor": bare_pass(monitor, case.optimizer),
+        "norm log": norm_log(case.model),
+        "histograms": histograms(case.model),
+    }
+    rounds: dict[str, list[float]] = {way: [] for way in ("bare", *others, *WAYS)}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rounds["bare"]) < 5:
+        rounds["bare"].append(case.seconds())
+        for way, after in others.items():
+            rounds[way].append(case.seconds(after))
+        for way, (_, held) in ways.items():
+            rounds[way].append(case.watched(held))
+    for each, _ in ways.values():
+        each.close()
+    ratios = {way: sum(times) / sum(rounds["bare"]) for way, times in rounds.items()}
+    return {
+        "case": name,
+        "weights": tracked,
+        "blocks": len(case.blocks),
+        "units": monitor._tracked.units,
+        "bare_ms": 1e3 * statistics.median(rounds["bare"]),
+        **{way: ratio for way, ratio in ratios.items() if way != "bare"},
+        "bytes a weight": new / tracked,
+        "rounds": len(rounds["bare"]),
+    }
+
+
+def table(seconds: float = 60.0) -> list[dict]:
+    """One row a case: the ratios to the bare step on one thread, with AdamW."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [cost(name, seconds) for name in CASES]
+    finally:
+        torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure each case")
+    for row in table(parser.parse_args().seconds):
+        print(row, flush=True)

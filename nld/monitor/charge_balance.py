@@ -15,6 +15,7 @@ Reference: the discrete form of Eq 8, with no limit taken.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -72,9 +73,17 @@ class Rows:
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sum over the members of every unit: (..., rows) to (..., units)."""
         out = np.zeros((*values.shape[:-1], self.units))
-        for use, unit in zip(self.uses, self.first_unit, strict=True):
-            out[..., unit : unit + use.member.units] += values[..., use.row : use.row + use.member.units]
+        for unit, row in self._places:
+            out[..., unit] += values[..., row]
         return out
+
+    @cached_property
+    def _places(self) -> list[tuple[slice, slice]]:
+        """For each use its units and its rows."""
+        return [
+            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units))
+            for use, unit in zip(self.uses, self.first_unit, strict=True)
+        ]
 
 
 def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray, joined: np.ndarray) -> dict:
@@ -146,6 +155,25 @@ def _at_least_typical(squares: np.ndarray, features: np.ndarray) -> np.ndarray:
     return np.where(features == 1, np.maximum(squares, typical), squares)
 
 
+@dataclass(frozen=True)
+class RowNumbers:
+    """DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of one step on the device."""
+
+    of_rows: torch.Tensor  # (5, rows)
+    of_units: torch.Tensor | None  # (5, units), where all rows of a unit have the same
+
+    def unless(self, skipped: torch.Tensor) -> "RowNumbers":
+        """The same, or if ``skipped`` is positive those of a step that is not taken."""
+
+        def chosen(numbers: torch.Tensor) -> torch.Tensor:
+            still = torch.zeros_like(numbers)
+            still[DECAY] = 1 - numbers[BARE]
+            still[[BARE, WEIGHT]] = numbers[[BARE, WEIGHT]]
+            return torch.where((skipped > 0).to(numbers.device), still, numbers)
+
+        return RowNumbers(chosen(self.of_rows), None if self.of_units is None else chosen(self.of_units))
+
+
 class MatrixBalance:
     """The charge balance of general_linear and rotation blocks, whose charge is a d x d matrix a unit.
 
@@ -161,8 +189,10 @@ class MatrixBalance:
         self._rotation = torch.zeros(rows.units, 1, 1, dtype=torch.bool, device=device)
         for use, unit in uses:
             self._rotation[unit : unit + use.member.units] = use.kind.is_antisymmetric
+        self._rotates = any(use.kind.is_antisymmetric for use in rows.uses)
         zeros = torch.zeros(rows.units, size, size, device=device, dtype=dtype)
-        self._zeros = zeros, zeros, torch.zeros(5, self._unit.numel(), device=device, dtype=dtype)
+        nothing = torch.zeros(5, self._unit.numel(), device=device, dtype=dtype)
+        self._zeros = zeros, zeros, RowNumbers(nothing, nothing[:, : rows.units])
         # Of the step that has begun: β (charge + moved), c ⟨g, A⟩ of bare rows, and its numbers.
         self.state = self._zeros
 
@@ -170,52 +200,72 @@ class MatrixBalance:
         """Start anew: the last step is not the one before the next."""
         self.state = self._zeros
 
-    def _total(self, matrices: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-        """Sum over the members of every unit; the antisymmetric part where the block is a rotation."""
-        if weight is not None:
-            matrices = matrices * weight.view(-1, *[1] * (matrices.ndim - 1))
-        total = matrices.new_zeros(self.rows.units, *matrices.shape[1:]).index_add_(0, self._unit, matrices)
-        if total.ndim == 1:
+    def numbers(self, of_rows: np.ndarray) -> "RowNumbers":
+        """Numbers of rows, (5, rows), on the device."""
+        unit = self._unit.cpu().numpy()
+        of_units = np.zeros((len(of_rows), self.rows.units))
+        of_units[:, unit] = of_rows
+        same = np.array_equal(of_units[:, unit], of_rows, equal_nan=True)
+        both = (torch.from_numpy(each).to(self.device, self.dtype) for each in (of_rows, of_units))
+        return RowNumbers(next(both), next(both) if same else None)
+
+    def _summed(self, values: torch.Tensor) -> torch.Tensor:
+        """Sums over the members of every unit, of each product: (products, rows, …) to (products, units, …)."""
+        total = values.new_zeros(len(values), self.rows.units, *values.shape[2:]).index_add_(1, self._unit, values)
+        if values.ndim == 2 or not self._rotates:
             return total
-        return torch.where(self._rotation, (total - total.transpose(1, 2)) / 2, total)
+        return torch.where(self._rotation, (total - total.transpose(2, 3)) / 2, total)
 
     @torch.no_grad()
-    def measure(self, matrices: torch.Tensor, squares: torch.Tensor, numbers: torch.Tensor, out: torch.Tensor) -> None:
+    def measure(self, matrices: torch.Tensor, squares: torch.Tensor, numbers: "RowNumbers", out: torch.Tensor) -> None:
         """End one step and begin the next.
 
         Args:
             matrices: products.MATRICES, (products, rows, d, d).
             squares: products.SQUARES, (products, rows).
-            numbers: DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of the step that begins, (5, rows).
+            numbers: DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of the step that begins.
             out: MATRIX_COLUMNS, (columns, units), is written to.
         """
+        predicted, bare_charge, last_numbers = self.state
+        if numbers.of_units is not None and last_numbers.of_units is not None:  # sums first: there are fewer
+            matrices, squares = self._summed(matrices), self._summed(squares)
+            now, last, total = numbers.of_units, last_numbers.of_units, _weighted
+        else:
+            now, last = numbers.of_rows, last_numbers.of_rows
+
+            def total(values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+                return self._summed(_weighted(values, weight)[None])[0]
+
         of = dict(zip((*MATRICES, *SQUARES), (*matrices, *squares), strict=True))
-        predicted, bare_charge, last = self.state
         on_momentum, on_position = of["momentum_generator"], of["position_generator"]
-        decay, coefficient, _, bare, weight = numbers
+        decay, coefficient, _, bare, weight = now
         last_weight = torch.where(last[WEIGHT] == 0, weight, last[WEIGHT])  # 0 where no step ends
         coupled = last[COUPLED] * last_weight
-        weight_decay = self._total(on_position, coupled)
-        charge = self._total(on_momentum, last_weight) + bare_charge + self._total(on_position, coupled * last[BARE])
-        gradient = of["gradient_generator"] + of["gradient_moved"]
-        moved = self._total(of["momentum_moved"], decay * weight)
-        remaining = self._total(on_momentum, decay * weight)
+        weight_decay = total(on_position, coupled)
+        charge = total(on_momentum, last_weight) + bare_charge + total(on_position, coupled * last[BARE])
+        moved = total(of["momentum_moved"], decay * weight)
+        remaining = total(on_momentum, decay * weight)
         values = {
             "charge": _norm(charge),
             "weight_decay_term": _norm(weight_decay),
             "residual": _norm(charge - predicted - weight_decay),
-            "squared_norm": self._total(of["position_position"]),
-            "squared_step": self._total(of["displacement_displacement"]),
-            "radial_step": self._total(of["position_displacement"]),
-            "squared_momentum": self._total(of["momentum_momentum"], last_weight**2),
-            "imbalance": _norm(self._total(on_position)),
+            "squared_norm": total(of["position_position"]),
+            "squared_step": total(of["displacement_displacement"]),
+            "radial_step": total(of["position_displacement"]),
+            "squared_momentum": total(of["momentum_momentum"], last_weight**2),
+            "imbalance": _norm(total(on_position)),
             "dissipation": _norm(remaining - charge),
             "kinetic_symmetry_breaking": _norm(moved),
-            "squared_gradient": self._total(of["gradient_gradient"]),
-            "violation": _norm(self._total(gradient)),
+            "squared_gradient": total(of["gradient_gradient"]),
+            "violation": _norm(total(of["gradient_now"])),
         }
         torch.stack([values[name] for name in MATRIX_COLUMNS], out=out)
-        self.state = remaining + moved, self._total(gradient, coefficient * bare * weight), numbers
+        self.state = remaining + moved, total(of["gradient_now"], coefficient * bare * weight), numbers
+
+
+def _weighted(values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """Values of rows or units, each times its weight."""
+    return values if weight is None else values * weight.view(-1, *[1] * (values.ndim - 1))
 
 
 def _norm(matrices: torch.Tensor) -> torch.Tensor:

@@ -110,8 +110,9 @@ def _terms(tracked: TrackedParameters, entries, known: Sequence[np.ndarray], pai
         else:
             rows = rows.reshape(len(entries), len(MATRIX_COLUMNS), -1)
             of_group = matrix_terms(charges.rows, rows[starts], rows[ends], numbers)
+        columns = _slice(charges.columns)
         for name in TERMS:
-            terms[name][:, charges.columns] = of_group[name]
+            terms[name][:, columns] = of_group[name]
     return terms
 
 
@@ -119,10 +120,10 @@ def _numbers(charges: ChargeGroup, of_parameters: Sequence[np.ndarray], skipped:
     """Numbers of a charge group's rows at each step, or once if they are the same at all: (steps or 1, 4, rows)."""
     if all(numbers is of_parameters[0] for numbers in of_parameters) and not skipped.any():
         return charges.rows.spread(of_parameters[0][None])
-    return charges.rows.spread(of_skipped_steps(np.stack(of_parameters), skipped[:, None]))
+    return charges.rows.spread(_of_skipped_steps(np.stack(of_parameters), skipped[:, None]))
 
 
-def of_skipped_steps(numbers: np.ndarray, skipped: np.ndarray) -> np.ndarray:
+def _of_skipped_steps(numbers: np.ndarray, skipped: np.ndarray) -> np.ndarray:
     """Numbers, (..., 5, rows), where steps that are not taken let nothing decay and add nothing."""
     still = np.zeros_like(numbers)
     still[..., DECAY, :] = 1 - numbers[..., BARE, :]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from nld.monitor.charge_balance import MATRIX_COLUMNS
-from nld.monitor.finished_steps import Carried, Entry, FinishedSteps, finish, of_skipped_steps
+from nld.monitor.charge_balance import MATRIX_COLUMNS, RowNumbers
+from nld.monitor.finished_steps import Carried, Entry, FinishedSteps, finish
 from nld.monitor.inner_products.products import COLUMNS
 from nld.monitor.tracked_parameters import ChargeGroup, TrackedParameters
 
@@ -34,7 +34,7 @@ class MeasurementBuffer:
         # While something is measured: how many measurements lie whole in the rings. And whether some were dropped.
         self._whole: int | None = None
         self._lost = False
-        self._uploaded: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
+        self._uploaded: dict[int, tuple[np.ndarray, RowNumbers]] = {}
         self._carried = Carried([], [np.zeros((0, width)) for width in widths])
 
     def _products_of(self, charges: ChargeGroup):
@@ -55,7 +55,8 @@ class MeasurementBuffer:
 
         Args:
             fresh: whether no step ends.
-            keep: whether to keep the positions for the next measurement.
+            keep: whether to keep the positions for the next measurement; if not, nothing will be asked of ``step``
+                itself, and its gradient is not read.
         """
         tracked = self._tracked
         skipped, scale = (None, None) if final else tracked.skipping()
@@ -68,17 +69,17 @@ class MeasurementBuffer:
             fresh = True
         place, ready = len(self._entries), []
         for products, (gradients, momenta, parameters, _) in zip(tracked.inner_products, states, strict=True):
-            if final:
+            if not keep:
                 gradients = [None] * len(gradients)
             ready.append(products.measure(gradients, momenta, parameters, scale, skipped, remember=keep))
         self._read(ready, place + 1)
         numbers = [state[3] for state in states]
         for index, charges in enumerate(tracked.charge_groups):
             if charges.balance is not None:
-                products, weights = self._products_of(charges), self._weights(index, numbers, skipped)
+                products, of_rows = self._products_of(charges), self._numbers(index, numbers, skipped)
                 out = self._rings[index][place].view(len(MATRIX_COLUMNS), -1)
-                squares = products.squares[charges.size].flatten(1)
-                charges.balance.measure(products.matrices[charges.size], squares, weights, out)
+                squares = products.squares(charges.size)
+                charges.balance.measure(products.matrices[charges.size], squares, of_rows, out)
         held = None if skipped is None else skipped.detach().clone()
         self._entries.append(Entry(step, fresh, numbers, tracked.hyperparameters(updates), held))
         self._whole, self._lost = None, False
@@ -111,19 +112,15 @@ class MeasurementBuffer:
         self.settle()
         self._tracked.remember()
 
-    def _weights(self, index: int, numbers: Sequence[np.ndarray], skipped: torch.Tensor | None) -> torch.Tensor:
+    def _numbers(self, index: int, numbers: Sequence[np.ndarray], skipped: torch.Tensor | None) -> RowNumbers:
         """The numbers of the rows of a charge group with matrices on the device, uploaded when they change."""
         charges = self._tracked.charge_groups[index]
-        products, of_parameters = self._products_of(charges), numbers[charges.measured_by]
-        known = self._uploaded.get(index)
+        of_parameters, known = numbers[charges.measured_by], self._uploaded.get(index)
         if known is None or known[0] is not of_parameters:
-            rows = torch.from_numpy(charges.rows.spread(of_parameters)).to(products.device, products.dtype)
-            known = self._uploaded[index] = (of_parameters, rows)
-        weights = known[1]
-        if skipped is None:
-            return weights
-        still = torch.from_numpy(of_skipped_steps(weights.cpu().numpy(), np.array([True]))).to(weights)
-        return torch.where((skipped > 0).to(weights.device), still, weights)
+            assert charges.balance is not None
+            uploaded = charges.balance.numbers(charges.rows.spread(of_parameters))
+            known = self._uploaded[index] = (of_parameters, uploaded)
+        return known[1] if skipped is None else known[1].unless(skipped)
 
     def provisional(self, due: Callable[[int], bool]) -> list[FinishedSteps]:
         """The last step as far as it is known now; everything is as before when this returns."""

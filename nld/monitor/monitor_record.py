@@ -1,7 +1,7 @@
 """Records: what a monitor wrote down, as an xarray.Dataset with units, saved as netCDF.
 
 A record of format 2 and later says its number in its attributes; one that does not is of format 1. Older records stay
-readable: nothing is demanded of them that came later.
+readable: nothing is demanded of them that came later, and their files lie as they did; see record_layout.
 """
 
 import datetime
@@ -20,9 +20,11 @@ from nld.finder.block import Block
 from nld.finder.wrappers import unwrap
 from nld.monitor.finished_steps import FinishedSteps
 from nld.monitor.quantities import QUANTITIES
+from nld.monitor.record_layout import packed, unpacked
 from nld.monitor.tracked_parameters import TrackedParameters
 
-FORMAT = 3
+FORMAT = 4
+PACKED = 4  # the first format whose files have no place for units that a block lacks
 CHUNK = 64  # steps of a stream that are compressed together
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
 # What a record has beside QUANTITIES, and the first format that has it.
@@ -161,6 +163,8 @@ def save(record: xr.Dataset, path: str | os.PathLike, chunk: int | None = None) 
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
+    if (format_of(record) or 0) >= PACKED:
+        record = packed(record)
     encoding: dict = {name: {"zlib": True, "complevel": 1} for name in record.data_vars}
     if chunk is not None:
         for name, variable in record.data_vars.items():
@@ -190,6 +194,8 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
         record = xr.open_dataset(path, engine="h5netcdf")
         try:
             lacks = lacking(record)
+            if not lacks:
+                record = unpacked(record)
             if not lazy and not lacks:
                 record.load()
         finally:
@@ -219,6 +225,7 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
     if not path.exists():
         save(record, path, CHUNK)
         return
+    record = packed(record)
     count = record.sizes["step"]
     with h5netcdf.File(path, "a") as file:
         file.attrs.update(record.attrs)

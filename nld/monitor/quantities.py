@@ -112,6 +112,8 @@ def windowed_sum(steps: np.ndarray, values: np.ndarray, widths: np.ndarray, coun
     """Sum over the steps n - width < m <= n that are there, (steps, units); widths (steps, blocks)."""
     sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
     left = np.searchsorted(steps, steps[:, None] - widths, side="right")
+    if left.size and (left == left[:, :1]).all():  # one momentum for all blocks
+        return sums[1:] - sums[left[:, 0]]
     return sums[1:] - np.take_along_axis(sums, np.repeat(left, counts, axis=1), 0)
 
 

@@ -12,7 +12,7 @@ from nld.finder.block import Block, Member
 from nld.finder.wrappers import clean_name, unwrap
 from nld.monitor.charge_balance import MatrixBalance, Rows
 from nld.monitor.inner_products.inner_products import InnerProducts
-from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.layout import Use, squeezed
 from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update
 from nld.monitor.sharded import gathered, is_sharded
 from nld.symmetry import Kind
@@ -216,6 +216,7 @@ class TrackedParameters:
 
 def _uses(number: int, block: Block, member: Member, place: int, row: int) -> list[Use]:
     """A member's use; c (q + a) of a member with an offset is c q, and beside it the constant c a."""
+    member = squeezed(member)
     uses = [Use(number, block.kind, member, place, row, block.size)]
     if member.offset:
         constant = replace(member, coefficient=member.coefficient * member.offset)

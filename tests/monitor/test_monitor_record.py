@@ -280,6 +280,6 @@ def test_cutting_parameters_into_pages_changes_nothing(capacity, chosen):
         products.remember(old)
         ready = products.measure(gradients, momenta, list(tensors.values())) or products.settle()
         flat = [products.read(ready)]
-        flat += [m.flatten() for d in sorted(products.matrices) for m in (products.matrices[d], products.squares[d])]
+        flat += [m.flatten() for d in sorted(products.matrices) for m in (products.matrices[d], products.squares(d))]
         results.append(torch.cat(flat))
     assert torch.allclose(*results, rtol=1e-12, atol=1e-12)

@@ -15,6 +15,7 @@ from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
 from nld.monitor.inner_products.products import COLUMNS
 from nld.symmetry import Kind
+from tests.finder.models import FusedGPT
 from tests.monitor.products import MEMBERS, defined
 from tests.monitor.zoo import BLOCKS, OPTIMIZERS, train, zoo
 
@@ -188,6 +189,18 @@ def test_the_loop_is_compiled_where_nothing_can_be_cached(monkeypatch):
     for kind in [kind for kind in vars(caching).values() if hasattr(kind, "_locator_classes")]:
         monkeypatch.setattr(kind, "_locator_classes", [])
     assert numba_kernel.function.__wrapped__(True).address
+
+
+def test_what_the_finder_finds_is_compiled(always):
+    """However many axes of length one its members have; heads too."""
+    network = FusedGPT()
+    blocks = nld.find_symmetries(network, torch.randint(7, (2, 5)))
+    assert {block.kind for block in blocks} >= {Kind.RESCALE, Kind.GENERAL_LINEAR, Kind.TRANSLATION}
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with nld.Monitor(network, optimizer, blocks) as monitor:
+        (products,) = monitor._tracked.inner_products
+        assert products.numba_backend is not None
+        assert products.torch_backend is None
 
 
 def test_without_numba_the_pages_do_all(monkeypatch, always):

@@ -7,14 +7,21 @@ displacement are all at hand, and everything the exact law asks of them is an in
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import torch
 
 from nld.monitor.inner_products import numba_backend
 from nld.monitor.inner_products.layout import Use, pages
+from nld.monitor.inner_products.matrix_products import MatrixProducts
 from nld.monitor.inner_products.products import COLUMNS, MATRICES, PAIRS, SQUARES, pair, vectors_of
 from nld.monitor.inner_products.torch_backend import TorchBackend, depth
+
+
+def _as_rows(use: Use) -> Use:
+    """A use with a matrix as the back ends see it: all features of a unit side by side."""
+    return use if use.size == 1 else replace(use, member=replace(use.member, matrix_axis=None))
 
 
 class InnerProducts:
@@ -37,59 +44,63 @@ class InnerProducts:
         self._capacity = capacity or (2**16 if device.type == "cpu" else 2**22)
         self._shapes = [parameter.shape for parameter in parameters]
         self._measured = 0
-        self._lay_out(numba_backend.compilable(parameters, uses, numba_backend.LEAST))
+        self.rows = sum(use.member.units for use in uses if use.size == 1)
+        self.matrices = self._room()
+        rows = [_as_rows(use) for use in uses]
+        self._lay_out(numba_backend.compilable(parameters, rows, numba_backend.LEAST))
 
     def _lay_out(self, compiled: Sequence[int]) -> None:
         """Buffers and plans, with some parameters for the compiled loop and the others on pages."""
-        device, dtype, uses = self.device, self.dtype, self._uses
+        device, dtype, uses = self.device, self.dtype, [_as_rows(use) for use in self._uses]
         shapes = [tuple(shape) for shape in self._shapes]
         packed = pages(shapes, uses, self._capacity, but=compiled)
-        deep = 1 if compiled else depth(packed, uses)
-        scalars = [use for use in uses if use.size == 1]
-        self.rows = sum(use.member.units for use in scalars)
+        matrices = [use for use in self._uses if use.size > 1]
+        deep = 1 if compiled or matrices else depth(packed)  # matrices are booked measurement by measurement
         # Gram matrices of all rows, and one more cell, always zero, for what a translation does not have.
-        cells = [len(PAIRS) if use.parameter in compiled else vectors_of(use.kind) ** 2 for use in scalars]
-        sizes = [deep * use.member.units * each for use, each in zip(scalars, cells, strict=True)]
+        cells = [len(PAIRS) if use.parameter in compiled else vectors_of(use.kind) ** 2 for use in uses]
+        sizes = [deep * use.member.units * each for use, each in zip(uses, cells, strict=True)]
         self.products = torch.zeros(sum(sizes) + 1, device=device, dtype=dtype)
         ends = list(accumulate(sizes))
-        regions = {use: slice(end - size, end) for use, size, end in zip(scalars, sizes, ends, strict=True)}
-        self._columns = self._cells(regions, compiled, deep).to(device)
+        regions = {use: slice(end - size, end) for use, size, end in zip(uses, sizes, ends, strict=True)}
+        self._columns = self._cells(COLUMNS, 1, regions, compiled, deep)
+        self._squares = {size: self._cells(SQUARES, size, regions, compiled, 1).view(-1) for size in self.matrices}
         cells_of = {use: self.products[region] for use, region in regions.items()}
-        of_matrices = self.matrices, self.squares = self._zeros(MATRICES, True), self._zeros(SQUARES, False)
-        self.numba_backend = self.torch_backend = None
+        self.numba_backend = self.torch_backend = self._matrix_products = None
+        positions: dict[int, torch.Tensor] = {}
         if compiled:
             targets = {u: cells.view(len(PAIRS), -1) for u, cells in cells_of.items() if u.parameter in compiled}
             self.numba_backend = numba_backend.NumbaBackend(self.parameters, compiled, targets)
+            positions |= self.numba_backend.positions()
         if packed:
             grams = {
                 use: cells.view(deep, use.member.units, vectors_of(use.kind), -1)
                 for use, cells in cells_of.items()
                 if use.parameter not in compiled
             }
-            matrices = {
-                use: [each[use.size][:, use.row : use.row + use.member.units].unbind() for each in of_matrices]
-                for use in uses
-                if use.size > 1
-            }
-            self.torch_backend = TorchBackend(packed, shapes, uses, deep, grams, matrices, device, dtype)
-        self._sums = [tensor for each in of_matrices for tensor in each.values()]
-        if self.torch_backend is not None and self.torch_backend.adds:
-            self._sums.append(self.products)
+            self.torch_backend = TorchBackend(packed, shapes, uses, deep, grams, device, dtype)
+            positions |= self.torch_backend.positions()
+        if matrices:
+            of_heads = {use.parameter: positions[use.parameter] for use in matrices}
+            self._matrix_products = MatrixProducts(self.parameters, matrices, of_heads, self.matrices)
 
-    def _zeros(self, names: Sequence[str], matrix: bool) -> dict[int, torch.Tensor]:
-        """For each d the named products of all units that have d x d matrices, (names, rows, d, d) or (…, 1, 1)."""
+    def squares(self, size: int) -> torch.Tensor:
+        """SQUARES of all units with d x d matrices, as last measured, (len(SQUARES), rows)."""
+        return torch.index_select(self.products, 0, self._squares[size]).view(len(SQUARES), -1)
+
+    def _room(self) -> dict[int, torch.Tensor]:
+        """For each d the MATRICES of all units that have d x d matrices, (len(MATRICES), rows, d, d)."""
         rows: dict[int, int] = {}
         for use in self._uses:
             if use.size > 1:
                 rows[use.size] = rows.get(use.size, 0) + use.member.units
         return {
-            d: torch.zeros(len(names), count, *((d, d) if matrix else (1, 1)), device=self.device, dtype=self.dtype)
+            d: torch.zeros(len(MATRICES), count, d, d, device=self.device, dtype=self.dtype)
             for d, count in rows.items()
         }
 
     def _compile(self) -> None:
         """Give the compiled loop all that it can take; the positions are kept, and nothing may be waiting."""
-        compiled = numba_backend.compilable(self.parameters, self._uses, 0)
+        compiled = numba_backend.compilable(self.parameters, [_as_rows(use) for use in self._uses], 0)
         if len(compiled) == (len(self.numba_backend.chosen) if self.numba_backend else 0):
             return
         positions: dict[int, torch.Tensor] = {}
@@ -98,20 +109,24 @@ class InnerProducts:
         self._lay_out(compiled)
         self.remember([positions[index].view(parameter.shape) for index, parameter in enumerate(self.parameters)])
 
-    def _cells(self, regions: Mapping[Use, slice], compiled: Sequence[int], deep: int) -> torch.Tensor:
-        """Where each of COLUMNS of each measurement lies in the flat products, (measurements, len(COLUMNS), rows)."""
-        index = torch.full((deep, len(COLUMNS), self.rows), self.products.numel() - 1)
-        for use, region in regions.items():
-            vectors, count = vectors_of(use.kind), use.member.units
+    def _cells(
+        self, names: Sequence[str], size: int, regions: Mapping[Use, slice], compiled: Sequence[int], deep: int
+    ) -> torch.Tensor:
+        """Where named products of units with d x d matrices lie in the flat ones, (measurements, len(names), rows)."""
+        chosen = [use for use in self._uses if use.size == size]
+        rows = sum(use.member.units for use in chosen)
+        index = torch.full((deep, len(names), rows), self.products.numel() - 1)
+        for use in chosen:
+            region, vectors, count = regions[_as_rows(use)], vectors_of(use.kind), use.member.units
             units = torch.arange(deep * count).view(deep, count)
-            for column, name in enumerate(COLUMNS):
+            for column, name in enumerate(names):
                 factors = pair(name, use.kind.is_constant)
                 if factors is None:
                     continue
                 gram = units * vectors**2 + factors[0] * vectors + factors[1]
                 cell = PAIRS.index(factors) * count + units if use.parameter in compiled else gram
                 index[:, column, use.row : use.row + count] = region.start + cell
-        return index
+        return index.to(self.device, torch.int32)
 
     def read(self, count: int, out: torch.Tensor | None = None) -> torch.Tensor:
         """COLUMNS of the measurements that are ready, (count * len(COLUMNS) * rows)."""
@@ -171,8 +186,10 @@ class InnerProducts:
             self._compile()
         if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
             gradients, momenta = ([None if t is None else t.to_dense() for t in each] for each in (gradients, momenta))
-        for each in self._sums:
-            each.zero_()
+        if self._matrix_products is not None:
+            self._matrix_products.measure(gradients, momenta, parameters, scale, skipped)
+        if self.torch_backend is not None and self.torch_backend.adds:
+            self.products.zero_()
         if self.numba_backend is not None:
             self.numba_backend.measure(gradients, momenta, parameters, scale, skipped, remember)
         if self.torch_backend is None:

@@ -8,7 +8,7 @@ axis, at places where no unit of any block is divided.
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,17 @@ class Use:
     row: int  # first row of this member among all rows with the same matrix size
     size: int  # d of a general_linear or rotation block, 1 otherwise
     again: bool = False  # whether another use measures the same rows: the constant part of an affine generator
+
+
+def squeezed(member: Member) -> Member:
+    """The same rows with no axis of length one, which only hides how the member lies in its parameter."""
+    kept = [axis for axis, length in enumerate(member.shape) if length > 1 or axis == member.matrix_axis] or [0]
+    return replace(
+        member,
+        shape=tuple(member.shape[axis] for axis in kept),
+        unit_axes=tuple(kept.index(axis) for axis in member.unit_axes if axis in kept),
+        matrix_axis=None if member.matrix_axis is None else kept.index(member.matrix_axis),
+    )
 
 
 @dataclass(frozen=True)

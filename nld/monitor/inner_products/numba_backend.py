@@ -12,13 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from nld.monitor.inner_products import openmp
-from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.layout import Use, squeezed
 from nld.monitor.inner_products.numba_tables import Stage, Sum, Task, table
 from nld.monitor.inner_products.products import GRADIENT, PAIRS, PAIRS_WITHOUT_ONES, needs_ones
 
@@ -38,16 +38,47 @@ def matrix(shape: Sequence[int]) -> tuple[int, int]:
     return (1, math.prod(shape)) if columns == 1 else (shape[0], columns)
 
 
-def orientation(use: Use, shape: Sequence[int]) -> tuple[str, int] | None:
-    """Whether a use's units are "rows" or "columns" of the parameter as a matrix, and how many each has."""
-    member, (rows, columns) = use.member, matrix(shape)
-    if use.size > 1 or member.narrow or rows * columns == 0:
+class Lines(NamedTuple):
+    """A use's units as lines of the parameter's matrix: rows or columns, from which on, and how many each has."""
+
+    by_rows: bool
+    first: int
+    group: int
+
+
+def lines(use: Use, shape: Sequence[int], by_columns: bool = False) -> Lines | None:
+    """Which lines a use's units are; None where they are none.
+
+    Args:
+        by_columns: whether a unit that is all of a parameter is its columns rather than its rows.
+    """
+    member, (rows, columns) = squeezed(use.member), matrix(shape)
+    if rows * columns == 0 or any(axis > 0 for axis, _, _ in member.narrow):
         return None
-    if member.units == 1 or (member.unit_axes == (0,) and rows % member.units == 0):
-        return "rows", rows // member.units
-    if (member.unit_axes == (0,) and rows == 1) or (member.unit_axes == (1,) and member.shape[0] == rows):
-        return "columns", columns // member.units
+    first, count = 0, shape[0] if shape else 1
+    for _, start, length in member.narrow:
+        first, count = first + start, length
+    if rows == 1 and shape and shape[0] == 1:
+        first, count = 0, columns
+    whole = member.units == 1 and not member.narrow
+    if rows == 1 or (whole and by_columns):
+        along = member.units == 1 or member.unit_axes == (0,)
+        return Lines(False, first, (count if rows == 1 else columns) // member.units) if along else None
+    if member.units == 1 or (member.unit_axes == (0,) and count % member.units == 0):
+        return Lines(True, first, count // member.units)
+    if member.unit_axes == (1,) and member.shape[0] == rows:
+        return Lines(False, 0, columns // member.units)
     return None
+
+
+def lines_of(uses: Sequence[Use], shape: Sequence[int]) -> dict[Use, Lines]:
+    """The lines of uses of one parameter. If some are columns and all can be, all are: rows need another look at it."""
+    by_rows, by_columns = (
+        {use: each for use in uses if (each := lines(use, shape, whole_by_columns)) is not None}
+        for whole_by_columns in (False, True)
+    )
+    mixed = any(not each.by_rows for each in by_rows.values())
+    return by_columns if mixed and not any(each.by_rows for each in by_columns.values()) else by_rows
 
 
 def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: int) -> list[int]:
@@ -58,7 +89,7 @@ def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use], least: i
         if parameter.device.type == "cpu"
         and parameter.dtype in (torch.float32, torch.float64)
         and parameter.is_contiguous()
-        and all(orientation(use, parameter.shape) for use in uses if use.parameter == index)
+        and all(lines(use, parameter.shape) for use in uses if use.parameter == index)
     ]
     enough = able and sum(parameters[i].numel() for i in able) >= least
     return able if enough and _compiled(parameters[able[0]].dtype) is not None else []
@@ -132,11 +163,11 @@ class NumbaBackend:
     def _room(self, shape: Sequence[int], uses: Sequence[Use]) -> _Sums:
         """Arrays for the sums of one parameter, as many shares as tasks divide its rows."""
         rows, columns = matrix(shape)
-        sides = {side[0] for use in uses if (side := orientation(use, shape)) is not None}
+        sides = {by.by_rows for by in lines_of(uses, shape).values()}
         shares = max(1, min(torch.get_num_threads(), rows // _ROWS)) if rows * columns > _WHOLE else 1
         return _Sums(
-            np.zeros((rows if "rows" in sides else 0, len(PAIRS))),
-            np.zeros((shares, len(PAIRS), columns if "columns" in sides else 0)),
+            np.zeros((rows if True in sides else 0, len(PAIRS))),
+            np.zeros((shares, len(PAIRS), columns if False in sides else 0)),
         )
 
     def _tasks(self, place: int, uses: Sequence[Use], sums: _Sums, first_sum: int, last_sum: int) -> list[Task]:
@@ -162,23 +193,22 @@ class NumbaBackend:
     def _sums_of(self, shape: Sequence[int], uses: Mapping[Use, torch.Tensor], sums: _Sums) -> list[Sum]:
         """How the sums of one parameter become the products of its units."""
         products = len(PAIRS if any(needs_ones(use.kind) for use in uses) else PAIRS_WITHOUT_ONES)
+        columns = matrix(shape)[1]
         rows = []
-        for use, target in uses.items():
-            side = orientation(use, shape)
-            if side is None:
-                continue
-            by_rows = side[0] == "rows"
+        for use, by in lines_of(list(uses), shape).items():
+            source = sums.of_rows[by.first :] if by.by_rows else sums.of_columns[:, :, by.first :]
             rows.append(
                 Sum(
-                    source=(sums.of_rows if by_rows else sums.of_columns).ctypes.data,
-                    target=target.data_ptr(),
+                    source=source.ctypes.data,
+                    target=uses[use].data_ptr(),
                     factors=self._factors.ctypes.data,
                     units=use.member.units,
-                    group=side[1],
-                    shares=1 if by_rows else sums.shares,
+                    group=by.group,
+                    shares=1 if by.by_rows else sums.shares,
                     products=products,
-                    product_step=1 if by_rows else matrix(shape)[1],
-                    entry_step=len(PAIRS) if by_rows else 1,
+                    share_step=len(PAIRS) * columns,
+                    product_step=1 if by.by_rows else columns,
+                    entry_step=len(PAIRS) if by.by_rows else 1,
                 )
             )
         return rows

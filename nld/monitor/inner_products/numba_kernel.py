@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, types
+from numba.core import cgutils
 from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 from nld.monitor.inner_products.numba_tables import Stage, Sum, Task, dtype
 from nld.monitor.inner_products.products import ONES, PAIRS, PAIRS_WITH_ONES, PAIRS_WITHOUT_ONES
 
-_LONGEST = 512  # columns of four rows that stay in the fastest cache
+_TOGETHER, _LONGEST = 16, 512  # rows and columns that stay in a fast cache while they are read twice
+_REGISTER = 256  # bits of a vector register; with more, registers would run out where there are sixteen
 _STRIP = 256  # rows that are summed in the parameters' precision before they are added up in double
 _COUNT = len(PAIRS)
 # Sums may be reordered, so that they run side by side; what is infinite or not a number stays so.
+_FUSED = ("contract",)
 _FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}}
 _machine_code: Any = njit(**_FAST)
-_pasted: Any = njit(inline="always")  # into its caller: a call would hand over sixteen arrays
 _spliced: Any = intrinsic
 # What an address in the table points to.
 _STAGE, _TASK, _SUM = (np.zeros(1, dtype(row)) for row in (Stage, Task, Sum))
@@ -108,44 +110,6 @@ def _row(vector, row, start, stop, like):
     return carray(_pointer(address + (row * step + start) * like.itemsize, like), stop - start)
 
 
-@_machine_code
-def _rows(vector, row, high, start, stop, zero):
-    """Part of four rows, with zeros beyond the last row."""
-    return (
-        _row(vector, row, start, stop, zero),
-        _row(vector, row + 1, start, stop, zero) if row + 1 < high else zero[: stop - start],
-        _row(vector, row + 2, start, stop, zero) if row + 2 < high else zero[: stop - start],
-        _row(vector, row + 3, start, stop, zero) if row + 3 < high else zero[: stop - start],
-    )
-
-
-@_machine_code
-def _squares(rows, out):
-    """Squares of four rows, added to ``out`` entry by entry."""
-    a, b, c, d = rows
-    for i in range(out.size):
-        out[i] += a[i] * a[i] + b[i] * b[i] + c[i] * c[i] + d[i] * d[i]
-
-
-@_machine_code
-def _crossed(left, right, out):
-    """Products of four rows with four others, added to ``out`` entry by entry."""
-    a, b, c, d = left
-    e, f, g, h = right
-    for i in range(out.size):  # two loops: more arrays in one, and the compiler gives up on telling them apart
-        out[i] += a[i] * e[i] + b[i] * f[i]
-    for i in range(out.size):
-        out[i] += c[i] * g[i] + d[i] * h[i]
-
-
-@_machine_code
-def _added(rows, out):
-    """Four rows, added to ``out`` entry by entry."""
-    a, b, c, d = rows
-    for i in range(out.size):
-        out[i] += a[i] + b[i] + c[i] + d[i]
-
-
 def _in_one_pass(pairs, first: int) -> Any:
     """A loop over five vectors, the last of ones, that adds products of theirs to ``out`` from place ``first`` on."""
 
@@ -184,30 +148,84 @@ def _in_one_pass(pairs, first: int) -> Any:
     return add
 
 
-def _one_by_one(pairs, first: int) -> Any:
-    """Products of four rows with four others, entry by entry, added to the strips from place ``first`` on.
+def _down_columns(pairs, first: int, bits: int) -> Any:
+    """Products of columns that lie side by side, as many as have ``bits``, row by row in the processor's registers.
 
-    It is written out, a line a product, and pasted: each call of a function of the table would move sixteen arrays.
+    It takes the addresses of gradient, momentum, position and parameter, how far apart their rows are, how many rows
+    there are, and the address and the step of the sums, which it adds to from place ``first`` on.
     """
-    lines = []
-    for place, (left, right) in enumerate(map(sorted, pairs), first):
-        loop = "_added" if right == ONES else "_squares" if left == right else "_crossed"
-        rows = ", ".join("gmqd"[vector] for vector in dict.fromkeys((left, right)) if vector != ONES)
-        lines.append(f"    {loop}({rows}, strip[{place}, start:stop])")
-    names: dict[str, Any] = {}
-    exec("\n".join(["def add(g, m, q, d, strip, start, stop):", *lines, "    return"]), globals(), names)
-    return _pasted(names["add"])
+
+    @_spliced
+    def add(_, like, g, m, q, p, g_step, m_step, q_step, p_step, rows, out, out_step):
+        size = like.dtype.bitwidth // 8
+
+        def code(context, builder, signature, arguments):
+            number = context.get_value_type(like.dtype)
+            lanes = max(1, bits // like.dtype.bitwidth)
+            vector = ir.VectorType(number, lanes) if lanes > 1 else number
+            starts, steps, (rows, out, out_step) = arguments[1:5], arguments[5:9], arguments[9:]
+
+            def pointer(address):
+                return builder.inttoptr(address, vector.as_pointer())
+
+            sums = [cgutils.alloca_once(builder, vector) for _ in pairs]
+            for total in sums:
+                builder.store(ir.Constant(vector, None if lanes > 1 else 0.0), total)
+            with cgutils.for_range(builder, rows) as loop:
+                places = [
+                    pointer(builder.add(start, builder.mul(loop.index, step)))
+                    for start, step in zip(starts, steps, strict=True)
+                ]
+                gradient, momentum, position, parameter = (builder.load(place, align=size) for place in places)
+                entries = gradient, momentum, position, builder.fsub(parameter, position)
+                for (left, right), total in zip(map(sorted, pairs), sums, strict=True):
+                    product = entries[left]
+                    if right != ONES:
+                        product = builder.fmul(product, entries[right], flags=_FUSED)
+                    builder.store(builder.fadd(builder.load(total), product, flags=_FUSED), total)
+            for place, total in enumerate(sums, first):
+                target = pointer(builder.add(out, builder.mul(out_step, ir.Constant(out.type, place))))
+                builder.store(builder.fadd(builder.load(target, align=size), builder.load(total)), target, align=size)
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.int64] * 11), code
+
+    return add
 
 
 _row_products = _in_one_pass(PAIRS_WITHOUT_ONES, 0)
 _row_products_with_ones = _in_one_pass(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES))
-_column_products = _one_by_one(PAIRS_WITHOUT_ONES, 0)
-_column_products_with_ones = _one_by_one(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES))
+_side_by_side = _down_columns(PAIRS_WITHOUT_ONES, 0, _REGISTER)
+_side_by_side_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), _REGISTER)
+_one_column = _down_columns(PAIRS_WITHOUT_ONES, 0, 0)
+_one_column_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), 0)
+
+
+@_machine_code
+def _column_products(vectors, row, high, start, stop, of_vectors, strip, like):
+    """Products of columns start to stop, summed over rows from ``row`` on and added to the strip."""
+    (g, g_step), (m, m_step), (p, p_step), (q, q_step) = vectors
+    size, lanes = like.itemsize, _REGISTER // 8 // like.itemsize
+    steps = g_step * size, m_step * size, q_step * size, p_step * size
+    g, m, q, p = g + row * steps[0], m + row * steps[1], q + row * steps[2], p + row * steps[3]
+    out, out_step = strip.ctypes.data, strip.shape[1] * size
+    column = start
+    while column + lanes <= stop:
+        at = column * size
+        _side_by_side(like, g + at, m + at, q + at, p + at, *steps, high - row, out + at, out_step)
+        if of_vectors:
+            _side_by_side_with_ones(like, g + at, m + at, q + at, p + at, *steps, high - row, out + at, out_step)
+        column += lanes
+    while column < stop:
+        at = column * size
+        _one_column(like, g + at, m + at, q + at, p + at, *steps, high - row, out + at, out_step)
+        if of_vectors:
+            _one_column_with_ones(like, g + at, m + at, q + at, p + at, *steps, high - row, out + at, out_step)
+        column += 1
 
 
 @_machine_code
 def _measure(stage, task, like):
-    # Four rows at a time: each sum over rows is then fetched and put back a fourth as often.
     low, high, width = task.low, task.high, task.width
     of_rows, of_columns, of_vectors, remember = task.of_rows, task.of_columns, task.of_vectors, stage.remember
     gradients, momenta = _vector(stage, 0, task), _vector(stage, 1, task)
@@ -215,42 +233,32 @@ def _measure(stage, task, like):
     rows = carray(_pointer(task.row_sums, _NUMBER), (high, _COUNT))
     columns = carray(_pointer(task.column_sums, _NUMBER), (_COUNT, width))
     strip = np.zeros((_COUNT, width if of_columns else 0), like.dtype)
-    longest = min(width, _LONGEST)
-    moved = np.empty((4, longest), like.dtype)
-    zero = np.zeros(longest, like.dtype)
+    moved = np.empty(min(width, _LONGEST), like.dtype)
     if of_rows:
         rows[low:high] = 0
     if of_columns:
         columns[:] = 0
-    for first in range(low, high, 4):
-        here = min(4, high - first)
+    for first in range(low, high, _TOGETHER):
+        end = min(first + _TOGETHER, high)
         for start in range(0, width, _LONGEST):
             stop = min(start + _LONGEST, width)
-            at = (start, stop, zero)
-            for j in range(here):
-                position, parameter = _row(positions, first + j, *at), _row(parameters, first + j, *at)
-                d = moved[j, : stop - start]
+            for row in range(first, end if of_rows else first):
+                gradient, momentum = _row(gradients, row, start, stop, like), _row(momenta, row, start, stop, like)
+                position, parameter = _row(positions, row, start, stop, like), _row(parameters, row, start, stop, like)
+                d = moved[: stop - start]
                 for i in range(stop - start):
                     d[i] = parameter[i] - position[i]
-                if of_rows:
-                    gradient, momentum = _row(gradients, first + j, *at), _row(momenta, first + j, *at)
-                    _row_products(gradient, momentum, position, d, rows[first + j])
-                    if of_vectors:
-                        _row_products_with_ones(gradient, momentum, position, d, rows[first + j])
-            if of_columns:
-                g, m = _rows(gradients, first, high, *at), _rows(momenta, first, high, *at)
-                q = _rows(positions, first, high, *at)
-                stored = (moved.ctypes.data, longest)
-                d = _rows(stored, 0, here, 0, stop - start, zero)
-                _column_products(g, m, q, d, strip, start, stop)
+                _row_products(gradient, momentum, position, d, rows[row])
                 if of_vectors:
-                    _column_products_with_ones(g, m, q, d, strip, start, stop)
-            if remember:
-                for j in range(here):
-                    position, parameter = _row(positions, first + j, *at), _row(parameters, first + j, *at)
-                    for i in range(stop - start):
-                        position[i] = parameter[i]
-        if of_columns and ((first - low) % _STRIP == 0 or first + 4 >= high):
+                    _row_products_with_ones(gradient, momentum, position, d, rows[row])
+            if of_columns:
+                vectors = gradients, momenta, parameters, positions
+                _column_products(vectors, first, end, start, stop, of_vectors, strip, like)
+            for row in range(first, end if remember else first):
+                position, parameter = _row(positions, row, start, stop, like), _row(parameters, row, start, stop, like)
+                for i in range(stop - start):
+                    position[i] = parameter[i]
+        if of_columns and ((end - low) % _STRIP == 0 or end == high):
             columns += strip
             strip[:] = 0
 
@@ -261,16 +269,17 @@ def _add_up(stage, first, last, like):
     for number in range(first, last):
         task = carray(_pointer(stage.sums, _SUM), last)[number]
         units, group, shares, products = task.units, task.group, task.shares, task.products
-        size, product_step, entry_step = units * group, task.product_step, task.entry_step
+        share_step, product_step, entry_step = task.share_step, task.product_step, task.entry_step
+        extent = 1 + (shares - 1) * share_step + (products - 1) * product_step + (units * group - 1) * entry_step
         target = carray(_pointer(task.target, like), (_COUNT, units))
         factors = carray(_pointer(task.factors, _NUMBER), _COUNT)
-        source = carray(_pointer(task.source, _NUMBER), shares * _COUNT * size)
+        source = carray(_pointer(task.source, _NUMBER), extent)
         for product in range(products):
             factor = factors[product]
             for unit in range(units):
                 total = 0.0
                 for share in range(shares):
-                    begin = share * _COUNT * size + product * product_step + unit * group * entry_step
+                    begin = share * share_step + product * product_step + unit * group * entry_step
                     for entry in range(group):
                         total += source[begin + entry * entry_step]
                 target[product, unit] = total * factor

@@ -50,6 +50,7 @@ class Sum(NamedTuple):
     group: int  # rows or columns of a unit
     shares: int
     products: int
+    share_step: int
     product_step: int
     entry_step: int
 

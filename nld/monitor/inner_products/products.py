@@ -9,9 +9,9 @@ from typing import Any
 
 from nld.symmetry import Kind
 
-# The vectors that a measurement lines up; displacement is Δq of the step that ends.
+# The vectors that a measurement lines up; displacement is Δq of the step that ends. And what it has without: q + Δq.
 VECTORS = 5
-GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES = range(VECTORS)
+GRADIENT, MOMENTUM, POSITION, DISPLACEMENT, ONES, NOW = range(VECTORS + 1)
 GENERATOR, MOVED = "generator", "moved"
 
 Pair = tuple[int, int]
@@ -28,9 +28,14 @@ PRODUCTS: Mapping[str, tuple[int, Any]] = {
     "position_generator": (POSITION, GENERATOR),
 }
 COLUMNS = tuple(PRODUCTS)
-# Of a block with a d x d matrix of charges a unit: Σ left right^T over its features, and the plain products.
-MATRICES = tuple(name for name, (_, right) in PRODUCTS.items() if right in (GENERATOR, MOVED))
-SQUARES = tuple(name for name in PRODUCTS if name not in MATRICES)
+# Of a block with a d x d matrix of charges a unit: the plain products, and Σ left right^T over its features.
+SQUARES = tuple(name for name, (_, right) in PRODUCTS.items() if right not in (GENERATOR, MOVED))
+MATRICES: Mapping[str, Pair] = {
+    "gradient_now": (GRADIENT, NOW),
+    "momentum_generator": (MOMENTUM, POSITION),
+    "momentum_moved": (MOMENTUM, DISPLACEMENT),
+    "position_generator": (POSITION, POSITION),
+}
 
 
 def pair(name: str, constant: bool) -> Pair | None:

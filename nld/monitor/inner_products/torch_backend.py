@@ -7,22 +7,19 @@ measurements have found, one after another, and multiplies all of it at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from nld.monitor.inner_products.layout import Piece, Use, arranged
+from nld.monitor.inner_products.matrix_products import own_precision
 from nld.monitor.inner_products.products import (
     DISPLACEMENT,
     GRADIENT,
-    MATRICES,
     MOMENTUM,
     ONES,
     POSITION,
-    SQUARES,
     VECTORS,
-    pairs,
     vectors_of,
 )
 
@@ -31,22 +28,11 @@ DEEPEST = 8  # measurements on one page: beyond that it is no faster
 _ELEMENTS = 2**18  # of a row of a deep page: beyond that it leaves the cache
 
 
-def depth(pages: Sequence[Sequence[Piece]], uses: Sequence[Use]) -> int:
+def depth(pages: Sequence[Sequence[Piece]]) -> int:
     """How many measurements a page takes in: one, unless it is the only page, and small."""
-    if len(pages) != 1 or any(use.size > 1 for use in uses):  # matrices are booked measurement by measurement
+    if len(pages) != 1:
         return 1
     return max(1, min(DEEPEST, _ELEMENTS // max(1, sum(piece.numel for piece in pages[0]))))
-
-
-@contextmanager
-def _full_precision():
-    """Inner products in the page's own precision, whatever the training loop allows its matmuls."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
 
 
 @dataclass(frozen=True)
@@ -83,8 +69,7 @@ class TorchBackend:
         shapes: of all parameters.
         uses: of all parameters.
         deep: how many measurements a page takes in; more than one only on an only page.
-        products: for each use without a matrix the Gram matrices that it fills, (deep, units, vectors, vectors).
-        matrices: for each other use the matrices and plain products that it fills, (units, d, d) and (units, 1, 1).
+        products: for each use the Gram matrices that it fills, (deep, units, vectors, vectors).
     """
 
     def __init__(
@@ -94,12 +79,11 @@ class TorchBackend:
         uses: Sequence[Use],
         deep: int,
         products: Mapping[Use, torch.Tensor],
-        matrices: Mapping[Use, Sequence[Sequence[torch.Tensor]]],
         device: torch.device,
         dtype: torch.dtype,
     ):
         self.pages, self.deep, self._shapes, self._uses = pages, deep, shapes, uses
-        self._products, self._matrices = products, matrices
+        self._products = products
         longest = deep * max(sum(piece.numel for piece in page) for page in pages)
         # Rows a multiple of a memory page apart would compete for the same lines of the cache.
         self._stack = torch.zeros(VECTORS, longest + (_OFFSET - longest) % _CACHE_WAY, device=device, dtype=dtype)
@@ -153,7 +137,7 @@ class TorchBackend:
                     continue
                 part = arranged(local[: vectors_of(use.kind)], piece, length, use.member, self._spare)
                 if part is not None:
-                    chosen.append(self._matrices_of(use, part) if use.size > 1 else self._rows_of(use, part, count))
+                    chosen.append(self._rows_of(use, part, count))
         return chosen
 
     def _rows_of(self, use: Use, part, count: int) -> Callable[[], None]:
@@ -173,24 +157,6 @@ class TorchBackend:
                 target.add_(torch.bmm(rows, columns).view(target.shape))
             else:
                 target.copy_(torch.bmm(rows, columns).view(target.shape))
-
-        return multiply
-
-    def _matrices_of(self, use: Use, part) -> Callable[[], None]:
-        """The matrices of one member's heads on one page; see Block for the sign of c."""
-        coefficient = use.member.coefficient
-        matrices, squares = ([part.target(each[None]) for each in targets] for targets in self._matrices[use])
-        matrix_pairs, square_pairs = pairs(MATRICES, use.kind), pairs(SQUARES, use.kind)
-
-        def multiply():
-            rows = part.fetch()
-            for (left, right), target in zip(matrix_pairs, matrices, strict=True):
-                # B q has the charge π q^T; -B^T q has -(π q^T)^T = -q π^T.
-                a, b = (left, right) if coefficient > 0 else (right, left)
-                product = torch.bmm(rows[:, a], rows[:, b].transpose(1, 2))
-                target.add_(product.view(target.shape), alpha=coefficient)
-            for (left, right), target in zip(square_pairs, squares, strict=True):
-                target.add_((rows[:, left] * rows[:, right]).sum((1, 2)).view(target.shape))
 
         return multiply
 
@@ -216,12 +182,12 @@ class TorchBackend:
         torch._foreach_copy_(into, sources)
 
     def positions(self) -> dict[int, torch.Tensor]:
-        """The positions of each parameter, flat."""
-        parts: dict[int, list[torch.Tensor]] = {}
+        """The positions of each parameter, flat: its pieces lie one after the other."""
+        edges: dict[int, list[int]] = {}
         for page in self.pages:
             for piece in page:
-                parts.setdefault(piece.parameter, []).append(self._positions[piece.offset : piece.offset + piece.numel])
-        return {index: torch.cat(each) for index, each in parts.items()}
+                edges.setdefault(piece.parameter, []).extend((piece.offset, piece.offset + piece.numel))
+        return {index: self._positions[places[0] : places[-1]] for index, places in edges.items()}
 
     def remember(self, parameters: Sequence[torch.Tensor]) -> None:
         """Copy the positions, without measuring anything; no measurement may be waiting."""
@@ -270,12 +236,6 @@ class TorchBackend:
         if new := plan.last if remember else plan.last_but_one:
             torch._foreach_copy_(plan.positions, new)
         plan.new.sub_(plan.subtracted)
-        device, dtype = self._stack.device.type, self._stack.dtype
-        exact = torch.get_float32_matmul_precision() == "highest" or dtype == torch.float64
-        cast = torch.is_autocast_enabled(device)
-        with (
-            nullcontext() if exact else _full_precision(),
-            torch.autocast(device, enabled=False) if cast else nullcontext(),
-        ):
+        with own_precision(self._stack.device.type, self._stack.dtype):
             for multiply in plan.multiplications:
                 multiply()

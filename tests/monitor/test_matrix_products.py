@@ -1,0 +1,80 @@
+"""Matrices of heads against their definition, head by head, whichever back end keeps the positions."""
+
+import pytest
+import torch
+
+from nld.finder import Member
+from nld.monitor.inner_products import numba_backend
+from nld.monitor.inner_products.inner_products import InnerProducts
+from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.products import MATRICES, SQUARES
+from nld.symmetry import Kind
+
+HEADS, SIZE, WIDTH = 2, 3, 5
+ROWS = HEADS * SIZE
+# A fused tensor's second part, heads in columns, heads of a vector, and heads whose features do not merge to a view.
+MEMBERS = {
+    "rows": ((2 * ROWS, WIDTH), Member("a", (HEADS, SIZE, WIDTH), narrow=((0, ROWS, ROWS),), matrix_axis=1)),
+    "columns": ((WIDTH, ROWS), Member("a", (WIDTH, HEADS, SIZE), (1,), -1.0, matrix_axis=2)),
+    "vector": ((2 * ROWS,), Member("a", (HEADS, SIZE), (0,), -1.0, ((0, ROWS, ROWS),), matrix_axis=1)),
+    "scattered": ((4, ROWS, 2), Member("a", (4, HEADS, SIZE, 2), (1,), matrix_axis=2)),
+}
+
+
+def defined(member: Member, gradient, momentum, old, new) -> tuple[torch.Tensor, torch.Tensor]:
+    """MATRICES (names, units, d, d) and SQUARES (names, units) by what their names say."""
+    rows = {"gradient": gradient, "momentum": momentum, "position": old, "displacement": new - old, "now": new}
+    rows = {name: member.rows(tensor) for name, tensor in rows.items()}
+    rows |= {"generator": rows["position"], "moved": rows["displacement"]}
+    matrices = []
+    for name in MATRICES:
+        left, right = (rows[part] for part in name.split("_"))
+        product = torch.einsum("uif,ujf->uij", left, right)
+        matrices.append(product if member.coefficient > 0 else -product.mT)  # of -B^T q: -(left right^T)^T
+    squares = [(rows[name.split("_")[0]] * rows[name.split("_")[1]]).sum((1, 2)) for name in SQUARES]
+    return torch.stack(matrices), torch.stack(squares)
+
+
+@pytest.mark.parametrize("scale", [None, 4.0])
+@pytest.mark.parametrize("missing", [None, "gradient", "momentum"])
+@pytest.mark.parametrize("least", [0, 10**12], ids=["compiled", "pages"])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_matrices_and_squares_are_their_definition(name, least, missing, scale, monkeypatch):
+    if least == 0 and name != "scattered":
+        pytest.importorskip("numba")
+    monkeypatch.setattr(numba_backend, "LEAST", least)
+    shape, member = MEMBERS[name]
+    old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=torch.float64)
+    products = InnerProducts([new], [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, SIZE)])
+    products.remember([old])
+    zeros = torch.zeros_like(old)
+    for before, now in ((old, new), (new, newer)):
+        given = None if missing == "gradient" else gradient * (scale or 1.0)
+        scalar = None if scale is None else torch.tensor(scale)
+        products.measure([given], [None if missing == "momentum" else momentum], [now], scalar)
+        g, m = (zeros if missing == which else each for which, each in (("gradient", gradient), ("momentum", momentum)))
+        matrices, squares = defined(member, g, m, before, now)
+        torch.testing.assert_close(products.matrices[SIZE], matrices, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(products.squares(SIZE), squares, rtol=1e-12, atol=1e-12)
+
+
+def test_a_gradient_that_a_scaler_threw_away_is_not_read():
+    shape, member = MEMBERS["rows"]
+    now = torch.ones(shape)
+    products = InnerProducts([now], [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, SIZE)])
+    products.measure([torch.full(shape, torch.inf)], [None], [now], torch.tensor(2.0), torch.ones(()))
+    assert torch.isfinite(products.matrices[SIZE]).all()
+    assert torch.isfinite(products.squares(SIZE)).all()
+
+
+def test_products_keep_their_precision_where_the_training_gives_it_up():
+    """Under autocast, as after ``torch.set_float32_matmul_precision("medium")``."""
+    shape, member = MEMBERS["rows"]
+    torch.manual_seed(0)
+    old, now, gradient = torch.randn(3, *shape)
+    products = InnerProducts([now], [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, SIZE)])
+    products.remember([old])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        products.measure([gradient], [None], [now])
+    expected, _ = defined(member, gradient.double(), torch.zeros(shape).double(), old.double(), now.double())
+    torch.testing.assert_close(products.matrices[SIZE].double(), expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,77 @@
+"""Records in files: no place for units that a block lacks, and whatever is read of one is what memory has."""
+
+import h5netcdf
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nld
+from nld.monitor.record_layout import packed
+from tests.monitor.zoo import BLOCKS, train, zoo
+
+
+@pytest.fixture(scope="module")
+def record() -> xr.Dataset:
+    network, optimizer = zoo("momentum")
+    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
+        train(network, optimizer, 9)
+    return monitor.record()
+
+
+@pytest.fixture(scope="module")
+def path(record, tmp_path_factory):
+    return nld.monitor.save(record, tmp_path_factory.mktemp("records") / "record.nc")
+
+
+def test_a_file_has_a_value_for_each_unit_and_no_more(record, path):
+    assert bool(record.charge.isnull().any())
+    with h5netcdf.File(path) as file:
+        assert file.variables["charge"].shape == (9, sum(block.units for block in BLOCKS))
+        assert not any(np.isnan(file.variables["charge"][:]).ravel())
+        assert file.variables["momentum"].shape == (9, len(BLOCKS))
+
+
+PLACES = st.one_of(
+    st.integers(0, 3),
+    st.builds(slice, st.integers(0, 4), st.integers(0, 9), st.sampled_from([None, 1, 2])),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.just(slice(None, None, -1)),
+)
+
+
+@settings(max_examples=60)
+@given(places=st.fixed_dictionaries({}, optional=dict.fromkeys(("step", "block", "unit"), PLACES)))
+def test_any_part_is_read_as_it_is_in_memory(record, path, places):
+    with nld.monitor.load(path, lazy=True) as lazy:
+        xr.testing.assert_identical(lazy.charge.isel(places).load(), record.charge.isel(places))
+
+
+def test_a_lazy_record_reads_no_values_before_they_are_asked_for(path, monkeypatch):
+    with nld.monitor.load(path, lazy=True) as lazy:
+        part = lazy.charge.isel(block=1, step=slice(2, 4))
+        read = []
+        original = xr.Variable.__getitem__
+        monkeypatch.setattr(xr.Variable, "__getitem__", lambda self, key: read.append(key) or original(self, key))
+        part.load()
+    first = BLOCKS[0].units
+    assert (slice(2, 4, 1), slice(first, first + BLOCKS[1].units)) in read
+
+
+def test_means_and_parts_of_a_record_come_back_too(record, tmp_path):
+    network, optimizer = zoo("momentum")
+    with nld.Monitor(network, optimizer, BLOCKS, units="mean") as monitor:
+        train(network, optimizer, 3)
+    for number, each in enumerate((monitor.record(), record.isel(block=[2, 0]), record.isel(step=slice(0, 0)))):
+        back = nld.monitor.load(nld.monitor.save(each, tmp_path / f"{number}.nc"))
+        xr.testing.assert_identical(back, each)
+
+
+def test_a_record_of_an_older_format_is_written_as_that_has_it(record, tmp_path):
+    older = record.assign_attrs(format=3)
+    path = nld.monitor.save(older, tmp_path / "older.nc")
+    with h5netcdf.File(path) as file:
+        assert file.variables["charge"].shape == record.charge.shape
+    xr.testing.assert_identical(nld.monitor.load(path), older)
+    assert packed(older).charge.dims == ("step", "entry")
