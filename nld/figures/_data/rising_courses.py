@@ -38,7 +38,7 @@ def drawn(seed: int) -> xr.Dataset:
 def hidden_course(course: xr.Dataset) -> np.ndarray:
     """Norms of the gradient and of the weights of all scale-symmetric parts, geometric means in bins, (2, bins)."""
     parts = [part for part in course["part"].values if part != "others"]
-    squares = [np.square(course[name].sel(part=parts)).sum("part").values for name in ("gradient_norm", "weight_norm")]
+    squares = [(course[name].sel(part=parts) ** 2).sum("part").values for name in ("gradient_norm", "weight_norm")]
     return np.exp(0.5 * np.log(squares).reshape(2, -1, BIN).mean(-1))
 
 
