@@ -72,7 +72,8 @@ def _draw_map(data, axes, name: str, title: str) -> None:
     values = data[name].mean("seed").values
     log = name == "grid_loss"
     norm = colors.LogNorm(values.min(), values.max()) if log else colors.Normalize(0, values.max())
-    axes.imshow(values, origin="lower", aspect="auto", cmap="cividis_r" if log else "cividis", norm=norm)
+    cells = [range(size) for size in reversed(values.shape)]
+    axes.pcolormesh(*cells, values, cmap="cividis_r" if log else "cividis", norm=norm, edgecolors="face")
     for (row, column), value in zip(_cells(values), values.ravel(), strict=True):
         bright = (norm(value) < 0.5) if log else (norm(value) > 0.5)
         text = f"{value:.0e}".replace("e-0", "e−") if log else f"{value:.2f}"

@@ -103,5 +103,5 @@ def _thumbnail(figure: Figure) -> Image.Image:
     width, height = figure.get_size_inches()
     drawing = io.BytesIO()
     figure.savefig(drawing, dpi=min(THUMBNAIL[0] / width, THUMBNAIL[1] / height))
-    # Sixty-four colours are enough for lines and labels, and take a third of the bytes.
-    return Image.open(drawing).quantize(64, method=Image.Quantize.FASTOCTREE).convert("RGBA")
+    # Forty colours are enough for lines and labels, and take a fourth of the bytes.
+    return Image.open(drawing).quantize(40, method=Image.Quantize.FASTOCTREE).convert("RGBA")
