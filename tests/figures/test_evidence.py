@@ -84,7 +84,6 @@ KEEPING = [name for name in figures.names() if evidence.kept_path(getattr(figure
 UNFINISHED = {
     "fig-held-norms": "three of sixteen seeds so far, on one arithmetic",
     "fig-photographs": "seven of 32 seeds so far, on one arithmetic",
-    "fig-rising-gradients": "one arithmetic so far, and gaps where a cosine was not run",
 }
 
 
