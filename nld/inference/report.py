@@ -47,10 +47,10 @@ def finding_in_words(finding: Finding) -> str:
 
 
 def _number(value: float, finding: Finding) -> str:
-    """Digits enough to tell the ends of the interval apart."""
+    """Digits enough to tell the ends of the interval apart; what rounds to zero has no sign."""
     if finding.low is None or finding.high is None or finding.high <= finding.low:
         text = f"{value:.3g}"
     else:
         digits = max(0, 1 - math.floor(math.log10(finding.high - finding.low)))
-        text = f"{value:.{min(digits, 9)}f}"
+        text = f"{value:z.{min(digits, 9)}f}"
     return text.replace("-", "−")

@@ -7,6 +7,7 @@ from scipy import stats
 from nld.inference import fixed, ruling
 from nld.inference import registration as registry
 from nld.inference.registration import Family, Part, Registration
+from nld.inference.report import effect
 from nld.inference.ruling import Evidence, rule
 from nld.inference.verdict import (
     BELOW,
@@ -276,3 +277,8 @@ def test_what_is_wrong_with_a_written_registration_is_named(change, message, mon
         return
     with pytest.raises(ValueError, match=message):
         registry.registrations.__wrapped__()
+
+
+def test_an_effect_that_rounds_to_zero_has_no_sign():
+    assert effect(Finding("x", OPEN, -0.4, -6.3, 5.7, 7, "points")) == "0 [−6, 6] points"
+    assert effect(Finding("x", OPEN, -0.04, -0.63, 0.57, 7, "")) == "0.0 [−0.6, 0.6]"

@@ -121,8 +121,8 @@ def rates(data: xr.Dataset, names: list[str], suffix: str = "") -> Evidence:
     end = data["judged_accuracy"].sel(setting=high).mean("judging_seed").values
     numbers = (
         f"At learning rate {low[2:]} free and held norms differ by {number(lead(data, low).mean(), '.2f')} points of "
-        f"accuracy and by {100 * float(samples['agreement in loss'].mean()):.1f} % in loss; at {high[2:]} they reach "
-        f"{100 * end[0]:.1f} and {100 * end[1]:.1f} %."
+        f"accuracy and by {number(100 * samples['agreement in loss'].mean(), '.1f')} % in loss; at {high[2:]} they "
+        f"reach {100 * end[0]:.1f} and {100 * end[1]:.1f} %."
     )
     return Evidence(CLAIMS["A"] + suffix, numbers, samples)
 
