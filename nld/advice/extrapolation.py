@@ -3,8 +3,8 @@
 The mean over units of a block is fitted by log s_w = a + b (x_w - mean of x), in x = (1 - (n/m)^-DAMPING)/DAMPING: near
 the middle m of the windows a power of the step n, and later less, as learning slows (a damped trend; Gardner and
 McKenzie 1985). A prior draws b to zero: what does not drift by more than its noise is extrapolated as a constant. The
-level of each unit is its own mean, drawn to that of
-the block by as much as the units differ no more than their windows do (James and Stein 1961, in its empirical form).
+level of each unit is its own mean, drawn to that of the block by as much as the units differ no more than their windows
+do (James and Stein 1961, in its empirical form).
 """
 
 from dataclasses import dataclass
