@@ -3,6 +3,8 @@
 A figure whose judged runs are too long for each build keeps them in a file, such as "results/evidence/fig-dyt.nc", one
 row for each arithmetic (processor and instruction set); they rule as long as the figure's parameters are the registered
 ones. With other parameters, or ``NLD_EVIDENCE=live``, a few judging seeds are run on the spot instead.
+
+A sequence may be begun on one processor and go on on another: arithmetics differ by rounding, seeds by chance.
 """
 
 import ast
@@ -53,7 +55,9 @@ def judged(place: str, measure: Measure, *, seed: int = 0, registered: bool = Tr
 
 
 def kept(place: str, module: str) -> xr.Dataset:
-    """Kept per-seed numbers of the first arithmetic; ``judged_on`` says which, and whether the module changed since.
+    """Kept per-seed numbers, each seed's of the first arithmetic that has it.
+
+    ``judged_on`` says which arithmetics these are, and whether the module changed since.
 
     Raises:
         Missing: none are kept.
@@ -61,10 +65,22 @@ def kept(place: str, module: str) -> xr.Dataset:
     path = kept_path(place)
     if path is None:
         raise Missing(f"expected kept evidence in {place}, got no such file; restore it or gather it")
-    row = _read(path).isel(arithmetic=0)
-    stale = row.attrs["sources"] != sources(module)
-    origin = str(row["arithmetic"].values) + ", by an earlier version of the code" * stale
-    return row.drop_vars("arithmetic").drop_attrs(deep=False).assign_attrs(judged_on=origin)
+    found = _read(path)
+    first = _there(found).argmax(axis=0)  # number of the arithmetic that rules on each seed
+    seeds = np.arange(found.sizes["judging_seed"])
+    rows = found.isel({"arithmetic": ("judging_seed", first), "judging_seed": ("judging_seed", seeds)})
+    stale = found.attrs["sources"] != sources(module)
+    origin = _in_words(found, first) + ", by an earlier version of the code" * stale
+    return rows.drop_vars("arithmetic").drop_attrs(deep=False).assign_attrs(judged_on=origin)
+
+
+def _in_words(found: xr.Dataset, first: np.ndarray) -> str:
+    """Such as "CPU A, AVX512", or where there are several "CPU A, AVX512 (7 seeds) and CPU A, AVX2 (9 seeds)"."""
+    names, counts = np.unique(first, return_counts=True)
+    texts = [str(found["arithmetic"].values[name]) for name in names]
+    if len(texts) == 1:
+        return texts[0]
+    return " and ".join(f"{text} ({count} seeds)" for text, count in zip(texts, counts, strict=True))
 
 
 def kept_path(place: str) -> Path | None:
@@ -97,19 +113,27 @@ def gather(
 ) -> Path:
     """Run judging seeds that are not kept yet on this arithmetic, and keep them; earlier ones are not run again.
 
-    Seeds are consecutive from 10,000; each ``at_once`` of them are kept when they are done.
+    Seeds are consecutive from 10,000; each ``at_once`` of them are kept when they are done. The first ones come
+    first, by which arithmetics are compared, then those that no arithmetic has: the sequence grows; then the others.
 
     Returns:
         The file in the checkout.
+
+    Raises:
+        InvalidInput: what is kept is of an earlier version of the code.
     """
     path, label = ROOTS[0] / place, arithmetic_name()
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         kept = _read(path) if path.exists() else None
-        done = _done(kept, label)
-        if done >= count:
+        if kept is not None and kept.attrs["sources"] != sources(measure.__module__):
+            raise InvalidInput(
+                f"expected evidence of this version of the code in {path}, got that of an earlier one: replay it, "
+                f"or gather in a checkout of {kept.attrs['commit']}"
+            )
+        seeds = _missing(kept, label, count, at_once)
+        if not seeds:
             return path
-        seeds = range(FIRST_JUDGING_SEED + done, FIRST_JUDGING_SEED + min(done + at_once, count))
         progress(f"{place}: seeds {seeds[0]} to {seeds[-1]} on {label}")
         rows = measure(seeds).drop_attrs(deep=False).expand_dims(arithmetic=[label])
         joined = rows if kept is None else _joined(kept, rows)
@@ -131,8 +155,10 @@ def replay(place: str, measure: Measure, at_once: int = AT_ONCE) -> bool:
     kept = _read(path)
     if label not in kept["arithmetic"].values:
         raise InvalidInput(f"expected evidence of {label} in {path}, got {list(kept['arithmetic'].values)}; gather it")
-    again = measure(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + at_once))
-    before = kept.sel(arithmetic=label).isel(judging_seed=slice(at_once))
+    before = kept.sel(arithmetic=label)
+    before = before.isel(judging_seed=_there(kept)[list(kept["arithmetic"].values).index(label)])
+    before = before.isel(judging_seed=slice(at_once))
+    again = measure([int(seed) for seed in before["judging_seed"].values])
     if not all(np.array_equal(again[name].values, before[name].values, equal_nan=True) for name in again.data_vars):
         return False
     write(kept.assign_attrs(sources=sources(measure.__module__)), path)
@@ -157,14 +183,26 @@ def _read(path: Path) -> xr.Dataset:
     return xr.load_dataset(stored_results.whole(path), engine="h5netcdf")
 
 
-def _done(kept: xr.Dataset | None, label: str) -> int:
-    """How many consecutive judging seeds are there on one arithmetic."""
-    if kept is None or label not in kept["arithmetic"].values:
-        return 0
-    row = kept.sel(arithmetic=label)
-    first = next(v for v in row.data_vars.values() if v.dims[:1] == ("judging_seed",))
-    there = np.isfinite(first.values.reshape(row.sizes["judging_seed"], -1)).all(axis=1)
-    return int(np.argmin(np.append(there, False)))
+def _missing(kept: xr.Dataset | None, label: str, count: int, at_once: int) -> list[int]:
+    """At most ``at_once`` consecutive judging seeds to run next on one arithmetic; none where it has ``count``."""
+    every = range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + count)
+    rows = {} if kept is None else dict(zip(kept["arithmetic"].values, _there(kept), strict=True))
+    seeds = [] if kept is None else kept["judging_seed"].values
+    had = {name: {int(seed) for seed in seeds[there]} for name, there in rows.items()}
+    own, any_ = had.get(label, set()), set().union(*had.values())
+    for wanted in (every[:1], [seed for seed in every if seed not in any_], every):
+        todo = [seed for seed in wanted if seed not in own]
+        if todo:
+            start = todo[0]
+            return [seed for seed in range(start, start + at_once) if seed in every and seed not in own]
+    return []
+
+
+def _there(kept: xr.Dataset) -> np.ndarray:
+    """Whether an arithmetic has a seed, an array of arithmetics by seeds."""
+    first = next(v for v in kept.data_vars.values() if {"arithmetic", "judging_seed"} <= set(v.dims))
+    values = first.transpose("arithmetic", "judging_seed", ...).values
+    return np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=2)
 
 
 def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:

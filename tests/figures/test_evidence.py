@@ -66,6 +66,39 @@ def test_law_a_sequence_grows_and_no_seed_is_run_twice_or_lost(checkout, monkeyp
     np.testing.assert_array_equal(np.isnan(kept["judged"][1]), np.arange(10) >= 6)
 
 
+@pytest.mark.parametrize(
+    ("at_once", "expected"), [(1, [0, 3, 4, 5, 1, 2]), (2, [0, 1, 3, 4, 5, 2]), (8, [0, 1, 2, 3, 4, 5])]
+)
+def test_law_a_sequence_goes_on_elsewhere_after_a_look_at_seeds_that_are_there(
+    checkout, monkeypatch, at_once, expected
+):
+    """The first seeds compare the arithmetics, then come those that nobody has, then the others."""
+    evidence.gather(PLACE, measure, 3, progress=lambda text: None)
+    monkeypatch.setattr(evidence, "arithmetic_name", lambda: "another one")
+    asked = []
+
+    def elsewhere(seeds):
+        asked.extend(seed - FIRST_JUDGING_SEED for seed in seeds)
+        return measure(seeds) + 0.5
+
+    evidence.gather(PLACE, elsewhere, 6, at_once=at_once, progress=lambda text: None)
+    assert asked == expected
+    kept = evidence.judged(PLACE, measure)
+    all_seeds = range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + 6)
+    np.testing.assert_array_equal(kept["judged"], measure(all_seeds)["judged"] + 0.5 * (np.arange(6) >= 3))
+    assert kept["judged"].dims == ("judging_seed",)
+    assert kept.attrs["judged_on"] == "this one (3 seeds) and another one (3 seeds)"
+
+
+def test_seeds_of_other_code_are_not_added_to_a_sequence(checkout, monkeypatch):
+    evidence.gather(PLACE, measure, 3, progress=lambda text: None)
+    monkeypatch.setattr(evidence, "sources", lambda module: "tomorrow")
+    before = (checkout / PLACE).read_bytes()
+    with pytest.raises(ValueError, match="that of an earlier one: replay it, or gather in a checkout of"):
+        evidence.gather(PLACE, measure, 4, progress=lambda text: None)
+    assert (checkout / PLACE).read_bytes() == before
+
+
 def test_evidence_of_other_code_says_so_until_it_is_replayed_to_the_bit(checkout, monkeypatch):
     evidence.gather(PLACE, measure, 9, progress=lambda text: None)
     monkeypatch.setattr(evidence, "sources", lambda module: "tomorrow")
@@ -99,7 +132,7 @@ def test_the_kept_evidence_of_a_figure_is_small_whole_and_of_fresh_seeds(name):
     count = getattr(module, "KEPT_SEEDS", evidence.KEPT_SEEDS)
     seeds = list(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + count))
     assert list(kept["judging_seed"].values) == seeds[: kept.sizes["judging_seed"]]
-    ruling = kept.isel(arithmetic=0)
+    ruling = evidence.kept(module.EVIDENCE, module.measure.__module__)
     assert all(np.isfinite(variable).all() for variable in ruling.data_vars.values())
     whole = kept.sizes["judging_seed"] == count and kept.sizes["arithmetic"] >= 2
     assert whole == (name not in UNFINISHED)
