@@ -202,7 +202,7 @@ def _there(kept: xr.Dataset) -> np.ndarray:
     """Whether an arithmetic has a seed, an array of arithmetics by seeds."""
     first = next(v for v in kept.data_vars.values() if {"arithmetic", "judging_seed"} <= set(v.dims))
     values = first.transpose("arithmetic", "judging_seed", ...).values
-    return np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=2)
+    return np.asarray(np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=2))
 
 
 def _joined(kept: xr.Dataset, rows: xr.Dataset) -> xr.Dataset:
