@@ -1,5 +1,7 @@
 """Figures under other arithmetics: what counts as one, what the table says, and one real figure computed again."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +34,27 @@ def test_an_arithmetic_that_changes_no_bit_is_passed_over_and_nothing_else_is_no
     monkeypatch.setattr(under, "_fingerprint", lambda environment: str(environment))
     verify_under(["baseline"], ["fig-2"], ROOT, show=said.append)
     assert ran[-1]["NLD_EVIDENCE"] == "live"
+
+
+def test_law_every_figure_is_computed_once_an_arithmetic_and_one_failure_is_one_of_all(monkeypatch):
+    names = [f"fig-{number}" for number in range(23)]
+    ran = []
+
+    def run(environment, arguments):
+        group = arguments[4 : arguments.index("--root")]
+        ran.append((environment["NLD_STORE"].rpartition("/")[2], group))
+        Path(arguments[-1]).write_text(json.dumps({name: {"moved": [], "verdicts": []} for name in group}))
+        failed = "fig-7" in group and "NLD_THREADS" in environment
+        return SimpleNamespace(returncode=-9 * failed, stdout="killed" if failed else "agrees")
+
+    monkeypatch.setattr(under, "_fingerprint", str)
+    monkeypatch.setattr(under, "_run", run)
+    first, second = verify_under(["baseline", "two-threads"], names, ROOT, show=lambda text: None)
+    for seen in (first, second):
+        computed = [name for store, group in ran if store == seen.arithmetic for name in group]
+        assert sorted(computed) == sorted(seen.figures) == sorted(names)
+    assert (first.good, second.good) == (True, False)
+    assert "    killed" in table([second]).splitlines()
 
 
 @pytest.mark.parametrize("name", arithmetic.NAMED)

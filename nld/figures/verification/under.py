@@ -1,6 +1,6 @@
 """Figures computed again under other arithmetics, each in a fresh store, and what differs from the references.
 
-Each arithmetic is a process of its own, since its settings must be there before any library is loaded.
+Each arithmetic has processes of its own, since its settings must be there before any library is loaded.
 """
 
 import json
@@ -16,6 +16,8 @@ from pathlib import Path
 from nld.errors import InvalidInput
 from nld.inference.verdict import REVERSED
 from nld.results.arithmetic import named
+
+GROUPS = 10  # in which the figures of an arithmetic are computed, one process each
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def verify_under(
 
     Args:
         names: of the figures.
-        jobs: arithmetics at a time.
+        jobs: processes at a time.
 
     Raises:
         ValueError: no such arithmetic, or none that changes a bit on this processor.
@@ -68,19 +70,42 @@ def verify_under(
     for name in same:
         show(f"{name}: passed over, since this processor computes so anyway (fingerprint {plain})")
 
-    def one(name: str) -> Seen:
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.json"
-            result = _run(
-                {**environments[name], "NLD_EVIDENCE": _evidence(environments[name]), "NLD_STORE": f"{folder}/store"},
-                ["-m", "nld.cli", "figure", "verify", *names, "--root", str(root), "--save", str(report)],
-            )
-            found = json.loads(report.read_text("utf-8")) if report.exists() else {}
-        show(f"{name}: {'agrees' if not result.returncode else 'differs'}")
-        return Seen(name, prints[name], result.returncode, found, result.stdout)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        # Small groups, so that no processor waits while another computes the last arithmetic.
+        groups = [list(names[first::GROUPS]) for first in range(min(GROUPS, len(names)))]
+        parts = {
+            name: [
+                pool.submit(_verified, group, root, Path(folder) / f"{name}-{number}.json", {
+                    **environment, "NLD_EVIDENCE": _evidence(environment), "NLD_STORE": f"{folder}/{name}",
+                })
+                for number, group in enumerate(groups)
+            ]
+            for name, environment in environments.items() if name not in same
+        }  # fmt: skip
+        return [_joined(name, prints[name], [part.result() for part in parts[name]], show) for name in parts]
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(one, [name for name in arithmetics if name not in same]))
+
+def _verified(
+    names: Sequence[str], root: Path, report: Path, environment: dict[str, str]
+) -> tuple[int, dict[str, dict], str]:
+    """Exit status, differences by figure and text of one process."""
+    result = _run(
+        environment, ["-m", "nld.cli", "figure", "verify", *names, "--root", str(root), "--save", str(report)]
+    )
+    found = json.loads(report.read_text("utf-8")) if report.exists() else {}
+    return result.returncode, found, result.stdout
+
+
+def _joined(
+    name: str, fingerprint: str, parts: Sequence[tuple[int, dict[str, dict], str]], show: Callable[[str], None]
+) -> Seen:
+    """What all processes of one arithmetic said."""
+    statuses, found, said = zip(*parts, strict=True)
+    status = max(map(abs, statuses))  # one that was killed has a negative one
+    show(f"{name}: {'differs' if status else 'agrees'}")
+    # The words of those that failed last: the table shows the end.
+    texts = [text for _, text in sorted(zip(map(abs, statuses), said, strict=True), key=lambda each: each[0])]
+    return Seen(name, fingerprint, status, {k: v for rows in found for k, v in rows.items()}, "\n".join(texts))
 
 
 def table(seen: Sequence[Seen]) -> str:
