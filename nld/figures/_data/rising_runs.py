@@ -89,8 +89,8 @@ def measure(seeds: Sequence[int]) -> xr.Dataset:
 
 
 def ruling(seed: int) -> xr.Dataset:
-    """Judging seeds: kept ones, or a few that are run here."""
-    return judged(EVIDENCE, measure, seed=seed, live=2)
+    """Judging seeds: kept ones, or one that is run here."""
+    return judged(EVIDENCE, measure, seed=seed, live=1)
 
 
 def _language(seed: int) -> xr.Dataset:
