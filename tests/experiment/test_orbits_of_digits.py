@@ -42,8 +42,8 @@ def averaged(kernel):
     return np.array([np.mean([kernel[i, (i + k) % n] for i in range(n)]) for k in range(n)])
 
 
-@pytest.mark.parametrize(("orbit", "known"), [(shifted, 0.946), (turned, 0.924)])
-def test_the_ratio_of_eigenvalues_foretells_errors_on_orbits_of_digits(orbit, known):
+@pytest.mark.parametrize("orbit", [shifted, turned])
+def test_the_ratio_of_eigenvalues_foretells_errors_on_orbits_of_digits(orbit):
     """Two classes are no longer alike, and the kernel is averaged; correlation > 0.85 over 300 pairs."""
     random, errors, foreseen = np.random.default_rng(0), [], []
     for _ in range(300):
@@ -52,50 +52,48 @@ def test_the_ratio_of_eigenvalues_foretells_errors_on_orbits_of_digits(orbit, kn
         kernel = tangent_kernel(points) + 1e-8 * np.eye(16)
         errors.append(orbit_regression.left_out_errors(kernel).mean())
         foreseen.append(orbit_kernels.left_out_error(averaged(kernel)))
-    correlation = np.corrcoef(errors, foreseen)[0, 1]
-    print(f"correlation {correlation:.3f} (known {known}), ratio {np.median(np.divide(errors, foreseen)):.3f}")
-    assert correlation > 0.85
-    assert correlation == pytest.approx(known, abs=0.03)
+    assert np.corrcoef(errors, foreseen)[0, 1] > 0.85
+    assert np.median(np.divide(errors, foreseen)) == pytest.approx(1, abs=0.15)
 
 
 IMAGES_A_CLASS, WIDTH, POSES = 30, 256, (4, 8, 16, 32)
+HELD = (3, 5)  # whose shapes have no symmetry of their own: a 0 or a 4 is known from being turned by a right angle
 
 
-def accuracies(poses, seed):
-    """By class, on its upright images, of a perceptron that has seen them in all other poses; and on what it saw."""
+def accuracy(poses, missing, seed):
+    """On the upright images of one class, of a perceptron that has seen them in all other poses; and on what it saw."""
     random = np.random.default_rng([seed, 1])
     rows = np.concatenate([random.permutation(np.flatnonzero(c == LABELS))[:IMAGES_A_CLASS] for c in range(10)])
     large = np.kron(IMAGES[rows], np.ones((2, 2)))
     x = torch.tensor(np.stack([turned(image, poses) for image in large]), dtype=torch.float32).flatten(2)
     y = torch.tensor(LABELS[rows])
-    held, seen = [], []
-    for missing in range(10):
-        shown = torch.ones(len(rows), poses, dtype=torch.bool)
-        shown[y == missing, 0] = False
-        inputs, labels = x[shown], y[:, None].expand(-1, poses)[shown]
-        torch.manual_seed(10 * seed + missing)
-        model = torch.nn.Sequential(torch.nn.Linear(256, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
-        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-        for _ in range(max(8, 160 // poses)):
-            for batch in torch.randperm(len(inputs)).split(100):
-                optimizer.zero_grad()
-                torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
-                optimizer.step()
-        right = lambda a, b: float((model(a).argmax(1) == b).double().mean())  # noqa: B023, E731
-        held.append(right(x[y == missing, 0], y[y == missing]))
-        seen.append(right(inputs, labels))
-    return np.array(held), np.array(seen)
+    shown = torch.ones(len(rows), poses, dtype=torch.bool)
+    shown[y == missing, 0] = False
+    inputs, labels = x[shown], y[:, None].expand(-1, poses)[shown]
+    torch.manual_seed(10 * seed + missing)
+    model = torch.nn.Sequential(torch.nn.Linear(256, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(max(8, 160 // poses)):
+        for batch in torch.randperm(len(inputs)).split(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
+            optimizer.step()
+
+    def right(images, classes):
+        return float((model(images).argmax(1) == classes).double().mean())
+
+    return right(x[y == missing, 0], y[y == missing]), right(inputs, labels)
 
 
 @pytest.mark.slow
 def test_a_perceptron_knows_a_left_out_pose_where_poses_are_dense():
-    """Means over ten classes and two seeds: they rise with the number of poses, from < 0.35 to > 0.5."""
+    """Means over two classes and two seeds: they rise with the number of poses, from < 0.35 to > 0.5."""
     means = []
     for poses in POSES:
-        runs = [accuracies(poses, seed) for seed in (0, 1)]
-        means.append(np.mean([held for held, _ in runs]))
-        print(f"{poses} poses: {means[-1]:.2f}, by class", np.mean([held for held, _ in runs], axis=0).round(2))
-        assert np.min([seen for _, seen in runs]) > 0.98
+        runs = np.array([accuracy(poses, missing, seed) for missing in HELD for seed in (0, 1)])
+        print(f"{poses} poses: {runs[:, 0].round(2)}")
+        means.append(runs[:, 0].mean())
+        assert runs[:, 1].min() > 0.98
     assert (np.diff(means) > 0).all()
     assert means[0] < 0.35
     assert means[-1] > 0.5
