@@ -57,6 +57,7 @@ def test_the_ratio_of_eigenvalues_foretells_errors_on_orbits_of_digits(orbit):
 
 
 IMAGES_A_CLASS, WIDTH, POSES = 30, 256, (4, 8, 16, 32)
+SEEN = 0.996  # share of the shown images that a trained perceptron knows
 HELD = (3, 5)  # whose shapes have no symmetry of their own: a 0 or a 4 is known from being turned by a right angle
 
 
@@ -73,15 +74,17 @@ def accuracy(poses, missing, seed):
     torch.manual_seed(10 * seed + missing)
     model = torch.nn.Sequential(torch.nn.Linear(256, WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for _ in range(max(8, 160 // poses)):
-        for batch in torch.randperm(len(inputs)).split(100):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
-            optimizer.step()
 
     def right(images, classes):
         return float((model(images).argmax(1) == classes).double().mean())
 
+    for _ in range(150):  # epochs, or until what was shown is known
+        for batch in torch.randperm(len(inputs)).split(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
+            optimizer.step()
+        if right(inputs, labels) >= SEEN:
+            break
     return right(x[y == missing, 0], y[y == missing]), right(inputs, labels)
 
 
@@ -93,7 +96,7 @@ def test_a_perceptron_knows_a_left_out_pose_where_poses_are_dense():
         runs = np.array([accuracy(poses, missing, seed) for missing in HELD for seed in (0, 1)])
         print(f"{poses} poses: {runs[:, 0].round(2)}")
         means.append(runs[:, 0].mean())
-        assert runs[:, 1].min() > 0.98
+        assert runs[:, 1].min() >= SEEN
     assert (np.diff(means) > 0).all()
     assert means[0] < 0.35
     assert means[-1] > 0.5
