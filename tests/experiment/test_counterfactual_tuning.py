@@ -58,10 +58,10 @@ def pushed_off(cued, clean, labels, seed=0):
 
 @pytest.mark.slow
 def test_tuning_off_the_line_forgets_the_cue_that_plain_tuning_keeps():
-    """Accuracy with a random cue: fine-tuned < 0.3, never cued > 0.85 (with 800 images), pushed off 0.1 more."""
+    """Accuracy with a random cue: fine-tuned < 0.3, never cued > 0.85 (with 1,200 images), pushed off 0.1 more."""
     seeds = np.arange(2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cued_digits, "TRAIN", 800)
+        patch.setattr(cued_digits, "TRAIN", 1200)
         images = {part: cued_digits._images(seeds, part) for part in ("train", "test")}
         cued = cued_digits._trained(
             cued_digits._weights(seeds, 1), *cued_digits._cued(seeds, *images["train"]), 300, 0.1
