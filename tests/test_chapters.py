@@ -101,6 +101,8 @@ def test_equations_are_aligned_and_labelled_for_good(chapter):
         if label:
             assert label.startswith("eq-"), f"label {label!r}: expected eq-NAME"
             assert re.fullmatch(r"\s*\\begin\{aligned\}.*\\end\{aligned\}\s*", body, re.DOTALL), label
+            # LaTeX reads a bracket there as an option of the environment, and drops it
+            assert not re.match(r"\s*\\begin\{aligned\}\s*\[", body), label
     # a bare environment gets a random anchor at every build
     outside = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL)
     assert not re.search(r"\\begin\{(align|equation|gather)", outside)

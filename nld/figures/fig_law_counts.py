@@ -199,7 +199,7 @@ def caption(data: xr.Dataset) -> str:
         f"explains (lower and upper bound meet in {told['complete']} cases). **(b)** Two linear layers with momentum: "
         f"what gradient flow conserves (dotted) moves by {told['lost']}, as its law of motion says from the speeds "
         f"(dashed). **(c)** In the same run $J = q^{{\\mathsf T}}\\dot q - \\dot q^{{\\mathsf T}} q$ decays as "
-        f"$e^{{-\\tau t}}$ (dashed), to {told['drift']} of its value."
+        f"$e^{{-\\tau t}}$ (dashed): $e^{{\\tau t}}J$ is constant within {told['drift']} of its value."
     )
 
 

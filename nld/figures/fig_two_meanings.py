@@ -107,7 +107,7 @@ def _draw_hexagon(data, axes) -> None:
     axes.set_yticks(range(len(maps)), [name.replace(" ", "\n") for name in maps])
     axes.set(xlim=(-0.6, len(sizes) - 0.4), ylim=(len(maps) - 0.4, -0.6), xlabel="symmetries of the input")
     axes.tick_params(length=0)
-    axes.set_title("(e) of 12, respected up to these")
+    axes.set_title("(e) of 12 symmetries, respected")
 
 
 def _draw_entropy(data, axes) -> None:

@@ -59,7 +59,11 @@ def lie_span(family: Family, size: int, point: Tensor, rounds: int, tolerance: f
     """
     random = torch.Generator().manual_seed(seed)
     matrices = _affine(family, size, point)
-    nested = partial(_nested, family, point) if matrices is None else partial(_commutators, matrices, point)
+    nested = (
+        partial(_nested, family, point, tolerance)
+        if matrices is None
+        else partial(_commutators, matrices, point, tolerance)
+    )
     vectors = point.new_zeros(0, len(point))
     ranks: list[int] = []
     kept = dropped = 0.0
@@ -86,12 +90,22 @@ def numerical_rank(rows: Tensor, tolerance: float) -> tuple[int, float, float]:
     return rank, float(values[rank - 1]), float(values[rank]) if rank < len(values) else 0.0
 
 
-def _nested(family: Family, point: Tensor, weights: Tensor) -> Tensor:
-    """[X_w1, [X_w2, … X_wk]] at the point, for weights of shape (k, size)."""
+def _nested(family: Family, point: Tensor, tolerance: float, weights: Tensor) -> Tensor:
+    """[X_w1, [X_w2, … X_wk]] at the point, for weights of shape (k, size); zero where it is the rounding of zero."""
     *outer, field = [partial(family, w) for w in weights]
-    for generator in reversed(outer):
+    for generator in reversed(outer[1:]):
         field = bracket(generator, field)
-    return field(point)
+    if not outer:
+        return field(point)
+    along_first = jvp(field, (point,), (outer[0](point),))[1]
+    along_second = jvp(outer[0], (point,), (field(point),))[1]
+    return _difference(along_first, along_second, tolerance)
+
+
+def _difference(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+    """one - other, exactly zero if they cancel: fields that commute must not leave a direction of rounding errors."""
+    found = one - other
+    return torch.where(found.norm() > tolerance * (one.norm() + other.norm()), found, 0.0)
 
 
 def _affine(family: Family, size: int, point: Tensor) -> Tensor | None:
@@ -110,10 +124,10 @@ def _affine(family: Family, size: int, point: Tensor) -> Tensor | None:
     return matrices
 
 
-def _commutators(matrices: Tensor, point: Tensor, weights: Tensor) -> Tensor:
+def _commutators(matrices: Tensor, point: Tensor, tolerance: float, weights: Tensor) -> Tensor:
     """The same brackets of affine fields: [X, Y] has the matrix Y X - X Y."""
     *outer, field = torch.einsum("ks,sij->kij", weights, matrices)
     for generator in reversed(outer):
-        field = field @ generator - generator @ field
+        field = _difference(field @ generator, generator @ field, tolerance)
         field = field / field.norm().clamp_min(1e-300)
     return (field @ torch.cat([point, point.new_ones(1)]))[:-1]

@@ -29,8 +29,14 @@ def test_law_the_error_at_a_left_out_point_is_the_ratio_of_eigenvalues(points, s
 
 
 def test_the_error_on_eight_points_is_the_known_one():
-    kernel = orbit_regression.gaussian_kernel(orbit_regression.two_rings(8, 1.0))
-    assert orbit_kernels.left_out_error(kernel[0]) == pytest.approx(0.539969512851, abs=1e-10)
+    """With the ridge and without it; and with exp(-|x - y|^2/(2 L^2)), the usual form of the same kernel."""
+    x = orbit_regression.two_rings(8, 1.0)
+    row = orbit_regression.gaussian_kernel(x)[0]
+    assert orbit_kernels.left_out_error(row) == pytest.approx(0.539969512851, abs=1e-12)
+    row[0] -= orbit_regression.RIDGE
+    assert orbit_kernels.left_out_error(row) == pytest.approx(0.539969512802, abs=1e-12)
+    usual = np.exp(-((x - x[0]) ** 2).sum(1) / (2 * 1.4**2))
+    assert orbit_kernels.left_out_error(usual) == pytest.approx(0.00708, abs=5e-6)
 
 
 def naive_loss(events, q):

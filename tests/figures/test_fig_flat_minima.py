@@ -19,6 +19,25 @@ def data():
     return next(iter(references.split(reference).values()))
 
 
+def test_fig_flat_minima_meets_what_was_asked_of_it(data):
+    """Flows keep charges; slopes 1 +- 0.15; no charge rises; all ends below the edge; the drift there within 25 %."""
+    flow = data["flow_drift"]
+    assert flow.sel(activation=["linear", "tanh", "sigmoid"]).max() <= 1e-7
+    assert flow.sel(activation=["ReLU", "leaky ReLU"]).max() <= 5e-7
+    np.testing.assert_allclose(flat_minima_prose.slopes(data), 1, atol=0.15)
+    assert data["step_left"].sel(activation=["linear", "ReLU", "leaky ReLU"]).max() < 1e-10
+    off = data["valley_sharpness"] / data["valley_sharpness_predicted"] - 1
+    assert abs(off).max() < 1e-4
+    assert int(data["start_draws"][0]) >= 5000
+    assert data["rises"].sum() == 0
+    assert data["end_sharpness"].max() <= 2
+    assert (data["converged"] > 50).all()
+    assert (data["not_monotone"] > 0).all()
+    for name in ("judged_central", "judged_direction"):
+        assert abs(data[name]).max() < 0.25
+    assert data.sizes["judging_seed"] >= 3
+
+
 def changed(data, name, value, **where):
     altered = data.copy(deep=True)
     altered[name].loc[where] = value

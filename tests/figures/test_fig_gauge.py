@@ -1,5 +1,6 @@
 """The judges of the claims about gauge symmetry, part by part."""
 
+import numpy as np
 import pytest
 
 from nld.figures import fig_gauge
@@ -15,6 +16,21 @@ def data():
 
 def test_fig_gauge_reproduces_its_claims(data):
     assert set(labels(fig_gauge, data).values()) == {REPRODUCED}
+
+
+def test_fig_gauge_meets_what_was_asked_of_it(data):
+    """Maps to 1e-10, charges of order four, a density of order 1 +- 0.15, and a bias of the key without gradient."""
+    assert data["map_error"].max() < 1e-10
+    assert data["field_changed"].min() > 0.5
+    assert list(data["layers"].values) == [16, 32, 64, 128]
+    drift = data["density_drift"].values
+    assert (np.diff(drift) < 0).all()
+    assert np.polyfit(np.log(data["layers"]), np.log(drift), 1)[0] == pytest.approx(-1, abs=0.15)
+    assert data["layer_drift"].max() < 1e-7
+    ends = data["charge_drift_end"].values
+    assert (ends[0] / ends[1] > 14).all()
+    assert (data["charge_drift"].sel(biases="without").isel(time=-1) > 1e-2).all()
+    assert data["key_gradient"] < 1e-12
 
 
 DENSITY, VALUE = "gauge-has-a-charge-density", "value-bias-has-no-law"

@@ -29,10 +29,17 @@ def test_fig_noise_orbit_meets_what_was_asked_of_it(data):
     assert (balance["early"] > 2 * balance["late"]).all()
     assert (balance["late"] < 0.25 * balance["descent"]).all()
     assert (balance["descent"] > 0.3).all()
+    assert (balance["late"] < 0.12).sum() >= 3
     late = noise_orbit_prose.late_values(data, float(data["pair_rate"][0]))
     assert noise_orbit_prose.start_gap(data, late).max() < 0.1
     assert noise_orbit_prose.start_gap(data, data["descent_values"].isel(pair_time=-1)).min() > 0.3
     assert data["telescoped"].max() < 1e-11
+    distance = noise_orbit_prose.distances(data)  # three networks of the prototype: at least 6-fold
+    assert (distance["start"] / distance["late"] > 6).all()
+    assert (distance["descent"] / distance["late"] > 2).all()
+    assert data["source_left"] < 1e-13
+    # at isotropic inputs the noise balances and the norms do not
+    assert (data["norm_imbalance"].sel(pair_time=24.0) > balance["late"].max()).all()
     assert data["loss_moved"] < 1e-15
 
 

@@ -57,11 +57,22 @@ def test_a_product_of_two_vectors_is_special_under_momentum_and_takes_many_round
     assert laws.ranks == (2, 3, 5, 6, 7, 7)
 
 
-def test_the_friction_that_fades_keeps_the_same_number():
-    for sizes in ((2, 2, 2), (3, 2, 2)):
-        laws = count(linear_pair(*sizes), "momentum", friction=lambda t: 3 / t)
+NARROW = ((1, 2, 4), (1, 2, 5), (2, 2, 5))  # their brackets add directions for longer than six rounds
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [s if s in ((2, 2, 2), (3, 2, 2)) else pytest.param(s, marks=pytest.mark.slow) for s in PAIRS],
+    ids=str,
+)
+def test_the_friction_that_fades_keeps_the_same_number(sizes):
+    laws = count(linear_pair(*sizes), "momentum", friction=lambda t: 3 / t)
+    assert laws.settled == (sizes not in NARROW), laws
+    if laws.settled:
         assert int(laws) == momentum_laws(*sizes)
-        assert laws.settled
+    else:
+        assert int(laws) >= momentum_laws(*sizes)
+        assert str(laws).startswith("at most"), laws
 
 
 @pytest.mark.parametrize("r", [1, 2, 3])
@@ -145,8 +156,8 @@ def test_a_skip_connection_changes_no_count(name):
 
 
 def test_few_inputs_see_too_little():
-    assert int(count(block(torch.relu, inputs=6))) >= int(count(block(torch.relu)))
-    assert int(count(block(torch.relu, inputs=1))) > 2
+    counts = [int(count(block(torch.relu, inputs=inputs))) for inputs in (1, 6, 8, 40)]
+    assert counts == [6, 3, 2, 2]
 
 
 def test_convolutions_have_one_law_a_channel():

@@ -129,6 +129,22 @@ def test_law_other_inputs_leave_only_homogeneous_charges(name):
         assert np.abs(after - turned).max() < 1e-8  # orthogonal inputs keep it, of V x
 
 
+@pytest.mark.parametrize("name", [name for name in SMOOTH if ACTIVATIONS[name].integral != X**2 / 2])
+def test_law_orthogonal_inputs_of_unequal_lengths_weigh_each_input(name):
+    """C = sum U^2/2 - sum_j Phi(<V, x_j>)/|x_j|^2, and without the weights nothing is kept."""
+    orthogonal, _ = np.linalg.qr(np.random.default_rng(6).normal(size=(5, 5)))
+    lengths = np.linspace(0.7, 1.3, 5)
+    integral, drifts = ACTIVATIONS[name].arrays["integral"], []
+    for weights in (1 / lengths**2, np.ones(5)):
+        ends = []
+        for q in (start(), flowed(name, orthogonal * lengths)):
+            u, v = split(q)
+            ends.append((u**2).sum(0) / 2 - (integral(v @ (orthogonal * lengths)) * weights).sum(1))
+        drifts.append(np.abs(ends[1] - ends[0]).max())
+    assert drifts[0] < 1e-8
+    assert drifts[1] > 1e-3
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_law_of_one_step_is_exact_for_quadratic_charges_and_of_third_order_for_others(name):
     q, errors = start(1), []

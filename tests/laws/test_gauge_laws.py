@@ -39,6 +39,20 @@ def test_law_a_basis_at_every_depth_leaves_the_map(seed):
     np.testing.assert_allclose(neural_ode.transport(gauged), transport, atol=1e-11)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_law_another_clock_leaves_the_map(seed):
+    """W -> tau' W(tau): the fields at tau(t), run through at the clock's rate."""
+    field = neural_ode.smooth_field(seed)
+
+    def clocked(t):
+        return (0.5 + t) * field((t + t * t) / 2)
+
+    assert np.abs(clocked(0.9) - field(0.9)).max() > 0.1
+    np.testing.assert_allclose(neural_ode.transport(clocked), neural_ode.transport(field), atol=1e-11)
+    wrong = neural_ode.transport(lambda t: field((t + t * t) / 2))
+    assert np.abs(wrong - neural_ode.transport(field)).max() > 1e-3
+
+
 def test_law_the_gradient_is_that_of_the_loss(chain):
     q = chain.start(neural_ode.smooth_field(1))
     direction = np.random.default_rng(0).normal(size=q.size)

@@ -81,6 +81,8 @@ def test_law_the_kernel_distance_of_endless_time():
         last = law.mobility(end[:, None] * w, delta)[0]
         far = law.kernel_distance(law.mobility([-1.0, 0.0], delta), last)
         assert law.final_kernel_distance(delta) == pytest.approx(float(far), rel=1e-9)
+        square = (delta + np.sqrt(delta**2 + 4)) / 2  # a^2
+        assert float(far) == pytest.approx(1 / (2 * square**4 + 2 * square**2 + 1), rel=1e-9)
 
 
 def test_law_rates_of_layers_are_a_rescaled_start_at_any_step_size():

@@ -56,6 +56,20 @@ def test_a_card_shows_whatever_it_is_given_as_text():
         assert NASTY in page.select_one("a.nld-badge")["title"]
 
 
+def test_a_card_spells_out_the_formulas_of_its_rulings():
+    verdict = {
+        "claim": "c",
+        "label": "refuted",
+        "numbers": r"Off $\beta = \sqrt{\rho}$ by 1e-8.",
+        "statement": "It holds.",
+    }
+    origin = {"figure": "fig-x", "profile": "quick", "parameters": {}, "source_hash": "0", "verdicts": [verdict]}
+    cited = Citation("fig-x", "t", "https://x/", "a", "0", "v", 2026, "b")
+    page = BeautifulSoup(card.card(origin, cited, "../", "https://r"), "html.parser").get_text()
+    assert "It holds. Off β = √(ρ) by 10⁻⁸." in page
+    assert "$" not in page
+
+
 def test_text_is_not_escaped_where_nothing_reads_html():
     text = rendering.render("readme.txt", title=NASTY, version="1", wheel="nld.whl")
     assert text.startswith(f"{NASTY}, version 1\n")

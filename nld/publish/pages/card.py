@@ -8,7 +8,7 @@ from nld.figures.recording import data_package
 from nld.inference.report import finding_in_words
 from nld.inference.verdict import BELOW, CORRECTED, PARTLY, REFUTED, REPRODUCED, Finding
 from nld.publish.pages.citation import Citation
-from nld.publish.pages.plain_math import plain
+from nld.publish.pages.plain_math import plain, typeset
 from nld.publish.rendering import render
 
 FILES = {
@@ -52,7 +52,7 @@ def card(origin: dict, citation: Citation, base: str, repository: str, changed: 
         repository=repository,
         module=f"nld/figures/{origin['figure'].replace('-', '_')}.py",
         parameters=in_words(origin["parameters"]) or "none",
-        rulings=[f"{_statement(verdict)} {verdict['numbers']}" for verdict in origin["verdicts"]],
+        rulings=[f"{_statement(verdict)} {plain(typeset(verdict['numbers']))}" for verdict in origin["verdicts"]],
         running=RUNNING,
         rerun=rerun_command(origin),
         changed=in_words(changed or {}),
