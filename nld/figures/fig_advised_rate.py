@@ -90,11 +90,13 @@ def caption(data: xr.Dataset) -> str:
     told = numbers(data)
     return (
         "Where a short run has hardly turned its weights, the report advises a larger learning rate. "
-        f"{told['helps']}. **(a)** Test loss of two language models after 150 steps against the largest learning rate; "
+        f"{told['helps']}. **(a)** Test loss of two language models after {told['steps']} steps against the largest "
+        "learning rate; "
         f"lines join the runs of one of {told['seeds']}, from the rate of a script along the report's advice to where "
         "it is silent, and dotted on to a control (open) that makes the first change once more. Arrows: the first "
-        "advice, means. **(b)** The same for a convolutional network on digits. **(c)** What the advice brings, filled, and "
-        f"what the same change brings where the report is silent, open; grey, less than {told['effect']} ℓ."
+        "advice, means. **(b)** The same for a convolutional network on digits. **(c)** What the advice brings, "
+        "filled, and what the same change brings where the report is silent, open; grey, less than "
+        f"{told['effect']} ℓ."
     )
 
 

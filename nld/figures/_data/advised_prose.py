@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from nld.experiment.studies.advised_rates import BATCH, NANO, STEPS, WARM_UP
 from nld.figures._data.advised_runs import EFFECT, SCALES, SETTINGS
 from nld.figures._render.text import number
 
@@ -31,6 +32,10 @@ def numbers(data: xr.Dataset) -> dict[str, str]:
         "seeds": f"{seeds} judging seed{'s' * (seeds != 1)}",
         "settings": f"{data.sizes['setting']}",
         "effect": f"{EFFECT:g}",
+        "steps": f"{STEPS}",
+        "warm-up": f"{WARM_UP}",
+        "texts": f"{BATCH['batch_size']}",
+        "bytes": f"{BATCH['context']}",
         "followed-most": f"{int(followed.max())}",
         "silent": f"{int(data['judged_silent'].sum())} of {data['judged_silent'].size}",
     }
@@ -78,3 +83,8 @@ def _span(values: list[float], form: str) -> str:
     """The range of some numbers."""
     low, high = number(min(values), form), number(max(values), form)
     return low if low == high else f"{low} to {high}"
+
+
+def weights() -> str:
+    """How many weights the language models have, to two digits; the one is as large as the other."""
+    return f"{round(sum(q.numel() for q in NANO.build().parameters()), -4):,}"
