@@ -11,6 +11,7 @@ from nld.monitor.block_findings import of_blocks
 from nld.monitor.finding import TOLERANCE as TOLERANCE
 from nld.monitor.finding import Finding, count, followed, precisions, recent, together, tolerance
 from nld.monitor.monitor_record import require
+from nld.monitor.turn_findings import of_turn
 
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 # Relative spacing of numbers, by precision.
@@ -76,7 +77,7 @@ def findings(record: xr.Dataset) -> list[Finding]:
         raise InvalidInput("expected a record of at least one step, got none; train with the monitor attached")
     if record.sizes["block"] == 0:
         return [Finding("books", "", True, "No symmetry was given to the monitor: there are no books to keep.")]
-    subjects = (_weights, _rounded_away, _books, _metric, _equilibria, _rates, of_blocks)
+    subjects = (_weights, _rounded_away, _books, _metric, _equilibria, _rates, of_turn, of_blocks)
     found = [finding for of_subject in subjects for finding in of_subject(record)]
     return sorted(found, key=lambda finding: finding.good)
 
