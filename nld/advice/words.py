@@ -13,8 +13,8 @@ HEADINGS = {
     "shared": "one scale symmetry for several tensors: their joint norm may be held, not each one's; weight decay "
     "only sets their effective learning rate, and under a schedule γ it is to be λ γ/γ_max",
     "compensated": "other tensors undo their factor: a norm may be held while what undoes it stays free, and fast "
-    "enough, to carry it; steps of one size, as Adam's, let a gain in front of an output head fall behind (derived, not "
-    "measured here); weight decay acts on the product",
+    "enough, to carry it; steps of one size, as Adam's, let a gain in front of an output head fall behind (derived, "
+    "not measured here); weight decay acts on the product",
     "none": "the loss sees their size: weight decay regularizes the function; a norm is not to be held, unless a "
     "learnable gain behind the matrix, which is missing, carries it",
     "gains and biases": "vectors without a scale symmetry: they carry sizes and shifts of the function",

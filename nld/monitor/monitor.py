@@ -282,5 +282,5 @@ class Monitor:
                     self._log(values, step)
         finally:
             if self._stream is not None and self._finished:
-                if self._stream.take(self._dataset(FinishedSteps.join(self._finished))):
-                    self._finished = []
+                taken = self._stream.take(self._dataset(FinishedSteps.join(self._finished)))
+                self._finished = [] if taken else self._finished

@@ -39,7 +39,7 @@ def velocity_along_symmetry(record: xr.Dataset) -> xr.DataArray:
 
 
 def follows_momentum(record: xr.Dataset) -> xr.DataArray:
-    """Whether a step is −η times the momentum of the books, so that V_n = −charge_{n+1}: SGD without look-ahead, (block,)."""
+    """Whether V_n = −charge_{n+1}, since a step is −η times the momentum: SGD without look-ahead, (block,)."""
     return record.equilibrium == "heavy_ball"
 
 
@@ -73,8 +73,8 @@ def metric_drift(record: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """How the optimizer's metric moves squared norms that a normalization protects, (block,) and (block,).
 
     ηV = ⟨q, Δq⟩ without decoupled decay is −η⟨q, Pπ⟩: for a Euclidean metric, P = 1, only momentum makes it, and |q|²
-    grows by |Δq|² (1 + β)/(1 − β) a step in the mean. Returns the mean of 2η|V|/|q|² a step (moved_share), and that over
-    the Euclidean growth. NaN for other kinds, where V is not known, and with decay inside the gradient.
+    grows by |Δq|² (1 + β)/(1 − β) a step in the mean. Returns the mean of 2η|V|/|q|² a step (moved_share), and that
+    over the Euclidean growth. NaN for other kinds, where V is not known, and with decay inside the gradient.
     """
     moved = moved_share(record).where(record.kind == "scale")
     share, beta = moved.mean("step"), memory_of_steps(record)

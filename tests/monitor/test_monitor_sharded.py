@@ -41,7 +41,7 @@ MIXED = {
     "bfloat16": ({"param_dtype": torch.bfloat16}, False),
     "added up in float32": ({"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32}, False),
     "only added up in bfloat16": ({"reduce_dtype": torch.bfloat16}, False),
-    "only outside": ({"param_dtype": torch.bfloat16}, True),
+    "only outside": ({"param_dtype": torch.bfloat16, "cast_forward_inputs": False}, True),
     "float32": ({}, True),
 }
 LAYERS = [
@@ -85,7 +85,7 @@ def _streamed(rank: int, path: str, mesh) -> None:
         place = place.replace("stream.nc", f"stream-{number}.nc")
         with nld.Monitor(network, optimizer, BLOCKS, stream=place) as monitor:
             train(network, optimizer, 4)
-            assert monitor.record().sizes["step"] == (4 if rank == 0 else 1)
+            assert monitor.record().sizes["step"] == (3 if rank == 0 else 1)  # the file; the step that has not ended
             train(network, optimizer, 4, first=4)
         assert monitor.record().sizes["step"] == (8 if rank == 0 else 0)
         assert (monitor._finished == []) or rank == 0

@@ -1,4 +1,4 @@
-"""The velocity along a symmetry: by its definition under every rule, the charge's negative under SGD, and no other's."""
+"""The velocity along a symmetry: by its definition under every rule, and minus the charge under SGD alone."""
 
 import numpy as np
 import pytest

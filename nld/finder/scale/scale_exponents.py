@@ -11,11 +11,13 @@ contraction with generic entries. A stack of matrices, as experts and heads are,
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nld.finder.aten_families import CONTRACTIONS, SMOOTH
 from nld.finder.index_tensors import compress
 from nld.finder.linear_system import Axis, Equations
+from nld.finder.picked_stacks import picked_stacks
 from nld.finder.propagation import Inputs, propagate
 from nld.finder.scale.degrees import Degrees, Term
 from nld.finder.scale.rules import rule_of
@@ -30,17 +32,26 @@ class ScaleExponents:
     equations: Equations  # between the unknowns of the axes
     axes: list[Axis]  # of all trainable parameters
     unknown: dict[str, int]  # operations without a rule, and how often they met a parameter's influence
+    picked: dict[str, int]  # stacks of which an index picks matrices, and the number of the tensor that does
+    tied: list[str]  # trainable ones of such stacks whose matrices are taken as one
 
 
-def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
-    """The equations between the degrees of the trainable parameters of a tape."""
+def scale_exponents(tape: Tape, trainable: set[str], as_one: Collection[str] = ()) -> ScaleExponents:
+    """The equations between the degrees of the trainable parameters of a tape.
+
+    Args:
+        as_one: stacks of which an index picks matrices that are to have the same degrees.
+    """
     degrees, axes, unknown = Degrees(tape), [], Counter()
     groups = {
         call.arguments["weight"].index: call.arguments["groups"]
         for call in tape.calls
         if call.name == "convolution" and not call.arguments["transposed"]
     }
-    stacks = _stacks(tape)
+    picked, tied = picked_stacks(tape)
+    picked, tied = {name: picked[name] for name in picked if name not in as_one}, tied | set(as_one)
+    stacks = _stacks(tape) | picked.keys()
+    degrees.picked = {tape.parameters[name].index for name in picked}
 
     def follow(call: Call, inputs: Inputs) -> list[list[Term]] | None:
         rule = rule_of(call, degrees.denominators)
@@ -55,7 +66,7 @@ def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
     propagate(tape, degrees.values, follow, degrees.vanish)
     for axis in axes:
         _close(degrees.equations, axis)
-    return ScaleExponents(degrees.equations, axes, dict(unknown))
+    return ScaleExponents(degrees.equations, axes, dict(unknown), picked, sorted(tied & trainable))
 
 
 def _terms(result) -> list[Term]:
