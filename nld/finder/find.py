@@ -154,7 +154,7 @@ def _search(
     ]
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
-    scalings, unknown, tied = _scalings(tape, trainable, contained, shapes)
+    scalings, exponents = _scalings(tape, trainable, contained, shapes)
     scalings = [_about(block, offsets) for block in scalings]
     measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
@@ -169,15 +169,22 @@ def _search(
     ]
     unfollowed = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
-        for name, count in unknown.items()
+        for name, count in exponents.unknown.items()
     ]
     names = {name for violation, holds in measured if not holds for name in violation.block.parameters}
-    unfollowed += [
-        f"{name}: matrices of it are picked by an index, and not all stacks by the same one, so they count as one: "
-        "symmetries of single ones may be missing"
-        for name in tied
-    ]
+    unfollowed += _of_stacks(exponents)
     return found, refused + _held_back(tape, names) + irregular + unfollowed
+
+
+def _of_stacks(exponents: ScaleExponents) -> list[str]:
+    """Stacks of matrices, such as those of experts, of which symmetries of single matrices may be missing."""
+    notes = {
+        "matrices of it are picked by an index, and not all stacks by the same one, so they count as one: symmetries "
+        "of single ones may be missing": exponents.tied,
+        "the example inputs use some of its matrices only, and each of the others counts as one with another: "
+        "symmetries of its own may be missing; give inputs that reach all": exponents.unreached,
+    }
+    return [f"{name}: {note}" for note, names in notes.items() for name in names]
 
 
 def _held_back(tape: Tape, names: set[str]) -> list[str]:
@@ -198,15 +205,15 @@ def _held_back(tape: Tape, names: set[str]) -> list[str]:
 
 def _scalings(
     tape: Tape, trainable: set[str], contained: set[frozenset[tuple]], shapes: Shapes
-) -> tuple[list[Block], dict[str, int], list[str]]:
-    """Blocks of scale and rescale units that no matrix contains, operations not followed, and stacks taken as one."""
+) -> tuple[list[Block], ScaleExponents]:
+    """Blocks of scale and rescale units that no matrix contains, and what they were found in."""
     exponents = scale_exponents(tape, trainable)
     units = _units(exponents)
     if as_one := meeting(units, exponents.picked):
         exponents = scale_exponents(tape, trainable, as_one)
         units = _units(exponents)
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
-    return blocks(None, units, shapes), exponents.unknown, exponents.tied
+    return blocks(None, units, shapes), exponents
 
 
 def _units(exponents: ScaleExponents) -> list[list[Part]]:

@@ -20,7 +20,8 @@ def picking(call: Call) -> Ref | None:
 
 def picked_stacks(tape: Tape) -> tuple[dict[str, int], set[str]]:
     """Parameters of three axes of which an index picks matrices: with the number of the one tensor that picks all of
-    them, and those that several pick, whose matrices are not told apart."""
+    them, and those that several pick, whose matrices are not told apart. Entries picked along several axes, as of a
+    table of positions, are no matrices."""
     names = {ref.index: name for name, ref in tape.parameters.items() if len(ref.shape) == 3 and min(ref.shape) > 1}
     indices: dict[str, set[int | None]] = defaultdict(set)
     for call in tape.calls:
@@ -28,7 +29,7 @@ def picked_stacks(tape: Tape) -> tuple[dict[str, int], set[str]]:
             index = picking(call)
             indices[names[call.arguments["self"].index]].add(None if index is None else index.index)
     one = {name: number for name, (number, *more) in indices.items() if not more and number is not None}
-    return one, indices.keys() - one.keys()
+    return one, {name for name, numbers in indices.items() if name not in one and numbers != {None}}
 
 
 def meeting(units: Iterable[Sequence[Part]], picked: Mapping[str, int]) -> set[str]:

@@ -82,13 +82,15 @@ def test_units_of_single_experts_are_all_that_the_loss_does_not_see(name):
     assert null.shape[1] == count == null_space.rank(columns)
 
 
-def test_an_expert_that_got_no_example_has_the_units_of_the_others():
+def test_an_expert_that_got_no_example_moves_with_another_and_is_named():
     torch.manual_seed(0)
     model = Layer(True, top=1)
     x = torch.randn(200, WIDTH)
     first = (x @ model.router).argmax(-1)
     found = nld.find_symmetries(model, x[first != 2])
-    assert sum(block.units for block in found) == EXPERTS * HIDDEN
+    assert sum(block.units for block in found) == (EXPERTS - 1) * HIDDEN
+    assert {note.split(":")[0] for note in found.not_analysed} == {"up", "down"}
+    assert all("give inputs that reach all" in note for note in found.not_analysed)
     weights = torch.randn(200, WIDTH).double()
     violations = nld.check_symmetries(model.double(), lambda model: (weights * model(x.double())).sum(), found)
     assert all(violation.holds(1e-9) for violation in violations)
