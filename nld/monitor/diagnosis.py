@@ -228,7 +228,8 @@ def _metric(record: xr.Dataset):
     moved = moved[((moved > 0) & ~follows_momentum(record) & balanced).values]
     if moved.sizes["block"]:
         least, most = float(moved.min()), float(moved.max())
-        text = f"Under {optimizer} steps do not follow the charges of {charge_of}: along the symmetries of "
+        rule = f"{optimizer} with look-ahead" if optimizer == "SGD" else optimizer
+        text = f"Under {rule} steps do not follow the charges of {charge_of}: along the symmetries of "
         text += f"{listed([str(name) for name in moved.block.values])} their velocity moves |q|², or the balance of "
         text += f"its sides, by {f'{least:.1e} to ' if least < most else ''}{most:.1e} of |q|² a step."
         yield Finding("metric", "", True, text)
