@@ -13,7 +13,8 @@ HEADINGS = {
     "shared": "one scale symmetry for several tensors: their joint norm may be held, not each one's; weight decay "
     "only sets their effective learning rate, and under a schedule γ it is to be λ γ/γ_max",
     "compensated": "other tensors undo their factor: a norm may be held while what undoes it stays free, and fast "
-    "enough, to carry it, which the gain in front of an output head is not; weight decay acts on the product",
+    "enough, to carry it; steps of one size, as Adam's, let a gain in front of an output head fall behind (derived, "
+    "not measured here); weight decay acts on the product",
     "none": "the loss sees their size: weight decay regularizes the function; a norm is not to be held, unless a "
     "learnable gain behind the matrix, which is missing, carries it",
     "gains and biases": "vectors without a scale symmetry: they carry sizes and shifts of the function",
@@ -25,8 +26,11 @@ ADVICE = {
     "decay of all of them only sets their effective learning rate; for a decay that acts alike under a schedule γ, "
     "take λ γ/γ_max.",
     Scale.COMPENSATED: "Its norm is no property of the function as long as what undoes it is trained and free. To hold "
-    "it asks that this is fast enough, too: a gain moves more slowly than an output head, whose norm is a temperature "
-    "of the predictions. Weight decay acts on the product of both.",
+    "it asks that this is fast enough, too. Of an output head, whose norm is a temperature of the predictions, that is "
+    "doubtful: if every entry moves by the same step, as under Adam at one learning rate, a size r changes by the "
+    "share η/r a step, so a gain near 1 by less than a head of smaller entries. This is derived under these "
+    "assumptions, not measured in this model; what runs have decided of it is in `nld claims` and the chapter Which "
+    "weights may be held? Weight decay acts on the product of both.",
     Scale.NONE: "Its norm is a property of the function: to hold it restricts the model, and weight decay "
     "regularizes it. A learnable gain behind it would make its norm free.",
 }

@@ -13,12 +13,13 @@ from nld.finder.blocks import Shapes, blocks
 from nld.finder.check import Violation, own_random_state
 from nld.finder.coupled import Coupled
 from nld.finder.coupled_search import candidates
-from nld.finder.directions import directions, numbers_by_parameter, parts, sparser
+from nld.finder.directions import Part, directions, numbers_by_parameter, parts, sparser
 from nld.finder.matrix.blocks import diagonal, mixings, signature
 from nld.finder.matrix.mixing import vectors
+from nld.finder.picked_stacks import meeting
 from nld.finder.preconditions import modes, require_searchable
 from nld.finder.rewritten import with_sums, with_views
-from nld.finder.scale.scale_exponents import scale_exponents
+from nld.finder.scale.scale_exponents import ScaleExponents, scale_exponents
 from nld.finder.tape import Tape
 from nld.finder.translation.blocks import translations
 from nld.finder.translation.shifts import shifts
@@ -153,7 +154,7 @@ def _search(
     ]
     contained = {unit for vector in linear for unit in diagonal(vector, shapes)}
 
-    scalings, unknown = _scalings(tape, trainable, contained, shapes)
+    scalings, exponents = _scalings(tape, trainable, contained, shapes)
     scalings = [_about(block, offsets) for block in scalings]
     measured += measure(scalings + translations(shifts(tape, trainable), shapes))
 
@@ -168,10 +169,22 @@ def _search(
     ]
     unfollowed = [
         f"{READABLE.get(name, name)} ({count} calls): not followed, taken to break every symmetry that reaches it"
-        for name, count in unknown.items()
+        for name, count in exponents.unknown.items()
     ]
     names = {name for violation, holds in measured if not holds for name in violation.block.parameters}
+    unfollowed += _of_stacks(exponents)
     return found, refused + _held_back(tape, names) + irregular + unfollowed
+
+
+def _of_stacks(exponents: ScaleExponents) -> list[str]:
+    """Stacks of matrices, such as those of experts, of which symmetries of single matrices may be missing."""
+    notes = {
+        "matrices of it are picked by an index, and not all stacks by the same one, so they count as one: symmetries "
+        "of single ones may be missing": exponents.tied,
+        "the example inputs use some of its matrices only, and each of the others counts as one with another: "
+        "symmetries of its own may be missing; give inputs that reach all": exponents.unreached,
+    }
+    return [f"{name}: {note}" for note, names in notes.items() for name in names]
 
 
 def _held_back(tape: Tape, names: set[str]) -> list[str]:
@@ -192,13 +205,21 @@ def _held_back(tape: Tape, names: set[str]) -> list[str]:
 
 def _scalings(
     tape: Tape, trainable: set[str], contained: set[frozenset[tuple]], shapes: Shapes
-) -> tuple[list[Block], dict[str, int]]:
-    """Blocks of scale and rescale units that no matrix contains, and the operations that were not followed."""
+) -> tuple[list[Block], ScaleExponents]:
+    """Blocks of scale and rescale units that no matrix contains, and what they were found in."""
     exponents = scale_exponents(tape, trainable)
-    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
-    units = [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
+    units = _units(exponents)
+    if as_one := meeting(units, exponents.picked):
+        exponents = scale_exponents(tape, trainable, as_one)
+        units = _units(exponents)
     units = sparser([unit for unit in units if unit and signature(unit, shapes) not in contained])
-    return blocks(None, units, shapes), exponents.unknown
+    return blocks(None, units, shapes), exponents
+
+
+def _units(exponents: ScaleExponents) -> list[list[Part]]:
+    """What each direction moves that solves the equations."""
+    axes, numbers_of = exponents.axes, numbers_by_parameter(exponents.axes)
+    return [parts(direction, axes, numbers_of) for direction in directions(exponents.equations, axes)]
 
 
 def _about(block: Block, offsets: Mapping[str, float]) -> Block:

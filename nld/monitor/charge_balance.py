@@ -35,7 +35,7 @@ _FINISH = (
 )  # fmt: skip
 _START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
 MATRIX_COLUMNS = (*_FINISH, *_START)
-TERMS = (*MATRIX_COLUMNS, "charge_bound")
+TERMS = (*MATRIX_COLUMNS, "charge_bound", "generator_step")
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
         "imbalance": rows.total(sign * finish_of["position_generator"]),
         "squared_step": rows.total(first * finish_of["displacement_displacement"]),
         "radial_step": rows.total(first * finish_of["position_displacement"]),
+        "generator_step": rows.total(np.where(constant, np.nan, sign * finish_of["position_displacement"])),
         "squared_gradient": squared_gradient,
         "squared_momentum": momentum,
     }
@@ -275,7 +276,7 @@ def _norm(matrices: torch.Tensor) -> torch.Tensor:
 def matrix_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray) -> dict:
     """TERMS of blocks with a matrix of charges a unit, from MATRIX_COLUMNS, (T, columns, units).
 
-    ``numbers`` as for scalar_terms. All charges are Frobenius norms.
+    ``numbers`` as for scalar_terms. All charges are Frobenius norms. A matrix ⟨Δq, A(q)⟩ would be a product of its own.
     """
     values = {name: finish[:, MATRIX_COLUMNS.index(name)] for name in _FINISH}
     values |= {name: start[:, MATRIX_COLUMNS.index(name)] for name in _START}
@@ -285,5 +286,6 @@ def matrix_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     bare_momentum = coefficient**2 * values["squared_gradient"]
     values["squared_momentum"] = np.where(bare > 0, bare_momentum, values["squared_momentum"])
     values["charge_bound"] = np.sqrt(values["squared_momentum"]) * norm
+    values["generator_step"] = np.full_like(norm, np.nan)
     values["violation"] = ratio(values["violation"], np.sqrt(values["squared_gradient"]) * norm)
     return values

@@ -9,9 +9,10 @@ from nld.errors import InvalidInput
 from nld.monitor.audit import faults
 from nld.monitor.block_findings import of_blocks
 from nld.monitor.finding import TOLERANCE as TOLERANCE
-from nld.monitor.finding import Finding, count, followed, precisions, recent, together, tolerance
+from nld.monitor.finding import Finding, count, followed, listed, precisions, recent, together, tolerance
 from nld.monitor.monitor_record import require
 from nld.monitor.turn_findings import of_turn
+from nld.monitor.velocity import follows_momentum, metric_drift, moved_share
 
 EUCLIDEAN = ("SGD", "ASGD")  # optimizers whose step is along their momentum
 # Relative spacing of numbers, by precision.
@@ -216,33 +217,23 @@ def _metric(record: xr.Dataset):
         else:
             text = f"the rotation charge stays 0 under {optimizer}: nothing in the dynamics breaks this symmetry."
         yield Finding("metric", name, True, f"{name}: {text}")
-    if optimizer in EUCLIDEAN:
-        return
     share, ratio = metric_drift(record)
-    for name in record.block.values[(ratio > 3).values & balanced.values]:
+    charge_of = "the gradient" if bool((record.momentum == 0).all()) else "its momentum"
+    for name in record.block.values[(ratio > 3).values & balanced.values & (optimizer not in EUCLIDEAN)]:
         text = f"{name}: {optimizer}'s metric breaks the conservation of its norm: it moves |q|² by "
         text += f"{float(share.sel(block=name)):.1%} a step, {float(ratio.sel(block=name)):.2g} times what the steps' "
-        text += "length and momentum do; under gradient flow |q|² stays as it is."
+        text += "length and momentum do; under gradient flow |q|² stays as it is. That is the steps' velocity along "
+        text += f"the symmetry, which the books, those of {charge_of}, do not show."
         yield Finding("metric", name, True, text)
-
-
-def metric_drift(record: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """How the optimizer's metric moves squared norms that a normalization protects, (block,) and (block,).
-
-    ⟨q, Δq⟩ = (Δ|q|² − |Δq|²)/2 without decoupled decay is −η⟨q, Pπ⟩: for a Euclidean metric, P = 1, only momentum makes
-    it, and |q|² grows by |Δq|² (1 + β)/(1 − β) a step in the mean. Returns the mean of 2|⟨q, Δq⟩|/|q|² a step, and that
-    over the Euclidean growth. NaN for other kinds, without consecutive steps, and with decay inside the gradient.
-    """
-    follows = np.diff(record.step.values) == 1
-    now, then = record.isel(step=slice(None, -1)), record.squared_norm.values[1:]
-    decoupled = now.equilibrium == "decoupled"
-    decay = xr.where(decoupled, now.learning_rate * now.weight_decay, 0.0) * now.squared_norm
-    radial = (then - now.squared_norm - now.squared_step) / 2 + decay
-    known = (now.kind == "scale") & (decoupled | (now.weight_decay == 0)) & xr.DataArray(follows, dims="step")
-    norm = now.squared_norm.where(known)
-    share = (2 * abs(radial) / norm).mean(["step", "unit"])
-    growth = (now.squared_step / norm * (1 + now.momentum) / (1 - now.momentum)).mean(["step", "unit"])
-    return share, (share / growth).where(growth > 0)
+    moved = moved_share(record).mean("step")
+    moved = moved[((moved > 0) & ~follows_momentum(record) & balanced).values]
+    if moved.sizes["block"]:
+        least, most = float(moved.min()), float(moved.max())
+        rule = f"{optimizer} with look-ahead" if optimizer == "SGD" else optimizer
+        text = f"Under {rule} steps do not follow the charges of {charge_of}: along the symmetries of "
+        text += f"{listed([str(name) for name in moved.block.values])} their velocity moves |q|², or the balance of "
+        text += f"its sides, by {f'{least:.1e} to ' if least < most else ''}{most:.1e} of |q|² a step."
+        yield Finding("metric", "", True, text)
 
 
 def _equilibria(record: xr.Dataset):

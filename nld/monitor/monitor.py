@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,13 +21,13 @@ from nld.monitor.measurement_buffer import MeasurementBuffer
 from nld.monitor.optimizer_wrappers import unwrap_optimizers
 from nld.monitor.optimizers import Adapter, adapters_of
 from nld.monitor.precision import GradientPrecision, Unmoved
-from nld.monitor.preconditions import require_new_file, require_optimizers
+from nld.monitor.preconditions import require_optimizers
 from nld.monitor.rounds import Rounds
 from nld.monitor.scalars import Log, scalars
 from nld.monitor.schedule import action, schedule
+from nld.monitor.stream import Stream
 from nld.monitor.tracked_parameters import TrackedParameters
 
-FLUSH = 30.0  # seconds after which a stream is appended to
 LOG = 1.0  # seconds after which scalars are logged
 
 
@@ -57,7 +56,8 @@ class Monitor:
         units: "all", or "mean" for one value a block: the mean over its units (of relative_residual, the maximum).
         stream: a file that the record is appended to, so that memory stays bounded on long runs. It is there after
             the second step that is recorded, at most half a minute behind, and another process may read it
-            meanwhile (``nld.monitor.load``, not ``lazy``).
+            meanwhile (``nld.monitor.load``, not ``lazy``). Of processes that share a sharded model the first writes it,
+            and ``record`` of the others has at most the last step.
         adapter: where the optimizer keeps its momentum, if it is not one of those known; of several optimizers a list,
             with None for those known.
         first_step: the number of the first step, where a training is resumed.
@@ -97,7 +97,6 @@ class Monitor:
             raise InvalidInput(f"expected first_step to be the number of a step, 0 or more, got {first_step!r}")
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
-        require_new_file(stream)
         optimizers = unwrap_optimizers(optimizer)
         require_optimizers(model, optimizers)
         adapters = adapters_of(optimizers, adapter)
@@ -114,17 +113,17 @@ class Monitor:
         self._modes: Mapping[str, bool] | None = getattr(blocks, "modes", {})  # None once they were compared
         self._due = schedule(every)
         self._means = units == "mean"
-        self._stream = stream
         self._tracked = TrackedParameters(model, optimizers, self.blocks, adapters)
+        self._stream = None if stream is None else Stream(stream, self._tracked.parameters)
         self._rounds = Rounds(optimizers, self._tracked.parameters)
         self._buffer = MeasurementBuffer(self._tracked)
-        self._gradient_precision = GradientPrecision(self._tracked.parameters)
+        self._gradient_precision = GradientPrecision(self._tracked.parameters, self._model)
         self._unmoved = Unmoved(self._tracked.named())
         self._attributes = records.provenance(model, self._tracked) | records.of_search(blocks)
         self._finished: list[FinishedSteps] = []
         self._step = self._first_step = int(first_step)
         self._log = log
-        self._flush_due = self._log_due = 0.0  # when a stream is appended to next, and scalars logged; monotonic clock
+        self._log_due = 0.0  # when scalars are logged next, by the monotonic clock
         self._fresh = True  # the positions of the last step are not known
         before: Any = torch.compiler.disable(self._before_step)
         self._handles = [unwrap(model)[0].register_load_state_dict_pre_hook(BeforeLoad(self._before_load))]
@@ -172,8 +171,8 @@ class Monitor:
         finished = list(self._finished)
         if self._handles and self._pending():
             finished += [self._reduced(steps) for steps in self._buffer.provisional(self._due)]
-        if self._stream is not None and os.path.exists(self._stream):
-            return records.load(self._stream, lazy=not self._handles)
+        if self._stream is not None and (written := self._stream.read(lazy=not self._handles)) is not None:
+            return written
         return self._dataset(FinishedSteps.join(finished) if finished else self._reduced(no_steps(self._tracked)))
 
     def _reduced(self, finished: FinishedSteps) -> FinishedSteps:
@@ -266,7 +265,7 @@ class Monitor:
 
     def _take(self, updates: tuple, fresh: bool, keep: bool, final: bool = False) -> None:
         now = time.monotonic()
-        late = (self._stream is not None and now >= self._flush_due) or (self._log is not None and now >= self._log_due)
+        late = (self._stream is not None and self._stream.late(now)) or (self._log is not None and now >= self._log_due)
         if self._buffer.full or late:
             self._flush()
         self._buffer.measure(updates, self._step, fresh, keep, final)
@@ -283,18 +282,5 @@ class Monitor:
                     self._log(values, step)
         finally:
             if self._stream is not None and self._finished:
-                self._append(self._stream)
-
-    def _append(self, stream: str | os.PathLike) -> None:
-        """Move finished steps from memory to disk."""
-        try:
-            self._flush_due = time.monotonic() + FLUSH
-            records.append(self._dataset(FinishedSteps.join(self._finished)), stream)
-        except OSError as error:  # a disk that is full or a file that others read must not end a training
-            warnings.warn(
-                f"expected to append to {os.fspath(stream)!r}, got {type(error).__name__}: {error}; the steps "
-                "stay in memory and are tried again with the next: close what has the file open, or free the disk",
-                stacklevel=2,
-            )
-            return
-        self._finished = []
+                taken = self._stream.take(self._dataset(FinishedSteps.join(self._finished)))
+                self._finished = [] if taken else self._finished

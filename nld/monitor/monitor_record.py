@@ -23,7 +23,7 @@ from nld.monitor.quantities import QUANTITIES
 from nld.monitor.record_layout import packed, unpacked
 from nld.monitor.tracked_parameters import TrackedParameters
 
-FORMAT = 4
+FORMAT = 5
 PACKED = 4  # the first format whose files have no place for units that a block lacks
 CHUNK = 64  # steps of a stream that are compressed together
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
-from nld.monitor.sharded import local
+from nld.monitor.sharded import computed_in, local
 
 SAMPLE = 1024  # entries of a tensor that are looked at
 ENOUGH = 16  # distinct numbers that must all fit a precision before it is believed
@@ -22,11 +23,15 @@ class GradientPrecision:
     """What computed the gradient: of float32 weights under autocast every gradient is a bfloat16 number.
 
     Clipping, accumulation and the optimizer's state come later and hide it, so gradients are looked at where autograd
-    hands them over, in all backward passes before the first step; then the hooks are gone.
+    hands them over, in all backward passes before the first step; then the hooks are gone. Of weights that
+    ``fully_shard`` has sharded autograd hands over nothing, and its policy is read.
     """
 
-    def __init__(self, parameters: Sequence[torch.Tensor]):
+    def __init__(self, parameters: Sequence[torch.Tensor], model: nn.Module | None = None):
         self._samples: list[torch.Tensor] = []
+        own = min((torch.finfo(p.dtype).eps for p in parameters if p.is_floating_point()), default=0.0)
+        told = computed_in(model, parameters) if model is not None else set()
+        self._told = [dtype for dtype in told if dtype in COARSE and torch.finfo(dtype).eps > own]
         self._handles = [parameter.register_hook(self._hook()) for parameter in parameters if parameter.requires_grad]
 
     def _hook(self):
@@ -47,7 +52,7 @@ class GradientPrecision:
         """The coarsest precision of any sample, as "bfloat16"; None if that is its tensor's own or nothing was seen."""
         sizes = [float(values.abs().nan_to_num(0, 0, 0).max()) if values.numel() else 0.0 for values in self._samples]
         told = [v for v, size in zip(self._samples, sizes, strict=True) if size > NOISE * max(sizes)]
-        fitting = [dtype for values in told if (dtype := fits(values)) is not None]
+        fitting = [dtype for values in told if (dtype := fits(values)) is not None] + self._told
         return str(min(fitting, key=COARSE.index)).removeprefix("torch.") if fitting else None
 
 

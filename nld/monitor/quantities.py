@@ -78,6 +78,13 @@ _ROWS = (
         itemgetter("imbalance"),
         since=3,
     ),
+    Quantity(
+        "velocity_along_symmetry",
+        "ℓ (translation: ℓ/w)",
+        "<(q_{n+1} - q_n) / eta, A(q_n)> of linear generators, NaN of others; see nld.monitor.velocity",
+        lambda known: ratio(known["generator_step"], known["unit_learning_rate"], np.nan),
+        since=5,
+    ),
     Quantity("squared_step", "w^2", "|q_{n+1} - q_n|^2", itemgetter("squared_step")),
     Quantity("squared_gradient", "ℓ^2/w^2", "|g_n|^2", itemgetter("squared_gradient")),
     Quantity(

@@ -5,7 +5,7 @@ import torch
 
 import nld
 from tests.advice.architectures import Transformer, tokens
-from tests.advice.test_hold_norms import batches, grouped, network
+from tests.advice.perceptron import batches, grouped, network
 
 
 def one_step(factor, correct):

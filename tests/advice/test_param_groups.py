@@ -190,6 +190,8 @@ def test_explain_says_what_follows():
     assert "λ γ/γ_max" in groups.explain("query.weight")
     assert "the same tensor as token.weight" in groups.explain("head.weight")
     assert "undone by norm.weight" in groups.explain("head.weight")
+    assert "derived under these assumptions, not measured in this model" in groups.explain("head.weight")
+    assert "derived, not measured here" in " ".join(str(groups).split())
     assert groups.scale_of("head.weight") == groups.scale_of("token.weight") == "compensated"
     torch.manual_seed(1)
     plain = nld.param_groups(Transformer(gains=False), tokens())

@@ -9,7 +9,6 @@ from torch import nn
 
 import nld
 from nld.finder import Block, Member
-from nld.monitor import Adapter
 from nld.monitor.inner_products import numba_backend
 from tests.monitor.zoo import BLOCKS, BOUND, NOISY, OPTIMIZERS, Noisy, Zoo, batch, loss_of, train, worst, zoo
 
@@ -104,64 +103,6 @@ def test_closures(name):
                     optimizer.step()
         records.append(monitor.record())
     assert records[0].equals(records[1])
-
-
-def test_unknown_optimizers_say_what_is_known():
-    network, _ = zoo()
-    with pytest.raises(TypeError, match=r"AdamW.*LBFGS"):
-        nld.Monitor(network, torch.optim.LBFGS(network.parameters()), BLOCKS)
-    with pytest.raises(TypeError, match="SparseAdam"):
-        nld.Monitor(network, torch.optim.SparseAdam(network.parameters()), BLOCKS)
-
-
-class Twice(torch.optim.SGD):
-    """Evaluates its closure twice a step."""
-
-    def step(self, closure=None):
-        closure()
-        return super().step(closure)
-
-
-class Heavy(torch.optim.Optimizer):
-    """A heavy ball of its own, with decoupled decay: q <- (1 - lr k) q - lr π, π <- b π + 2 g."""
-
-    def __init__(self, parameters, lr, b, k):
-        super().__init__(parameters, {"lr": lr, "b": b, "k": k})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                pi = self.state[p].setdefault("pi", torch.zeros_like(p))
-                pi.mul_(group["b"]).add_(p.grad, alpha=2.0)
-                p.mul_(1 - group["lr"] * group["k"]).sub_(group["lr"] * pi)
-
-
-def test_an_optimizer_with_an_adapter():
-    network, _ = zoo()
-    optimizer = Heavy(network.parameters(), lr=0.01, b=0.8, k=0.1)
-    with pytest.raises(TypeError, match="Adapter"):
-        nld.Monitor(network, optimizer, BLOCKS)
-    adapter = Adapter("pi", lambda group: group["b"], 2.0, lambda group: group["k"], decoupled=True)
-    with nld.Monitor(network, optimizer, BLOCKS, adapter=adapter) as monitor:
-        train(network, optimizer, 10)
-    record = monitor.record()
-    assert worst(monitor) < BOUND
-    assert float(record.momentum[0, 0]) == 0.8
-    assert float(abs(record.kinetic_symmetry_breaking.sel(block="rows")).max()) > 0
-    wrong = Adapter("pi", 0.5, 2.0)
-    with nld.Monitor(network, optimizer, BLOCKS, adapter=wrong) as monitor:
-        train(network, optimizer, 5)
-    assert worst(monitor) > 1e-3, "a wrong adapter must show"
-
-
-def test_a_second_gradient_in_one_step_is_refused():
-    network, _ = zoo()
-    optimizer = Twice(network.parameters(), lr=0.01)
-    monitor = nld.Monitor(network, optimizer, BLOCKS, adapter=Adapter(None))
-    with pytest.raises(RuntimeError, match="once a step"):
-        optimizer.step(lambda: loss_of(network, 0).backward())
-    monitor.close()
 
 
 def test_weights_moved_by_others_stay_in_the_books():

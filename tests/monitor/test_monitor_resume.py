@@ -89,7 +89,7 @@ READER = "import sys, nld; print(nld.monitor.load(sys.argv[1]).sizes['step'])"
 
 
 def test_a_stream_is_there_early_and_can_be_read_while_it_grows(tmp_path, monkeypatch):
-    monkeypatch.setattr("nld.monitor.monitor.FLUSH", 0.0)
+    monkeypatch.setattr("nld.monitor.stream.FLUSH", 0.0)
     path = tmp_path / "stream.nc"
     model, optimizer = start()
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ EXPECTED = {
     "violation": ("max", "1"),
     "squared_norm": ("mean", "w^2"),
     "imbalance": ("mean", "w^2 (translation: w)"),
+    "velocity_along_symmetry": ("mean", "ℓ (translation: ℓ/w)"),
     "squared_step": ("mean", "w^2"),
     "squared_gradient": ("mean", "ℓ^2/w^2"),
     "angular_step": ("mean", "rad"),

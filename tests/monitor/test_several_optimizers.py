@@ -1,4 +1,4 @@
-"""Several optimizers for one model, wrappers around them, and optimizers that have no exact books."""
+"""Several optimizers for one model, and wrappers around them."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,13 @@ import torch
 
 import nld
 from nld.errors import InvalidInput
-from nld.monitor import ADAPTERS, Adapter, findings
-from nld.monitor.optimizers import REASONS
+from nld.monitor import findings
 from tests.monitor.zoo import BLOCKS, BOUND, generators, inner, loss_of, train, zoo
 
 # Members of the blocks "relu" and "value-output" that the second optimizer moves: these blocks span both.
 SECOND = ("outgoing", "output", "bias")
+
+
 PAIRS = {
     "Muon and AdamW": (torch.optim.Muon, {"lr": 0.01}, torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.1}),
     "SGD and Adam": (
@@ -220,88 +221,3 @@ def test_a_group_that_comes_later_goes_to_its_optimizer():
     (block,) = [block.name for block in BLOCKS if named in block.parameters]
     assert float(record.relative_residual.drop_sel(block=block).max()) < BOUND
     assert (record.learning_rate.sel(block="relu") == 0.02).all()
-
-
-class Prodigy(torch.optim.Optimizer):
-    """The momentum of Prodigy as its authors keep it: scaled by an estimate d that grows."""
-
-    def __init__(self, parameters, **group):
-        super().__init__(parameters, {"lr": 1.0, "betas": (0.9, 0.999), "weight_decay": 0.0, "d": 1e-3, **group})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                decay = 0.0 if group["decouple"] else group["weight_decay"]
-                mean = self.state[p].setdefault("exp_avg", torch.zeros_like(p))
-                mean.mul_(0.9).add_(p.grad + decay * p, alpha=group["d"] * (1 - 0.9))
-                p.sub_(group["lr"] * mean)
-            group["d"] *= 1.05
-
-
-class Adan(torch.optim.Optimizer):
-    """Adan's first mean; its second, of differences, is in the displacement."""
-
-    def __init__(self, parameters, **group):
-        super().__init__(parameters, {"lr": 1e-3, "betas": (0.98, 0.92, 0.99), "weight_decay": 0.02, **group})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                mean, change = (state.setdefault(k, torch.zeros_like(p)) for k in ("exp_avg", "exp_avg_diff"))
-                last = state.setdefault("last", p.grad.clone())
-                mean.mul_(0.98).add_(p.grad, alpha=1 - 0.98)
-                change.mul_(0.92).add_(p.grad - last, alpha=1 - 0.92)
-                state["last"] = p.grad.clone()
-                p.sub_(group["lr"] * (mean + 0.92 * change)).div_(1 + group["lr"] * group["weight_decay"])
-
-
-TWINS = {
-    "Prodigy": (Prodigy, {"decouple": True, "weight_decay": 0.1}),
-    "Prodigy, coupled": (Prodigy, {"decouple": False, "weight_decay": 0.1}),
-    "Adan": (Adan, {}),
-}
-
-
-@pytest.mark.parametrize("name", TWINS)
-def test_law_residual_vanishes_for_twins_of_optimizers_outside_torch(name):
-    kind, options = TWINS[name]
-    network, _ = zoo()
-    optimizer = kind(network.parameters(), **options)
-    with nld.Monitor(network, optimizer, BLOCKS, adapter=ADAPTERS[kind.__name__]) as monitor:
-        train(network, optimizer, 30)
-    assert float(monitor.record().relative_residual.max()) < BOUND
-
-
-@pytest.mark.parametrize("name", REASONS)
-def test_an_optimizer_without_exact_books_says_why_and_what_can_be_followed(name):
-    network, _ = zoo()
-    kind = type(name, (torch.optim.SGD,), {"step": lambda self, closure=None: torch.optim.SGD.step(self, closure)})
-    optimizer = kind(network.parameters(), lr=0.01)
-    with pytest.raises(TypeError) as caught:
-        nld.Monitor(network, optimizer, BLOCKS)
-    assert REASONS[name] in str(caught.value)
-    assert "norms, angles and violations are kept as ever" in str(caught.value)
-    with nld.Monitor(network, optimizer, BLOCKS, adapter=Adapter(momentum_buffer=None)) as monitor:
-        train(network, optimizer, 3)
-    assert float(monitor.record().squared_step.sel(block="rows").min()) > 0
-
-
-def test_a_rate_that_the_optimizer_chooses_itself_is_no_number():
-    """As that of transformers' Adafactor, whose lr is None; its charges are those of the bare gradient."""
-
-    class Adafactor(torch.optim.Optimizer):
-        @torch.no_grad()
-        def step(self, closure=None):
-            for p in self.param_groups[0]["params"]:
-                p.sub_(1e-3 * p.grad / p.grad.norm())
-
-    whole, _ = zoo()
-    optimizer = Adafactor(whole.parameters(), {"lr": None, "weight_decay": 0.0})
-    with nld.Monitor(whole, optimizer, BLOCKS, adapter=ADAPTERS["Adafactor"]) as monitor:
-        train(whole, optimizer, 4)
-    record = monitor.record()
-    assert np.isnan(record.learning_rate).all()
-    assert float(record.relative_residual.max()) < BOUND

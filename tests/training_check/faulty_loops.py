@@ -11,11 +11,11 @@ from tests.training_check.sound_loops import (
     Accumulating,
     AdamW,
     Groups,
-    HalfPrecision,
     Resumed,
     Scaled,
     SeveralOptimizers,
 )
+from tests.training_check.sound_models import HalfPrecision
 
 
 class ValueClipping(Script):

@@ -9,7 +9,8 @@ from nld.errors import InvalidInput
 from nld.training_check import TOPICS
 from tests.training_check.faulty_loops import FAULTS
 from tests.training_check.script import CLIP, Script, batches, cross_entropy, network
-from tests.training_check.sound_loops import NOTED, SOUND, Parallel
+from tests.training_check.sound_loops import NOTED, SOUND
+from tests.training_check.sound_models import Parallel
 
 
 def topics(check):

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from nld.figures._render.style import predicted, save
 from nld.monitor.diagnosis import equilibrium_step
-from nld.monitor.finding import tolerance
+from nld.monitor.finding import Recorded, tolerance
+from nld.monitor.velocity import follows_momentum, moved_share
 
 COLORS = [f"C{i}" for i in range(6)]  # one a line; more layers are thinned out evenly
 POINTS = 600  # points of a line
 
 
-def _thin(record: xr.Dataset) -> xr.Dataset:
+def _thin(record: Recorded) -> Recorded:
     steps = record.sizes["step"]
     return record.isel(step=np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).astype(int)))
 
@@ -27,14 +28,19 @@ def _short(name: str, most: int = 44) -> str:
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) :]}"
 
 
+def _few(record: Recorded, chosen: xr.DataArray) -> Recorded:
+    """The chosen blocks, at most as many as there are COLORS."""
+    places = np.flatnonzero(chosen.values)
+    some = np.unique(np.linspace(0, len(places) - 1, min(len(places), len(COLORS))).astype(int))
+    return record.isel(block=places[some])
+
+
 def _scale(record: xr.Dataset) -> xr.Dataset:
-    """The scale blocks, at most as many as there are COLORS."""
-    record = record.sel(block=(record.kind == "scale").values)
-    blocks = record.sizes["block"]
-    return record.isel(block=np.unique(np.linspace(0, blocks - 1, min(blocks, len(COLORS))).astype(int)))
+    """Scale blocks."""
+    return _few(record, record.kind == "scale")
 
 
-def _over_steps(record: xr.Dataset, lines: list[tuple[str, np.ndarray, str]], label: str) -> Figure:
+def _over_steps(record: xr.Dataset | xr.DataArray, lines: list[tuple[str, np.ndarray, str]], label: str) -> Figure:
     """Lines on a logarithmic axis with their names at the right end; names that would overlap are moved apart."""
     figure = Figure(figsize=(6.4, 3.2))
     axes = figure.add_subplot()
@@ -81,7 +87,7 @@ def draw_terms(record: xr.Dataset) -> Figure:
     balanced = (record.relative_residual.max(["step", "unit"]) <= tolerance(record)).values
     still = balanced & (sizes["residual"] >= 0.5 * total)
     for block in np.flatnonzero(still).tolist():
-        axes.text(0.01, block, "does not move", fontsize=7, va="center")
+        axes.text(0.01, block, "charge does not move", fontsize=7, va="center")
     left = np.zeros(blocks)
     for name, color in zip(names, ("C0", "C1", "C2", "#888888"), strict=True):
         share = np.divide(sizes[name], total, out=np.zeros(blocks), where=~still & (total > 0))
@@ -103,6 +109,18 @@ def _draw_medians(name: str, label: str, record: xr.Dataset) -> Figure:
     return _over_steps(record, _of_blocks(record, record[name].median("unit")), label)
 
 
+def draw_velocity(record: xr.Dataset) -> Figure:
+    """By how much the velocity along its symmetry moves each block in a step, mean over units."""
+    moved = moved_share(record)
+    moved = _thin(_few(moved, _has_velocity(record, moved)))
+    return _over_steps(moved, _of_blocks(moved, moved), r"velocity along the symmetry $2\eta\,|V|/|q|^2$  (1)")
+
+
+def _has_velocity(record: xr.Dataset, moved: xr.DataArray) -> xr.DataArray:
+    """Blocks whose velocity is known and is not minus the charge of the books, (block,)."""
+    return (moved > 0).any("step") & ~follows_momentum(record)
+
+
 def draw_angles(record: xr.Dataset) -> Figure:
     """Angular step of each layer's filters against the equilibrium value."""
     record = _thin(_scale(record))
@@ -115,7 +133,7 @@ def draw_angles(record: xr.Dataset) -> Figure:
     return _over_steps(record, lines, "angular step, r.m.s. over units  (rad)")
 
 
-def _of_blocks(record: xr.Dataset, values: xr.DataArray) -> list[tuple[str, np.ndarray, str]]:
+def _of_blocks(record: xr.Dataset | xr.DataArray, values: xr.DataArray) -> list[tuple[str, np.ndarray, str]]:
     """Name, line and colour of each block."""
     names = record.block.values
     return [(str(name), values.sel(block=name).values, color) for name, color in zip(names, COLORS, strict=False)]
@@ -136,6 +154,10 @@ PICTURES = {
         "Are the books balanced? Residual of the exact law over the largest value its charge could have.",
     ),
     "terms": (draw_terms, "What moves each charge: shares of dissipation, kinetic symmetry breaking and weight decay."),
+    "velocity": (
+        draw_velocity,
+        "How far steps go along the symmetries: the velocity, which moves squared norms and their balances.",
+    ),
     "norms": (
         partial(_draw_medians, "squared_norm", r"$|q|^2$, median over units  (w$^2$)"),
         "Squared norms of the scale-invariant layers.",
@@ -149,14 +171,26 @@ PICTURES = {
 _NEED_SCALE = ("norms", "rates", "angles")
 
 
+def _caption(name: str, caption: str, record: xr.Dataset) -> str:
+    """What a picture shows; of charges also whose they are, since not every rule moves weights by its momentum."""
+    if name != "terms" or not record.sizes["block"]:
+        return caption
+    if bool(follows_momentum(record).all()):
+        return f"{caption} Under this rule a charge is minus the velocity along the symmetry."
+    caption += " They are the charges of the momentum, or of the gradient where there is none; the steps' velocity "
+    return caption + "along the symmetry is another number under this rule."
+
+
 def pictures(record: xr.Dataset) -> dict[str, tuple[str, str, str]]:
     """All pictures that a record has data for: name to (SVG for light pages, for dark pages, caption)."""
     found = {}
     for name, (draw, caption) in PICTURES.items():
         if name in _NEED_SCALE and not (record.kind == "scale").any():
             continue
+        if name == "velocity" and not _has_velocity(record, moved_share(record)).any():
+            continue
         with tempfile.TemporaryDirectory() as folder:
             save(draw, record, Path(folder), printed=False)
             light, dark = (Path(folder, f"figure{suffix}.svg").read_text() for suffix in ("", "-dark"))
-        found[name] = (light, dark, caption)
+        found[name] = (light, dark, _caption(name, caption, record))
     return found

@@ -21,6 +21,7 @@ class Degrees:
         self.zeros = tape.zeros()  # such tensors have every degree
         self.denominators = tape.denominators()
         self.parameters = {ref.index for ref in tape.parameters.values()}
+        self.picked: set[int] = set()  # stacks of which an index picks matrices, the same of all of them
 
     def labels(self, ref: Ref) -> torch.Tensor:
         """One label for each entry of an activation, folded from its terms."""

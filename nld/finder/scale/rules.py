@@ -13,8 +13,9 @@ from nld.finder import aten_families as aten
 from nld.finder.call_axes import normalization, pooled_axes, reduced_axes
 from nld.finder.index_tensors import compress, core, first_along, moved, reduced, varies
 from nld.finder.linear_system import ZERO
+from nld.finder.picked_stacks import picking
 from nld.finder.scale import contractions
-from nld.finder.scale.degrees import Degrees
+from nld.finder.scale.degrees import Degrees, taken
 from nld.finder.tape import EPSILON, Call, Ref
 
 FEW = 10_000  # more zeros than this are taken as numbers
@@ -51,8 +52,15 @@ def _embedding(degrees: Degrees, call: Call):
 
 
 def _index(degrees: Degrees, call: Call):
-    """Rows picked by an index: which ones may depend on data, so all must have one degree."""
+    """Rows picked by an index: which ones may depend on data, so all must have one degree.
+
+    Whole matrices of stacks keep their own where the same index picks them all, as that of the expert of each token:
+    whatever it is for other data, matrices that meet are of one expert.
+    """
     source = call.arguments["self"]
+    if source.index in degrees.picked:
+        chosen = picking(call)
+        return [[(taken(labels, 0, chosen.value.cpu()), factor) for labels, factor in degrees.values[source.index]]]
     labels = degrees.labels(source)
     if "indices" in call.arguments:
         indices = call.arguments["indices"]

@@ -11,11 +11,13 @@ contraction with generic entries. A stack of matrices, as experts and heads are,
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nld.finder.aten_families import CONTRACTIONS, SMOOTH
 from nld.finder.index_tensors import compress
 from nld.finder.linear_system import Axis, Equations
+from nld.finder.picked_stacks import picked_stacks
 from nld.finder.propagation import Inputs, propagate
 from nld.finder.scale.degrees import Degrees, Term
 from nld.finder.scale.rules import rule_of
@@ -30,17 +32,27 @@ class ScaleExponents:
     equations: Equations  # between the unknowns of the axes
     axes: list[Axis]  # of all trainable parameters
     unknown: dict[str, int]  # operations without a rule, and how often they met a parameter's influence
+    picked: dict[str, int]  # stacks of which an index picks matrices, and the number of the tensor that does
+    tied: list[str]  # trainable ones of such stacks whose matrices are taken as one
+    unreached: list[str]  # stacks of which this pass used some matrices only
 
 
-def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
-    """The equations between the degrees of the trainable parameters of a tape."""
+def scale_exponents(tape: Tape, trainable: set[str], as_one: Collection[str] = ()) -> ScaleExponents:
+    """The equations between the degrees of the trainable parameters of a tape.
+
+    Args:
+        as_one: stacks of which an index picks matrices that are to have the same degrees.
+    """
     degrees, axes, unknown = Degrees(tape), [], Counter()
     groups = {
         call.arguments["weight"].index: call.arguments["groups"]
         for call in tape.calls
         if call.name == "convolution" and not call.arguments["transposed"]
     }
-    stacks = _stacks(tape)
+    picked, tied = picked_stacks(tape)
+    picked, tied = {name: picked[name] for name in picked if name not in as_one}, tied | set(as_one)
+    stacks = _stacks(tape) | picked.keys()
+    degrees.picked = {tape.parameters[name].index for name in picked}
 
     def follow(call: Call, inputs: Inputs) -> list[list[Term]] | None:
         rule = rule_of(call, degrees.denominators)
@@ -53,9 +65,8 @@ def scale_exponents(tape: Tape, trainable: set[str]) -> ScaleExponents:
         if name in trainable:
             axes += _declare(degrees, name, ref, groups.get(ref.index, 1), name in stacks)
     propagate(tape, degrees.values, follow, degrees.vanish)
-    for axis in axes:
-        _close(degrees.equations, axis)
-    return ScaleExponents(degrees.equations, axes, dict(unknown))
+    unreached = {axis.parameter for axis in axes if _close(degrees.equations, axis)}
+    return ScaleExponents(degrees.equations, axes, dict(unknown), picked, sorted(tied & trainable), sorted(unreached))
 
 
 def _terms(result) -> list[Term]:
@@ -114,14 +125,16 @@ def _plan(shape: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], list[tu
     return shape, [(axis,) for axis in candidates if shape[axis] > 1] or [()]
 
 
-def _close(equations: Equations, axis: Axis) -> None:
+def _close(equations: Equations, axis: Axis) -> bool:
     """Rows of a parameter that this pass never used follow those that it did; unused parameters stay put.
 
-    So do whole matrices of a stack, as of experts that no token was sent to.
+    So do whole matrices of a stack, as of experts that no token was sent to. Returns whether there are such.
     """
+    unreached = False
     if len(axis.axes) == 2:
         layers = axis.unknowns.reshape(axis.shape[0], -1).tolist()
         used = [layer for layer in layers if not equations.touched.isdisjoint(layer[1:])]
+        unreached = 0 < len(used) < len(layers)
         for layer in layers if used else ():
             if layer not in used:
                 for unknown, other in zip(layer, used[0], strict=True):
@@ -130,3 +143,4 @@ def _close(equations: Equations, axis: Axis) -> None:
     used = [unknown for unknown in unknowns if unknown in equations.touched]
     for unknown in [unknown for unknown in unknowns if unknown not in equations.touched]:
         equations.vanish({unknown: 1, used[0]: -1} if used else {unknown: 1})
+    return unreached
