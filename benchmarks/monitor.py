@@ -12,12 +12,15 @@ import argparse
 import gc
 import itertools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from unittest import mock
 
 import torch
+import xarray as xr
 from torch import nn
 
 import nld
@@ -26,6 +29,7 @@ from nld.monitor.inner_products import numba_backend
 
 LEARNING_RATE = 1e-3
 BINS = 64  # of a histogram
+RECORDED = 104  # steps at least of the record whose bytes are counted
 
 
 def digits_cnn(*widths: int) -> nn.Sequential:
@@ -182,8 +186,15 @@ class Case:
             return self.seconds()
 
 
+def on_disk(record: xr.Dataset) -> float:
+    """Bytes of a saved record for each unit and step: all quantities of it together."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = nld.monitor.save(record, Path(folder) / "record.nc").stat().st_size
+    return size / (record.sizes["step"] * int(record["units"].sum()))
+
+
 def cost(name: str, seconds: float) -> dict:
-    """Ratios to the bare step of one case, and the bytes of new tensors for each tracked weight."""
+    """Ratios to the bare step of one case, bytes of new tensors for each tracked weight, and those of a record."""
     case = Case(name)
     before = _storages()
     ways = {"every step": case.watch(*WAYS["every step"])}
@@ -204,6 +215,8 @@ def cost(name: str, seconds: float) -> dict:
             rounds[way].append(case.seconds(after))
         for way, (_, held) in ways.items():
             rounds[way].append(case.watched(held))
+    while monitor.record().sizes["step"] < RECORDED:
+        case.watched(ways["every step"][1])
     for each, _ in ways.values():
         each.close()
     ratios = {way: sum(times) / sum(rounds["bare"]) for way, times in rounds.items()}
@@ -215,6 +228,7 @@ def cost(name: str, seconds: float) -> dict:
         "bare_ms": 1e3 * statistics.median(rounds["bare"]),
         **{way: ratio for way, ratio in ratios.items() if way != "bare"},
         "bytes a weight": new / tracked,
+        "bytes a unit and step on disk": on_disk(monitor.record()),
         "rounds": len(rounds["bare"]),
     }
 

@@ -13,20 +13,14 @@ weighted by c of the first member over its own c, so that all take up g alike an
 Reference: the discrete form of Eq 8, with no limit taken.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 
-from nld.monitor.inner_products.layout import Use
+from nld.monitor.charge_rows import BARE, COEFFICIENT, COUPLED, DECAY, WEIGHT, Part, Rows
 from nld.monitor.inner_products.products import COLUMNS, MATRICES, SQUARES
-from nld.monitor.quantities import ratio
-
-# Numbers of one parameter at one step: β, c (with the sign of g), c k, whether π is the bare gradient, and the c of
-# every step, NaN where there is none; of a row, in place of the latter, the weight of π among the members of its block.
-DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT = range(5)
+from nld.monitor.quantities import BALANCE, ratio
 
 # What a matrix balance writes at every measurement: of the step that ends, and of the one that begins.
 _FINISH = (
@@ -36,54 +30,6 @@ _FINISH = (
 _START = ("dissipation", "kinetic_symmetry_breaking", "squared_gradient", "violation")
 MATRIX_COLUMNS = (*_FINISH, *_START)
 TERMS = (*MATRIX_COLUMNS, "charge_bound", "generator_step")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Which unit each row of inner products belongs to."""
-
-    uses: Sequence[Use]  # the members, in the order of their rows
-    first_unit: Sequence[int]  # for each use, the unit of its first row
-    units: int
-
-    @property
-    def count(self) -> int:
-        return sum(use.member.units for use in self.uses)
-
-    def of_uses(self, value: Callable[[Use], float]) -> np.ndarray:
-        """What is so many for each use, one a row: (rows,)."""
-        return np.repeat([value(use) for use in self.uses], [use.member.units for use in self.uses])
-
-    def spread(self, per_parameter: np.ndarray) -> np.ndarray:
-        """Numbers of parameters, (..., 5, parameters), as numbers of rows."""
-        numbers = per_parameter[..., self.of_uses(lambda use: use.parameter)]
-        numbers[..., WEIGHT, :] = self._weights(per_parameter[..., WEIGHT, :])
-        return numbers
-
-    def _weights(self, coefficients: np.ndarray) -> np.ndarray:
-        """c of a block's first member over that of each; 1 in blocks where a member has none: (..., rows)."""
-        first = {use.block: use.parameter for use in reversed(self.uses)}
-        of_first = coefficients[..., self.of_uses(lambda use: first[use.block])]
-        weights = of_first / coefficients[..., self.of_uses(lambda use: use.parameter)]
-        blocks = self.of_uses(lambda use: use.block)
-        starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1)) if len(blocks) else np.zeros(0, int)
-        without = np.isnan(np.add.reduceat(weights, starts, axis=-1)) if len(blocks) else weights
-        return np.where(np.repeat(without, np.diff(starts, append=len(blocks)), axis=-1), 1.0, weights)
-
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """Sum over the members of every unit: (..., rows) to (..., units)."""
-        out = np.zeros((*values.shape[:-1], self.units))
-        for unit, row in self._places:
-            out[..., unit] += values[..., row]
-        return out
-
-    @cached_property
-    def _places(self) -> list[tuple[slice, slice]]:
-        """For each use its units and its rows."""
-        return [
-            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units))
-            for use, unit in zip(self.uses, self.first_unit, strict=True)
-        ]
 
 
 def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray, joined: np.ndarray) -> dict:
@@ -99,54 +45,76 @@ def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.
     Returns:
         Arrays (T, units); charge has the unit of ⟨π, A(q)⟩, squared quantities of their vectors.
     """
+    turned = np.diff(numbers[:, WEIGHT], axis=0, prepend=numbers[:1, WEIGHT])
+    turned = joined[:, None] * turned if turned.any() else None
+    terms = {name: np.empty((len(start), rows.units)) for name in _TOTALS}
+    features = np.empty(rows.units)
+    for part in rows.parts:
+        some = part.of_rows
+        features[part.of_units] = part.rows.total(part.first * part.features)
+        of_rows = _terms_of_rows(
+            part,
+            start[..., some],
+            finish[..., some],
+            numbers[..., some],
+            joined,
+            None if turned is None else turned[:, some],
+        )
+        for name, values in of_rows.items():
+            terms[name][:, part.of_units] = part.rows.total(values)
+    size, gradient = terms.pop("size"), terms.pop("gradient")
+    # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
+    # all of it lies along the generator: it is measured against the typical entry of the other blocks.
+    typical_momentum, typical_gradient = (
+        _at_least_typical(terms[name], features) for name in ("squared_momentum", "squared_gradient")
+    )
+    terms["charge_bound"] = np.sqrt(typical_momentum * size)
+    terms["violation"] = ratio(np.abs(gradient), np.sqrt(typical_gradient * size))
+    return terms
+
+
+# What is a sum over the members of each unit.
+_TOTALS = (*BALANCE, "squared_norm", "imbalance", "squared_step", "radial_step", "squared_gradient", "squared_momentum")
+_TOTALS = (*_TOTALS, "generator_step", "size", "gradient")
+
+
+def _terms_of_rows(part: Part, start, finish, numbers, joined, turned) -> dict[str, np.ndarray]:
+    """_TOTALS of each row, (T, rows) or (1, rows); arguments as for `scalar_terms`, of the part's rows alone."""
     start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
     finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))
     decay, coefficient, coupled, bare, weight = np.moveaxis(numbers, 1, 0)
-    sign = rows.of_uses(lambda use: use.member.coefficient)
+    sign, first = part.sign, part.first
     weighted = sign * weight
     gradient = sign * (start_of["gradient_generator"] + start_of["gradient_moved"])
     weight_decay = coupled * weighted * finish_of["position_generator"]
     charge = weighted * finish_of["momentum_generator"] + bare * (coefficient * weight * gradient + weight_decay)
     before = weighted * start_of["momentum_generator"]
-    last = np.concatenate([np.zeros_like(charge[:1]), charge[:-1]]) * joined[:, None]
-    before = np.where(bare > 0, last, before)
+    squared_momentum = finish_of["momentum_momentum"]
+    if bare.any():
+        last = np.concatenate([np.zeros_like(charge[:1]), charge[:-1]]) * joined[:, None]
+        before = np.where(bare > 0, last, before)
+        size = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"])
+        size = size + coupled * np.sqrt(finish_of["position_position"])
+        squared_momentum = np.where(bare > 0, size**2, squared_momentum)
     dissipation = (decay - 1) * before
-    turned = np.diff(weight, axis=0, prepend=weight[:1])
-    if turned.any():  # a schedule of one member's momentum: its charge is now counted with another weight
-        dissipation = dissipation + joined[:, None] * turned * sign * start_of["momentum_generator"]
+    if turned is not None:  # a schedule of one member's momentum: its charge is now counted with another weight
+        dissipation = dissipation + turned * sign * start_of["momentum_generator"]
     moved = weighted * start_of["momentum_moved"]
-    predicted = decay * (before + moved) + weight_decay
-    constant = rows.of_uses(lambda use: use.kind.is_constant)
-    features = rows.of_uses(lambda use: np.prod(use.member.shape) / use.member.units)
-    generator = sign**2 * np.where(constant, features, finish_of["position_position"])
-    first = rows.of_uses(lambda use: not use.again)  # each entry counts once in a squared length
-    squared_gradient = rows.total(first * start_of["gradient_gradient"])
-    bare_momentum = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"]) + coupled * np.sqrt(
-        finish_of["position_position"]
-    )
-    momentum = rows.total(first * weight**2 * np.where(bare > 0, bare_momentum**2, finish_of["momentum_momentum"]))
-    # |a + b|^2 <= 2 |a|^2 + 2 |b|^2 bounds an affine generator
-    size = rows.total(generator * rows.of_uses(lambda use: 2 if use.member.offset else 1))
-    # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
-    # all of it lies along the generator: it is measured against the typical entry of the other blocks.
-    typical_momentum, typical_gradient = (
-        _at_least_typical(squares, rows.total(first * features)) for squares in (momentum, squared_gradient)
-    )
     return {
-        "charge": rows.total(charge),
-        "dissipation": rows.total(dissipation),
-        "kinetic_symmetry_breaking": rows.total(decay * moved),
-        "weight_decay_term": rows.total(weight_decay),
-        "residual": rows.total(charge - predicted),
-        "charge_bound": np.sqrt(typical_momentum * size),
-        "violation": ratio(np.abs(rows.total(gradient)), np.sqrt(typical_gradient * size)),
-        "squared_norm": rows.total(first * finish_of["position_position"]),
-        "imbalance": rows.total(sign * finish_of["position_generator"]),
-        "squared_step": rows.total(first * finish_of["displacement_displacement"]),
-        "radial_step": rows.total(first * finish_of["position_displacement"]),
-        "generator_step": rows.total(np.where(constant, np.nan, sign * finish_of["position_displacement"])),
-        "squared_gradient": squared_gradient,
-        "squared_momentum": momentum,
+        "charge": charge,
+        "dissipation": dissipation,
+        "kinetic_symmetry_breaking": decay * moved,
+        "weight_decay_term": weight_decay,
+        "residual": charge - (decay * (before + moved) + weight_decay),
+        "squared_norm": first * finish_of["position_position"],
+        "imbalance": sign * finish_of["position_generator"],
+        "squared_step": first * finish_of["displacement_displacement"],
+        "radial_step": first * finish_of["position_displacement"],
+        "generator_step": np.where(part.constant, np.nan, sign * finish_of["position_displacement"]),
+        "squared_gradient": first * start_of["gradient_gradient"],
+        "squared_momentum": first * weight**2 * squared_momentum,
+        "size": sign**2 * np.where(part.constant, part.features, finish_of["position_position"]) * part.affine,
+        "gradient": gradient,
     }
 
 

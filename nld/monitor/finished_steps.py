@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from nld.finder.block import Block
-from nld.monitor.charge_balance import BARE, DECAY, MATRIX_COLUMNS, TERMS, WEIGHT, matrix_terms, scalar_terms
+from nld.monitor.charge_balance import MATRIX_COLUMNS, TERMS, matrix_terms, scalar_terms
+from nld.monitor.charge_rows import BARE, DECAY, WEIGHT
 from nld.monitor.inner_products.products import COLUMNS
 from nld.monitor.quantities import QUANTITIES, History, quantities
 from nld.monitor.tracked_parameters import ChargeGroup, TrackedParameters

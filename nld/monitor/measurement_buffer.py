@@ -71,7 +71,7 @@ class MeasurementBuffer:
         for products, (gradients, momenta, parameters, _) in zip(tracked.inner_products, states, strict=True):
             if not keep:
                 gradients = [None] * len(gradients)
-            ready.append(products.measure(gradients, momenta, parameters, scale, skipped, remember=keep))
+            ready.append(products.measure(gradients, momenta, parameters, scale, skipped, keep, not fresh))
         self._read(ready, place + 1)
         numbers = [state[3] for state in states]
         for index, charges in enumerate(tracked.charge_groups):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import h5netcdf
+import h5py
 import numpy as np
 import torch
 import xarray as xr
@@ -25,7 +26,7 @@ from nld.monitor.tracked_parameters import TrackedParameters
 
 FORMAT = 5
 PACKED = 4  # the first format whose files have no place for units that a block lacks
-CHUNK = 64  # steps of a stream that are compressed together
+CHUNK, WIDTH = 64, 1024  # steps and units that are compressed together, at most
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
 # What a record has beside QUANTITIES, and the first format that has it.
 COORDINATES = dict.fromkeys(
@@ -152,11 +153,13 @@ def require(record: xr.Dataset) -> None:
         )
 
 
-def save(record: xr.Dataset, path: str | os.PathLike, chunk: int | None = None) -> Path:
+def save(record: xr.Dataset, path: str | os.PathLike, appended: bool = False) -> Path:
     """Write a record as netCDF; the file appears whole or not at all.
 
+    Numbers are compressed byte by byte, all first bytes together, then all second: of noise only the first ones repeat.
+
     Args:
-        chunk: steps that are compressed together, where more will be appended; None leaves that to netCDF.
+        appended: whether more steps will be; the file then keeps account of the room that rewritten chunks leave.
 
     Returns:
         The path.
@@ -165,11 +168,14 @@ def save(record: xr.Dataset, path: str | os.PathLike, chunk: int | None = None) 
     partial = path.with_name(path.name + ".partial")
     if (format_of(record) or 0) >= PACKED:
         record = packed(record)
-    encoding: dict = {name: {"zlib": True, "complevel": 1} for name in record.data_vars}
-    if chunk is not None:
-        for name, variable in record.data_vars.items():
-            encoding[name]["chunksizes"] = (chunk, *(max(size, 1) for size in variable.shape[1:]))
-    record.to_netcdf(partial, engine="h5netcdf", encoding=encoding, unlimited_dims=["step"])
+    encoding: dict = {}
+    for name, variable in record.data_vars.items():
+        steps, *others = variable.shape
+        chunk = (CHUNK if appended else min(max(steps, 1), CHUNK), *(min(max(size, 1), WIDTH) for size in others))
+        encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunk}
+    room = {"fs_strategy": "fsm", "fs_persist": True} if appended else {}
+    h5py.File(partial, "w", **room).close()
+    record.to_netcdf(partial, mode="a", engine="h5netcdf", encoding=encoding, unlimited_dims=["step"])
     os.replace(partial, path)
     return path
 
@@ -223,7 +229,7 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
     """
     path = Path(path)
     if not path.exists():
-        save(record, path, CHUNK)
+        save(record, path, appended=True)
         return
     record = packed(record)
     count = record.sizes["step"]

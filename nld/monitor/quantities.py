@@ -4,6 +4,7 @@ A new monitored quantity is a new row of QUANTITIES. It asks for no second pass 
 cheap.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -115,13 +116,20 @@ QUANTITIES: Mapping[str, Quantity] = {row.name: row for row in _ROWS}
 BALANCE = ("charge", "dissipation", "kinetic_symmetry_breaking", "weight_decay_term", "residual")
 
 
-def windowed_sum(steps: np.ndarray, values: np.ndarray, widths: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Sum over the steps n - width < m <= n that are there, (steps, units); widths (steps, blocks)."""
-    sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-    left = np.searchsorted(steps, steps[:, None] - widths, side="right")
+def windowed_sum(
+    steps: np.ndarray, values: np.ndarray, widths: np.ndarray, counts: Sequence[int], before: int = 0
+) -> np.ndarray:
+    """Sum over the steps n - width < m <= n that are there, (steps, units), of all steps but the first ``before``.
+
+    ``widths``: of each block at the steps that are asked for, (steps - before, blocks).
+    """
+    sums = np.zeros((len(values) + 1, *values.shape[1:]))
+    for row, value in enumerate(values):  # what cumsum does, which takes unit by unit, each far from the next
+        np.add(sums[row], value, out=sums[row + 1])
+    left = np.searchsorted(steps, steps[before:, None] - widths, side="right")
     if left.size and (left == left[:, :1]).all():  # one momentum for all blocks
-        return sums[1:] - sums[left[:, 0]]
-    return sums[1:] - np.take_along_axis(sums, np.repeat(left, counts, axis=1), 0)
+        return sums[before + 1 :] - sums[left[:, 0]]
+    return sums[before + 1 :] - np.take_along_axis(sums, np.repeat(left, counts, axis=1), 0)
 
 
 class History(NamedTuple):
@@ -163,15 +171,15 @@ def quantities(
     if history is not None:
         before = len(history.steps)
         reached = History(*(np.concatenate(both) for both in zip(history, reached, strict=True)))
-    reached_widths = np.concatenate([np.ones((before, widths.shape[1])), widths])
+    summed = functools.partial(windowed_sum, reached.steps, widths=widths, counts=counts, before=before)
     known = {
         **terms,
         **of_blocks,
         "unit_learning_rate": of_units["learning_rate"],
-        "summed_white_gradient": windowed_sum(reached.steps, reached.white_gradient, reached_widths, counts)[before:],
-        "summed_gradient": windowed_sum(reached.steps, reached.squared_gradient, reached_widths, counts)[before:],
+        "summed_white_gradient": summed(reached.white_gradient),
+        "summed_gradient": summed(reached.squared_gradient),
     }
     if len(steps):
-        recent = reached.steps > steps[-1] - min(widths.max(initial=1.0), 10_000)
-        reached = History(*(values[recent] for values in reached))
+        oldest = int(np.searchsorted(reached.steps, steps[-1] - min(widths.max(initial=1.0), 10_000), side="right"))
+        reached = History(*(values[oldest:] for values in reached))
     return {name: quantity.formula(known) for name, quantity in QUANTITIES.items()}, reached

@@ -10,7 +10,8 @@ import torch
 from nld.errors import InvalidInput
 from nld.finder.block import Block, Member
 from nld.finder.wrappers import clean_name, unwrap
-from nld.monitor.charge_balance import MatrixBalance, Rows
+from nld.monitor.charge_balance import MatrixBalance
+from nld.monitor.charge_rows import Rows
 from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use, squeezed
 from nld.monitor.optimizers import Adapter, MomentumUpdate, momentum_update

@@ -3,11 +3,15 @@
 import h5netcdf
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import nld
+from nld.finder import Block, Member
+from nld.monitor.monitor_record import append
 from nld.monitor.record_layout import packed
 from tests.monitor.zoo import BLOCKS, train, zoo
 
@@ -66,6 +70,33 @@ def test_means_and_parts_of_a_record_come_back_too(record, tmp_path):
     for number, each in enumerate((monitor.record(), record.isel(block=[2, 0]), record.isel(step=slice(0, 0)))):
         back = nld.monitor.load(nld.monitor.save(each, tmp_path / f"{number}.nc"))
         xr.testing.assert_identical(back, each)
+
+
+def entropy(values: np.ndarray) -> float:
+    """Bytes that it takes to write the first bytes of all values, then the second ones, each by how often it occurs."""
+    planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T
+    shares = [(counts := np.bincount(plane))[counts > 0] / plane.size for plane in planes]
+    return sum(float(-(share * np.log2(share)).sum()) for share in shares) * values.size / 8
+
+
+def test_a_file_takes_as_many_bytes_a_unit_and_step_as_its_numbers_have_and_so_does_one_that_grows(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Linear(8, 1200, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    with nld.Monitor(model, optimizer, [Block("scale", "rows", (Member("weight", (1200, 8)),))]) as monitor:
+        for _ in range(70):
+            optimizer.zero_grad()
+            nn.functional.normalize(model(torch.randn(4, 8)), dim=0).square().mean().backward()
+            optimizer.step()
+    record, path = monitor.record(), tmp_path / "grown.nc"
+    for begin in range(0, 70, 13):
+        append(record.isel(step=slice(begin, begin + 13)), path)
+    xr.testing.assert_identical(nld.monitor.load(path), record)
+    least = sum(entropy(variable.values) for variable in record.data_vars.values())
+    # Blocks of deflate have codes of their own, and HDF5 some kilobytes a variable; chunks that were written anew left
+    # as much again before their room was used.
+    for each, most in ((nld.monitor.save(record, tmp_path / "saved.nc"), 1.05), (path, 1.15)):
+        assert each.stat().st_size < most * least
 
 
 def test_a_record_of_an_older_format_is_written_as_that_has_it(record, tmp_path):

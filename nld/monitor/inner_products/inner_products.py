@@ -168,7 +168,7 @@ class InnerProducts:
             if part is not None:
                 part.remember(parameters)
 
-    def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True) -> int:
+    def measure(self, gradients, momenta, parameters, scale=None, skipped=None, remember=True, ends=True) -> int:
         """Take down the tensors as they are now, for ``products`` and ``matrices``; see ``check`` for their shapes.
 
         Args:
@@ -176,7 +176,9 @@ class InnerProducts:
             parameters: the parameters; their displacement is counted from the last call.
             scale: factor that the gradients carry (a 0-d tensor of a gradient scaler), or None.
             skipped: positive 0-d tensor if the coming step will not be taken; its gradient is not read.
-            remember: whether to keep the present positions for the next call.
+            remember: whether a step begins: the present positions are kept for the next call, and there are matrices
+                that only it asks for.
+            ends: whether a step ends, which asks for others.
 
         Returns:
             How many measurements, the last ones, are ready to be read: none while a page takes in more.
@@ -187,7 +189,7 @@ class InnerProducts:
         if {tensor.layout for tensor in (*gradients, *momenta) if tensor is not None} - {torch.strided}:
             gradients, momenta = ([None if t is None else t.to_dense() for t in each] for each in (gradients, momenta))
         if self._matrix_products is not None:
-            self._matrix_products.measure(gradients, momenta, parameters, scale, skipped)
+            self._matrix_products.measure(gradients, momenta, parameters, scale, skipped, remember, ends)
         if self.torch_backend is not None and self.torch_backend.adds:
             self.products.zero_()
         if self.numba_backend is not None:

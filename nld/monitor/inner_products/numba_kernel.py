@@ -276,6 +276,10 @@ def _add_up(stage, first, last, like):
         source = carray(_pointer(task.source, _NUMBER), extent)
         for product in range(products):
             factor = factors[product]
+            if group == 1 and shares == 1:  # nothing to take together: each line is a unit
+                for unit in range(units):
+                    target[product, unit] = source[product * product_step + unit * entry_step] * factor
+                continue
             for unit in range(units):
                 total = 0.0
                 for share in range(shares):
