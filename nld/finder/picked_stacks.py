@@ -14,8 +14,9 @@ def picking(call: Call) -> Ref | None:
     else:
         index, *others = call.arguments["indices"]
         index = None if any(other is not None for other in others) else index
-    whole = index is not None and index.value is not None and index.value.ndim == 1
-    return index if whole and str(index.value.dtype) != "torch.bool" else None
+    if index is None or index.value is None or index.value.ndim != 1 or str(index.value.dtype) == "torch.bool":
+        return None
+    return index
 
 
 def picked_stacks(tape: Tape) -> tuple[dict[str, int], set[str]]:

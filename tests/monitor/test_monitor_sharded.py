@@ -45,8 +45,8 @@ MIXED = {
     "float32": ({}, True),
 }
 LAYERS = [
-    Block("scale", "first", (Member("0.weight", (6, 4)),)),
-    Block("scale", "second", (Member("3.weight", (6, 6)),)),
+    Block("scale", "first", (Member("0.weight", (1, 6, 4)),)),
+    Block("scale", "second", (Member("3.weight", (1, 6, 6)),)),
 ]
 
 

@@ -58,9 +58,10 @@ def _index(degrees: Degrees, call: Call):
     whatever it is for other data, matrices that meet are of one expert.
     """
     source = call.arguments["self"]
-    if source.index in degrees.picked:
-        chosen = picking(call)
-        return [[(taken(labels, 0, chosen.value.cpu()), factor) for labels, factor in degrees.values[source.index]]]
+    one = picking(call) if source.index in degrees.picked else None
+    if one is not None and one.value is not None:
+        rows = one.value.cpu()
+        return [[(taken(labels, 0, rows), factor) for labels, factor in degrees.values[source.index]]]
     labels = degrees.labels(source)
     if "indices" in call.arguments:
         indices = call.arguments["indices"]
