@@ -116,7 +116,7 @@ def test_evidence_of_other_code_says_so_until_it_is_replayed_to_the_bit(checkout
 
 KEEPING = [name for name in figures.names() if evidence.kept_path(getattr(figures.load(name), "EVIDENCE", ""))]
 # Whose sequences still go on: the first seeds stand there, and an entry goes when its figure is whole.
-UNFINISHED = {"fig-held-norms", "fig-photographs"}
+UNFINISHED = {"fig-photographs"}
 
 
 def test_every_figure_that_runs_here_keeps_its_evidence():
