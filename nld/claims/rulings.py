@@ -84,10 +84,11 @@ def ledger(profile: str = "quick", **parameters) -> list[Ruling]:
 
 def _with_untested(claim: paper.Claim, rulings: list[Ruling], profile: str) -> list[Ruling]:
     """The rulings on one claim by scale, and that of the source's scale where none is as large."""
-    registration = registrations().get(claim.name)
+    rulings = sorted(rulings, key=lambda ruling: SCALES.index(ruling.scale))
+    # A claim that is registered at several scales alone is judged at each.
+    registration = registrations().get(claim.name) or next((r.registration for r in reversed(rulings)), None)
     if registration is None:
         raise InvalidInput(f"expected a registration of {claim.name}; write it before the claim is looked at")
-    rulings = sorted(rulings, key=lambda ruling: SCALES.index(ruling.scale))
     source = registration.source_scale
     if rulings and SCALES.index(rulings[-1].scale) >= SCALES.index(source):
         return rulings
