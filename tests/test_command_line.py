@@ -83,7 +83,7 @@ WRONG = {
     "book build --parameters list.yaml": (2, "nld book build: expected names and values in list.yaml"),
     "figure verify --all": (2, "no references in results/reference; run this in the root of a checkout"),
     "figure verify fig-2 --under abacus": (2, "no references in results/reference"),
-    "claims --gather fig-2": (2, "nld claims: expected a figure that keeps judging seeds, one of fig-amplification,"),
+    "claims --gather fig-2": (2, "nld claims: expected a figure that keeps judging seeds, one of fig-advised-rate,"),
     "claims --gather fig-lanscape": (2, "did you mean 'fig-landscape'?"),
     "claims --against absent.json": (
         2,
