@@ -46,15 +46,15 @@ def judged(place: str, measure: Measure, *, seed: int = 0, registered: bool = Tr
         place: of the kept evidence below the root of the checkout, named in the figure's module; "" if none is kept.
         measure: trains the judged settings with the seeds that it is given.
         seed: shifts the block of judging seeds.
-        live: how many are run on the spot. 0 where one takes minutes: then kept ones rule under ``NLD_EVIDENCE=live``,
-            too, and one is run for another ``seed`` or other parameters.
+        live: how many are run on the spot. 1 where each takes minutes: one decides nothing, so kept ones rule under
+            ``NLD_EVIDENCE=live``, too, and it is run for another ``seed`` or other parameters alone.
         registered: whether all other parameters have the values that kept evidence was computed with.
     """
-    counts = kept_evidence_counts() or live == 0
+    counts = kept_evidence_counts() or live == 1
     if registered and seed == 0 and kept_path(place) is not None and counts:
         return kept(place, measure.__module__)
     first = FIRST_JUDGING_SEED + seed
-    return measure(range(first, first + max(live, 1))).assign_attrs(judged_on=arithmetic_name())
+    return measure(range(first, first + live)).assign_attrs(judged_on=arithmetic_name())
 
 
 def kept(place: str, module: str) -> xr.Dataset:

@@ -37,7 +37,7 @@ def compute(profile: str, *, seed: int = 0) -> xr.Dataset:
     Args:
         seed: judging seeds begin at 10,000 + seed.
     """
-    return judged(EVIDENCE, measure, seed=seed, live=0).assign(rule_of())
+    return judged(EVIDENCE, measure, seed=seed, live=1).assign(rule_of())
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

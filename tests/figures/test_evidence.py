@@ -42,8 +42,8 @@ def test_kept_seeds_rule_unless_a_parameter_changed_or_live_ones_are_asked_for(c
         assert other.sizes["judging_seed"] == evidence.LIVE
     monkeypatch.setenv("NLD_EVIDENCE", "live")
     assert evidence.judged(PLACE, measure).sizes["judging_seed"] == evidence.LIVE
-    assert evidence.judged(PLACE, measure, live=0).sizes["judging_seed"] == 12  # each would take minutes
-    assert evidence.judged(PLACE, measure, seed=3, live=0)["judging_seed"].values.tolist() == [FIRST_JUDGING_SEED + 3]
+    assert evidence.judged(PLACE, measure, live=1).sizes["judging_seed"] == 12  # each would take minutes
+    assert evidence.judged(PLACE, measure, seed=3, live=1)["judging_seed"].values.tolist() == [FIRST_JUDGING_SEED + 3]
     monkeypatch.setenv("NLD_EVIDENCE", "perhaps")
     with pytest.raises(ValueError, match="kept or live"):
         evidence.judged(PLACE, measure)
