@@ -98,9 +98,9 @@ def list_again(folder: Path, path: Path | None = None) -> Path:
 
 
 def note(path: Path) -> None:
-    """List a result that was just written, if its folder results/ keeps checksums."""
+    """List a result that was just written, if its folder results/ keeps checksums; timings are not listed."""
     folder = _results(path.absolute())
-    if folder is not None and (folder / seals.SUMS).exists():
+    if folder is not None and (folder / seals.SUMS).exists() and path.absolute() in _files(folder):
         list_again(folder, path.absolute())
 
 

@@ -207,6 +207,19 @@ def test_results_of_this_checkout_are_what_their_checksums_say(request):
     assert stored_results.flaws(folder) == [], "on purpose? then: python -m nld.results.stored_results"
     listed = seals.read_sums(folder / seals.SUMS)
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.nc")} <= set(listed)
+    assert not [name for name in listed if name.startswith("bench/")]  # each `make bench` writes them anew
+
+
+def test_timings_are_not_listed(tmp_path):
+    folder = tmp_path / "results"
+    (folder / "bench").mkdir(parents=True)
+    (folder / "kept").mkdir()
+    (folder / seals.SUMS).write_text(seals.sums(()))
+    for path in (folder / "bench" / "some.csv", folder / "kept" / "some.csv"):
+        path.write_text("a,b\n1,2\n")
+        stored_results.note(path)
+    assert set(seals.read_sums(folder / seals.SUMS)) == {"kept/some.csv"}
+    assert stored_results.flaws(folder) == []
 
 
 def test_a_new_result_is_listed_when_it_is_written_and_an_unlisted_one_is_refused(tmp_path, monkeypatch):

@@ -107,9 +107,11 @@ def _pages(html: Path) -> dict[str, bytes]:
 
 
 def _results(folder: Path) -> dict[str, bytes]:
-    """The stored results, each found to be what its checksum says, with their checksums."""
+    """The stored results, each found to be what its checksum says, with their checksums; timings, which have none."""
     names = sorted(seals.read_sums(folder / seals.SUMS))
     files = {f"results/{name}": stored_results.whole(folder / name).read_bytes() for name in names}
+    unlisted = [path for place in sorted(stored_results.UNLISTED) for path in sorted((folder / place).glob("*.csv"))]
+    files |= {f"results/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in unlisted}
     return {**files, f"results/{seals.SUMS}": (folder / seals.SUMS).read_bytes()}
 
 
