@@ -149,6 +149,7 @@ def test_it_holds_what_a_reader_and_a_librarian_need(opened):
         "constraints.txt",
         "results/reference/fig-1.nc",
         "results/photographs/photographs-momentum.nc",
+        "results/bench/book.csv",
         "runs/manifest.json",
         "html/figures/fig-toy/datapackage.json",
         ".zenodo.json",
