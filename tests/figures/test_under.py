@@ -1,6 +1,8 @@
 """Figures under other arithmetics: what counts as one, what the table says, and one real figure computed again."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,6 +57,27 @@ def test_law_every_figure_is_computed_once_an_arithmetic_and_one_failure_is_one_
         assert sorted(computed) == sorted(seen.figures) == sorted(names)
     assert (first.good, second.good) == (True, False)
     assert "    killed" in table([second]).splitlines()
+
+
+@pytest.mark.parametrize(("jobs", "expected"), [(1, (1, 1)), (2, (2, 1)), (5, (5, 2))])
+def test_no_more_threads_compute_at_once_than_were_asked_for(jobs, expected, monkeypatch):
+    lock, running, most = threading.Lock(), {}, {}
+
+    def run(environment, arguments):
+        name = environment["NLD_STORE"].rpartition("/")[2]
+        with lock:
+            running[name] = running.get(name, 0) + 1
+            most[name] = max(most.get(name, 0), running[name])
+        time.sleep(0.05)
+        with lock:
+            running[name] -= 1
+        return SimpleNamespace(returncode=0, stdout="")
+
+    monkeypatch.setattr(under, "_fingerprint", str)
+    monkeypatch.setattr(under, "_run", run)
+    names = [f"fig-{number}" for number in range(23)]
+    verify_under(["baseline", "two-threads"], names, ROOT, jobs=jobs, show=lambda text: None)
+    assert (most["baseline"], most["two-threads"]) == expected
 
 
 @pytest.mark.parametrize("name", arithmetic.NAMED)

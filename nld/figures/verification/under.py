@@ -53,7 +53,7 @@ def verify_under(
 
     Args:
         names: of the figures.
-        jobs: processes at a time.
+        jobs: threads that compute at a time: processes, or fewer where each has several threads.
 
     Raises:
         ValueError: no such arithmetic, or none that changes a bit on this processor.
@@ -70,19 +70,22 @@ def verify_under(
     for name in same:
         show(f"{name}: passed over, since this processor computes so anyway (fingerprint {plain})")
 
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        # Small groups, so that no processor waits while another computes the last arithmetic.
-        groups = [list(names[first::GROUPS]) for first in range(min(GROUPS, len(names)))]
-        parts = {
-            name: [
-                pool.submit(_verified, group, root, Path(folder) / f"{name}-{number}.json", {
-                    **environment, "NLD_EVIDENCE": _evidence(environment), "NLD_STORE": f"{folder}/{name}",
-                })
-                for number, group in enumerate(groups)
-            ]
-            for name, environment in environments.items() if name not in same
-        }  # fmt: skip
-        return [_joined(name, prints[name], [part.result() for part in parts[name]], show) for name in parts]
+    # Small groups, so that no processor waits while another computes the last arithmetic.
+    groups = [list(names[first::GROUPS]) for first in range(min(GROUPS, len(names)))]
+    seen = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, environment in environments.items():
+            if name in same:
+                continue
+            settings = {**environment, "NLD_EVIDENCE": _evidence(environment), "NLD_STORE": f"{folder}/{name}"}
+            # More threads than cores wait for each other at every product, and all becomes several times slower.
+            with ThreadPoolExecutor(max(1, jobs // int(environment.get("NLD_THREADS", "1")))) as pool:
+                parts = [
+                    pool.submit(_verified, group, root, Path(folder) / f"{name}-{number}.json", settings)
+                    for number, group in enumerate(groups)
+                ]
+            seen.append(_joined(name, prints[name], [part.result() for part in parts], show))
+    return seen
 
 
 def _verified(
