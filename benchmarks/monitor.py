@@ -186,10 +186,10 @@ class Case:
             return self.seconds()
 
 
-def on_disk(record: xr.Dataset) -> float:
+def on_disk(record: xr.Dataset, digits: int | None) -> float:
     """Bytes of a saved record for each unit and step: all quantities of it together."""
     with tempfile.TemporaryDirectory() as folder:
-        size = nld.monitor.save(record, Path(folder) / "record.nc").stat().st_size
+        size = nld.monitor.save(record, Path(folder) / "record.nc", digits=digits).stat().st_size
     return size / (record.sizes["step"] * int(record["units"].sum()))
 
 
@@ -228,7 +228,8 @@ def cost(name: str, seconds: float) -> dict:
         "bare_ms": 1e3 * statistics.median(rounds["bare"]),
         **{way: ratio for way, ratio in ratios.items() if way != "bare"},
         "bytes a weight": new / tracked,
-        "bytes a unit and step on disk": on_disk(monitor.record()),
+        "bytes a unit and step on disk": on_disk(monitor.record(), None),
+        "with three digits": on_disk(monitor.record(), 3),
         "rounds": len(rounds["bare"]),
     }
 

@@ -30,7 +30,7 @@ class MonitorCallback(Callback):
             not call the module itself.
         path: where the record is saved when the training ends, for ``nld report``.
         log: as of ``nld.Monitor``; the trainer's own loggers are used unless another is given, or None.
-        options: further ones of ``nld.Monitor``: ``every``, ``units``, ``stream``, ``adapter``.
+        options: further ones of ``nld.Monitor``: ``every``, ``units``, ``stream``, ``digits``, ``adapter``.
 
     Raises:
         ValueError: while training: a module that is not there or never called, or sharded parameters.

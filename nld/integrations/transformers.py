@@ -22,7 +22,7 @@ class MonitorCallback(TrainerCallback):  # pyright: ignore[reportGeneralTypeIssu
         example_inputs, loss, blocks: see ``nld.Monitor``.
         module: the name of a submodule to watch instead of the whole model.
         path: where the record is saved when the training ends, for ``nld report``.
-        options: further ones of ``nld.Monitor``: ``every``, ``units``, ``stream``, ``adapter``, ``log``.
+        options: further ones of ``nld.Monitor``: ``every``, ``units``, ``stream``, ``digits``, ``adapter``, ``log``.
 
     Raises:
         ValueError: while training: a module that is not there or never called, or sharded parameters.

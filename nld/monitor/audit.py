@@ -8,13 +8,14 @@ before and one over the step itself, with dissipation = (β - 1) last:
 
 The first fails where the momentum was replaced between two steps, the second where parameters had no gradient; only
 where both fail is a step called out. Of matrices of charges the norms are known: as the vectors add up to zero, none
-may be longer than the others together.
+may be longer than the others together. Of a record that keeps few digits the sums are as good as these.
 """
 
 import numpy as np
 import xarray as xr
 
 from nld.monitor.quantities import BALANCE
+from nld.monitor.significant_digits import unit_roundoff
 
 _RESIDUALS = ("residual", "relative_residual")
 _MARGIN = 1000.0  # roundings of the largest term that a step's sum may be off by
@@ -60,7 +61,9 @@ def _sums(row: xr.Dataset) -> str:
         rest = charge - breaking - decay - residual
         between, within = abs(rest - last - dissipation), abs(rest + remaining)
     size = np.maximum(np.nanmax(np.sum(sizes, 0), axis=0, initial=0.0), _natural_size(row))
-    allowed = _MARGIN * np.finfo(row.charge.dtype).eps * size
+    names = ("charge", "charge", "dissipation", "dissipation", *BALANCE[2:])
+    written = np.sum([unit_roundoff(row[name]) * value for name, value in zip(names, sizes, strict=True)], 0)
+    allowed = _MARGIN * np.finfo(row.charge.dtype).eps * size + written
     follows = (np.diff(steps) == 1)[:, None]
     wrong = (follows & (between > allowed) & ((within > allowed) | ~np.isfinite(within))).any(1)
     if not wrong.any():

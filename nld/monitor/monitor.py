@@ -25,6 +25,7 @@ from nld.monitor.preconditions import require_optimizers
 from nld.monitor.rounds import Rounds
 from nld.monitor.scalars import Log, scalars
 from nld.monitor.schedule import action, schedule
+from nld.monitor.significant_digits import require_digits
 from nld.monitor.stream import Stream
 from nld.monitor.tracked_parameters import TrackedParameters
 
@@ -58,6 +59,7 @@ class Monitor:
             the second step that is recorded, at most half a minute behind, and another process may read it
             meanwhile (``nld.monitor.load``, not ``lazy``). Of processes that share a sharded model the first writes it,
             and ``record`` of the others has at most the last step.
+        digits: significant digits that the stream's file keeps, as in ``nld.monitor.save``; None for every bit.
         adapter: where the optimizer keeps its momentum, if it is not one of those known; of several optimizers a list,
             with None for those known.
         first_step: the number of the first step, where a training is resumed.
@@ -87,6 +89,7 @@ class Monitor:
         every: int | str | Iterable[int] = 1,
         units: str = "all",
         stream: str | os.PathLike | None = None,
+        digits: int | None = None,
         adapter: Adapter | Sequence[Adapter | None] | None = None,
         example_inputs=None,
         loss: Callable[..., torch.Tensor] | None = None,
@@ -97,6 +100,12 @@ class Monitor:
             raise InvalidInput(f"expected first_step to be the number of a step, 0 or more, got {first_step!r}")
         if units not in ("all", "mean"):
             raise InvalidInput(f"expected units to be 'all' or 'mean', got {units!r}")
+        require_digits(digits)
+        if digits is not None and stream is None:
+            raise InvalidInput(
+                f"expected a stream whose file keeps digits={digits!r}, got none; give stream=, or the digits to "
+                "nld.monitor.save: records in memory have all"
+            )
         optimizers = unwrap_optimizers(optimizer)
         require_optimizers(model, optimizers)
         adapters = adapters_of(optimizers, adapter)
@@ -114,7 +123,7 @@ class Monitor:
         self._due = schedule(every)
         self._means = units == "mean"
         self._tracked = TrackedParameters(model, optimizers, self.blocks, adapters)
-        self._stream = None if stream is None else Stream(stream, self._tracked.parameters)
+        self._stream = None if stream is None else Stream(stream, self._tracked.parameters, digits)
         self._rounds = Rounds(optimizers, self._tracked.parameters)
         self._buffer = MeasurementBuffer(self._tracked)
         self._gradient_precision = GradientPrecision(self._tracked.parameters, self._model)

@@ -22,9 +22,10 @@ from nld.finder.wrappers import unwrap
 from nld.monitor.finished_steps import FinishedSteps
 from nld.monitor.quantities import QUANTITIES
 from nld.monitor.record_layout import packed, unpacked
+from nld.monitor.significant_digits import with_digits
 from nld.monitor.tracked_parameters import TrackedParameters
 
-FORMAT = 5
+FORMAT = 6
 PACKED = 4  # the first format whose files have no place for units that a block lacks
 CHUNK, WIDTH = 64, 1024  # steps and units that are compressed together, at most
 _FIRST = "nld monitor record 1"  # what records of format 1 say in place of a number
@@ -153,25 +154,32 @@ def require(record: xr.Dataset) -> None:
         )
 
 
-def save(record: xr.Dataset, path: str | os.PathLike, appended: bool = False) -> Path:
+def save(record: xr.Dataset, path: str | os.PathLike, appended: bool = False, *, digits: int | None = None) -> Path:
     """Write a record as netCDF; the file appears whole or not at all.
 
     Numbers are compressed byte by byte, all first bytes together, then all second: of noise only the first ones repeat.
 
     Args:
         appended: whether more steps will be; the file then keeps account of the room that rewritten chunks leave.
+        digits: significant digits to keep, or None for every bit. Three take less than half the room; see
+            nld.monitor.significant_digits.
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: ``digits`` is no number of digits.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
+    record = with_digits(record, digits)
     if (format_of(record) or 0) >= PACKED:
         record = packed(record)
     encoding: dict = {}
+    steps = max(record.sizes["step"], 1)
+    sizes = {"step": CHUNK if appended else -(-steps // -(-steps // CHUNK))}  # all chunks alike, none half empty
     for name, variable in record.data_vars.items():
-        steps, *others = variable.shape
-        chunk = (CHUNK if appended else min(max(steps, 1), CHUNK), *(min(max(size, 1), WIDTH) for size in others))
+        chunk = tuple(sizes.get(str(each), min(max(size, 1), WIDTH)) for each, size in variable.sizes.items())
         encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunk}
     room = {"fs_strategy": "fsm", "fs_persist": True} if appended else {}
     h5py.File(partial, "w", **room).close()
@@ -221,17 +229,20 @@ def load(path: str | os.PathLike, lazy: bool = False) -> xr.Dataset:
     return record
 
 
-def append(record: xr.Dataset, path: str | os.PathLike) -> None:
+def append(record: xr.Dataset, path: str | os.PathLike, digits: int | None = None) -> None:
     """Add a record's steps to the end of a file, which is whole again when this returns.
 
     The first call creates the file. Nothing is kept in memory. Steps that an interrupted call has left in the file are
     written over.
+
+    Args:
+        digits: see ``save``.
     """
     path = Path(path)
     if not path.exists():
-        save(record, path, appended=True)
+        save(record, path, appended=True, digits=digits)
         return
-    record = packed(record)
+    record = packed(with_digits(record, digits))
     count = record.sizes["step"]
     with h5netcdf.File(path, "a") as file:
         file.attrs.update(record.attrs)
@@ -241,7 +252,8 @@ def append(record: xr.Dataset, path: str | os.PathLike) -> None:
         try:
             file.resize_dimension("step", begin + count)
             for name in ("step", *record.data_vars):
-                file.variables[name][begin : begin + count] = record[name].values
+                place = [slice(begin, begin + count) if each == "step" else slice(None) for each in record[name].dims]
+                file.variables[name][tuple(place)] = record[name].values
         except BaseException:
             file.resize_dimension("step", begin)  # whole again, so that the same steps can be added later
             raise

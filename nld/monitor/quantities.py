@@ -29,6 +29,7 @@ class Quantity:
     formula: Callable[[Known], np.ndarray]  # of all that ``quantities`` knows
     over_units: str = "mean"  # or "max": what stands for a block that is given one value; "one": it has no more
     since: int = 1  # the first format of records that has it; see monitor_record
+    spare: int = 0  # digits fewer that say as much, where little but the size means anything; see significant_digits
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -49,8 +50,8 @@ def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = 0.0) -> np.nd
     return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
 
 
-def _of_charge(name: str, long_name: str) -> Quantity:
-    return Quantity(name, "ℓ (translation: ℓ/w)", long_name, itemgetter(name))
+def _of_charge(name: str, long_name: str, spare: int = 0) -> Quantity:
+    return Quantity(name, "ℓ (translation: ℓ/w)", long_name, itemgetter(name), spare=spare)
 
 
 def _of_block(name: str, units: str, long_name: str) -> Quantity:
@@ -62,15 +63,18 @@ _ROWS = (
     _of_charge("dissipation", "(beta - 1) <pi_n, A(q_{n-1})>"),
     _of_charge("kinetic_symmetry_breaking", "beta <pi_n, DA (q_n - q_{n-1})>"),
     _of_charge("weight_decay_term", "c k <q_n, A(q_n)>, coupled decay only"),
-    _of_charge("residual", "charge minus its prediction"),
+    _of_charge("residual", "charge minus its prediction", spare=1),
     Quantity(
         "relative_residual",
         "1",
         "|residual| / (|pi_{n+1}| |A(q_n)|); of one-entry units with a typical |pi|",
         lambda known: ratio(np.abs(known["residual"]), known["charge_bound"]),
         over_units="max",
+        spare=1,
     ),
-    Quantity("violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", itemgetter("violation"), over_units="max"),
+    Quantity(
+        "violation", "1", "|<g_n, A(q_n)>| / (|g_n| |A(q_n)|)", itemgetter("violation"), over_units="max", spare=1
+    ),
     Quantity("squared_norm", "w^2", "|q_n|^2", itemgetter("squared_norm")),
     Quantity(
         "imbalance",

@@ -24,13 +24,14 @@ class Stream:
     Args:
         path: a new file.
         parameters: that are tracked.
+        digits: significant digits that the file keeps, None for all.
 
     Raises:
         ValueError: this process is to write, and the file exists or has no folder.
     """
 
-    def __init__(self, path: str | os.PathLike, parameters: Sequence[torch.Tensor]):
-        self.path, self.writes = path, is_first(parameters)
+    def __init__(self, path: str | os.PathLike, parameters: Sequence[torch.Tensor], digits: int | None = None):
+        self.path, self.writes, self.digits = path, is_first(parameters), digits
         self._due = 0.0  # when it is appended to next, by the monotonic clock
         if self.writes:
             require_new_file(path)
@@ -49,7 +50,7 @@ class Stream:
         if not self.writes:
             return True
         try:
-            records.append(record, self.path)
+            records.append(record, self.path, self.digits)
         except OSError as error:  # a disk that is full or a file that others read must not end a training
             warnings.warn(
                 f"expected to append to {os.fspath(self.path)!r}, got {type(error).__name__}: {error}; the steps "

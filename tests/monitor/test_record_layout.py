@@ -32,7 +32,7 @@ def path(record, tmp_path_factory):
 def test_a_file_has_a_value_for_each_unit_and_no_more(record, path):
     assert bool(record.charge.isnull().any())
     with h5netcdf.File(path) as file:
-        assert file.variables["charge"].shape == (9, sum(block.units for block in BLOCKS))
+        assert file.variables["charge"].shape == (sum(block.units for block in BLOCKS), 9)
         assert not any(np.isnan(file.variables["charge"][:]).ravel())
         assert file.variables["momentum"].shape == (9, len(BLOCKS))
 
@@ -105,4 +105,4 @@ def test_a_record_of_an_older_format_is_written_as_that_has_it(record, tmp_path)
     with h5netcdf.File(path) as file:
         assert file.variables["charge"].shape == record.charge.shape
     xr.testing.assert_identical(nld.monitor.load(path), older)
-    assert packed(older).charge.dims == ("step", "entry")
+    assert packed(older).charge.dims == ("entry", "step")
