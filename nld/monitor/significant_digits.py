@@ -66,7 +66,7 @@ def with_digits(record: xr.Dataset, digits: int | None) -> xr.Dataset:
         return record
     variables = {}
     for name, variable in record.data_vars.items():
-        spare = QUANTITIES[name].spare if name in QUANTITIES else 0
+        spare = QUANTITIES[str(name)].spare if name in QUANTITIES else 0
         bits = math.ceil(max(digits - spare, 1) * math.log2(10))
         if "unit" in variable.dims and bits < np.finfo(variable.dtype).nmant:
             attributes = variable.attrs | {BITS: np.int32(min(bits, variable.attrs.get(BITS, bits)))}

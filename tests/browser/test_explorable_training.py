@@ -123,23 +123,32 @@ def test_a_thousand_steps_are_those_of_pytorch(in_the_browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changed", "factor"), [({"hold": True}, 1), ({"learning_rate": 1.0}, 2), ({"momentum": 0.98}, 1)], ids=str
-)
-def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed, factor):
+@pytest.mark.parametrize("changed", [{"hold": True}, {"learning_rate": 1.0}, {"momentum": 0.98}], ids=str)
+def test_elsewhere_the_browser_is_as_near_as_another_rounding(in_the_browser, changed):
     """Training amplifies rounding: in every step, runs of PyTorch that round otherwise bound what may be asked.
 
     At η = 1 w²/ℓ training makes 10⁻¹ of 10⁻¹⁵ within 650 steps. There such runs differ from PyTorch by amounts that lie
-    fifty-fold apart, so that the farthest of a few is not the farthest possible: in 8 steps of a thousand the browser
-    is farther, by 1.7 times at most, also with twelve runs in the place of four.
+    a hundredfold apart, and every second of them is farther than the farthest of four others. So the browser may be
+    farther than all of them by what lies between them. A learning rate that is wrong by 10⁻⁹ of itself is seen.
     """
     setting = DEFAULT | changed
-    found, expected = in_the_browser(setting, 1000), by_pytorch(setting, 1000)
+    expected = by_pytorch(setting, 1000)
     twins = [by_pytorch(setting, 1000, seed) for seed in range(4)]
+    assert beyond_rounding(in_the_browser(setting, 1000), expected, twins) == []
+    faulty = by_pytorch(setting | {"learning_rate": setting["learning_rate"] * (1 + 1e-9)}, 1000)
+    assert beyond_rounding(faulty, expected, twins) == ["loss", "charge", "squared_norm"][: 2 if setting["hold"] else 3]
+
+
+def beyond_rounding(found: dict, expected: dict, twins: list[dict]) -> list[str]:
+    """What is farther from the expected, at any step, than roundings are, times how far these lie apart."""
+    beyond = []
     for name in ("loss", "charge", "squared_norm"):
-        bound = np.max([distance(twin[name], expected[name]) for twin in twins], axis=0)
         rounding = 1e-14 * np.abs(expected[name]).max()
-        assert (distance(found[name], expected[name]) <= factor * np.maximum(bound, rounding)).all(), name
+        distances = np.maximum([distance(twin[name], expected[name]) for twin in twins], rounding)
+        farthest, nearest = distances.max(0), distances.min(0)
+        if (distance(found[name], expected[name]) > farthest * (farthest / nearest).max()).any():
+            beyond.append(name)
+    return beyond
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
