@@ -18,6 +18,9 @@ from nld.inference.verdict import REVERSED
 from nld.results.arithmetic import named
 
 GROUPS = 10  # in which the figures of an arithmetic are computed, one process each
+# Threads that have nothing to do sleep. By default they spin, and two of them took three times the processor's time of
+# one for the same small networks, and kept other processes from their cores.
+_YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def verify_under(
 
     Args:
         names: of the figures.
-        jobs: threads that compute at a time: processes, or fewer where each has several threads.
+        jobs: processes at a time; where each has several threads, these take turns.
 
     Raises:
         ValueError: no such arithmetic, or none that changes a bit on this processor.
@@ -70,22 +73,17 @@ def verify_under(
     for name in same:
         show(f"{name}: passed over, since this processor computes so anyway (fingerprint {plain})")
 
-    # Small groups, so that no processor waits while another computes the last arithmetic.
+    # Small groups, so that no processor waits while another computes the last of them.
     groups = [list(names[first::GROUPS]) for first in range(min(GROUPS, len(names)))]
-    seen = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, environment in environments.items():
-            if name in same:
-                continue
-            settings = {**environment, "NLD_EVIDENCE": _evidence(environment), "NLD_STORE": f"{folder}/{name}"}
-            # More threads than cores wait for each other at every product, and all becomes several times slower.
-            with ThreadPoolExecutor(max(1, jobs // int(environment.get("NLD_THREADS", "1")))) as pool:
-                parts = [
-                    pool.submit(_verified, group, root, Path(folder) / f"{name}-{number}.json", settings)
-                    for number, group in enumerate(groups)
-                ]
-            seen.append(_joined(name, prints[name], [part.result() for part in parts], show))
-    return seen
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        parts = {name: [] for name in environments if name not in same}
+        for name in parts:
+            settings = {**environments[name], "NLD_EVIDENCE": _evidence(environments[name]), **_YIELDING}
+            settings["NLD_STORE"] = f"{folder}/{name}"
+            for number, group in enumerate(groups):
+                report = Path(folder) / f"{name}-{number}.json"
+                parts[name].append(pool.submit(_verified, group, root, report, settings))
+        return [_joined(name, prints[name], [each.result() for each in found], show) for name, found in parts.items()]
 
 
 def _verified(
