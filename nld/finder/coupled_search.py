@@ -12,6 +12,7 @@ from nld.finder.absorption.absorptions import absorptions
 from nld.finder.check import bisected, each_gradient
 from nld.finder.coupled import Coupled
 from nld.finder.matrix.streams import conjugated
+from nld.finder.overlaps import pieces
 from nld.finder.tape import Tape
 
 AMOUNT = 0.3  # size of the finite transformation
@@ -70,13 +71,14 @@ def coupled_violations(
 
     def take(name: str, gradient: torch.Tensor) -> None:
         nonlocal whole
-        whole += float(gradient.square().sum())
+        squared = _product(gradient, gradient)
+        whole += squared
         for number, coupled in enumerate(proposed):
             if name in coupled.flow.moved:
                 (velocity,) = coupled.flow.velocity(values, directions[number], (name,)).values()
-                along[number] += float((gradient * velocity).sum())
-                force[number] += float(gradient.square().sum())
-                length[number] += float(velocity.square().sum())
+                along[number] += _product(gradient, velocity)
+                force[number] += squared
+                length[number] += _product(velocity, velocity)
 
     with torch.enable_grad(), context():
         value = loss()
@@ -105,6 +107,11 @@ def coupled_violations(
     apart = [[number] for number in range(len(proposed)) if number not in together]
     changes = bisected(change, [*apart, together] if together else apart, tolerance)
     return [CoupledViolation(one, overlaps[number], changes[number]) for number, one in enumerate(proposed)]
+
+
+def _product(left: torch.Tensor, right: torch.Tensor) -> float:
+    """The inner product of two tensors of one shape."""
+    return sum(float((a * b).sum()) for _, _, (a, b) in pieces(left, right))
 
 
 def _direction(coupled: Coupled, seed: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ number out of a tensor is therefore an operation on the tape too, and no symmetr
 """
 
 import contextlib
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Call:
     outputs: tuple[Ref, ...]
     function: Any = None
 
-    @property
+    @functools.cached_property
     def inputs(self) -> list[Ref]:
         """Every tensor argument, lists of tensors flattened."""
         return [leaf for leaf in tree_leaves(self.arguments) if isinstance(leaf, Ref)]
@@ -152,6 +153,12 @@ class _Recorder(TorchDispatchMode):
         return result
 
 
+@functools.cache
+def _name(function: Any) -> str:
+    """The name of one of PyTorch's operations."""
+    return function._schema.name.split("::")[1]
+
+
 def _layout(tensor: torch.Tensor) -> tuple:
     """Where the entries of a tensor lie; equal for two views that show the same."""
     steps = [step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
@@ -192,13 +199,18 @@ def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
 def epsilons(name: str, arguments: dict[str, Any]) -> dict[float, str]:
     """The arguments of a call that are a normalization's small constant: value -> name of the argument."""
     values = {}
-    for argument in {"add": ("other",), "add_": ("other",), "clamp_min": ("min",), "clamp": ("min",)}.get(
-        name, ("eps", "epsilon") if "norm" in name else ()
-    ):
+    for argument in _may_be_epsilon(name):
         value = arguments.get(argument)
         if isinstance(value, float) and 0 < value <= EPSILON:
             values[value] = argument
     return values
+
+
+@functools.cache
+def _may_be_epsilon(name: str) -> tuple[str, ...]:
+    """Names of the arguments of an operation that may be a normalization's small constant."""
+    sums = {"add": ("other",), "add_": ("other",), "clamp_min": ("min",), "clamp": ("min",)}
+    return sums.get(name, ("eps", "epsilon") if "norm" in name else ())
 
 
 class WithoutEpsilon(TorchDispatchMode):
@@ -214,9 +226,11 @@ class WithoutEpsilon(TorchDispatchMode):
         self.values = values
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = _name(func)
+        if not _may_be_epsilon(name):
+            return func(*args, **(kwargs or {}))
         schema = func._schema
         arguments = {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | (kwargs or {})
-        name = schema.name.split("::")[1]
         small = {
             argument: value * 1e-11
             for value, argument in epsilons(name, arguments).items()

@@ -7,6 +7,7 @@ import torch
 
 from nld.finder.block import Block, Member
 from nld.finder.coupled import Tensors
+from nld.finder.overlaps import PIECE
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,19 @@ class Turn:
         ratio = gain[:, None] / gain
         return result * (ratio.mT if self.reads else ratio)
 
-    def apply(self, tensor: torch.Tensor, matrix: torch.Tensor) -> None:
-        """Multiply the rows of this member by a matrix, in place."""
-        self.member.write(tensor, matrix.to(tensor) @ self.member.rows(tensor))
+    def apply(self, tensor: torch.Tensor, matrix: torch.Tensor, rows_of: torch.Tensor) -> None:
+        """Put the rows of this member in ``rows_of``, multiplied by a matrix, into ``tensor``, which may be the same.
+
+        Piece by piece, so that a large one is never copied whole.
+        """
+        place, source = self.member.arranged(tensor, writable=True), self.member.arranged(rows_of)
+        front = len(self.member.unit_axes) + 1
+        if place.ndim == front:  # a vector
+            place, source = place.unsqueeze(-1), source.unsqueeze(-1)
+        matrix = matrix.to(tensor)
+        length = max(1, PIECE * place.shape[-1] // max(place.numel(), 1))
+        for into, rows in zip(place.split(length, -1), source.split(length, -1), strict=True):
+            into.copy_((matrix @ rows.reshape(*rows.shape[:front], -1)).view(into.shape))
 
 
 @dataclass(frozen=True)
@@ -161,12 +172,15 @@ def velocity(
     contragredient: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
     """The sum over members of how each moves, given the generators of M and of M⁻¹ᵀ."""
-    result = {name: torch.zeros_like(parameters[name]) for name in names}
-    for turn in (turn for turn in turns if turn.member.parameter in result):
-        place = turn.member.rows(parameters[turn.member.parameter])
-        moves = torch.zeros_like(parameters[turn.member.parameter])
-        turn.member.write(moves, turn.by(parameters, matrix, contragredient).to(place) @ place)
-        result[turn.member.parameter] += moves
+    result = {}
+    for name in names:
+        of_members = []
+        for turn in (turn for turn in turns if turn.member.parameter == name):
+            of_members.append(torch.zeros_like(parameters[name]))
+            turn.apply(of_members[-1], turn.by(parameters, matrix, contragredient), parameters[name])
+            if len(of_members) > 1:
+                of_members[0].add_(of_members.pop())
+        result[name] = of_members[0] if of_members else torch.zeros_like(parameters[name])
     return result
 
 
@@ -178,7 +192,7 @@ def transformed(
         moved = parameters[name].clone()
         for turn in turns:
             if turn.member.parameter == name:
-                turn.apply(moved, turn.by(parameters, matrix, contragredient))
+                turn.apply(moved, turn.by(parameters, matrix, contragredient), moved)
         yield name, moved
 
 
