@@ -79,6 +79,7 @@ def coupled_violations(
                 along[number] += _product(gradient, velocity)
                 force[number] += squared
                 length[number] += _product(velocity, velocity)
+                del velocity  # before the next one is made: both may be large
 
     with torch.enable_grad(), context():
         value = loss()

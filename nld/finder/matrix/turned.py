@@ -44,13 +44,14 @@ class Turn:
         Piece by piece, so that a large one is never copied whole.
         """
         place, source = self.member.arranged(tensor, writable=True), self.member.arranged(rows_of)
-        front = len(self.member.unit_axes) + 1
-        if place.ndim == front:  # a vector
+        turning = len(self.member.unit_axes)  # the axis that does
+        if place.ndim == turning + 1:  # units of one feature
             place, source = place.unsqueeze(-1), source.unsqueeze(-1)
         matrix = matrix.to(tensor)
-        length = max(1, PIECE * place.shape[-1] // max(place.numel(), 1))
-        for into, rows in zip(place.split(length, -1), source.split(length, -1), strict=True):
-            into.copy_((matrix @ rows.reshape(*rows.shape[:front], -1)).view(into.shape))
+        axis = max((axis for axis in range(place.ndim) if axis != turning), key=place.shape.__getitem__)
+        length = max(1, PIECE * place.shape[axis] // max(place.numel(), 1))
+        for into, rows in zip(place.split(length, axis), source.split(length, axis), strict=True):
+            into.copy_((matrix @ rows.reshape(*rows.shape[: turning + 1], -1)).view(into.shape))
 
 
 @dataclass(frozen=True)
