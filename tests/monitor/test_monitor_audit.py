@@ -36,22 +36,31 @@ def written(record, tmp_path, capsys) -> str:
     return capsys.readouterr().err
 
 
+def without(record, name):
+    """A record without an attribute or a variable."""
+    if name not in ATTRIBUTES:
+        return record.drop_vars(name)
+    cut = record.copy()
+    del cut.attrs[name]
+    return cut
+
+
 @pytest.mark.parametrize(
     "name", [*ATTRIBUTES, *(c for c in COORDINATES if c not in ("step", "block", "unit")), "learning_rate"]
 )
 def test_what_a_record_lacks_is_named(record, name, tmp_path, capsys):
-    cut = record.copy()
-    if name in ATTRIBUTES:
-        del cut.attrs[name]
-    else:
-        cut = cut.drop_vars(name)
-    said = written(cut, tmp_path, capsys)
-    assert f"no {'attribute ' if name in ATTRIBUTES else ''}{name}" in said
-    assert "nld.monitor.save(monitor.record(), path)" in said
+    cut = without(record, name)
     with pytest.raises(ValueError, match=f"{name}; give what monitor.record"):
         nld.monitor.findings(cut)
     with pytest.raises(ValueError, match=f"{name}; give what monitor.record"):
         report(cut, tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("name", ["model", "kind", "learning_rate"])  # writing and reading takes a second
+def test_what_a_file_lacks_is_named_with_what_writes_one(record, name, tmp_path, capsys):
+    said = written(without(record, name), tmp_path, capsys)
+    assert f"no {'attribute ' if name in ATTRIBUTES else ''}{name}" in said
+    assert "nld.monitor.save(monitor.record(), path)" in said
 
 
 @pytest.mark.parametrize("text", ["not JSON", "3", '["lr"]'])
@@ -135,7 +144,7 @@ def test_a_forged_term_is_called_out(decayed, block, term):
 
 
 @pytest.mark.parametrize("term", ["residual", "charge"])
-def test_the_report_calls_a_forged_term_out(record, term, tmp_path):
+def test_the_report_calls_a_forged_term_out(record, term, tmp_path, unrendered):
     forge(record, term, BLOCKS[0].name)
     page = report(record, tmp_path / "page.html").read_text()
     assert "do not add up" in page

@@ -51,7 +51,7 @@ def test_a_record_of_each_format_is_what_its_training_gives_today(path, lazy):
         xr.testing.assert_allclose(record.load(), today, rtol=1e-4, atol=1e-6)
 
 
-def test_findings_and_report_of_each_format(path, tmp_path):
+def test_findings_and_report_of_each_format(path, tmp_path, unrendered):
     texts = [finding.text for finding in nld.monitor.findings(nld.monitor.load(path))]
     assert any("All 7 books balance" in text for text in texts)
     assert main(["report", str(path), "--output", str(tmp_path / "page.html")]) == 0

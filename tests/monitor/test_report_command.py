@@ -37,6 +37,9 @@ def sentences(said: list[str]) -> list[str]:
     return whole
 
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
+
 @pytest.mark.parametrize("columns", [40, 80, 300])
 def test_every_finding_is_there_in_lines_that_fit(columns, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
