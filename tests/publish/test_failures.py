@@ -156,6 +156,7 @@ def test_full_disk_in_a_chapter(full_disk, tmp_path):
     assert printed(scratch.executed("small")) == "fine\n"
 
 
+@pytest.mark.slow
 def test_full_disk_before_anything_runs(full_disk, tmp_path):
     source = Scratch(tmp_path / "source").make({"small": [PARAMETER, "print('fine')"]})
     scratch = Scratch(tmp_path / "book")

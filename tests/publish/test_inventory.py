@@ -132,6 +132,7 @@ def test_only_what_nothing_needs_is_removed(top, monkeypatch, capsys):
     assert "           0 bytes were removed" in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_copy_that_a_plain_build_would_show_stays(book, monkeypatch):
     monkeypatch.setenv("NLD_STORE", str(book.store))
     canonical = chapter_cache.notebook_path(book.store, book.current("plain")["key"])
@@ -174,6 +175,7 @@ def read_only(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_shows_cites_exports_and_gathers(top, read_only, monkeypatch, capsys, request):
     monkeypatch.setattr(figures, "load", lambda name: line())
     root = str(request.config.rootpath)
