@@ -1,5 +1,7 @@
 """Parameters that two real processes share or ``fully_shard`` spreads over them: the same books as of one process."""
 
+from multiprocessing import get_context
+
 import pytest
 import torch
 from torch import nn
@@ -17,7 +19,8 @@ NAMES = ("momentum", "adamw")
 def written(tmp_path_factory):
     """The folder of the records of two processes, which take far longer to start than to train."""
     path = tmp_path_factory.mktemp("written")
-    torch.multiprocessing.spawn(_process, (str(path),), nprocs=2)
+    get_context("forkserver").set_forkserver_preload([__name__, "torch.distributed.fsdp"])  # what both import
+    torch.multiprocessing.start_processes(_process, (str(path),), nprocs=2, start_method="forkserver")
     return path
 
 
