@@ -94,6 +94,7 @@ def test_no_kernel_is_left(failed):
     wait_for(lambda: not any(map(psutil.pid_exists, scratch.kernels())), "the kernels to end")
 
 
+@pytest.mark.slow
 def test_a_mended_chapter_runs_alone(failed, tmp_path):
     scratch = failed[0].copy(tmp_path / "book")
     scratch.write("raises", PARAMETER, BEFORE, "print('mended')")
@@ -104,6 +105,7 @@ def test_a_mended_chapter_runs_alone(failed, tmp_path):
     assert printed(scratch.executed("raises")) == "before\nmended\n"
 
 
+@pytest.mark.slow
 def test_a_chapter_that_hangs_is_ended_with_its_kernel(tmp_path):
     scratch = Scratch(tmp_path / "book").make({"hangs": [PARAMETER, GATE]})
     result = scratch.build("--no-html", "--timeout", "3")
