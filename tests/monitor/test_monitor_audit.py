@@ -64,9 +64,9 @@ def test_what_a_file_lacks_is_named_with_what_writes_one(record, name, tmp_path,
 
 
 @pytest.mark.parametrize("text", ["not JSON", "3", '["lr"]'])
-def test_hyperparameters_that_cannot_be_read_are_named(record, text, tmp_path, capsys):
-    said = written(record.assign_attrs(hyperparameters=text), tmp_path, capsys)
-    assert "hyperparameters that are no list of parameter groups in JSON" in said
+def test_hyperparameters_that_cannot_be_read_are_named(record, text):
+    with pytest.raises(ValueError, match="hyperparameters that are no list of parameter groups in JSON"):
+        nld.monitor.findings(record.assign_attrs(hyperparameters=text))
 
 
 def test_another_format_is_named(record, tmp_path, capsys):
