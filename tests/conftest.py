@@ -20,6 +20,14 @@ hypothesis.settings.register_profile("nld", explore, derandomize=True)
 hypothesis.settings.load_profile("nld")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process a half of the suite in order, so that what tests share is made in one of them."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     """What a test draws without a seed of its own does not depend on the tests before it."""

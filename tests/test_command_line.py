@@ -153,11 +153,11 @@ def test_a_fault_of_one_figure_is_no_wrong_usage_and_the_others_have_their_turn(
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_goes_away_is_no_fault(unbuffered):
-    """As `nld figure list | head -1` does; also when the lines wait in a buffer until the end."""
+    """As `nld store path | head -0` does; also when the lines wait in a buffer until the end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "nld.cli", "figure", "list"]
+    command = [sys.executable, "-m", "nld.cli", "store", "path"]
     ended = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (1, "")

@@ -109,8 +109,17 @@ def test_law_the_equilibrium_stands_still_and_is_approached_at_its_rate(power):
     )
 
 
-@pytest.mark.parametrize("schedule", [constant, cosine, stable_then_decay])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("rule", "schedule"),
+    [
+        *itertools.product(("SGD", "AdamW"), (constant, cosine, stable_then_decay)),
+        *itertools.product(("Lion", "Muon"), (stable_then_decay,)),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in itertools.product(("Lion", "Muon"), (constant, cosine))
+        ),
+    ],
+)
 def test_law_of_a_walk_the_rest_is_forecast(rule, schedule):
     steps = 1200
     record = walk(rule, schedule, steps, before=400)

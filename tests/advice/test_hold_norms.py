@@ -45,9 +45,9 @@ def test_one_step_turns_as_the_optimizer_alone_does_and_touches_nothing_else(nam
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_law_a_held_run_repeats_the_directions_of_a_free_one_from_its_norms(name):
     def rate(number):
-        return OPTIMIZERS[name][1]["lr"] * (1.5 + np.cos(number / 40))
+        return OPTIMIZERS[name][1]["lr"] * (1.5 + np.cos(number / 20))
 
-    data, free = batches(300), network()
+    data, free = batches(120), network()
     groups = grouped(free)
     optimizer = make(name, groups)
     with nld.Monitor(free, optimizer, groups.symmetries) as monitor:

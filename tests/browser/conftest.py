@@ -29,16 +29,17 @@ FLAGS = [
 ]
 
 
-# Pages of each kind. What is checked on these each time is checked on the other chapters with -m "browser and slow".
+# Pages of each kind. What is checked on these each time is checked on the other chapters with -m "browser and slow",
+# which each build runs.
 KINDS = {"index", "symmetry-of-the-loss", "claims", "figures", "bibliography", "search", "404"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Over file:// each time one page of each kind: the bytes are those that http:// serves."""
+    """A page costs a browser seconds: each time one page of each kind, over http:// and over file://."""
     for item in items:
         chosen = getattr(item, "callspec", None) and item.callspec.params
-        if chosen and chosen.get("scheme") == "file" and Path(chosen.get("opened", "index")).stem not in KINDS:
+        if chosen and "scheme" in chosen and Path(chosen.get("opened", "index")).stem not in KINDS:
             item.add_marker(pytest.mark.slow)
 
 

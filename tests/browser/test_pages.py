@@ -1,7 +1,7 @@
 """The pages as a reader sees them: offline, formulas typeset, on a phone, in the dark.
 
-Every page is opened once over file:// and once over http://; all of its checks look at the
-same page, so that the whole book takes seconds.
+Every page is opened once over file:// and once over http://, pages that are not one of each kind with -m slow; all of
+its checks look at the same page.
 """
 
 import re

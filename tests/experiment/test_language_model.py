@@ -67,7 +67,7 @@ def test_the_default_model_has_a_few_hundred_thousand_weights_and_learns():
     assert 2e5 < sum(q.numel() for q in model.parameters()) < 5e5
     text = source_text.training_text()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    batches = text_batches(text, range(100), batch_size=16, context=64, seed=0)
+    batches = text_batches(text, range(100), batch_size=8, context=32, seed=0)
     losses = [float(step.loss) for step in training(model, optimizer, batches, loss=next_byte_loss)]
     assert losses[0] > np.log(256)
     assert np.mean(losses[-10:]) < 0.85 * source_text.unigram_entropy(text)

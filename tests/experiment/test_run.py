@@ -18,7 +18,7 @@ from nld.experiment.training import networks
 LOOP = importlib.import_module("nld.experiment.runs.run")  # nld.experiment.runs.run itself is the function
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_fig1b_scaled_filters_same_loss_then_other_dynamics(seed):
     base = Experiment(steps=60, evaluate_every=20, seed=seed)
     one, ten = run(base), run(base.replace(filter_scale=10.0))

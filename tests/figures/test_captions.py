@@ -3,13 +3,12 @@
 import re
 
 import pytest
-import xarray as xr
 
 from nld import figures
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PASSES
 from tests.figures.judged import outcomes
-from tests.test_chapters import CHAPTERS, ROOT
+from tests.figures.stored import whole_reference
+from tests.test_chapters import CHAPTERS
 
 SHOWN = {
     name
@@ -21,7 +20,7 @@ NUMBER = r"(?<![\w-])\d+(?:\.\d+)?(?![\w-])"  # one of the data, not part of a n
 
 
 def reference(name):
-    stored = xr.load_dataset(reference_path(ROOT, name), engine="h5netcdf")
+    stored = whole_reference(name)
     return stored.isel(arithmetic=0, drop=True) if "arithmetic" in stored.dims else stored
 
 

@@ -12,6 +12,7 @@ from nld.figures._data import effective_rates, experiment_table
 from nld.figures._data import experiment_contrasts as contrasts
 
 FEW = {"A": (0.001, 1.0), "B": (0.0, 0.9), "C": (0.0, 5e-3)}  # what the findings are judged at
+SEEDS = {"A": (0,), "B": (0, 1), "C": (0,)}  # of B one is said to diverge
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def gathered(tmp_path_factory):
     runs = {}
     for panel, values in FEW.items():
         sweep = experiment_table.quick_sweep(panel)
-        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": (0, 1)}
+        vary = {**sweep.vary, experiment_table.PANELS[panel].field: values, "seed": SEEDS[panel]}
         runs[panel] = run_sweep(Sweep(base=sweep.base, vary=vary), store=store)
     torch.set_num_threads(threads)
     return runs

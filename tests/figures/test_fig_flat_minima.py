@@ -7,15 +7,14 @@ import xarray as xr
 from nld.figures import fig_flat_minima
 from nld.figures._data import flat_minima_prose
 from nld.figures.verification import reference as references
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PASSES, REPRODUCED
 from tests.figures.judged import labels, outcomes, row
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 
 @pytest.fixture
 def data():
-    reference = xr.load_dataset(reference_path(ROOT, "fig-flat-minima"), engine="h5netcdf")
+    reference = whole_reference("fig-flat-minima")
     return next(iter(references.split(reference).values()))
 
 

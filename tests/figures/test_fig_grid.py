@@ -20,8 +20,9 @@ def few(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NLD_STORE", str(folder))
         patch.setattr(run_grid, "GRID", FEW)
+        patch.setattr(run_grid, "SEEDS", 2)
         panel = experiment_table.quick_sweep("A")
-        short = Sweep(base=panel.base.replace(steps=60), vary=panel.vary)
+        short = Sweep(base=panel.base.replace(steps=30), vary=panel.vary)
         patch.setattr(run_grid, "quick_sweep", lambda _: short)
         return fig_grid.compute("quick", seed=3)
 
@@ -29,7 +30,7 @@ def few(folder):
 def test_fig_grid_every_place_holds_its_run(few, folder):
     store = RunStore(folder / "runs")
     stored = list(store)
-    assert len(stored) == few["diverged"].size == 8 * run_grid.SEEDS
+    assert len(stored) == few["diverged"].size == 8 * 2
     for experiment in stored:
         record = store.load(experiment)
         place = {name: getattr(experiment, name) for name in (*FEW, "seed")}
@@ -41,7 +42,7 @@ def test_fig_grid_every_place_holds_its_run(few, folder):
         np.testing.assert_allclose(here["squared_norm"], np.median(norms, axis=1), rtol=1e-12)
         rates = experiment.learning_rate / ((1 - experiment.momentum) * norms)
         np.testing.assert_allclose(here["effective_rate"], np.median(rates, axis=1), rtol=1e-12)
-    assert few["seed"].values.tolist() == [3, 4, 5]
+    assert few["seed"].values.tolist() == [3, 4]
 
 
 def test_fig_grid_holds_norms_only_where_it_says_so(few):

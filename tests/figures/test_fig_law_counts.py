@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld.experiment.studies import factorization, law_counts
 from nld.experiment.training.runge_kutta import runge_kutta
 from nld.figures import fig_law_counts
 from nld.figures.verification import reference as references
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import REPRODUCED
 from tests.figures.judged import labels, outcomes
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 NAME = "fig-law-counts"
 SIZES = (3, 2, 2)
@@ -19,7 +17,7 @@ SIZES = (3, 2, 2)
 
 @pytest.fixture
 def data():
-    reference = xr.load_dataset(reference_path(ROOT, NAME), engine="h5netcdf")
+    reference = whole_reference(NAME)
     return next(iter(references.split(reference).values()))
 
 

@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld.figures import fig_muon
 from nld.figures.verification import reference as references
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import REPRODUCED
 from tests.figures.judged import labels, outcomes
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 
 @pytest.fixture
 def data():
-    reference = xr.load_dataset(reference_path(ROOT, "fig-muon"), engine="h5netcdf")
+    reference = whole_reference("fig-muon")
     return next(iter(references.split(reference).values()))
 
 

@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from nld import symmetry
 from nld.experiment.datasets import data
@@ -13,11 +12,10 @@ from nld.experiment.studies import charges
 from nld.experiment.training.loop import cross_entropy
 from nld.figures import fig_neural_mechanics as figure
 from nld.figures._data import charge_laws
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from nld.learning_rules.rules import heavy_ball
 from nld.theory.integral_laws import oscillator
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 slow = pytest.mark.slow
 RUNS = {  # learning rate, momentum, weight decay, time, and how much the integral law may miss
@@ -126,7 +124,7 @@ def test_fig_neural_mechanics_the_network_has_the_symmetries():
 
 @pytest.fixture
 def stored():
-    stored = xr.load_dataset(reference_path(ROOT, "fig-neural-mechanics"), engine="h5netcdf")
+    stored = whole_reference("fig-neural-mechanics")
     return stored.isel(arithmetic=0, drop=True)
 
 

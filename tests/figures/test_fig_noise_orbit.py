@@ -7,15 +7,14 @@ import xarray as xr
 from nld.figures import fig_noise_orbit
 from nld.figures._data import noise_orbit_prose
 from nld.figures.verification import reference as references
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import REPRODUCED
 from tests.figures.judged import labels, outcomes
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 
 @pytest.fixture
 def data():
-    reference = xr.load_dataset(reference_path(ROOT, "fig-noise-orbit"), engine="h5netcdf")
+    reference = whole_reference("fig-noise-orbit")
     return next(iter(references.split(reference).values()))
 
 

@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld.figures import fig_rich_lazy
 from nld.figures._data.rich_evidence import contrasts
 from nld.figures._data.rich_prose import ratios
 from nld.figures.evidence import kept
 from nld.figures.verification import reference as references
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import REFUTED, REPRODUCED
 from tests.figures.judged import labels, outcomes, row
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 RATES, RICH = "layer-rates-choose-the-charge", "large-output-weights-learn-rich-and-fast"
 TIME, LINEAR = "richness-needs-its-time", "without-relu-the-order-turns"
@@ -20,7 +18,7 @@ TIME, LINEAR = "richness-needs-its-time", "without-relu-the-order-turns"
 
 @pytest.fixture
 def data():
-    reference = xr.load_dataset(reference_path(ROOT, "fig-rich-lazy"), engine="h5netcdf")
+    reference = whole_reference("fig-rich-lazy")
     return next(iter(references.split(reference).values()))
 
 

@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld.figures import fig_rotation
 from nld.figures._data import rotation_runs
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import CORRECTED, PARTLY, REFUTED, REPRODUCED, UNDECIDED
 from tests.figures.judged import labels, row
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 
 @pytest.fixture
 def data():
-    stored = xr.load_dataset(reference_path(ROOT, "fig-rotation"), engine="h5netcdf").isel(arithmetic=0, drop=True)
+    stored = whole_reference("fig-rotation").isel(arithmetic=0, drop=True)
     rules, balanced = list(rotation_runs.JUDGED), list(rotation_runs.JUDGED[:2])
     accuracy = np.stack([row(0.94), row(0.92, 0.011), row(0.94, 0.012)], 1)
     ratios = np.stack([row(1.08), row(3.2, 0.1)], 1)

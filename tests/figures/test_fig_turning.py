@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld.figures import fig_turning
 from nld.figures._data import turning_prose
-from nld.figures.verification.verify import reference_path
 from nld.inference.verdict import PARTLY, REFUTED, REPRODUCED
 from tests.figures.judged import labels, outcomes, row
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 COSINE, WARM_UP, BALANCE = (claim.name for claim in fig_turning.CLAIMS)
 
@@ -17,7 +15,7 @@ COSINE, WARM_UP, BALANCE = (claim.name for claim in fig_turning.CLAIMS)
 @pytest.fixture
 def data():
     """The stored runs, with judging seeds for which all claims hold."""
-    stored = xr.load_dataset(reference_path(ROOT, "fig-turning"), engine="h5netcdf").isel(arithmetic=0, drop=True)
+    stored = whole_reference("fig-turning").isel(arithmetic=0, drop=True)
     losses = np.exp(np.stack([row(-4, 0.1), row(-4.5, 0.11), row(-5, 0.12), row(-4.9, 0.13)], 1))
     seeds = "judging_seed"
     return stored.drop_dims(seeds).assign(

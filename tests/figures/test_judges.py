@@ -9,15 +9,14 @@ from nld import figures
 from nld.figures import fig_experiments
 from nld.figures._data import experiment_contrasts as contrasts
 from nld.figures.verification.reference import split
-from nld.figures.verification.verify import reference_path
 from nld.inference import registrations
 from nld.inference.verdict import NEGLIGIBLE, OPEN, OPPOSITE, PARTLY, PASSES, REFUTED, REPRODUCED, UNDECIDED
 from tests.figures.judged import labels, outcomes, row
-from tests.test_chapters import ROOT
+from tests.figures.stored import whole_reference
 
 
 def stored(name):
-    return next(iter(split(xr.load_dataset(reference_path(ROOT, name), engine="h5netcdf")).values()))
+    return next(iter(split(whole_reference(name)).values()))
 
 
 # Figure, claim, part; the variable, where, and what it is multiplied by or, as a function, becomes.

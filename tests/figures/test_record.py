@@ -54,6 +54,12 @@ def store(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Drawing takes half a second."""
+    monkeypatch.setattr(figure_record, "save", lambda draw, data, folder: (folder / "figure.svg").write_text("<svg>"))
+
+
 def test_every_file_is_written_and_data_come_back_equal(store):
     shown = figure_record.record_figure("fig-line", line(), "quick", {"slope": 3.0})
     assert {path.name for path in shown.folder.iterdir()} == FILES
@@ -74,13 +80,13 @@ def test_equal_data_give_equal_bytes(store, monkeypatch):
     assert {name for name in FILES if before[name] != after[name]} <= {"provenance.json", "SHA256SUMS"}  # the wall time
 
 
-def test_other_parameters_are_another_entry(store):
+def test_other_parameters_are_another_entry(store, undrawn):
     one, two = (figure_record.record_figure("fig-line", line(), "quick", {"seed": seed}) for seed in (0, 1))
     assert one.folder != two.folder
     assert not one.data.equals(two.data)
 
 
-def test_another_version_of_a_package_is_another_entry(store, monkeypatch):
+def test_another_version_of_a_package_is_another_entry(store, undrawn, monkeypatch):
     one = figure_record.record_figure("fig-line", line(), "quick", {})
     monkeypatch.setattr(figure_record, "packages", lambda: {"numpy": "99"})
     two = figure_record.record_figure("fig-line", line(), "quick", {})
@@ -121,7 +127,7 @@ def test_every_figure_defines_its_parts(name):
     assert (module.__doc__ or "").strip(), "the first line of the description is the figure's title in lists"
 
 
-def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, capsys):
+def test_the_cards_command_asks_for_the_same_figure_again(store, undrawn, monkeypatch, capsys):
     shown = figure_record.record_figure("fig-line", line(), "quick", {"seed": 3, "slope": 1e-5})
     program, *arguments = rerun_command(shown.provenance).split()
     assert program == ".venv/bin/nld"
@@ -131,7 +137,7 @@ def test_the_cards_command_asks_for_the_same_figure_again(store, monkeypatch, ca
     assert capsys.readouterr().out == f"fig-line: {shown.folder}\n"
 
 
-def test_citation_names_version_permalink_and_data(store, request):
+def test_citation_names_version_permalink_and_data(store, undrawn, request):
     folder = figure_record.record_figure("fig-line", line(), "quick", {}).folder
     found = citation(request.config.rootpath, folder, "book/index")
     digest = hashlib.sha256((folder / "data.nc").read_bytes()).hexdigest()[:32]

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from nld import figures
 from nld.figures.verification import reference as references
 from nld.figures.verification.verify import compare_with_reference, moved_verdicts, reference_path
 from nld.inference.verdict import REVERSED
+from tests.figures.stored import whole_reference
 from tests.test_chapters import ROOT
 
 LARGEST = 1_000_000  # bytes
@@ -19,7 +19,7 @@ def test_a_figure_has_a_small_reference(name):
     path = reference_path(ROOT, name)
     assert path.exists(), HINT.format(name)
     assert path.stat().st_size <= LARGEST
-    reference = xr.load_dataset(path, engine="h5netcdf")
+    reference = whole_reference(name)
     assert reference.data_vars
     assert all(np.isfinite(v).any() for v in reference.data_vars.values() if np.issubdtype(v.dtype, np.number))
     assert set(getattr(figures.load(name), "ROUNDING", ())) <= {str(variable) for variable in reference.data_vars}
@@ -28,7 +28,7 @@ def test_a_figure_has_a_small_reference(name):
 @pytest.mark.parametrize("name", figures.names())
 def test_a_reference_holds_several_arithmetics_and_agrees_with_each(name):
     """One of them is a rounding twin; none reverses a verdict, and each is within what verify allows."""
-    reference = xr.load_dataset(reference_path(ROOT, name), engine="h5netcdf")
+    reference = whole_reference(name)
     parts = references.split(reference)
     assert len(parts) >= 2
     assert any("unit in the last place" in arithmetic for arithmetic in parts)

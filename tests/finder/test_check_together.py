@@ -45,8 +45,16 @@ def measured(model, x, blocks, penalty=lambda model: 0.0, tolerance: float | Non
     return nld.check_symmetries(model, loss, blocks, context=WithoutEpsilon, tolerance=tolerance)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, TOLERANCE), (torch.float32, DECIDED)])
-@pytest.mark.parametrize("name", MODELS)
+PRECISIONS = [(torch.float64, TOLERANCE), (torch.float32, DECIDED)]
+CASES = [
+    # Of the largest model, in double precision what smaller ones have too.
+    pytest.param(name, *each, marks=pytest.mark.slow if (name, each[0]) == ("transformer", torch.float64) else ())
+    for name in MODELS
+    for each in PRECISIONS
+]
+
+
+@pytest.mark.parametrize(("name", "dtype", "tolerance"), CASES)
 def test_law_a_violation_without_a_gradient_in_any_block_is_caught_and_its_neighbours_hold(name, dtype, tolerance):
     model, x = generic(name, dtype)
     blocks = list(nld.find_symmetries(model, x))

@@ -1,8 +1,9 @@
 """Symmetries whose generators depend on other weights: they are flows, exact at finite size, and have the exact law."""
 
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -27,10 +28,18 @@ MODELS = {
 TOKENS = torch.randint(7, (4, 5), generator=torch.Generator().manual_seed(0))
 
 
-def found_in(name: str) -> tuple[nn.Module, nld.finder.find.Symmetries]:
+@cache
+def searched(name: str) -> tuple[nn.Module, nld.finder.find.Symmetries]:
     torch.manual_seed(0)
     model = null_space.generic_point(MODELS[name]())
     return model, nld.find_symmetries(model, TOKENS)
+
+
+def found_in(name: str) -> tuple[nn.Module, nld.finder.find.Symmetries]:
+    """A model of its own each time, and what was found in it once."""
+    model, found = searched(name)
+    torch.manual_seed(0)  # whoever searched first
+    return deepcopy(model), found
 
 
 def parameters(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from nld.monitor import ADAPTERS, Adapter
 from tests.monitor.zoo import BLOCKS, train, zoo
 
 BOUND = 1e-10
-STEPS = 300
+STEPS = 100
 
 
 class ByRule(torch.optim.Optimizer):

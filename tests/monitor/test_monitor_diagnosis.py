@@ -137,7 +137,7 @@ def test_findings_of_a_run_that_diverged_say_so():
     assert not any("nan" in text.replace("not finite", "") for text in words(monitor.record(), "rate"))
 
 
-def test_a_layer_that_does_not_turn_has_neither_time_to_equilibrium_nor_rate(tmp_path):
+def test_a_layer_that_does_not_turn_has_neither_time_to_equilibrium_nor_rate(tmp_path, unrendered):
     torch.manual_seed(0)
     layers = [layer for _ in range(3) for layer in (nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6))]
     model, x = nn.Sequential(*layers), torch.randn(12, 6)
@@ -237,9 +237,7 @@ def test_a_charge_that_stays_zero_has_no_share_of_rounding_errors():
     np.testing.assert_allclose(widths, [0.0 if str(name) in still else 1.0 for name in record.block.values])
 
 
-def test_the_page_without_scale_invariant_layers(tmp_path):
-    from nld.publish.exports.report import report
-
+def test_the_page_without_scale_invariant_layers(tmp_path, unrendered):
     record = watched().sel(block=["relu", "bias"])
     page = report(record, tmp_path / "page.html").read_text()
     assert page.count("<figure>") == 2

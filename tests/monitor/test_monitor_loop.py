@@ -188,32 +188,6 @@ def test_a_monitor_needs_blocks_or_inputs_to_find_them_with():
     assert not optimizer._optimizer_step_pre_hooks
 
 
-def _replica(rank: int, path: str) -> None:
-    import torch.distributed as dist
-
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{path}/meet", rank=rank, world_size=2)
-    network, optimizer = zoo()
-    replica = nn.parallel.DistributedDataParallel(network)
-    with nld.Monitor(replica, optimizer, BLOCKS) as monitor:
-        for step in range(5):
-            x, y = batch(step)
-            half = slice(6 * rank, 6 * rank + 6)
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(replica(x[half]), y[half]).backward()
-            optimizer.step()
-    nld.monitor.save(monitor.record(), f"{path}/{rank}.nc")
-    dist.destroy_process_group()
-
-
-def test_two_replicas_keep_the_same_books(tmp_path):
-    torch.multiprocessing.spawn(_replica, (str(tmp_path),), nprocs=2)
-    first, second = (nld.monitor.load(tmp_path / f"{rank}.nc") for rank in (0, 1))
-    assert first.equals(second)
-    assert first.sizes["step"] == 5
-    assert float(first.relative_residual.max()) < BOUND
-
-
 @pytest.mark.parametrize("least", [0, 10**12], ids=["compiled", "pages"])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_parameter_of_another_shape_is_refused_and_nothing_is_lost(rows, least, monkeypatch):

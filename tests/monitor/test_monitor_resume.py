@@ -85,20 +85,26 @@ def test_copies_of_a_watched_model_are_deaf():
     assert not model._load_state_dict_pre_hooks
 
 
-READER = "import sys, nld; print(nld.monitor.load(sys.argv[1]).sizes['step'])"
+READER = "import sys, nld\nfor _ in sys.stdin: print(nld.monitor.load(sys.argv[1]).sizes['step'], flush=True)"
 
 
 def test_a_stream_is_there_early_and_can_be_read_while_it_grows(tmp_path, monkeypatch):
     monkeypatch.setattr("nld.monitor.stream.FLUSH", 0.0)
     path = tmp_path / "stream.nc"
     model, optimizer = start()
-    with warnings.catch_warnings():
+    command = [sys.executable, "-c", READER, path]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("error", UserWarning)
         with nld.Monitor(model, optimizer, BLOCKS, stream=path) as monitor:
             for steps in (3, 7):
                 train(model, optimizer, steps - monitor._step)
-                read = subprocess.run([sys.executable, "-c", READER, path], capture_output=True, text=True, check=True)
-                assert steps - 2 <= int(read.stdout) <= steps
+                print("how many steps?", file=reader.stdin, flush=True)
+                assert steps - 2 <= int(reader.stdout.readline()) <= steps
+        reader.stdin.close()
+        assert reader.wait() == 0
     record = monitor.record()
     assert record.step.values.tolist() == list(range(7))
     assert np.allclose(record.squared_step, uninterrupted(7).squared_step, rtol=1e-12, equal_nan=True)

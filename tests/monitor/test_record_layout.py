@@ -25,6 +25,12 @@ def record() -> xr.Dataset:
 
 
 @pytest.fixture(scope="module")
+def lazy(path):
+    with nld.monitor.load(path, lazy=True) as lazy:
+        yield lazy
+
+
+@pytest.fixture(scope="module")
 def path(record, tmp_path_factory):
     return nld.monitor.save(record, tmp_path_factory.mktemp("records") / "record.nc")
 
@@ -47,9 +53,9 @@ PLACES = st.one_of(
 
 @settings(max_examples=60)
 @given(places=st.fixed_dictionaries({}, optional=dict.fromkeys(("step", "block", "unit"), PLACES)))
-def test_any_part_is_read_as_it_is_in_memory(record, path, places):
-    with nld.monitor.load(path, lazy=True) as lazy:
-        xr.testing.assert_identical(lazy.charge.isel(places).load(), record.charge.isel(places))
+def test_any_part_is_read_as_it_is_in_memory(record, lazy, places):
+    xr.testing.assert_identical(lazy.charge.isel(places).load(), record.charge.isel(places))
+    assert not lazy.charge.variable._in_memory  # each part is read anew
 
 
 def test_a_lazy_record_reads_no_values_before_they_are_asked_for(path, monkeypatch):

@@ -37,8 +37,14 @@ def sentences(said: list[str]) -> list[str]:
     return whole
 
 
+@pytest.fixture
+def no_page(monkeypatch):
+    """What the command prints does not depend on what the page holds."""
+    monkeypatch.setattr("nld.publish.exports.report.report", lambda record, path: path)
+
+
 @pytest.mark.parametrize("columns", [40, 80, 300])
-def test_every_finding_is_there_in_lines_that_fit(columns, tmp_path, capsys, monkeypatch):
+def test_every_finding_is_there_in_lines_that_fit(columns, tmp_path, capsys, monkeypatch, no_page):
     monkeypatch.setenv("COLUMNS", str(columns))
     record = watched()
     *said, path = printed(record, tmp_path, capsys)
@@ -50,11 +56,11 @@ def test_every_finding_is_there_in_lines_that_fit(columns, tmp_path, capsys, mon
     assert any(text.startswith(MARKS[False]) for text in expected)
 
 
-def test_quiet_prints_the_path_alone(tmp_path, capsys):
+def test_quiet_prints_the_path_alone(tmp_path, capsys, unrendered):
     assert printed(watched(), tmp_path, capsys, "--quiet") == [str(tmp_path / "run.html")]
 
 
-def test_books_that_nothing_was_written_in_are_not_said_to_balance(tmp_path, capsys):
+def test_books_that_nothing_was_written_in_are_not_said_to_balance(tmp_path, capsys, unrendered):
     model = nn.ParameterDict({"w": nn.Parameter(torch.ones(3, 4)), "v": nn.Parameter(torch.ones(2))})
     optimizer = torch.optim.RMSprop(model.parameters(), lr=0.1)
     with nld.Monitor(model, optimizer, [Block("scale", "w", (Member("w", (3, 4)),))]) as monitor:

@@ -108,7 +108,7 @@ def test_a_finding_blames_the_metric_only_where_there_is_one(options, euclidean)
 
 
 @pytest.mark.parametrize(("name", "whose"), [("momentum", "minus the velocity"), ("adamw", "another number")])
-def test_the_page_says_whose_charges_it_shows_and_draws_the_velocity_where_it_is_another(name, whose):
+def test_the_page_says_whose_charges_it_shows_and_draws_the_velocity_where_it_is_another(name, whose, unrendered):
     record, _ = run(name, 4)
     drawn = pictures(record)
     assert whose in drawn["terms"][2]

@@ -29,25 +29,37 @@ BROKEN = {
 }
 
 
-@pytest.fixture(scope="session")
-def failed(once):
+OFTEN = ("raises", "dies")  # the ways to fail that are tried each time
+
+
+def book_of(names, once):
     """A book with one good chapter and one for each way to fail; with what the build said."""
 
     def make(root):
-        chapters = {name: [PARAMETER, BEFORE, cell, "print('after')"] for name, (cell, _) in BROKEN.items()}
+        chapters = {name: [PARAMETER, BEFORE, BROKEN[name][0], "print('after')"] for name in names}
         chapters["last"] = [PARAMETER, BEFORE, "import sys\n\nsys.exit(0)"]
         chapters["good"] = [PARAMETER, "print('fine')"]
         result = Scratch(root).make(chapters).build("--jobs", "2", "--no-html")
         assert result.returncode == 1, result.stdout
         return result.stdout
 
-    root, said = once("failed", make)
+    root, said = once(f"failed-{len(names)}", make)
     return Scratch(root), said
+
+
+@pytest.fixture(scope="session")
+def failed(once):
+    return book_of(OFTEN, once)
+
+
+@pytest.fixture(scope="session")
+def all_failed(once):
+    return book_of(tuple(BROKEN), once)
 
 
 def paragraph(said: str, name: str) -> str:
     """What the build said of one chapter."""
-    (found,) = re.findall(rf"^\[\d/7\] {name}.*\n(?: .*\n)*", said, re.MULTILINE)
+    (found,) = re.findall(rf"^\[\d/\d\] {name}.*\n(?: .*\n)*", said, re.MULTILINE)
     return found
 
 
@@ -58,9 +70,17 @@ def partial(said: str, name: str) -> dict:
         return json.load(file)
 
 
-@pytest.mark.parametrize("name", [*BROKEN, "last"])
-def test_a_failure_names_chapter_cell_and_error_and_keeps_the_remains(failed, name):
-    _, said = failed
+BOOKS = {"failed": OFTEN, "all_failed": tuple(BROKEN)}
+LATE = {"failed": (), "all_failed": pytest.mark.slow}
+both = pytest.mark.parametrize(("book", "names"), [pytest.param(*each, marks=LATE[each[0]]) for each in BOOKS.items()])
+
+
+@pytest.mark.parametrize(
+    ("book", "name"),
+    [pytest.param(book, name, marks=LATE[book]) for book, names in BOOKS.items() for name in (*names, "last")],
+)
+def test_a_failure_names_chapter_cell_and_error_and_keeps_the_remains(request, book, name):
+    _, said = request.getfixturevalue(book)
     cell, error = BROKEN.get(name, ("import sys\n\nsys.exit(0)", "SystemExit"))
     report = paragraph(said, name)
     # cells 1 to 3 are the parameters, the trace and `before`
@@ -80,20 +100,23 @@ def test_a_failure_shows_the_last_lines_of_the_traceback(failed):
     assert "\x1b" not in report
 
 
-def test_the_other_chapters_finish(failed):
-    scratch, said = failed
+@both
+def test_the_other_chapters_finish(request, book, names):
+    scratch, said = request.getfixturevalue(book)
     assert printed(scratch.executed("good")) == "fine\n"
     assert "Failed; logs are in" in said
-    for name in [*BROKEN, "last"]:
+    for name in [*names, "last"]:
         assert not (scratch.store / "current" / f"{name}.json").exists()
 
 
-def test_no_kernel_is_left(failed):
-    scratch, _ = failed
-    assert len(scratch.kernels()) == 7
+@both
+def test_no_kernel_is_left(request, book, names):
+    scratch, _ = request.getfixturevalue(book)
+    assert len(scratch.kernels()) == len(names) + 2
     wait_for(lambda: not any(map(psutil.pid_exists, scratch.kernels())), "the kernels to end")
 
 
+@pytest.mark.slow
 def test_a_mended_chapter_runs_alone(failed, tmp_path):
     scratch = failed[0].copy(tmp_path / "book")
     scratch.write("raises", PARAMETER, BEFORE, "print('mended')")
@@ -104,6 +127,7 @@ def test_a_mended_chapter_runs_alone(failed, tmp_path):
     assert printed(scratch.executed("raises")) == "before\nmended\n"
 
 
+@pytest.mark.slow
 def test_a_chapter_that_hangs_is_ended_with_its_kernel(tmp_path):
     scratch = Scratch(tmp_path / "book").make({"hangs": [PARAMETER, GATE]})
     result = scratch.build("--no-html", "--timeout", "3")
@@ -156,6 +180,7 @@ def test_full_disk_in_a_chapter(full_disk, tmp_path):
     assert printed(scratch.executed("small")) == "fine\n"
 
 
+@pytest.mark.slow
 def test_full_disk_before_anything_runs(full_disk, tmp_path):
     source = Scratch(tmp_path / "source").make({"small": [PARAMETER, "print('fine')"]})
     scratch = Scratch(tmp_path / "book")

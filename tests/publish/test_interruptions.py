@@ -58,7 +58,7 @@ def kill(process):
     ("stop", "status"),
     [
         (interrupt_parent, 130),
-        (kill, -signal.SIGKILL),
+        pytest.param(kill, -signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(interrupt_group, 130, marks=pytest.mark.slow),
         pytest.param(terminate, -signal.SIGTERM, marks=pytest.mark.slow),
     ],
@@ -84,6 +84,7 @@ def test_a_stopped_build_leaves_no_kernel_and_the_next_resumes(gated, stop, stat
     assert printed(gated.executed("gate")) == "went on\n"
 
 
+@pytest.mark.slow
 def test_of_two_builds_one_waits_and_says_so(gated):
     first = gated.start("--no-html", "--jobs", "2")
     running(gated, 2)

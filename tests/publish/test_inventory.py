@@ -30,6 +30,7 @@ def top(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("NLD_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("NLD_FORCE", raising=False)
     monkeypatch.setattr(figure_record, "save", lambda draw, data, folder: (folder / "figure.svg").write_text("<svg>"))
+    monkeypatch.setattr(figures, "names", lambda: ["fig-1", "fig-2"])  # asking the sources of all takes seconds
     return tmp_path / "store"
 
 
@@ -132,6 +133,7 @@ def test_only_what_nothing_needs_is_removed(top, monkeypatch, capsys):
     assert "           0 bytes were removed" in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_copy_that_a_plain_build_would_show_stays(book, monkeypatch):
     monkeypatch.setenv("NLD_STORE", str(book.store))
     canonical = chapter_cache.notebook_path(book.store, book.current("plain")["key"])
@@ -174,6 +176,7 @@ def read_only(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_shows_cites_exports_and_gathers(top, read_only, monkeypatch, capsys, request):
     monkeypatch.setattr(figures, "load", lambda name: line())
     root = str(request.config.rootpath)

@@ -44,7 +44,7 @@ def test_prose_alone_runs_nothing(book):
 @pytest.mark.parametrize(
     ("file", "old", "new", "chapter", "reason"),
     [
-        ("book/plain.md", "'seed', seed", "'SEED', seed", "plain", "cell 3 changed"),
+        pytest.param("book/plain.md", "'seed', seed", "'SEED', seed", "plain", "cell 3 changed", marks=slow),
         pytest.param("book/plain.md", "seed = 0 ", "seed = 5 ", "plain", "parameter seed changed", marks=slow),
         ("nld/toy_a.py", "3", "4", "reaching", "module nld.toy_a changed"),
         pytest.param("nld/figures/fig_toy.py", "A toy.", "Any.", "picture", "fig_toy changed", marks=slow),

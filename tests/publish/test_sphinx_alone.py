@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from jupyter_book.config import get_final_config
 
 JUPYTER_BOOK = {"jupyter_book", "sphinx_jupyterbook_latex", "sphinx_comments"}  # extensions that went with it
@@ -17,6 +18,7 @@ def sums(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_sphinx_alone_writes_the_same_pages(book, tmp_path):
     built = book.build()
     assert built.returncode == 0, built.stdout
