@@ -156,10 +156,10 @@ class MatrixProducts:
         outs = [targets[use.size][:, use.row : use.row + use.member.units].unbind() for use in uses]
         self._of: dict[int, _OfParameter] = {}
         compiled = numba_heads.compilable(parameters, uses) if compile else []
-        self._numba_heads = None
+        self.numba_heads = None
         if compiled:
             whole = [targets[use.size][:, use.row : use.row + use.member.units] for use in compiled]
-            self._numba_heads = numba_heads.NumbaHeads(parameters, compiled, positions, whole)
+            self.numba_heads = numba_heads.NumbaHeads(parameters, compiled, positions, whole)
         for index, position in positions.items():
             own = [
                 (use, out)
@@ -180,8 +180,8 @@ class MatrixProducts:
         """Fill the matrices; arguments as for InnerProducts.measure. Positions must still be those of the last call."""
         names = [name for name in MATRICES if begins or name not in _OF_NEXT]
         names = [name for name in names if ends or name not in _OF_LAST]
-        if self._numba_heads is not None:
-            self._numba_heads.measure(gradients, momenta, parameters, names)
+        if self.numba_heads is not None:
+            self.numba_heads.measure(gradients, momenta, parameters, names)
         with own_precision(self._device, self._dtype):
             for index, of_parameter in self._of.items():
                 of_parameter.measure(gradients[index], momenta[index], parameters[index], names)
