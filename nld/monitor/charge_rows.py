@@ -86,12 +86,11 @@ class Rows:
 
     @cached_property
     def _places(self) -> list[tuple[slice, slice, bool]]:
-        """For each use its units, its rows, and whether it is the first of its block, whose members all have its units."""
+        """For each use its units, its rows, and whether it is its block's first: all members have the same units."""
+        before = [None, *self.first_unit[:-1]]
         return [
-            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units), number == 0 or last != unit)
-            for number, (use, unit, last) in enumerate(
-                zip(self.uses, self.first_unit, [-1, *self.first_unit[:-1]], strict=True)
-            )
+            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units), unit != last)
+            for use, unit, last in zip(self.uses, self.first_unit, before, strict=True)
         ]
 
 

@@ -1,8 +1,7 @@
 """The compiled loop that multiplies the matrices of heads; importing this module needs numba.
 
-A product of d x d entries over a few hundred features is too small for a library: what it asks, checks and packs takes as
-long as the product. Here the vectors of a head are laid feature by feature once for all its products, and each
-product is summed in the processor's registers, feature after feature, as libraries do it.
+The vectors of a head are laid feature by feature once for all its products, and each product is summed in the
+processor's registers, tile by tile, feature after feature.
 """
 
 from functools import cache
@@ -30,17 +29,13 @@ _STAGE, _HEAD, _WORD = np.zeros(1, dtype(HeadStage)), np.zeros(1, dtype(Head)), 
 
 
 @cache
-def function(single: bool) -> Any:
-    """The loop for single or double precision, as numba's cfunc; its argument is a HeadStage's address."""
+def function() -> Any:
+    """The loop for single precision, as numba's cfunc; its argument is a HeadStage's address."""
     sides = _SIDES  # numba keeps machine code by this file and by what the loop encloses
 
-    def with_single(stage):
+    def loop(stage):
         _work(stage, np.zeros(len(sides), np.float32))
 
-    def with_double(stage):
-        _work(stage, np.zeros(len(sides), np.float64))
-
-    loop = with_single if single else with_double
     return cfunc("void(int64)", cache=can_be_kept(loop))(loop)
 
 
