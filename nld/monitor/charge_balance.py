@@ -112,7 +112,7 @@ _TOTALS = (*_TOTALS, "generator_step", "size", "gradient")
 _TOGETHER = ("squared_momentum", "squared_gradient", "size", "gradient")  # of which all units are compared
 
 
-def _terms_of_rows(part: Part, start, finish, numbers, joined, turned, out: Mapping[str, np.ndarray]) -> None:
+def _terms_of_rows(part: Part, start, finish, numbers, joined, turned, out: dict[str, np.ndarray]) -> None:
     """_TOTALS of each row, (T, rows), to ``out``; arguments as for `scalar_terms`, of the part's rows alone."""
     start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
     finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))

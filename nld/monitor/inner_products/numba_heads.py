@@ -1,7 +1,7 @@
 """The d x d matrices of heads in single precision on a CPU, by the compiled loop of numba_heads_kernel.
 
 A library checks and packs for each product anew, which is as much as a product of a few thousand entries costs; here it
-is done once for all. Sums go feature by feature, as those of torch's library do, to the bit, up to 192 features.
+is done once for all, with the same sums to the bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from nld.monitor.inner_products.numba_tables import Head, HeadStage, table
 from nld.monitor.inner_products.products import MATRICES
 
 LEAST = 12  # d from which on the loop's tiles are filled well enough
+MOST = 192  # features up to which a library sums one after the other, as the loop does, and not part by part
 _TILE = 16  # numbers that the loop rounds the size of a head up to
 _NAMES = list(MATRICES)
 
@@ -30,7 +31,8 @@ def compilable(parameters: Sequence[torch.Tensor], uses: Sequence[Use]) -> list[
         and abs(use.member.coefficient) == 1
         and parameters[use.parameter].device.type == "cpu"
         and parameters[use.parameter].dtype == torch.float32
-        and heads_as_view(use, parameters[use.parameter].shape) is not None
+        and (lying := heads_as_view(use, parameters[use.parameter].shape)) is not None
+        and lying.shape[2] <= MOST
     ]
     return able if able and _compiled() is not None else []
 
