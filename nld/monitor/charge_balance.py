@@ -13,7 +13,9 @@ weighted by c of the first member over its own c, so that all take up g alike an
 Reference: the discrete form of Eq 8, with no limit taken.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -32,62 +34,96 @@ MATRIX_COLUMNS = (*_FINISH, *_START)
 TERMS = (*MATRIX_COLUMNS, "charge_bound", "generator_step")
 
 
-def scalar_terms(rows: Rows, start: np.ndarray, finish: np.ndarray, numbers: np.ndarray, joined: np.ndarray) -> dict:
+def scalar_terms(
+    rows: Rows,
+    measured: Sequence[np.ndarray],
+    starts: np.ndarray | slice,
+    ends: np.ndarray | slice,
+    numbers: np.ndarray,
+    joined: np.ndarray,
+    columns: np.ndarray,
+    out: Mapping[str, np.ndarray],
+) -> None:
     """TERMS of blocks with one charge a unit, for T steps at once.
 
     Args:
-        start: COLUMNS measured when the step's gradient was there, (T, columns, rows).
-        finish: the same one step later.
+        measured: COLUMNS, one after the other several of (measurements, columns, rows).
+        starts, ends: of each step the measurement when its gradient was there, and the one a step later.
         numbers: DECAY, COEFFICIENT, COUPLED, BARE, WEIGHT of each row at each step, (T or 1, 5, rows).
         joined: whether the step before is the previous one in the list, (T,). The last charge of
             a row whose π is the bare gradient is known only then.
-
-    Returns:
-        Arrays (T, units); charge has the unit of ⟨π, A(q)⟩, squared quantities of their vectors.
+        columns: place of each unit among all units.
+        out: for each of TERMS (T, all units), is written to; charge has the unit of ⟨π, A(q)⟩, squared quantities of
+            their vectors.
     """
     turned = np.diff(numbers[:, WEIGHT], axis=0, prepend=numbers[:1, WEIGHT])
     turned = joined[:, None] * turned if turned.any() else None
-    terms = {name: np.empty((len(start), rows.units)) for name in _TOTALS}
+    together = {name: np.empty((len(joined), rows.units)) for name in _TOGETHER}
     features = np.empty(rows.units)
+    longest = max((part.rows.count for part in rows.parts), default=0)  # memory is taken once: new pages cost time
+    products, terms = (
+        np.empty(count * longest) for count in (sum(map(len, measured)) * len(COLUMNS), len(_TOTALS) * len(joined))
+    )
     for part in rows.parts:
-        some = part.of_rows
-        features[part.of_units] = part.rows.total(part.first * part.features)
-        of_rows = _terms_of_rows(
+        some, units, count = part.of_rows, part.of_units, part.rows.count
+        features[units] = part.rows.total(part.first * part.features)
+        known = products[: len(products) // longest * count].reshape(-1, len(COLUMNS), count)
+        np.concatenate([each[..., some] for each in measured], out=known)
+        of_rows = terms[: len(terms) // longest * count].reshape(len(_TOTALS), len(joined), count)
+        _terms_of_rows(
             part,
-            start[..., some],
-            finish[..., some],
+            known[starts],
+            known[ends],
             numbers[..., some],
             joined,
             None if turned is None else turned[:, some],
+            dict(zip(_TOTALS, of_rows, strict=True)),
         )
-        for name, values in of_rows.items():
-            terms[name][:, part.of_units] = part.rows.total(values)
-    size, gradient = terms.pop("size"), terms.pop("gradient")
+        places = runs(columns[units])
+        for name, values in zip(_TOTALS, part.rows.total(of_rows), strict=True):
+            if name in together:
+                together[name][:, units] = values
+            if name in out:
+                place_in(out[name], places, values)
+    momentum, gradient, size, along = together.values()
     # A unit of one entry that a symmetry moves (a key's bias) has no gradient but rounding errors, and
     # all of it lies along the generator: it is measured against the typical entry of the other blocks.
-    typical_momentum, typical_gradient = (
-        _at_least_typical(terms[name], features) for name in ("squared_momentum", "squared_gradient")
-    )
-    terms["charge_bound"] = np.sqrt(typical_momentum * size)
-    terms["violation"] = ratio(np.abs(gradient), np.sqrt(typical_gradient * size))
-    return terms
+    typical_momentum, typical_gradient = (_at_least_typical(each, features) for each in (momentum, gradient))
+    places = runs(columns)
+    place_in(out["charge_bound"], places, np.sqrt(typical_momentum * size))
+    place_in(out["violation"], places, ratio(np.abs(along), np.sqrt(typical_gradient * size)))
+
+
+def runs(columns: np.ndarray) -> list[tuple[slice, slice]]:
+    """Columns that follow one another, as slices, and where they are in the list."""
+    edges = [0, *np.flatnonzero(np.diff(columns) != 1) + 1, len(columns)]
+    return [(slice(columns[a], columns[a] + b - a), slice(a, b)) for a, b in pairwise(edges) if a < b]
+
+
+def place_in(out: np.ndarray, places: Sequence[tuple[slice, slice]], values: np.ndarray) -> None:
+    """Values, (T, units), where ``runs`` says."""
+    for place, of in places:
+        out[:, place] = values[:, of]
 
 
 # What is a sum over the members of each unit.
 _TOTALS = (*BALANCE, "squared_norm", "imbalance", "squared_step", "radial_step", "squared_gradient", "squared_momentum")
 _TOTALS = (*_TOTALS, "generator_step", "size", "gradient")
+_TOGETHER = ("squared_momentum", "squared_gradient", "size", "gradient")  # of which all units are compared
 
 
-def _terms_of_rows(part: Part, start, finish, numbers, joined, turned) -> dict[str, np.ndarray]:
-    """_TOTALS of each row, (T, rows) or (1, rows); arguments as for `scalar_terms`, of the part's rows alone."""
+def _terms_of_rows(part: Part, start, finish, numbers, joined, turned, out: dict[str, np.ndarray]) -> None:
+    """_TOTALS of each row, (T, rows), to ``out``; arguments as for `scalar_terms`, of the part's rows alone."""
     start_of = dict(zip(COLUMNS, np.moveaxis(start, 1, 0), strict=True))
     finish_of = dict(zip(COLUMNS, np.moveaxis(finish, 1, 0), strict=True))
     decay, coefficient, coupled, bare, weight = np.moveaxis(numbers, 1, 0)
     sign, first = part.sign, part.first
     weighted = sign * weight
-    gradient = sign * (start_of["gradient_generator"] + start_of["gradient_moved"])
-    weight_decay = coupled * weighted * finish_of["position_generator"]
-    charge = weighted * finish_of["momentum_generator"] + bare * (coefficient * weight * gradient + weight_decay)
+    gradient, weight_decay, charge = (out[name] for name in ("gradient", "weight_decay_term", "charge"))
+    np.multiply(sign, start_of["gradient_generator"] + start_of["gradient_moved"], out=gradient)
+    np.multiply(coupled * weighted, finish_of["position_generator"], out=weight_decay)
+    taken_up = bare * (coefficient * weight * gradient + weight_decay)
+    np.add(weighted * finish_of["momentum_generator"], taken_up, out=charge)
     before = weighted * start_of["momentum_generator"]
     squared_momentum = finish_of["momentum_momentum"]
     if bare.any():
@@ -96,32 +132,34 @@ def _terms_of_rows(part: Part, start, finish, numbers, joined, turned) -> dict[s
         size = np.abs(coefficient) * np.sqrt(start_of["gradient_gradient"])
         size = size + coupled * np.sqrt(finish_of["position_position"])
         squared_momentum = np.where(bare > 0, size**2, squared_momentum)
-    dissipation = (decay - 1) * before
+    np.multiply(decay - 1, before, out=out["dissipation"])
     if turned is not None:  # a schedule of one member's momentum: its charge is now counted with another weight
-        dissipation = dissipation + turned * sign * start_of["momentum_generator"]
+        out["dissipation"] += turned * sign * start_of["momentum_generator"]
     moved = weighted * start_of["momentum_moved"]
-    return {
-        "charge": charge,
-        "dissipation": dissipation,
-        "kinetic_symmetry_breaking": decay * moved,
-        "weight_decay_term": weight_decay,
-        "residual": charge - (decay * (before + moved) + weight_decay),
-        "squared_norm": first * finish_of["position_position"],
-        "imbalance": sign * finish_of["position_generator"],
-        "squared_step": first * finish_of["displacement_displacement"],
-        "radial_step": first * finish_of["position_displacement"],
-        "generator_step": np.where(part.constant, np.nan, sign * finish_of["position_displacement"]),
-        "squared_gradient": first * start_of["gradient_gradient"],
-        "squared_momentum": first * weight**2 * squared_momentum,
-        "size": sign**2 * np.where(part.constant, part.features, finish_of["position_position"]) * part.affine,
-        "gradient": gradient,
-    }
+    np.multiply(decay, moved, out=out["kinetic_symmetry_breaking"])
+    moved += before
+    np.subtract(charge, np.add(decay * moved, weight_decay, out=moved), out=out["residual"])
+    np.multiply(first, finish_of["position_position"], out=out["squared_norm"])
+    np.multiply(sign, finish_of["position_generator"], out=out["imbalance"])
+    np.multiply(first, finish_of["displacement_displacement"], out=out["squared_step"])
+    np.multiply(first, finish_of["position_displacement"], out=out["radial_step"])
+    np.multiply(sign, finish_of["position_displacement"], out=out["generator_step"])
+    np.copyto(out["generator_step"], np.nan, where=part.constant)
+    np.multiply(first, start_of["gradient_gradient"], out=out["squared_gradient"])
+    np.multiply(first * weight**2, squared_momentum, out=out["squared_momentum"])
+    squares = np.where(part.constant, part.features, finish_of["position_position"])
+    np.multiply(sign**2, squares, out=out["size"])
+    out["size"] *= part.affine
 
 
 def _at_least_typical(squares: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Squares of units, of one-entry units at least the mean square of an entry over all units at each step."""
-    typical = squares.sum(-1, keepdims=True) / features.sum()
-    return np.where(features == 1, np.maximum(squares, typical), squares)
+    single = np.flatnonzero(features == 1)
+    if not len(single):
+        return squares
+    typical, at_least = squares.sum(-1, keepdims=True) / features.sum(), squares.copy()
+    at_least[:, single] = np.maximum(squares[:, single], typical)
+    return at_least
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ class Rows:
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sum over the members of every unit: (..., rows) to (..., units)."""
-        out = np.zeros((*values.shape[:-1], self.units))
-        for unit, row in self._places:
-            out[..., unit] += values[..., row]
+        out = np.empty((*values.shape[:-1], self.units))
+        for unit, row, first in self._places:
+            np.add(0.0 if first else out[..., unit], values[..., row], out=out[..., unit])
         return out
 
     @cached_property
@@ -78,18 +78,19 @@ class Rows:
             slice(row, row + own.count),
             of_units,
             sign=own.of_uses(lambda use: use.member.coefficient),
-            first=own.of_uses(lambda use: not use.again),
+            first=own.of_uses(lambda use: float(not use.again)),
             constant=own.of_uses(lambda use: use.kind.is_constant),
             features=own.of_uses(lambda use: np.prod(use.member.shape) / use.member.units),
-            affine=own.of_uses(lambda use: 2 if use.member.offset else 1),
+            affine=own.of_uses(lambda use: 2.0 if use.member.offset else 1.0),
         )
 
     @cached_property
-    def _places(self) -> list[tuple[slice, slice]]:
-        """For each use its units and its rows."""
+    def _places(self) -> list[tuple[slice, slice, bool]]:
+        """For each use its units, its rows, and whether it is its block's first: all members have the same units."""
+        before = [None, *self.first_unit[:-1]]
         return [
-            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units))
-            for use, unit in zip(self.uses, self.first_unit, strict=True)
+            (slice(unit, unit + use.member.units), slice(use.row, use.row + use.member.units), unit != last)
+            for use, unit, last in zip(self.uses, self.first_unit, before, strict=True)
         ]
 
 
@@ -101,7 +102,7 @@ class Part:
     of_rows: slice  # where its rows are among all
     of_units: slice  # and its units
     sign: np.ndarray
-    first: np.ndarray  # whether no other row has the same entries: each entry counts once in a squared length
+    first: np.ndarray  # 1 where no other row has the same entries, else 0: each entry counts once in a squared length
     constant: np.ndarray  # whether the generator is
     features: np.ndarray
     affine: np.ndarray  # |a + b|^2 <= 2 |a|^2 + 2 |b|^2 bounds an affine generator

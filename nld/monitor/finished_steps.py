@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nld.finder.block import Block
-from nld.monitor.charge_balance import MATRIX_COLUMNS, TERMS, matrix_terms, scalar_terms
+from nld.monitor.charge_balance import MATRIX_COLUMNS, TERMS, matrix_terms, place_in, runs, scalar_terms
 from nld.monitor.charge_rows import BARE, DECAY, WEIGHT
 from nld.monitor.inner_products.products import COLUMNS
 from nld.monitor.quantities import QUANTITIES, History, quantities
@@ -78,8 +78,9 @@ def finish(
         carried: from the call before.
     """
     entries = [*carried.entries, *entries]
-    known = [_after(rows, new) for rows, new in zip(carried.measured, measured, strict=True)]
-    last_two = Carried(entries[-2:], [rows[-2:].copy() for rows in known], carried.last_step, carried.history)
+    known = [(rows, new.cpu().numpy()) for rows, new in zip(carried.measured, measured, strict=True)]
+    last_two = [np.concatenate([rows, new[-2:]])[-2:] for rows, new in known]
+    last_two = Carried(entries[-2:], last_two, carried.last_step, carried.history)
     numbers = np.array([entry.step for entry in entries])
     fresh = np.array([entry.fresh for entry in entries])
     pairs = np.flatnonzero((np.diff(numbers) == 1) & ~fresh[1:])
@@ -88,7 +89,8 @@ def finish(
     if not new.any():
         return None, last_two
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged run has no finite balance
-        terms = {name: values[new] for name, values in _terms(tracked, entries, known, pairs).items()}
+        terms = _terms(tracked, entries, known, pairs)
+        terms = {name: values[_slice(np.flatnonzero(new))] for name, values in terms.items()}
         groups = _hyperparameters(tracked, [entries[i] for i in pairs])[new]
         values, history = quantities(steps[new], terms, groups, tracked.blocks, carried.history)
         single = all(products.dtype == torch.float32 for products in tracked.inner_products)
@@ -97,23 +99,22 @@ def finish(
     return finished, Carried(last_two.entries, last_two.measured, int(finished.steps[-1]), history)
 
 
-def _terms(tracked: TrackedParameters, entries, known: Sequence[np.ndarray], pairs: np.ndarray) -> dict:
+def _terms(tracked: TrackedParameters, entries, known: Sequence[tuple], pairs: np.ndarray) -> dict:
     """TERMS of the steps between measurement i and the next, for each i of ``pairs``: (pairs, units)."""
-    terms = {name: np.zeros((len(pairs), tracked.units)) for name in TERMS}
+    terms = {name: np.empty((len(pairs), tracked.units)) for name in TERMS}
     skipped = np.array([entries[i].skipped is not None and float(entries[i].skipped) > 0 for i in pairs])
     starts, ends = _slice(pairs), _slice(pairs + 1)
-    for charges, rows in zip(tracked.charge_groups, known, strict=True):
+    for charges, measured in zip(tracked.charge_groups, known, strict=True):
         numbers = _numbers(charges, [entries[i].numbers[charges.measured_by] for i in pairs], skipped)
         if charges.size == 1:
-            rows = rows.reshape(len(entries), len(COLUMNS), -1)
+            rows = [each.reshape(len(each), len(COLUMNS), charges.rows.count) for each in measured]
             joined = np.concatenate([[False], np.diff(pairs) == 1])
-            of_group = scalar_terms(charges.rows, rows[starts], rows[ends], numbers, joined)
-        else:
-            rows = rows.reshape(len(entries), len(MATRIX_COLUMNS), -1)
-            of_group = matrix_terms(charges.rows, rows[starts], rows[ends], numbers)
-        columns = _slice(charges.columns)
+            scalar_terms(charges.rows, rows, starts, ends, numbers, joined, charges.columns, terms)
+            continue
+        rows = np.concatenate(measured, dtype=np.float64).reshape(len(entries), len(MATRIX_COLUMNS), -1)
+        of_group, places = matrix_terms(charges.rows, rows[starts], rows[ends], numbers), runs(charges.columns)
         for name in TERMS:
-            terms[name][:, columns] = of_group[name]
+            place_in(terms[name], places, of_group[name])
     return terms
 
 
@@ -151,14 +152,6 @@ def _floats(hyperparameters: Sequence[list[tuple]]) -> np.ndarray:
     missing = [[np.nan] * 4]
     longest = max(map(len, rows))
     return np.array([row + missing * (longest - len(row)) for row in rows])
-
-
-def _after(rows: np.ndarray, measured: torch.Tensor) -> np.ndarray:
-    """What was measured behind the rows that are carried, in double precision."""
-    both = np.empty((len(rows) + len(measured), measured.shape[1]))
-    both[: len(rows)] = rows
-    torch.from_numpy(both)[len(rows) :].copy_(measured)
-    return both
 
 
 def _slice(index: np.ndarray) -> np.ndarray | slice:

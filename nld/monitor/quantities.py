@@ -47,7 +47,8 @@ def angle(squared_norm: np.ndarray, radial_step: np.ndarray, squared_step: np.nd
 
 def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = 0.0) -> np.ndarray:
     """A ratio where what is below is positive."""
-    return np.divide(above, below, out=np.full_like(below, otherwise), where=below > 0)
+    out = np.full(np.broadcast_shapes(above.shape, below.shape), otherwise)
+    return np.divide(above, below, out=out, where=below > 0)
 
 
 def _of_charge(name: str, long_name: str, spare: int = 0) -> Quantity:
@@ -165,11 +166,14 @@ def quantities(
     counts = [block.units for block in blocks]
     hyperparameters = ("learning_rate", "momentum", "coefficient", "weight_decay")
     of_blocks = dict(zip(hyperparameters, np.moveaxis(groups, 2, 0), strict=True))
-    of_units = {name: np.repeat(value, counts, axis=1) for name, value in of_blocks.items()}
-    beta, c = of_units["momentum"], of_units["coefficient"]
+    constant = len(steps) > 0 and np.array_equal(groups, np.broadcast_to(groups[:1], groups.shape), equal_nan=True)
+    some = slice(0, 1) if constant else slice(None)  # then once for all steps
+    beta, c = of_blocks["momentum"][some], of_blocks["coefficient"][some]
     with np.errstate(divide="ignore", invalid="ignore"):
-        white = terms["squared_momentum"] * (1 - beta**2) / c**2
-        white = np.where(beta > 0, white, terms["squared_gradient"])
+        white = terms["squared_momentum"] * np.repeat(1 - beta**2, counts, axis=1)
+        white /= np.repeat(c**2, counts, axis=1)
+        if not (beta > 0).all():
+            white = np.where(np.repeat(beta > 0, counts, axis=1), white, terms["squared_gradient"])
         widths = np.nan_to_num(np.round(WINDOW / (1 - of_blocks["momentum"])), nan=WINDOW, posinf=1e9)
     reached, before = History(steps, white, terms["squared_gradient"]), 0
     if history is not None:
@@ -179,7 +183,7 @@ def quantities(
     known = {
         **terms,
         **of_blocks,
-        "unit_learning_rate": of_units["learning_rate"],
+        "unit_learning_rate": np.repeat(of_blocks["learning_rate"][some], counts, axis=1),
         "summed_white_gradient": summed(reached.white_gradient),
         "summed_gradient": summed(reached.squared_gradient),
     }

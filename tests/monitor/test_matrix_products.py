@@ -7,18 +7,28 @@ from nld.finder import Member
 from nld.monitor.inner_products import numba_backend
 from nld.monitor.inner_products.inner_products import InnerProducts
 from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products.matrix_products import MatrixProducts
 from nld.monitor.inner_products.products import MATRICES, SQUARES
 from nld.symmetry import Kind
 
 HEADS, SIZE, WIDTH = 2, 3, 5
-ROWS = HEADS * SIZE
+
+
 # A fused tensor's second part, heads in columns, heads of a vector, and heads whose features do not merge to a view.
-MEMBERS = {
-    "rows": ((2 * ROWS, WIDTH), Member("a", (HEADS, SIZE, WIDTH), narrow=((0, ROWS, ROWS),), matrix_axis=1)),
-    "columns": ((WIDTH, ROWS), Member("a", (WIDTH, HEADS, SIZE), (1,), -1.0, matrix_axis=2)),
-    "vector": ((2 * ROWS,), Member("a", (HEADS, SIZE), (0,), -1.0, ((0, ROWS, ROWS),), matrix_axis=1)),
-    "scattered": ((4, ROWS, 2), Member("a", (4, HEADS, SIZE, 2), (1,), matrix_axis=2)),
-}
+def members(size: int, width: int) -> dict[str, tuple[tuple[int, ...], Member]]:
+    rows = HEADS * size
+    part = ((0, rows, rows),)
+    return {
+        "rows": ((2 * rows, width), Member("a", (HEADS, size, width), narrow=part, matrix_axis=1)),
+        "columns": ((width, rows), Member("a", (width, HEADS, size), (1,), -1.0, matrix_axis=2)),
+        "vector": ((2 * rows,), Member("a", (HEADS, size), (0,), -1.0, part, matrix_axis=1)),
+        "scattered": ((4, rows, 2), Member("a", (4, HEADS, size, 2), (1,), matrix_axis=2)),
+    }
+
+
+MEMBERS = members(SIZE, WIDTH)
+# Below and above the size from which on the loop takes heads; registers and laid features full, and not.
+SIZES = {"small": (SIZE, WIDTH), "whole": (16, 128), "odd": (21, 67)}
 
 
 def defined(member: Member, gradient, momentum, old, new) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,13 +49,16 @@ def defined(member: Member, gradient, momentum, old, new) -> tuple[torch.Tensor,
 @pytest.mark.parametrize("missing", [None, "gradient", "momentum"])
 @pytest.mark.parametrize("least", [0, 10**12], ids=["compiled", "pages"])
 @pytest.mark.parametrize("name", MEMBERS)
-def test_matrices_and_squares_are_their_definition(name, least, missing, scale, monkeypatch):
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+def test_matrices_and_squares_are_their_definition(dtype, sizes, name, least, missing, scale, monkeypatch):
     if least == 0 and name != "scattered":
         pytest.importorskip("numba")
     monkeypatch.setattr(numba_backend, "LEAST", least)
-    shape, member = MEMBERS[name]
-    old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=torch.float64)
-    products = InnerProducts([new], [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, SIZE)])
+    size, width = SIZES[sizes]
+    shape, member = members(size, width)[name]
+    old, new, newer, gradient, momentum = torch.randn(5, *shape, dtype=dtype)
+    products = InnerProducts([new], [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, size)])
     products.remember([old])
     zeros = torch.zeros_like(old)
     for before, now in ((old, new), (new, newer)):
@@ -53,9 +66,10 @@ def test_matrices_and_squares_are_their_definition(name, least, missing, scale, 
         scalar = None if scale is None else torch.tensor(scale)
         products.measure([given], [None if missing == "momentum" else momentum], [now], scalar)
         g, m = (zeros if missing == which else each for which, each in (("gradient", gradient), ("momentum", momentum)))
-        matrices, squares = defined(member, g, m, before, now)
-        torch.testing.assert_close(products.matrices[SIZE], matrices, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(products.squares(SIZE), squares, rtol=1e-12, atol=1e-12)
+        matrices, squares = defined(member, *(each.double() for each in (g, m, before, now)))
+        digits = 1e-12 if dtype == torch.float64 else 1e-4  # of sums over a hundred products
+        torch.testing.assert_close(products.matrices[size].double(), matrices, rtol=digits, atol=digits)
+        torch.testing.assert_close(products.squares(size).double(), squares, rtol=digits, atol=digits)
 
 
 def test_a_gradient_that_a_scaler_threw_away_is_not_read():
@@ -78,3 +92,29 @@ def test_products_keep_their_precision_where_the_training_gives_it_up():
         products.measure([gradient], [None], [now])
     expected, _ = defined(member, gradient.double(), torch.zeros(shape).double(), old.double(), now.double())
     torch.testing.assert_close(products.matrices[SIZE].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_compiled_loop_multiplies_as_the_library_does(threads):
+    """Several heads of several parameters, with and without what only the step that ends or begins asks for."""
+    pytest.importorskip("numba")
+    shape, member = members(24, 100)["rows"]
+    second = members(24, 100)["columns"]
+    uses = [Use(0, Kind.GENERAL_LINEAR, member, 0, 0, 24), Use(0, Kind.GENERAL_LINEAR, second[1], 1, HEADS, 24)]
+    torch.manual_seed(0)
+    gradients, momenta, old, now = ([torch.randn(s) for s in (shape, second[0])] for _ in range(4))
+    gradients[1] = gradients[1].t().contiguous().t()  # has to be copied before it is read
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for begins, ends in ((True, True), (True, False), (False, True)):
+            found = []
+            for compile_heads in (False, True):
+                matrices = {24: torch.full((len(MATRICES), 2 * HEADS, 24, 24), torch.nan)}
+                products = MatrixProducts(now, uses, dict(enumerate(old)), matrices, compile_heads)
+                assert (products.numba_heads is not None) == compile_heads
+                products.measure(gradients, momenta, now, None, None, begins, ends)
+                found.append(matrices[24])
+            torch.testing.assert_close(*found, rtol=0, atol=1e3 * torch.finfo(torch.float32).eps, equal_nan=True)
+    finally:
+        torch.set_num_threads(threads_before)

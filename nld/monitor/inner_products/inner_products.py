@@ -81,7 +81,7 @@ class InnerProducts:
             positions |= self.torch_backend.positions()
         if matrices:
             of_heads = {use.parameter: positions[use.parameter] for use in matrices}
-            self._matrix_products = MatrixProducts(self.parameters, matrices, of_heads, self.matrices)
+            self._matrix_products = MatrixProducts(self.parameters, matrices, of_heads, self.matrices, bool(compiled))
 
     def squares(self, size: int) -> torch.Tensor:
         """SQUARES of all units with d x d matrices, as last measured, (len(SQUARES), rows)."""

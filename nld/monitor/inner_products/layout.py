@@ -41,6 +41,14 @@ def squeezed(member: Member) -> Member:
     )
 
 
+def heads_as_view(use: Use, shape: Sequence[int]) -> torch.Tensor | None:
+    """How the heads of a contiguous tensor of a parameter's shape lie, (units, d, features); None if as no view."""
+    try:
+        return use.member.arranged(torch.empty(shape, device="meta")).view(use.member.units, use.size, -1)
+    except RuntimeError:
+        return None
+
+
 @dataclass(frozen=True)
 class Piece:
     """Rows start to stop, along the first axis, of one parameter; offset is its place among all that is on pages."""

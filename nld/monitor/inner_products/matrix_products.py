@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from nld.monitor.inner_products.layout import Use
+from nld.monitor.inner_products import numba_heads
+from nld.monitor.inner_products.layout import Use, heads_as_view
 from nld.monitor.inner_products.products import DISPLACEMENT, GRADIENT, MATRICES, MOMENTUM, NOW, POSITION
 
 _WITH_GRADIENT = "gradient_now"
@@ -45,13 +46,11 @@ class Heads:
     """How a contiguous tensor of a parameter's shape becomes (units, d, features), as a view where there is one."""
 
     def __init__(self, use: Use, shape: torch.Size):
-        self._member, lying = use.member, use.member.arranged(torch.empty(shape, device="meta"))
-        try:
-            lying = lying.view(self._member.units, use.size, -1)
-        except RuntimeError:
-            self.is_view = False
+        self._member, lying = use.member, heads_as_view(use, shape)
+        self.is_view = lying is not None
+        if lying is None:
             return
-        self.is_view, self._offset = True, int(lying.storage_offset())
+        self._offset = int(lying.storage_offset())
         (units, d, features), (a, b, c) = lying.shape, lying.stride()
         self._places = ((units, d, features), (a, b, c)), ((units, features, d), (a, c, b))
 
@@ -140,6 +139,7 @@ class MatrixProducts:
         uses: members that have a matrix.
         positions: of each parameter with such a use, where a back end keeps its position before the last step.
         targets: for each d the matrices of all rows, (len(MATRICES), rows, d, d), are written to.
+        compile: whether the compiled loop takes what it can.
     """
 
     def __init__(
@@ -148,14 +148,26 @@ class MatrixProducts:
         uses: Sequence[Use],
         positions: Mapping[int, torch.Tensor],
         targets: Mapping[int, torch.Tensor],
+        compile: bool,
     ):
         dtype = next(iter(targets.values())).dtype
         longest = max(position.numel() for position in positions.values())
         room = torch.empty(longest, device=parameters[0].device, dtype=dtype)
         outs = [targets[use.size][:, use.row : use.row + use.member.units].unbind() for use in uses]
         self._of: dict[int, _OfParameter] = {}
+        compiled = numba_heads.compilable(parameters, uses) if compile else []
+        self.numba_heads = None
+        if compiled:
+            whole = [targets[use.size][:, use.row : use.row + use.member.units] for use in compiled]
+            self.numba_heads = numba_heads.NumbaHeads(parameters, compiled, positions, whole)
         for index, position in positions.items():
-            own = [(use, out) for use, out in zip(uses, outs, strict=True) if use.parameter == index]
+            own = [
+                (use, out)
+                for use, out in zip(uses, outs, strict=True)
+                if use.parameter == index and use not in compiled
+            ]
+            if not own:
+                continue
             shape = parameters[index].shape
             moved = room[: position.numel()].view(shape)
             self._of[index] = _OfParameter(own, position.view(shape), moved)
@@ -168,6 +180,8 @@ class MatrixProducts:
         """Fill the matrices; arguments as for InnerProducts.measure. Positions must still be those of the last call."""
         names = [name for name in MATRICES if begins or name not in _OF_NEXT]
         names = [name for name in names if ends or name not in _OF_LAST]
+        if self.numba_heads is not None:
+            self.numba_heads.measure(gradients, momenta, parameters, names)
         with own_precision(self._device, self._dtype):
             for index, of_parameter in self._of.items():
                 of_parameter.measure(gradients[index], momenta[index], parameters[index], names)

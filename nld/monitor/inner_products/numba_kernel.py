@@ -14,47 +14,21 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache
-from numba.extending import intrinsic
 
+from nld.monitor.inner_products.numba_intrinsics import FUSED, REGISTER, pointer, spliced, ticket
 from nld.monitor.inner_products.numba_tables import Stage, Sum, Task, dtype
 from nld.monitor.inner_products.products import ONES, PAIRS, PAIRS_WITH_ONES, PAIRS_WITHOUT_ONES
 
 _TOGETHER, _LONGEST = 16, 512  # rows and columns that stay in a fast cache while they are read twice
-_REGISTER = 256  # bits of a vector register; with more, registers would run out where there are sixteen
 _STRIP = 256  # rows that are summed in the parameters' precision before they are added up in double
 _COUNT = len(PAIRS)
 # Sums may be reordered, so that they run side by side; what is infinite or not a number stays so.
-_FUSED = ("contract",)
 _FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}}
 _machine_code: Any = njit(**_FAST)
-_spliced: Any = intrinsic
 # What an address in the table points to.
 _STAGE, _TASK, _SUM = (np.zeros(1, dtype(row)) for row in (Stage, Task, Sum))
 _NUMBER = np.zeros(1)
 _WORD = np.zeros(1, np.int64)
-
-
-@_spliced
-def _pointer(_, address, like):
-    """An address as a pointer to numbers like those of an array."""
-    kind = types.CPointer(like.dtype)
-
-    def code(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(kind))
-
-    return kind(address, like), code
-
-
-@_spliced
-def _ticket(_, address):
-    """The whole number at an address, which is one more for whoever asks next."""
-
-    def code(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        place = builder.inttoptr(arguments[0], word.as_pointer())
-        return builder.atomic_rmw("add", place, ir.Constant(word, 1), "seq_cst")
-
-    return types.int64(types.int64), code
 
 
 @cache
@@ -69,10 +43,10 @@ def function(single: bool) -> Any:
         _work(stage, np.zeros(len(pairs), np.float64))
 
     loop = with_single if single else with_double
-    return cfunc("void(int64)", cache=_can_be_kept(loop), **_FAST)(loop)
+    return cfunc("void(int64)", cache=can_be_kept(loop), **_FAST)(loop)
 
 
-def _can_be_kept(loop: Any) -> bool:
+def can_be_kept(loop: Any) -> bool:
     """Whether there is a folder that machine code may be written to; if not, every process compiles anew."""
     try:
         FunctionCache(loop)
@@ -83,23 +57,23 @@ def _can_be_kept(loop: Any) -> bool:
 
 @_machine_code
 def _work(address, like):
-    stage = carray(_pointer(address, _STAGE), 1)[0]
-    number = _ticket(address)
+    stage = carray(pointer(address, _STAGE), 1)[0]
+    number = ticket(address)
     while number < stage.count:
         if stage.adding:
             _add_up(stage, number, number + 1, like)
         else:
-            task: Any = carray(_pointer(stage.tasks, _TASK), stage.count)[number]
+            task: Any = carray(pointer(stage.tasks, _TASK), stage.count)[number]
             _measure(stage, task, like)
             _add_up(stage, task.first_sum, task.last_sum, like)
-        number = _ticket(address)
+        number = ticket(address)
 
 
 @_machine_code
 def _vector(stage, which, task):
     """Address of a task's gradient, momentum, parameter or position, and the step from row to row."""
-    addresses = carray(_pointer(stage.vectors, _WORD), (4, stage.matrices))
-    steps = carray(_pointer(stage.steps, _WORD), (4, stage.matrices))
+    addresses = carray(pointer(stage.vectors, _WORD), (4, stage.matrices))
+    steps = carray(pointer(stage.steps, _WORD), (4, stage.matrices))
     return addresses[which, task.matrix], steps[which, task.matrix]
 
 
@@ -107,13 +81,13 @@ def _vector(stage, which, task):
 def _row(vector, row, start, stop, like):
     """Part of a row."""
     address, step = vector
-    return carray(_pointer(address + (row * step + start) * like.itemsize, like), stop - start)
+    return carray(pointer(address + (row * step + start) * like.itemsize, like), stop - start)
 
 
 def _in_one_pass(pairs, first: int) -> Any:
     """A loop over five vectors, the last of ones, that adds products of theirs to ``out`` from place ``first`` on."""
 
-    @_spliced
+    @spliced
     def nothing(_, like):
         """Sums of no products, in the precision of an array."""
         kind = types.UniTuple(like.dtype, len(pairs))
@@ -123,7 +97,7 @@ def _in_one_pass(pairs, first: int) -> Any:
 
         return kind(like), code
 
-    @_spliced
+    @spliced
     def with_products(_, sums, entries):
         """The sums, and to each the product of its pair of entries."""
 
@@ -155,7 +129,7 @@ def _down_columns(pairs, first: int, bits: int) -> Any:
     there are, and the address and the step of the sums, which it adds to from place ``first`` on.
     """
 
-    @_spliced
+    @spliced
     def add(_, like, g, m, q, p, g_step, m_step, q_step, p_step, rows, out, out_step):
         size = like.dtype.bitwidth // 8
 
@@ -165,7 +139,7 @@ def _down_columns(pairs, first: int, bits: int) -> Any:
             vector = ir.VectorType(number, lanes) if lanes > 1 else number
             starts, steps, (rows, out, out_step) = arguments[1:5], arguments[5:9], arguments[9:]
 
-            def pointer(address):
+            def at(address):
                 return builder.inttoptr(address, vector.as_pointer())
 
             sums = [cgutils.alloca_once(builder, vector) for _ in pairs]
@@ -173,7 +147,7 @@ def _down_columns(pairs, first: int, bits: int) -> Any:
                 builder.store(ir.Constant(vector, None if lanes > 1 else 0.0), total)
             with cgutils.for_range(builder, rows) as loop:
                 places = [
-                    pointer(builder.add(start, builder.mul(loop.index, step)))
+                    at(builder.add(start, builder.mul(loop.index, step)))
                     for start, step in zip(starts, steps, strict=True)
                 ]
                 gradient, momentum, position, parameter = (builder.load(place, align=size) for place in places)
@@ -181,10 +155,10 @@ def _down_columns(pairs, first: int, bits: int) -> Any:
                 for (left, right), total in zip(map(sorted, pairs), sums, strict=True):
                     product = entries[left]
                     if right != ONES:
-                        product = builder.fmul(product, entries[right], flags=_FUSED)
-                    builder.store(builder.fadd(builder.load(total), product, flags=_FUSED), total)
+                        product = builder.fmul(product, entries[right], flags=FUSED)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FUSED), total)
             for place, total in enumerate(sums, first):
-                target = pointer(builder.add(out, builder.mul(out_step, ir.Constant(out.type, place))))
+                target = at(builder.add(out, builder.mul(out_step, ir.Constant(out.type, place))))
                 builder.store(builder.fadd(builder.load(target, align=size), builder.load(total)), target, align=size)
             return context.get_dummy_value()
 
@@ -195,8 +169,8 @@ def _down_columns(pairs, first: int, bits: int) -> Any:
 
 _row_products = _in_one_pass(PAIRS_WITHOUT_ONES, 0)
 _row_products_with_ones = _in_one_pass(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES))
-_side_by_side = _down_columns(PAIRS_WITHOUT_ONES, 0, _REGISTER)
-_side_by_side_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), _REGISTER)
+_side_by_side = _down_columns(PAIRS_WITHOUT_ONES, 0, REGISTER)
+_side_by_side_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), REGISTER)
 _one_column = _down_columns(PAIRS_WITHOUT_ONES, 0, 0)
 _one_column_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), 0)
 
@@ -205,7 +179,7 @@ _one_column_with_ones = _down_columns(PAIRS_WITH_ONES, len(PAIRS_WITHOUT_ONES), 
 def _column_products(vectors, row, high, start, stop, of_vectors, strip, like):
     """Products of columns start to stop, summed over rows from ``row`` on and added to the strip."""
     (g, g_step), (m, m_step), (p, p_step), (q, q_step) = vectors
-    size, lanes = like.itemsize, _REGISTER // 8 // like.itemsize
+    size, lanes = like.itemsize, REGISTER // 8 // like.itemsize
     steps = g_step * size, m_step * size, q_step * size, p_step * size
     g, m, q, p = g + row * steps[0], m + row * steps[1], q + row * steps[2], p + row * steps[3]
     out, out_step = strip.ctypes.data, strip.shape[1] * size
@@ -230,8 +204,8 @@ def _measure(stage, task, like):
     of_rows, of_columns, of_vectors, remember = task.of_rows, task.of_columns, task.of_vectors, stage.remember
     gradients, momenta = _vector(stage, 0, task), _vector(stage, 1, task)
     parameters, positions = _vector(stage, 2, task), _vector(stage, 3, task)
-    rows = carray(_pointer(task.row_sums, _NUMBER), (high, _COUNT))
-    columns = carray(_pointer(task.column_sums, _NUMBER), (_COUNT, width))
+    rows = carray(pointer(task.row_sums, _NUMBER), (high, _COUNT))
+    columns = carray(pointer(task.column_sums, _NUMBER), (_COUNT, width))
     strip = np.zeros((_COUNT, width if of_columns else 0), like.dtype)
     moved = np.empty(min(width, _LONGEST), like.dtype)
     if of_rows:
@@ -267,13 +241,13 @@ def _measure(stage, task, like):
 def _add_up(stage, first, last, like):
     """Take the entries of each unit together, over all shares, into the products of each."""
     for number in range(first, last):
-        task = carray(_pointer(stage.sums, _SUM), last)[number]
+        task = carray(pointer(stage.sums, _SUM), last)[number]
         units, group, shares, products = task.units, task.group, task.shares, task.products
         share_step, product_step, entry_step = task.share_step, task.product_step, task.entry_step
         extent = 1 + (shares - 1) * share_step + (products - 1) * product_step + (units * group - 1) * entry_step
-        target = carray(_pointer(task.target, like), (_COUNT, units))
-        factors = carray(_pointer(task.factors, _NUMBER), _COUNT)
-        source = carray(_pointer(task.source, _NUMBER), extent)
+        target = carray(pointer(task.target, like), (_COUNT, units))
+        factors = carray(pointer(task.factors, _NUMBER), _COUNT)
+        source = carray(pointer(task.source, _NUMBER), extent)
         for product in range(products):
             factor = factors[product]
             if group == 1 and shares == 1:  # nothing to take together: each line is a unit

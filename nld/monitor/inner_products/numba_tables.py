@@ -1,7 +1,7 @@
 """The tables that the compiled loop reads: what is to be done, as rows of whole numbers.
 
-Whatever is not a number or a flag is an address. numba keeps machine code as long as numba_kernel.py stays as it is, so
-a change of a field here needs one there.
+Whatever is not a number or a flag is an address. numba keeps machine code as long as numba_kernel.py and
+numba_heads_kernel.py stay as they are, so a change of a field here needs one there.
 """
 
 from collections.abc import Sequence
@@ -53,6 +53,32 @@ class Sum(NamedTuple):
     share_step: int
     product_step: int
     entry_step: int
+
+
+class HeadStage(NamedTuple):
+    """What a call for the matrices of heads works on."""
+
+    next: int  # the head that the next thread takes
+    count: int
+    heads: int
+    parameters: int
+    vectors: int  # addresses of gradients, momenta, old positions and parameters, (4, parameters); 0 of what vanishes
+    products: int  # which of MATRICES are asked for, a bit each
+    width: int  # of the largest head, rounded up to registers
+
+
+class Head(NamedTuple):
+    """A head of a parameter, how its entries lie, and where its matrices go."""
+
+    parameter: int
+    offset: int  # numbers before its first
+    size: int
+    size_step: int
+    features: int
+    feature_step: int
+    sign: int
+    target: int
+    target_step: int  # bytes from one of MATRICES to the next
 
 
 def dtype(row: type[NamedTuple]) -> np.dtype:
