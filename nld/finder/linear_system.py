@@ -63,9 +63,13 @@ class Equations:
             if not coefficient:
                 continue
             solution = solved.get(unknown)
-            if solution is None:
-                solution = {unknown: 1}
-            elif not solved.keys().isdisjoint(solution):
+            if solution is None:  # most of them
+                if total := result.get(unknown, 0) + coefficient:
+                    result[unknown] = total
+                else:
+                    del result[unknown]
+                continue
+            if not solved.keys().isdisjoint(solution):
                 solution = solved[unknown] = self.reduce(solution)
             for other, factor in solution.items():
                 total = result.get(other, 0) + coefficient * factor
