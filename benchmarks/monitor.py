@@ -209,7 +209,7 @@ def cost(name: str, seconds: float) -> dict:
     }
     rounds: dict[str, list[float]] = {way: [] for way in ("bare", *others, *WAYS)}
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(rounds["bare"]) < 5:
+    while time.perf_counter() < end or len(rounds["bare"]) < 10:
         rounds["bare"].append(case.seconds())
         for way, after in others.items():
             rounds[way].append(case.seconds(after))
@@ -234,7 +234,7 @@ def cost(name: str, seconds: float) -> dict:
     }
 
 
-def table(seconds: float = 60.0) -> list[dict]:
+def table(seconds: float = 150.0) -> list[dict]:
     """One row a case: the ratios to the bare step on one thread, with AdamW."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -246,6 +246,6 @@ def table(seconds: float = 60.0) -> list[dict]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure each case")
+    parser.add_argument("--seconds", type=float, default=150.0, help="how long to measure each case")
     for row in table(parser.parse_args().seconds):
         print(row, flush=True)
