@@ -17,14 +17,6 @@ from tests.monitor.zoo import BLOCKS, train, zoo
 
 
 @pytest.fixture(scope="module")
-def record() -> xr.Dataset:
-    network, optimizer = zoo("momentum")
-    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
-        train(network, optimizer, 9)
-    return monitor.record()
-
-
-@pytest.fixture(scope="module")
 def lazy(path):
     with nld.monitor.load(path, lazy=True) as lazy:
         yield lazy

@@ -15,15 +15,6 @@ from nld.monitor.quantities import QUANTITIES
 from nld.monitor.significant_digits import BITS, rounded
 from tests.monitor.zoo import BLOCKS, train, zoo
 
-
-@pytest.fixture(scope="module")
-def record() -> xr.Dataset:
-    network, optimizer = zoo("momentum")
-    with nld.Monitor(network, optimizer, BLOCKS) as monitor:
-        train(network, optimizer, 9)
-    return monitor.record()
-
-
 FLOATS = st.sampled_from([np.dtype("f4"), np.dtype("f8")])
 
 
